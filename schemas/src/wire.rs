@@ -1,0 +1,151 @@
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use apache_avro::rabin::Rabin;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::schema_compatibility::SchemaCompatibility;
+use apache_avro::writer::datum::GenericDatumWriter;
+use apache_avro::{Schema, from_value};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The first two bytes of a single-object encoding, followed by the schema's CRC-64-AVRO fingerprint, little-endian.
+const SINGLE_OBJECT: [u8; 2] = [0xC3, 0x01];
+const SINGLE_OBJECT_HEADER: usize = 10;
+/// Confluent's wire format: a zero byte, a big-endian schema id of four bytes, then the datum.
+const CONFLUENT: u8 = 0;
+const CONFLUENT_HEADER: usize = 5;
+
+/// A kind of event: a Rust type with every version of its Avro schema.
+pub trait Event: Serialize + DeserializeOwned + 'static {
+    /// The text of each version of the schema, oldest first. Events are written with the last.
+    const SCHEMAS: &'static [&'static str];
+
+    /// This event as bytes: Avro single-object encoding with the newest schema.
+    fn encode(&self) -> Vec<u8> {
+        let newest = Contract::of::<Self>().newest();
+        let mut bytes = Vec::with_capacity(512);
+        bytes.extend_from_slice(&newest.header);
+        GenericDatumWriter::builder(&newest.schema)
+            .human_readable(false)
+            .build()
+            .and_then(|writer| writer.write_ser(&mut bytes, self))
+            .expect("the Rust type and its newest schema agree: tests/compatibility.rs");
+        bytes
+    }
+
+    /// The event in `bytes`, which may be in any version's single-object encoding, or in Confluent's wire format.
+    /// Of the latter the schema id is not looked up: the newest version that fits the bytes exactly is taken.
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let contract = Contract::of::<Self>();
+        if bytes.starts_with(&SINGLE_OBJECT) && bytes.len() >= SINGLE_OBJECT_HEADER {
+            let (header, datum) = bytes.split_at(SINGLE_OBJECT_HEADER);
+            let version = contract.versions.iter().find(|version| version.header == header);
+            return contract.read(version.ok_or(DecodeError::UnknownSchema)?, datum);
+        }
+        let datum = match bytes {
+            [CONFLUENT, ..] if bytes.len() >= CONFLUENT_HEADER => &bytes[CONFLUENT_HEADER..],
+            _ => return Err(DecodeError::UnknownFraming),
+        };
+        let readings = contract
+            .versions
+            .iter()
+            .rev()
+            .map(|version| contract.read(version, datum));
+        readings
+            .into_iter()
+            .find(Result::is_ok)
+            .unwrap_or(Err(DecodeError::UnknownSchema))
+    }
+}
+
+/// Why bytes aren't an event.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Neither a single-object encoding nor Confluent's wire format.
+    #[error("the record is neither an avro single object nor in confluent's wire format")]
+    UnknownFraming,
+    /// Written with a schema that isn't among the versions of this event.
+    #[error("the record was written with a schema that this version of autorma doesn't know")]
+    UnknownSchema,
+    /// The bytes don't follow the schema they name.
+    #[error("the record doesn't follow its schema: {0}")]
+    Malformed(String),
+    /// Bytes are left over behind the event.
+    #[error("{0} bytes are left over behind the event")]
+    Trailing(usize),
+}
+
+/// The versions of `E`'s schema that the newest can read: all of them, if the contract is kept.
+pub fn compatible_versions<E: Event>() -> Vec<Result<(), String>> {
+    let contract = Contract::of::<E>();
+    let newest = &contract.newest().schema;
+    let readable = |version: &Version| match SchemaCompatibility::can_read(&version.schema, newest) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    contract.versions.iter().map(readable).collect()
+}
+
+/// The parsed schemas of one kind of event.
+struct Contract {
+    versions: Vec<Version>,
+}
+
+struct Version {
+    schema: Schema,
+    header: [u8; SINGLE_OBJECT_HEADER],
+}
+
+impl Contract {
+    /// Parsed once a process and kept for ever: there are five of them.
+    fn of<E: Event>() -> &'static Contract {
+        static CONTRACTS: OnceLock<Mutex<HashMap<TypeId, &'static Contract>>> = OnceLock::new();
+        let contracts = CONTRACTS.get_or_init(Mutex::default);
+        let mut contracts = contracts.lock().unwrap_or_else(PoisonError::into_inner);
+        contracts
+            .entry(TypeId::of::<E>())
+            .or_insert_with(|| Box::leak(Box::new(Contract::parse(E::SCHEMAS))))
+    }
+
+    fn parse(schemas: &[&str]) -> Contract {
+        let version = |text: &&str| {
+            let schema = Schema::parse_str(text).expect("schemas/avro holds valid schemas");
+            let mut header = [0; SINGLE_OBJECT_HEADER];
+            header[..2].copy_from_slice(&SINGLE_OBJECT);
+            header[2..].copy_from_slice(&schema.fingerprint::<Rabin>().bytes);
+            Version { schema, header }
+        };
+        Contract {
+            versions: schemas.iter().map(version).collect(),
+        }
+    }
+
+    fn newest(&self) -> &Version {
+        self.versions.last().expect("each event has a schema")
+    }
+
+    fn read<E: Event>(&self, written: &Version, datum: &[u8]) -> Result<E, DecodeError> {
+        let malformed = |error: apache_avro::Error| DecodeError::Malformed(error.to_string());
+        let mut rest = datum;
+        let newest = &self.newest().schema;
+        let event = if std::ptr::eq(&written.schema, newest) {
+            let reader = GenericDatumReader::builder(newest).human_readable(false).build();
+            reader
+                .and_then(|reader| reader.read_deser::<E>(&mut rest))
+                .map_err(malformed)?
+        } else {
+            let reader = GenericDatumReader::builder(&written.schema)
+                .reader_schema(newest)
+                .build();
+            let value = reader
+                .and_then(|reader| reader.read_value(&mut rest))
+                .map_err(malformed)?;
+            from_value(&value).map_err(malformed)?
+        };
+        match rest.len() {
+            0 => Ok(event),
+            left => Err(DecodeError::Trailing(left)),
+        }
+    }
+}

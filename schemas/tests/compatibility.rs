@@ -1,0 +1,215 @@
+//! The contracts are kept: each event survives the wire, and every earlier version of each schema can be read.
+
+use std::collections::BTreeMap;
+
+use autorma_schemas::{
+    ClassProbability, DeadLetter, Decision, DecodeError, Event, HeaderValue, ImageEvent, LedgerRecord,
+    Micros, ModelVersion, Origin, Prediction, Reason, RunKind, RunRecord, RunState, compatible_versions,
+};
+use proptest::prelude::*;
+
+fn image_event() -> ImageEvent {
+    ImageEvent {
+        event_id: "7f".repeat(16),
+        run_id: Some("20261123_153147".into()),
+        sequence: 12,
+        source: "ingest".into(),
+        name: "red\\xFFshoe.jpg".into(),
+        uri: Some("file:///photos/red%FFshoe.jpg".into()),
+        bytes: Some(vec![0, 1, 255]),
+        sha256: "ab".repeat(32),
+        length: 3,
+        seen_at: Micros(1_795_000_000_123_456),
+        attributes: BTreeMap::from([("order".into(), "4711".into())]),
+    }
+}
+
+fn origin() -> Origin {
+    Origin {
+        topic: "images".into(),
+        partition: 2,
+        offset: 4_000_000_000,
+    }
+}
+
+fn prediction() -> Prediction {
+    let image = image_event();
+    Prediction {
+        event_id: image.event_id,
+        run_id: image.run_id,
+        sequence: image.sequence,
+        batch_number: 2,
+        source: image.source,
+        name: image.name,
+        uri: image.uri,
+        sha256: image.sha256,
+        attributes: image.attributes,
+        predicted_class: "tops".into(),
+        confidence: 0.1 + 0.2,
+        probabilities: vec![ClassProbability {
+            label: "tops".into(),
+            probability: 0.1 + 0.2,
+        }],
+        unknown_probability: 1e-300,
+        decision: Decision::Unknown,
+        model: ModelVersion {
+            name: "refund-classifier".into(),
+            version: "1".into(),
+            sha256: "cd".repeat(32),
+        },
+        origin: origin(),
+        seen_at: Micros(-1),
+        processed_at: Micros(i64::MAX),
+    }
+}
+
+fn dead_letter() -> DeadLetter {
+    DeadLetter {
+        event_id: None,
+        run_id: None,
+        sequence: 0,
+        batch_number: 1,
+        source: String::new(),
+        name: String::new(),
+        uri: None,
+        sha256: String::new(),
+        attributes: BTreeMap::new(),
+        reason: Reason::UnreadableEvent.to_string(),
+        message: "not an image event".into(),
+        raw: Some(vec![9; 300]),
+        headers: BTreeMap::from([("trace".into(), HeaderValue(vec![0, 255]))]),
+        origin: origin(),
+        seen_at: Micros(0),
+        failed_at: Micros(1),
+    }
+}
+
+fn run() -> RunRecord {
+    RunRecord {
+        run_id: "20261123_153147".into(),
+        kind: RunKind::Batch,
+        state: RunState::Closed,
+        input: "/photos".into(),
+        images: 40,
+        already_done: 2,
+        opened_at: Micros(5),
+        closed_at: Some(Micros(6)),
+    }
+}
+
+fn ledger() -> LedgerRecord {
+    LedgerRecord {
+        uri: "file:///photos/a.jpg".into(),
+        size: 3,
+        modified_ns: 1,
+        sha256: "ab".repeat(32),
+        event_id: "7f".repeat(16),
+        run_id: "20261123_153147".into(),
+    }
+}
+
+fn survives<E: Event + PartialEq + std::fmt::Debug>(event: E) {
+    let single_object = event.encode();
+    assert_eq!(E::decode(&single_object).unwrap(), event);
+    let confluent = [&[0, 0, 0, 0, 7], &single_object[10..]].concat();
+    assert_eq!(
+        E::decode(&confluent).unwrap(),
+        event,
+        "confluent's framing around the same datum"
+    );
+    for length in 0..single_object.len() {
+        assert!(
+            E::decode(&single_object[..length]).is_err(),
+            "cut to {length} bytes"
+        );
+    }
+    let longer = [&single_object[..], &[0]].concat();
+    assert!(matches!(E::decode(&longer), Err(DecodeError::Trailing(1))));
+    for (version, compatible) in compatible_versions::<E>().into_iter().enumerate() {
+        assert_eq!(compatible, Ok(()), "version {} of the schema", version + 1);
+    }
+}
+
+#[test]
+fn every_event_survives_the_wire_and_every_version_is_readable() {
+    survives(image_event());
+    survives(ImageEvent {
+        bytes: None,
+        run_id: None,
+        uri: None,
+        ..image_event()
+    });
+    survives(prediction());
+    survives(dead_letter());
+    survives(DeadLetter {
+        raw: None,
+        event_id: Some("x".into()),
+        ..dead_letter()
+    });
+    survives(run());
+    survives(ledger());
+}
+
+/// The bytes of version 1, fixed for ever: a change of the schema must be a new version, not an edit of this one.
+#[test]
+fn version_1_is_frozen() {
+    let fingerprints = [
+        ("image_event", image_event().encode()),
+        ("prediction", prediction().encode()),
+        ("dead_letter", dead_letter().encode()),
+        ("run_record", run().encode()),
+        ("ledger_record", ledger().encode()),
+    ]
+    .map(|(name, bytes)| {
+        format!(
+            "{name} {}",
+            bytes[2..10]
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect::<String>()
+        )
+    });
+    assert_eq!(
+        fingerprints,
+        [
+            "image_event 67d670e09cc27fef",
+            "prediction e9e3d638cbafb35c",
+            "dead_letter 8d6ad586c6b8dab3",
+            "run_record fc176bf67603c874",
+            "ledger_record 4adc1670702fb882",
+        ]
+    );
+}
+
+/// An event of another kind, or of an unknown schema, is an error and not a guess.
+#[test]
+fn another_kind_of_event_is_refused() {
+    assert!(matches!(
+        ImageEvent::decode(&run().encode()),
+        Err(DecodeError::UnknownSchema)
+    ));
+    assert!(matches!(
+        ImageEvent::decode(b"{\"json\": true}"),
+        Err(DecodeError::UnknownFraming)
+    ));
+    assert!(matches!(
+        ImageEvent::decode(b""),
+        Err(DecodeError::UnknownFraming)
+    ));
+}
+
+proptest! {
+    /// Bytes of any origin never panic, and never allocate what they merely claim to hold.
+    #[test]
+    fn hostile_bytes_are_errors(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), framing in 0..3) {
+        let header = match framing { 0 => image_event().encode()[..10].to_vec(), 1 => vec![0, 0, 0, 0, 1], _ => vec![] };
+        bytes.splice(0..0, header);
+        let _ = ImageEvent::decode(&bytes);
+    }
+
+    #[test]
+    fn any_image_event_survives(name in ".*", sequence: i64, bytes: Option<Vec<u8>>, key in ".*", value in ".*") {
+        let event = ImageEvent { name, sequence, bytes, attributes: BTreeMap::from([(key, value)]), ..image_event() };
+        prop_assert_eq!(ImageEvent::decode(&event.encode()).unwrap(), event);
+    }
+}

@@ -1,0 +1,102 @@
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The request to stop, seen by every thread of a process. Clones share it.
+#[derive(Clone, Default)]
+pub struct Shutdown(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    inner: Mutex<Inner>,
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    requested: bool,
+    listeners: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl Shutdown {
+    /// Nobody has asked to stop.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks everyone to stop: finish what is in hand, commit, return.
+    pub fn request(&self) {
+        let listeners = {
+            let mut inner = self.lock();
+            inner.requested = true;
+            std::mem::take(&mut inner.listeners)
+        };
+        self.0.bell.notify_all();
+        listeners.into_iter().for_each(|listener| listener());
+    }
+
+    /// Whether to stop.
+    pub fn is_requested(&self) -> bool {
+        self.lock().requested
+    }
+
+    /// Sleeps for `pause`, or until the request. Returns whether to go on.
+    pub fn sleep(&self, pause: Duration) -> bool {
+        let wait = self
+            .0
+            .bell
+            .wait_timeout_while(self.lock(), pause, |inner| !inner.requested);
+        !wait.unwrap_or_else(PoisonError::into_inner).0.requested
+    }
+
+    /// Calls `listener` at the request, at once if it was made already: for threads that wait for something else.
+    pub fn on_request(&self, listener: impl FnOnce() + Send + 'static) {
+        let mut inner = self.lock();
+        if inner.requested {
+            drop(inner);
+            listener();
+        } else {
+            inner.listeners.push(Box::new(listener));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shutdown").field(&self.is_requested()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_request_wakes_sleepers_and_listeners() {
+        let shutdown = Shutdown::new();
+        let (sender, heard) = mpsc::channel();
+        shutdown.on_request(move || sender.send(()).unwrap());
+        let sleeper = std::thread::spawn({
+            let shutdown = shutdown.clone();
+            move || shutdown.sleep(Duration::from_secs(3600))
+        });
+        assert!(heard.try_recv().is_err());
+        shutdown.request();
+        heard.recv().unwrap();
+        assert!(!sleeper.join().unwrap(), "told not to go on");
+    }
+
+    #[test]
+    fn a_late_listener_hears_at_once() {
+        let shutdown = Shutdown::new();
+        shutdown.request();
+        let (sender, heard) = mpsc::channel();
+        shutdown.on_request(move || sender.send(()).unwrap());
+        heard.try_recv().unwrap();
+    }
+}

@@ -1,0 +1,1 @@
+//! What every home of the log must hold, as tests that any home can run.

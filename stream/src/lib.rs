@@ -1,0 +1,33 @@
+//! The log between the stages: ordered, durable topics whose unit of work is a transaction, *append these records
+//! and advance these input offsets, all or nothing*.
+//!
+//! [`Log`] is the interface; [`embedded`] is its home on one machine, [`memory`] the one for fast tests. A stage
+//! doesn't know which it runs on. Beside it stands what every consumer of a log needs, as plain synchronous code:
+//! the [`Batcher`], the offsets that may be committed ([`Progress`]), [`retry`] and the dead-letter policy
+//! ([`DeadShare`]).
+
+mod assignment;
+mod batcher;
+mod dead_share;
+mod error;
+mod log;
+mod progress;
+mod record;
+pub mod retry;
+
+pub mod embedded;
+pub mod memory;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+pub use assignment::{Assignment, Membership, quota};
+pub use batcher::{Batcher, Cut};
+pub use dead_share::DeadShare;
+pub use error::{Disposition, Error, Result};
+pub use log::{
+    Bounds, Consumer, Group, Housekeeping, Log, Member, NoRebalance, PollLimit, Producer, Rebalance,
+    Retention, Subscription, Topic,
+};
+pub use progress::Progress;
+pub use record::{Advance, Append, NextOffset, Offset, Record, StoredRecord, TopicPartition, Transaction};

@@ -1,0 +1,108 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::{Assignment, Membership};
+
+/// One partition of one topic: the unit of order and of assignment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// The topic's name.
+    pub topic: String,
+    /// Its partition, from 0.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// Partition `partition` of `topic`.
+    pub fn new(topic: impl Into<String>, partition: i32) -> Self {
+        Self {
+            topic: topic.into(),
+            partition,
+        }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// Where a record stands in its partition. Offsets grow; they may have gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub i64);
+
+impl Offset {
+    /// The offset to continue at once this record is done. The one place where the `+ 1` of checkpoints is written.
+    pub fn next(self) -> NextOffset {
+        NextOffset(self.0 + 1)
+    }
+}
+
+/// Where to continue in a partition: everything before it is done. What is committed is always one of these.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NextOffset(pub i64);
+
+impl NextOffset {
+    /// The beginning of every partition.
+    pub const START: NextOffset = NextOffset(0);
+}
+
+/// A record as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Where it stands.
+    pub at: TopicPartition,
+    /// Its offset there.
+    pub offset: Offset,
+    /// What compaction and partitioning go by.
+    pub key: Option<Vec<u8>>,
+    /// The event.
+    pub value: Vec<u8>,
+    /// Further facts about it; the values are bytes.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// When it was appended: microseconds since 1970.
+    pub appended_at: i64,
+}
+
+/// A record handed to a member of a group, with the assignment under which it may be worked on.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The record.
+    pub stored: StoredRecord,
+    /// Ends when the partition is taken away: work for a dead assignment is dropped, not committed.
+    pub assignment: Assignment,
+}
+
+/// A record to append.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Append {
+    /// The topic; it must have been created.
+    pub topic: String,
+    /// The partition, or none to let the log choose: by the key's hash, or in turn where there is no key.
+    pub partition: Option<i32>,
+    /// What compaction and partitioning go by.
+    pub key: Option<Vec<u8>>,
+    /// The event.
+    pub value: Vec<u8>,
+    /// Further facts about it.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// Append these records and advance these input offsets, all or nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Transaction {
+    /// Records to append, in this order within each partition.
+    pub appends: Vec<Append>,
+    /// Input offsets to commit with them.
+    pub advance: Option<Advance>,
+}
+
+/// Input offsets to commit on behalf of a member of a group.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    /// Who commits: a member whose assignment has ended is refused.
+    pub membership: Membership,
+    /// Where the group continues, for each partition.
+    pub offsets: BTreeMap<TopicPartition, NextOffset>,
+}
