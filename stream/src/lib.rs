@@ -8,8 +8,11 @@
 
 mod assignment;
 mod batcher;
+mod bell;
 mod dead_share;
 mod error;
+pub mod failpoint;
+mod group;
 mod log;
 mod progress;
 mod record;

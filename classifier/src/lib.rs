@@ -1,0 +1,1 @@
+//! The middle stage: fetches, decodes and classifies photos in micro-batches.

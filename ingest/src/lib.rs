@@ -1,0 +1,1 @@
+//! The first stage: finds photos in a folder and publishes image events.

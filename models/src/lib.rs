@@ -1,0 +1,1 @@
+//! Model manifests: what a model expects, what it means, and whether its file is the one described.

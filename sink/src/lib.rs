@@ -1,0 +1,1 @@
+//! The last stage: prediction files and run summaries.
