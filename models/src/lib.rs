@@ -1,1 +1,10 @@
-//! Model manifests: what a model expects, what it means, and whether its file is the one described.
+//! Models as autorma knows them: a folder with an ONNX file and a [`Manifest`] that says what the model expects, what
+//! its outputs mean and where it comes from. The classifier loads nothing that [`Model::open`] hasn't verified.
+
+mod decide;
+mod manifest;
+mod verify;
+
+pub use decide::{NotANumber, Verdict};
+pub use manifest::{File, Input, Manifest, Output, Thresholds};
+pub use verify::{Error, MANIFEST, Model};

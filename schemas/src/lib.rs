@@ -15,7 +15,7 @@ mod time;
 mod wire;
 
 pub use dead_letter::{DeadLetter, HeaderValue, Reason};
-pub use image_event::{ImageEvent, event_id};
+pub use image_event::{ImageEvent, event_id, hex, sha256};
 pub use ledger::LedgerRecord;
 pub use prediction::{ClassProbability, Decision, ModelVersion, Origin, Prediction, batch_number};
 pub use run::{RunKind, RunRecord, RunState};

@@ -1,0 +1,158 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use autorma_schemas::{ModelVersion, sha256};
+
+use crate::Manifest;
+
+/// The manifest's file name in a model's folder.
+pub const MANIFEST: &str = "manifest.json";
+
+/// A model whose file is the one that its manifest describes.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// What it is.
+    pub manifest: Manifest,
+    /// Its ONNX file's content: what was verified is what is loaded.
+    pub onnx: Vec<u8>,
+}
+
+/// Why a model can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of it can't be read.
+    #[error("the model at {path}: {cause}; `--model` names the folder that holds manifest.json")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The manifest isn't one.
+    #[error("the model's manifest {path}: {cause}")]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The file isn't the one described.
+    #[error(
+        "the model {path} is not the one of its manifest: {found}, expected {expected}; fetch or build it again"
+    )]
+    Different {
+        /// The ONNX file.
+        path: PathBuf,
+        /// What the file is.
+        found: String,
+        /// What the manifest says.
+        expected: String,
+    },
+}
+
+impl Model {
+    /// Reads and verifies the model in `folder`: manifest, length and SHA-256.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let manifest = Self::manifest(folder)?;
+        let path = folder.join(&manifest.model.file);
+        let onnx = read(&path)?;
+        let different = |found: String, expected: String| Error::Different {
+            path: path.clone(),
+            found,
+            expected,
+        };
+        let expected = &manifest.model;
+        if onnx.len() as u64 != expected.bytes {
+            return Err(different(
+                format!("{} bytes", onnx.len()),
+                format!("{} bytes", expected.bytes),
+            ));
+        }
+        let sha256 = sha256(&onnx);
+        if sha256 != expected.sha256 {
+            return Err(different(format!("sha-256 {sha256}"), expected.sha256.clone()));
+        }
+        Ok(Self { manifest, onnx })
+    }
+
+    /// The manifest in `folder`, checked; the ONNX file isn't looked at.
+    pub fn manifest(folder: &Path) -> Result<Manifest, Error> {
+        let path = folder.join(MANIFEST);
+        let wrong = |cause: String| Error::Manifest {
+            path: path.clone(),
+            cause,
+        };
+        let manifest: Manifest =
+            serde_json::from_slice(&read(&path)?).map_err(|error| wrong(error.to_string()))?;
+        match manifest.problem() {
+            Some(problem) => Err(wrong(problem)),
+            None => Ok(manifest),
+        }
+    }
+
+    /// As it is named on predictions.
+    pub fn version(&self) -> ModelVersion {
+        ModelVersion {
+            name: self.manifest.name.clone(),
+            version: self.manifest.version.clone(),
+            sha256: self.manifest.model.sha256.clone(),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|cause| Error::Unreadable {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("shipped")
+    }
+
+    #[test]
+    fn the_shipped_model_is_the_one_of_its_manifest() {
+        let model = Model::open(&shipped()).unwrap();
+        assert_eq!(
+            model.manifest.classes,
+            ["casual shoes", "handbags", "shirts", "tops", "watches"]
+        );
+        assert_eq!(model.version().sha256, model.manifest.model.sha256);
+    }
+
+    #[test]
+    fn a_changed_byte_or_a_senseless_manifest_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = Model::manifest(&shipped()).unwrap();
+        let mut onnx = fs::read(shipped().join(&manifest.model.file)).unwrap();
+        onnx[1000] ^= 1;
+        fs::write(folder.path().join(&manifest.model.file), onnx).unwrap();
+        let write = |manifest: &Manifest| {
+            fs::write(
+                folder.path().join(MANIFEST),
+                serde_json::to_vec(manifest).unwrap(),
+            )
+            .unwrap();
+        };
+        write(&manifest);
+        assert!(matches!(Model::open(folder.path()), Err(Error::Different { .. })));
+        manifest.temperature = 0.0;
+        write(&manifest);
+        assert!(
+            Model::open(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("temperature")
+        );
+        assert!(matches!(
+            Model::open(&folder.path().join("none")),
+            Err(Error::Unreadable { .. })
+        ));
+    }
+}
