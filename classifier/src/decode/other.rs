@@ -1,0 +1,51 @@
+use std::io::Cursor;
+
+use autorma_schemas::Reason;
+use image::error::LimitErrorKind;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+
+use super::{Limits, Raw};
+use crate::Failure;
+
+/// Any format that the `image` crate decodes: the first picture in the file.
+pub(super) fn decode(file: &[u8], format: ImageFormat, limits: &Limits) -> Result<Raw, Failure> {
+    let mut reader = ImageReader::with_format(Cursor::new(file), format);
+    let mut own = image::Limits::default();
+    own.max_alloc = Some(limits.memory);
+    reader.limits(own);
+    let mut decoder = reader.into_decoder().map_err(failure)?;
+    let (width, height) = decoder.dimensions();
+    limits.check(width.into(), height.into(), decoder.total_bytes())?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let picture = DynamicImage::from_decoder(decoder).map_err(failure)?;
+    Ok(Raw { width, height, pixels: opaque(picture), orientation })
+}
+
+/// Three bytes a pixel; what is transparent shows white.
+fn opaque(picture: DynamicImage) -> Vec<u8> {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8().into_raw();
+    }
+    let picture = picture.into_rgba8().into_raw();
+    let on_white = |value: u8, alpha: u8| {
+        let (value, alpha) = (u32::from(value), u32::from(alpha));
+        ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    picture
+        .chunks_exact(4)
+        .flat_map(|pixel| [0, 1, 2].map(|channel| on_white(pixel[channel], pixel[3])))
+        .collect()
+}
+
+fn failure(error: ImageError) -> Failure {
+    let reason = match &error {
+        ImageError::Limits(limit) => match limit.kind() {
+            LimitErrorKind::DimensionError | LimitErrorKind::InsufficientMemory => Reason::TooManyPixels,
+            _ => Reason::Undecodable,
+        },
+        ImageError::Unsupported(_) => Reason::UnknownFormat,
+        _ => Reason::Undecodable,
+    };
+    Failure::new(reason, error.to_string())
+}

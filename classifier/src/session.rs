@@ -1,0 +1,116 @@
+use std::path::{Path, PathBuf};
+
+use autorma_models::{Input, Manifest, Model};
+use ndarray::{Array4, ArrayView1, Axis};
+use ort::environment::Environment;
+use ort::session::Session as OrtSession;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::TensorRef;
+
+use crate::Picture;
+
+/// ONNX Runtime, loaded from its shared library.
+#[derive(Debug)]
+pub struct Runtime(Environment);
+
+/// Why a model can't be run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The shared library isn't there or isn't ONNX Runtime.
+    #[error("onnx runtime at {path}: {cause}; `make runtime` fetches it, `classifier.runtime` names another place")]
+    Runtime {
+        /// The shared library.
+        path: PathBuf,
+        /// What went wrong.
+        cause: String,
+    },
+    /// ONNX Runtime refuses the model.
+    #[error("onnx runtime refuses the model: {0}")]
+    Model(String),
+    /// The model isn't what its manifest says.
+    #[error("the model and its manifest disagree: {0}")]
+    Manifest(String),
+}
+
+impl Runtime {
+    /// Loads the shared library at `path`; the first one that a process loads stays.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let failed = |cause: String| LoadError::Runtime { path: path.to_owned(), cause };
+        let builder = ort::init_from(path).map_err(|error| failed(error.to_string()))?;
+        let environment = builder.with_name("autorma").with_telemetry(false).build();
+        environment.map(Self).map_err(|error| failed(error.to_string()))
+    }
+}
+
+/// A model ready to run on one thread.
+#[derive(Debug)]
+pub struct Session {
+    session: OrtSession,
+    manifest: Manifest,
+    /// Normalised values of each channel: index by the byte.
+    normalised: [[f32; 256]; 3],
+    batch: Array4<f32>,
+}
+
+impl Session {
+    /// Loads the model and tries it on a blank picture: a model that doesn't fit its manifest shows here.
+    pub fn load(runtime: &Runtime, model: &Model) -> Result<Self, LoadError> {
+        let input = &model.manifest.input;
+        let mut session = Self {
+            session: open(runtime, &model.onnx).map_err(|error| LoadError::Model(error.to_string()))?,
+            normalised: normalised(input),
+            batch: Array4::zeros((0, 3, input.height as usize, input.width as usize)),
+            manifest: model.manifest.clone(),
+        };
+        let blank = Picture(vec![255; 3 * (input.width * input.height) as usize]);
+        session.infer(&[&blank, &blank]).map_err(LoadError::Manifest)?;
+        Ok(session)
+    }
+
+    /// The logits of each picture, [`Manifest::outputs`] of them.
+    pub fn infer(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<f32>>, String> {
+        self.fill(pictures);
+        let (name, outputs) = (self.manifest.output.name.as_str(), self.manifest.outputs());
+        let batch = TensorRef::from_array_view(&self.batch).map_err(|error| error.to_string())?;
+        let inputs = ort::inputs![self.manifest.input.name.as_str() => batch];
+        let result = self.session.run(inputs).map_err(|error| error.to_string())?;
+        let output = result.get(name).ok_or_else(|| format!("there is no output {name:?}"))?;
+        let (shape, logits) = output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
+        if logits.len() != pictures.len() * outputs {
+            return Err(format!("outputs of shape {shape:?} for {} pictures and {outputs} classes", pictures.len()));
+        }
+        Ok(logits.chunks_exact(outputs).map(<[f32]>::to_vec).collect())
+    }
+
+    /// Bytes by pixel become normalised floats by channel.
+    fn fill(&mut self, pictures: &[&Picture]) {
+        let (_, channels, height, width) = self.batch.dim();
+        if self.batch.len_of(Axis(0)) != pictures.len() {
+            self.batch = Array4::zeros((pictures.len(), channels, height, width));
+        }
+        for (mut image, picture) in self.batch.outer_iter_mut().zip(pictures) {
+            let pixels = ArrayView1::from(&picture.0);
+            for (channel, mut plane) in image.outer_iter_mut().enumerate() {
+                let table = &self.normalised[channel];
+                let values = pixels.iter().skip(channel).step_by(channels);
+                plane.iter_mut().zip(values).for_each(|(to, value)| *to = table[usize::from(*value)]);
+            }
+        }
+    }
+}
+
+/// One thread computes, and sleeps when there is nothing to do: two sessions beat two threads in one.
+fn open(runtime: &Runtime, onnx: &[u8]) -> ort::Result<OrtSession> {
+    Ok(OrtSession::builder(&runtime.0)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_config_entry("session.intra_op.allow_spinning", "0")?
+        .commit_from_memory(onnx)?)
+}
+
+fn normalised(input: &Input) -> [[f32; 256]; 3] {
+    std::array::from_fn(|channel| {
+        std::array::from_fn(|value| (value as f32 - input.mean[channel]) / input.std[channel])
+    })
+}
