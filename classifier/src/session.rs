@@ -17,7 +17,9 @@ pub struct Runtime(Environment);
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The shared library isn't there or isn't ONNX Runtime.
-    #[error("onnx runtime at {path}: {cause}; `make runtime` fetches it, `classifier.runtime` names another place")]
+    #[error(
+        "onnx runtime at {path}: {cause}; `make runtime` fetches it, `classifier.runtime` names another place"
+    )]
     Runtime {
         /// The shared library.
         path: PathBuf,
@@ -35,7 +37,10 @@ pub enum LoadError {
 impl Runtime {
     /// Loads the shared library at `path`; the first one that a process loads stays.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let failed = |cause: String| LoadError::Runtime { path: path.to_owned(), cause };
+        let failed = |cause: String| LoadError::Runtime {
+            path: path.to_owned(),
+            cause,
+        };
         let builder = ort::init_from(path).map_err(|error| failed(error.to_string()))?;
         let environment = builder.with_name("autorma").with_telemetry(false).build();
         environment.map(Self).map_err(|error| failed(error.to_string()))
@@ -74,10 +79,17 @@ impl Session {
         let batch = TensorRef::from_array_view(&self.batch).map_err(|error| error.to_string())?;
         let inputs = ort::inputs![self.manifest.input.name.as_str() => batch];
         let result = self.session.run(inputs).map_err(|error| error.to_string())?;
-        let output = result.get(name).ok_or_else(|| format!("there is no output {name:?}"))?;
-        let (shape, logits) = output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
+        let output = result
+            .get(name)
+            .ok_or_else(|| format!("there is no output {name:?}"))?;
+        let (shape, logits) = output
+            .try_extract_tensor::<f32>()
+            .map_err(|error| error.to_string())?;
         if logits.len() != pictures.len() * outputs {
-            return Err(format!("outputs of shape {shape:?} for {} pictures and {outputs} classes", pictures.len()));
+            return Err(format!(
+                "outputs of shape {shape:?} for {} pictures and {outputs} classes",
+                pictures.len()
+            ));
         }
         Ok(logits.chunks_exact(outputs).map(<[f32]>::to_vec).collect())
     }
@@ -93,7 +105,10 @@ impl Session {
             for (channel, mut plane) in image.outer_iter_mut().enumerate() {
                 let table = &self.normalised[channel];
                 let values = pixels.iter().skip(channel).step_by(channels);
-                plane.iter_mut().zip(values).for_each(|(to, value)| *to = table[usize::from(*value)]);
+                plane
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(to, value)| *to = table[usize::from(*value)]);
             }
         }
     }
