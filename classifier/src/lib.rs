@@ -1,11 +1,28 @@
 //! The middle stage: image events in, predictions and dead letters out, in micro-batches through ONNX Runtime.
+//!
+//! One thread owns the consumer ([`run`] polls on the thread that calls it), a pool decodes, each model session has a
+//! thread, one commits. They meet at the desk (`desk.rs`), which bounds what is in flight.
 
 mod bisect;
+mod committing;
+mod config;
 pub mod decode;
+mod decoding;
+mod desk;
+mod error;
 mod failure;
 mod fetch;
+mod inferring;
+mod metrics;
+mod outcome;
+mod polling;
 mod session;
+mod stage;
 
+pub use config::Config;
 pub use decode::{Decoder, Limits, Picture};
+pub use error::Error;
 pub use failure::Failure;
+pub use metrics::Metrics;
 pub use session::{LoadError, Runtime, Session};
+pub use stage::{GROUP, run};

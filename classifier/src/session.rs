@@ -116,12 +116,12 @@ impl Session {
 
 /// One thread computes, and sleeps when there is nothing to do: two sessions beat two threads in one.
 fn open(runtime: &Runtime, onnx: &[u8]) -> ort::Result<OrtSession> {
-    Ok(OrtSession::builder(&runtime.0)?
+    OrtSession::builder(&runtime.0)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(1)?
         .with_inter_threads(1)?
         .with_config_entry("session.intra_op.allow_spinning", "0")?
-        .commit_from_memory(onnx)?)
+        .commit_from_memory(onnx)
 }
 
 fn normalised(input: &Input) -> [[f32; 256]; 3] {

@@ -35,6 +35,15 @@ impl Progress {
         }
     }
 
+    /// The record won't be worked on after all, and neither will any that was handed out after it: no commit passes
+    /// over it.
+    pub fn withdraw(&mut self, at: &TopicPartition, offset: Offset) {
+        if let Some(partition) = self.partitions.get_mut(at) {
+            partition.pending.remove(&offset);
+            partition.frontier = partition.frontier.min(NextOffset(offset.0));
+        }
+    }
+
     /// Where the group may continue in the partition: at the first record that isn't done, or behind all of them.
     pub fn committable(&self, at: &TopicPartition) -> Option<NextOffset> {
         let partition = self.partitions.get(at)?;

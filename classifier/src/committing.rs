@@ -1,0 +1,90 @@
+use std::time::{Duration, Instant};
+
+use autorma_stream::retry::{Backoff, retry};
+use autorma_stream::{Advance, DeadShare, Error as LogError, Membership, Producer, Transaction, failpoint};
+
+use crate::desk::{Committable, Desk};
+use crate::outcome::Outcome;
+use crate::{Config, Error, Metrics};
+
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(5),
+    longest: Duration::from_secs(2),
+    attempts: 30,
+};
+
+/// The committer's thread: outcomes and offsets go to the log together, while the next micro-batch is computed.
+pub(crate) fn commit(
+    desk: &Desk,
+    mut producer: Box<dyn Producer>,
+    membership: &Membership,
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<(), Error> {
+    let mut share = DeadShare::new(config.dead_share, config.dead_window);
+    while let Some(mut committable) = desk.next_commit() {
+        let outcomes = committable.outcomes.len();
+        check(&mut share, &committable.outcomes, config.dead_window)?;
+        let begun = Instant::now();
+        failpoint::hit("classifier-before-commit");
+        let committed = settle(&mut *producer, membership, &mut committable, desk)?;
+        failpoint::hit("classifier-after-commit");
+        desk.committed(outcomes);
+        if committed {
+            metrics.committed(
+                &committable.outcomes,
+                begun.elapsed().as_secs_f64(),
+                desk.queues(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Commits, if need be without those partitions that have gone to another member. Whether anything was left of it.
+fn settle(
+    producer: &mut dyn Producer,
+    membership: &Membership,
+    committable: &mut Committable,
+    desk: &Desk,
+) -> Result<bool, Error> {
+    while !committable.outcomes.is_empty() {
+        let transaction = Transaction {
+            appends: committable.outcomes.iter().map(Outcome::append).collect(),
+            advance: Some(Advance {
+                membership: membership.clone(),
+                offsets: committable.offsets.clone(),
+            }),
+        };
+        let pause = |pause: Duration| {
+            tracing::warn!(?pause, "the log is busy");
+            std::thread::sleep(pause);
+            !desk.has_failed()
+        };
+        match retry(BACKOFF, LogError::disposition, pause, || {
+            producer.commit(&transaction)
+        }) {
+            Ok(()) => return Ok(true),
+            Err(LogError::AssignmentEnded(at)) => {
+                tracing::debug!(partition = %at, "dropped outcomes: another member does them again");
+                committable.offsets.remove(&at);
+                committable.outcomes.retain(|outcome| !outcome.is_of(&at));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
+}
+
+fn check(share: &mut DeadShare, outcomes: &[Outcome], window: usize) -> Result<(), Error> {
+    for outcome in outcomes {
+        share.count(outcome.is_dead()).map_err(|dead| {
+            let last = match outcome {
+                Outcome::DeadLetter(_, it) => format!("{}: {} ({})", it.reason, it.message, it.name),
+                Outcome::Prediction(_) => String::new(),
+            };
+            Error::TooManyDead { dead, window, last }
+        })?;
+    }
+    Ok(())
+}

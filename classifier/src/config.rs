@@ -1,0 +1,124 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use autorma_service::settings::{Key, Settings};
+
+use crate::Limits;
+
+const MODEL: Key = Key::new(
+    "classifier.model",
+    "models/shipped",
+    "folder of the model: manifest.json and its ONNX file",
+);
+const RUNTIME: Key = Key::new(
+    "classifier.runtime",
+    "",
+    "ONNX Runtime's shared library; empty: found beside the program",
+);
+const BATCH_SIZE: Key =
+    Key::new("classifier.batch_size", "10", "images a micro-batch, at most").alias("BATCH_SIZE");
+const MAX_WAIT: Key = Key::new(
+    "classifier.max_wait",
+    "5ms",
+    "how long the first image of a micro-batch waits for others",
+);
+const DECODERS: Key = Key::new(
+    "classifier.decoders",
+    "0",
+    "threads that decode; 0: one a processor",
+);
+const SESSIONS: Key = Key::new(
+    "classifier.sessions",
+    "0",
+    "threads that run the model; 0: one a processor",
+);
+const MAX_IN_FLIGHT: Key = Key::new(
+    "classifier.max_in_flight",
+    "128",
+    "images between reading and commit, at most",
+);
+const MAX_MEGABYTES: Key = Key::new("classifier.max_megabytes", "64", "largest file, in MB");
+const MAX_MEGAPIXELS: Key = Key::new(
+    "classifier.max_megapixels",
+    "50",
+    "largest picture, in millions of pixels",
+);
+const MAX_DECODE_MEGABYTES: Key = Key::new(
+    "classifier.max_decode_megabytes",
+    "256",
+    "most memory for decoding one picture, in MB",
+);
+const ROOTS: Key = Key::new(
+    "classifier.roots",
+    "",
+    "folders that file:// references may point into, separated by ':'; empty: the input",
+);
+const DEAD_SHARE: Key = Key::new(
+    "classifier.dead_share",
+    "0.9",
+    "the stage stops when more than this share of recent events are dead letters; 1: never",
+);
+const DEAD_WINDOW: Key = Key::new("classifier.dead_window", "200", "how many events are recent");
+const SLOT: Key = Key::new(
+    "classifier.slot",
+    "0",
+    "stable name of this classifier among several",
+);
+
+/// The settings of the stage.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The model's folder.
+    pub model: PathBuf,
+    /// ONNX Runtime's shared library.
+    pub runtime: PathBuf,
+    /// Images a micro-batch, and of the contract's batch numbers.
+    pub batch_size: usize,
+    /// How long an image waits for others.
+    pub max_wait: Duration,
+    /// Threads that decode.
+    pub decoders: usize,
+    /// Threads that run the model.
+    pub sessions: usize,
+    /// Images between reading and commit.
+    pub max_in_flight: usize,
+    /// What one file may cost.
+    pub limits: Limits,
+    /// Folders that references may point into; empty: nowhere, the program puts the input here.
+    pub roots: Vec<PathBuf>,
+    /// The largest share of dead letters among recent events.
+    pub dead_share: f64,
+    /// How many events are recent.
+    pub dead_window: usize,
+    /// The stable name of this classifier.
+    pub slot: String,
+}
+
+impl Config {
+    /// Reads the settings of the stage.
+    pub fn read(settings: &mut Settings) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = |count: usize| if count == 0 { processors } else { count };
+        let roots: String = settings.get(&ROOTS, ..);
+        Self {
+            model: settings.get(&MODEL, ..),
+            runtime: settings.get(&RUNTIME, ..),
+            batch_size: settings.get(&BATCH_SIZE, 1..=256),
+            max_wait: settings.get(&MAX_WAIT, Duration::ZERO..=Duration::from_secs(60)),
+            decoders: threads(settings.get(&DECODERS, 0..=256)),
+            sessions: threads(settings.get(&SESSIONS, 0..=256)),
+            max_in_flight: settings.get(&MAX_IN_FLIGHT, 1..=100_000),
+            limits: Limits {
+                bytes: settings.get(&MAX_MEGABYTES, 1..=2047_u64) * 1_000_000,
+                pixels: settings.get(&MAX_MEGAPIXELS, 1..=10_000_u64) * 1_000_000,
+                memory: settings.get(&MAX_DECODE_MEGABYTES, 1..=65_536_u64) * 1_000_000,
+            },
+            roots: std::env::split_paths(&roots)
+                .filter(|root| !root.as_os_str().is_empty())
+                .collect(),
+            dead_share: settings.get(&DEAD_SHARE, 0.0..=1.0),
+            dead_window: settings.get(&DEAD_WINDOW, 1..=1_000_000),
+            slot: settings.get(&SLOT, ..),
+        }
+    }
+}

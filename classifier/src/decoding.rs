@@ -1,0 +1,68 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use autorma_schemas::{Event, ImageEvent, Reason};
+use autorma_stream::Record;
+
+use crate::desk::Desk;
+use crate::fetch::Fetcher;
+use crate::outcome::{Decoded, Finished, dead, origin, unreadable};
+use crate::{Config, Decoder, Failure, Metrics, Picture};
+
+/// One thread of the decode pool: records become pictures or dead letters.
+pub(crate) fn decode(
+    desk: &Desk,
+    fetcher: &Fetcher,
+    mut decoder: Decoder,
+    config: &Config,
+    metrics: &Metrics,
+) {
+    while let Some(record) = desk.next_record() {
+        let begun = Instant::now();
+        let result = picture(record, fetcher, &mut decoder, config);
+        metrics.decode_seconds.observe(begun.elapsed().as_secs_f64());
+        desk.decoded(result);
+    }
+}
+
+fn picture(
+    record: Record,
+    fetcher: &Fetcher,
+    decoder: &mut Decoder,
+    config: &Config,
+) -> Result<Decoded, Finished> {
+    let mut event = match ImageEvent::decode(&record.stored.value) {
+        Ok(event) => event,
+        Err(error) => return Err(unreadable(record, error.to_string())),
+    };
+    let (assignment, origin) = (record.assignment, origin(&record.stored));
+    let made = fetcher
+        .fetch(&event)
+        .and_then(|file| contained(|| decoder.decode(&file)));
+    match made {
+        Ok(picture) => {
+            event.bytes = None;
+            Ok(Decoded {
+                assignment,
+                origin,
+                event,
+                picture,
+            })
+        }
+        Err(failure) => {
+            tracing::debug!(event_id = event.event_id, name = event.name, %failure, "dead letter");
+            Err(dead(assignment, origin, event, failure, config.batch_size))
+        }
+    }
+}
+
+/// A file that makes a decoder panic costs itself only.
+fn contained(decode: impl FnOnce() -> Result<Picture, Failure>) -> Result<Picture, Failure> {
+    // The decoder holds nothing but buffers that the next picture overwrites.
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+        Err(Failure::new(
+            Reason::Undecodable,
+            "the decoder panicked on this file",
+        ))
+    })
+}

@@ -1,0 +1,317 @@
+//! Everything between reading an image event and committing its outcome: where the stage's threads meet.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use autorma_stream::{Batcher, Cut, NextOffset, Offset, Progress, Record, TopicPartition};
+
+use crate::Error;
+use crate::outcome::{Decoded, Finished, Outcome};
+
+/// The desk: records to decode, pictures ready for the model, outcomes to commit.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    state: Mutex<State>,
+    max_in_flight: usize,
+    /// There is something to decode.
+    work: Condvar,
+    /// There may be a micro-batch to cut.
+    ready: Condvar,
+    /// There may be something to commit.
+    done: Condvar,
+    /// There is room for more, or less to wait for.
+    room: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    to_decode: VecDeque<Record>,
+    decoding: usize,
+    ready: Batcher<Decoded>,
+    done: BTreeMap<(TopicPartition, Offset), Finished>,
+    committing: BTreeSet<TopicPartition>,
+    progress: Progress,
+    in_flight: usize,
+    /// No further record comes.
+    closed: bool,
+    failure: Option<Error>,
+}
+
+/// Outcomes that may be committed together, and where the group continues then.
+#[derive(Debug, Default)]
+pub(crate) struct Committable {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) offsets: BTreeMap<TopicPartition, NextOffset>,
+}
+
+/// How full the queues are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queues {
+    pub(crate) to_decode: usize,
+    pub(crate) ready: usize,
+    pub(crate) done: usize,
+    pub(crate) in_flight: usize,
+}
+
+impl Desk {
+    pub(crate) fn new(max_in_flight: usize, batch_size: usize, max_wait: Duration) -> Self {
+        let state = State {
+            to_decode: VecDeque::new(),
+            decoding: 0,
+            ready: Batcher::new(batch_size, max_wait),
+            done: BTreeMap::new(),
+            committing: BTreeSet::new(),
+            progress: Progress::default(),
+            in_flight: 0,
+            closed: false,
+            failure: None,
+        };
+        let [work, ready, done, room] = std::array::from_fn(|_| Condvar::new());
+        Self {
+            state: Mutex::new(state),
+            max_in_flight,
+            work,
+            ready,
+            done,
+            room,
+        }
+    }
+
+    /// Waits until so many records have room, or `longest`. Returns how many have.
+    pub(crate) fn wait_for_room(&self, wanted: usize, longest: Duration) -> usize {
+        let full = |state: &mut State| self.max_in_flight - state.in_flight < wanted && !state.stopped();
+        let (state, _) = self
+            .room
+            .wait_timeout_while(self.lock(), longest, full)
+            .unwrap_or_else(PoisonError::into_inner);
+        self.max_in_flight - state.in_flight
+    }
+
+    /// Records were read.
+    pub(crate) fn admit(&self, records: Vec<Record>) {
+        let mut state = self.lock();
+        for record in records {
+            state.progress.begin(&record.stored.at, record.stored.offset);
+            state.in_flight += 1;
+            state.to_decode.push_back(record);
+        }
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// The next record to decode; None when there will be none any more.
+    pub(crate) fn next_record(&self) -> Option<Record> {
+        let nothing = |state: &mut State| state.to_decode.is_empty() && !state.stopped();
+        let mut state = self
+            .work
+            .wait_while(self.lock(), nothing)
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.failure.is_some() {
+            return None;
+        }
+        let record = state.to_decode.pop_front()?;
+        state.decoding += 1;
+        Some(record)
+    }
+
+    /// A record that [`Desk::next_record`] gave out is a picture or has failed.
+    pub(crate) fn decoded(&self, result: Result<Decoded, Finished>) {
+        let mut state = self.lock();
+        state.decoding -= 1;
+        match result {
+            Ok(decoded) => state.ready.push(decoded, Instant::now()),
+            Err(finished) => {
+                self.finish_locked(&mut state, finished);
+                self.done.notify_one();
+            }
+        }
+        drop(state);
+        self.ready.notify_one();
+    }
+
+    /// The next micro-batch for a free session; None when there will be none any more.
+    pub(crate) fn next_batch(&self) -> Option<Vec<Decoded>> {
+        let mut state = self.lock();
+        loop {
+            if state.failure.is_some() {
+                return None;
+            }
+            let coming = state.decoding > 0 || !state.to_decode.is_empty();
+            match state.ready.cut(Instant::now(), coming) {
+                Cut::Batch(batch) => {
+                    if !state.ready.is_empty() {
+                        self.ready.notify_one();
+                    }
+                    return Some(batch);
+                }
+                Cut::Empty if state.closed && !coming => {
+                    // The other sessions are done too.
+                    self.ready.notify_all();
+                    return None;
+                }
+                Cut::Empty => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Cut::Wait(longest) => {
+                    let waited = self.ready.wait_timeout(state, longest);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    /// A micro-batch has its outcomes.
+    pub(crate) fn finish(&self, outcomes: Vec<Finished>) {
+        let mut state = self.lock();
+        for finished in outcomes {
+            self.finish_locked(&mut state, finished);
+        }
+        drop(state);
+        self.done.notify_one();
+    }
+
+    fn finish_locked(&self, state: &mut State, finished: Finished) {
+        if finished.assignment.is_alive() {
+            state.progress.finish(&finished.at, finished.offset);
+            state
+                .done
+                .insert((finished.at.clone(), finished.offset), finished);
+        } else {
+            // Its next owner does it again.
+            state.in_flight -= 1;
+            self.room.notify_all();
+        }
+    }
+
+    /// Waits for outcomes that may be committed; None when there will be none any more.
+    ///
+    /// An outcome stays here until all records before it in its partition have theirs: what is committed and the
+    /// offsets that say so must cover the same records.
+    pub(crate) fn next_commit(&self) -> Option<Committable> {
+        let mut state = self.lock();
+        loop {
+            if state.failure.is_some() {
+                return None;
+            }
+            let committable = state.take_committable();
+            if !committable.outcomes.is_empty() {
+                return Some(committable);
+            }
+            self.room.notify_all();
+            if state.closed && state.in_flight == 0 {
+                return None;
+            }
+            state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What [`Desk::next_commit`] gave out is durable, or given up with its assignment.
+    pub(crate) fn committed(&self, outcomes: usize) {
+        let mut state = self.lock();
+        state.committing.clear();
+        state.in_flight -= outcomes;
+        drop(state);
+        self.room.notify_all();
+    }
+
+    /// Forgets what isn't begun of these partitions; what is, may be committed for `longest`.
+    pub(crate) fn give_up(&self, partitions: &[TopicPartition], longest: Duration) {
+        let mut state = self.lock();
+        let before = state.to_decode.len();
+        let (dropped, kept): (VecDeque<_>, _) = state
+            .to_decode
+            .drain(..)
+            .partition(|record| partitions.contains(&record.stored.at));
+        state.to_decode = kept;
+        state.in_flight -= before - state.to_decode.len();
+        for record in dropped {
+            // The commit passes over none of them: they are the last of their partitions.
+            state.progress.withdraw(&record.stored.at, record.stored.offset);
+        }
+        self.done.notify_one();
+        let busy =
+            |state: &mut State| state.failure.is_none() && partitions.iter().any(|at| state.is_busy(at));
+        let waited = self.room.wait_timeout_while(state, longest, busy);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        partitions.iter().for_each(|at| state.progress.forget(at));
+        drop(state);
+        self.done.notify_one();
+    }
+
+    /// Waits until everything is committed, or `longest`. Returns whether it is.
+    pub(crate) fn wait_until_idle(&self, longest: Duration) -> bool {
+        let busy = |state: &mut State| state.in_flight > 0 && state.failure.is_none();
+        let waited = self.room.wait_timeout_while(self.lock(), longest, busy);
+        waited.unwrap_or_else(PoisonError::into_inner).0.in_flight == 0
+    }
+
+    /// No further record comes: the threads return when what is here is done.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.wake();
+    }
+
+    /// Everyone stops where they are; the first failure is the one that counts.
+    pub(crate) fn fail(&self, error: Error) {
+        self.lock().failure.get_or_insert(error);
+        self.wake();
+    }
+
+    /// Whether something has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.lock().failure.is_some()
+    }
+
+    /// What has failed.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        self.lock().failure.take()
+    }
+
+    pub(crate) fn queues(&self) -> Queues {
+        let state = self.lock();
+        Queues {
+            to_decode: state.to_decode.len(),
+            ready: state.ready.len(),
+            done: state.done.len(),
+            in_flight: state.in_flight,
+        }
+    }
+
+    fn wake(&self) {
+        for waiting in [&self.work, &self.ready, &self.done, &self.room] {
+            waiting.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn stopped(&self) -> bool {
+        self.closed || self.failure.is_some()
+    }
+
+    fn is_busy(&self, at: &TopicPartition) -> bool {
+        let waits = || self.done.keys().any(|(done, _)| done == at);
+        !self.progress.is_idle(at) || self.committing.contains(at) || waits()
+    }
+
+    fn take_committable(&mut self) -> Committable {
+        let mut committable = Committable::default();
+        let done = std::mem::take(&mut self.done);
+        for ((at, offset), finished) in done {
+            let next = self.progress.committable(&at);
+            if !finished.assignment.is_alive() {
+                self.in_flight -= 1;
+            } else if let Some(next) = next.filter(|next| offset < Offset(next.0)) {
+                self.committing.insert(at.clone());
+                committable.offsets.insert(at, next);
+                committable.outcomes.push(finished.outcome);
+            } else {
+                self.done.insert((at, offset), finished);
+            }
+        }
+        committable
+    }
+}

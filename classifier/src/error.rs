@@ -1,0 +1,46 @@
+use autorma_stream::Disposition;
+
+use crate::LoadError;
+
+/// Why the stage stops. Nothing is lost: what wasn't committed is read again by the next start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The model can't be used.
+    #[error(transparent)]
+    Model(#[from] autorma_models::Error),
+    /// The model can't be run.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] autorma_stream::Error),
+    /// Something other than the photos is wrong.
+    #[error(
+        "{dead} of the last {window} events are dead letters, more than classifier.dead_share allows; the last: \
+         {last}; nothing of them is committed: mend the cause or allow a larger share, and start again"
+    )]
+    TooManyDead {
+        /// Dead letters among the recent events.
+        dead: usize,
+        /// How many events are recent.
+        window: usize,
+        /// Why the last one is dead.
+        last: String,
+    },
+    /// The system gave no thread.
+    #[error("no thread could be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A fault in autorma.
+    #[error("a thread of the classifier panicked: this is a fault in autorma")]
+    Panicked,
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Error::Log(error) => error.disposition(),
+            _ => Disposition::Fatal,
+        }
+    }
+}

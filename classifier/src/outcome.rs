@@ -1,0 +1,193 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use autorma_models::Verdict;
+use autorma_schemas::{
+    DeadLetter, Event, HeaderValue, ImageEvent, Micros, ModelVersion, Origin, Prediction, Reason,
+    batch_number, topics,
+};
+use autorma_stream::{Append, Assignment, Offset, Record, StoredRecord, TopicPartition};
+
+use crate::{Failure, Picture};
+
+/// An image event whose picture is ready for the model.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) assignment: Assignment,
+    pub(crate) origin: Origin,
+    /// Without its bytes: the picture is made of them.
+    pub(crate) event: ImageEvent,
+    pub(crate) picture: Picture,
+}
+
+/// An image event with its outcome.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) assignment: Assignment,
+    pub(crate) at: TopicPartition,
+    pub(crate) offset: Offset,
+    pub(crate) outcome: Outcome,
+}
+
+/// What becomes of an image event.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Prediction(Box<Prediction>),
+    DeadLetter(Reason, Box<DeadLetter>),
+}
+
+impl Outcome {
+    /// As it goes to its topic, keyed by the event.
+    pub(crate) fn append(&self) -> Append {
+        let (topic, key, value) = match self {
+            Outcome::Prediction(it) => (topics::PREDICTIONS, Some(it.event_id.clone()), it.encode()),
+            Outcome::DeadLetter(_, it) => (topics::DEAD_LETTERS, it.event_id.clone(), it.encode()),
+        };
+        Append {
+            topic: topic.into(),
+            key: key.map(String::into_bytes),
+            value,
+            ..Append::default()
+        }
+    }
+
+    /// Whether its image event stands in this partition.
+    pub(crate) fn is_of(&self, at: &TopicPartition) -> bool {
+        let origin = match self {
+            Outcome::Prediction(it) => &it.origin,
+            Outcome::DeadLetter(_, it) => &it.origin,
+        };
+        origin.partition == at.partition && origin.topic == at.topic
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self, Outcome::DeadLetter(..))
+    }
+}
+
+impl Decoded {
+    /// With what the model says of it.
+    pub(crate) fn predicted(self, verdict: Verdict, model: &ModelVersion, batch_size: usize) -> Finished {
+        let event = self.event;
+        let prediction = Prediction {
+            event_id: event.event_id,
+            run_id: event.run_id,
+            sequence: event.sequence,
+            batch_number: batch_number(event.sequence, batch_size),
+            source: event.source,
+            name: event.name,
+            uri: event.uri,
+            sha256: event.sha256,
+            attributes: event.attributes,
+            predicted_class: verdict.predicted_class,
+            confidence: verdict.confidence,
+            probabilities: verdict.probabilities,
+            unknown_probability: verdict.unknown_probability,
+            decision: verdict.decision,
+            model: model.clone(),
+            origin: self.origin.clone(),
+            seen_at: event.seen_at,
+            processed_at: now(),
+        };
+        finished(
+            self.assignment,
+            self.origin,
+            Outcome::Prediction(Box::new(prediction)),
+        )
+    }
+
+    /// With the reason why there is no prediction.
+    pub(crate) fn failed(self, failure: Failure, batch_size: usize) -> Finished {
+        dead(self.assignment, self.origin, self.event, failure, batch_size)
+    }
+}
+
+/// The place of a record, as its outcome names it.
+pub(crate) fn origin(stored: &StoredRecord) -> Origin {
+    Origin {
+        topic: stored.at.topic.clone(),
+        partition: stored.at.partition,
+        offset: stored.offset.0,
+    }
+}
+
+/// An image event that can't be classified.
+pub(crate) fn dead(
+    assignment: Assignment,
+    origin: Origin,
+    event: ImageEvent,
+    failure: Failure,
+    batch_size: usize,
+) -> Finished {
+    let letter = DeadLetter {
+        event_id: Some(event.event_id),
+        run_id: event.run_id,
+        sequence: event.sequence,
+        batch_number: batch_number(event.sequence, batch_size),
+        source: event.source,
+        name: event.name,
+        uri: event.uri,
+        sha256: event.sha256,
+        attributes: event.attributes,
+        seen_at: event.seen_at,
+        ..blank(failure.message, failure.reason, origin.clone())
+    };
+    finished(
+        assignment,
+        origin,
+        Outcome::DeadLetter(failure.reason, Box::new(letter)),
+    )
+}
+
+/// A record that isn't an image event: kept as it is.
+pub(crate) fn unreadable(record: Record, message: String) -> Finished {
+    let Record { stored, assignment } = record;
+    let origin = origin(&stored);
+    let header = |(name, value): (String, Vec<u8>)| (name, HeaderValue(value));
+    let letter = DeadLetter {
+        raw: Some(stored.value),
+        headers: stored.headers.into_iter().map(header).collect(),
+        seen_at: Micros(stored.appended_at),
+        ..blank(message, Reason::UnreadableEvent, origin.clone())
+    };
+    finished(
+        assignment,
+        origin,
+        Outcome::DeadLetter(Reason::UnreadableEvent, Box::new(letter)),
+    )
+}
+
+fn blank(message: String, reason: Reason, origin: Origin) -> DeadLetter {
+    DeadLetter {
+        event_id: None,
+        run_id: None,
+        sequence: 0,
+        batch_number: 1,
+        source: String::new(),
+        name: String::new(),
+        uri: None,
+        sha256: String::new(),
+        attributes: Default::default(),
+        reason: reason.as_str().into(),
+        message,
+        raw: None,
+        headers: Default::default(),
+        origin,
+        seen_at: Micros(0),
+        failed_at: now(),
+    }
+}
+
+fn finished(assignment: Assignment, origin: Origin, outcome: Outcome) -> Finished {
+    let at = TopicPartition::new(origin.topic, origin.partition);
+    Finished {
+        assignment,
+        at,
+        offset: Offset(origin.offset),
+        outcome,
+    }
+}
+
+fn now() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros(since.as_micros() as i64)
+}

@@ -1,0 +1,127 @@
+use std::sync::Arc;
+use std::thread::{Builder, Scope};
+use std::time::Duration;
+
+use autorma_models::Model;
+use autorma_schemas::topics;
+use autorma_service::Shutdown;
+use autorma_stream::{Log, Subscription};
+
+use crate::desk::Desk;
+use crate::fetch::Fetcher;
+use crate::polling::HandOver;
+use crate::{Config, Decoder, Error, Metrics, Runtime, Session, committing, decoding, inferring, polling};
+
+/// The group whose committed offsets are the stage's checkpoints.
+pub const GROUP: &str = "classifier";
+
+/// How long what is in hand may take to be committed after a shutdown was asked for.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Classifies image events until the shutdown; then what is in hand is committed, and the partitions go to the others.
+/// Calls `ready` when the model is loaded.
+pub fn run(
+    config: &Config,
+    log: &dyn Log,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(&Model),
+) -> Result<(), Error> {
+    let model = Model::open(&config.model)?;
+    let runtime = Runtime::load(&config.runtime)?;
+    let sessions = (0..config.sessions)
+        .map(|_| Session::load(&runtime, &model))
+        .collect::<Result<Vec<_>, _>>()?;
+    metrics.loaded(&model);
+    let desk = Arc::new(Desk::new(
+        config.max_in_flight,
+        config.batch_size,
+        config.max_wait,
+    ));
+    let subscription = Subscription {
+        group: GROUP.into(),
+        topics: vec![topics::IMAGES.into()],
+        slot: config.slot.clone(),
+    };
+    let producer = log.producer(&format!("{GROUP}-{}", config.slot))?;
+    let mut consumer = log.subscribe(subscription, Box::new(HandOver(Arc::clone(&desk))))?;
+    let version = model.version();
+    tracing::info!(
+        model = version.name,
+        version = version.version,
+        sha256 = version.sha256,
+        "classifier ready"
+    );
+    ready(&model);
+
+    let fetcher = Fetcher::new(&config.roots, config.limits.bytes);
+    let membership = consumer.membership();
+    let input = &model.manifest.input;
+    let meaning = inferring::Model {
+        manifest: &model.manifest,
+        version: &version,
+        batch_size: config.batch_size,
+    };
+    std::thread::scope(|scope| {
+        for number in 0..config.decoders {
+            let decoder = Decoder::new(input.width, input.height, config.limits);
+            let (desk, fetcher) = (&*desk, &fetcher);
+            spawn(scope, format!("decode-{number}"), desk, move || {
+                decoding::decode(desk, fetcher, decoder, config, metrics);
+                Ok(())
+            });
+        }
+        for (number, session) in sessions.into_iter().enumerate() {
+            let (desk, meaning) = (&*desk, &meaning);
+            spawn(scope, format!("infer-{number}"), desk, move || {
+                inferring::infer(desk, session, meaning, metrics);
+                Ok(())
+            });
+        }
+        let (shared, membership) = (&*desk, &membership);
+        spawn(scope, "commit".into(), shared, move || {
+            committing::commit(shared, producer, membership, config, metrics)
+        });
+        if let Err(error) = polling::poll(&desk, &mut *consumer, config, DRAIN, shutdown) {
+            desk.fail(error);
+        }
+        desk.close();
+    });
+    let failure = desk.take_failure();
+    // Without a failure everything is committed; with one, what isn't goes to the others at once.
+    let left = consumer.leave();
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(left?),
+    }
+}
+
+/// A named thread whose failure, even a panic, is the stage's.
+fn spawn<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    name: String,
+    desk: &'scope Desk,
+    work: impl FnOnce() -> Result<(), Error> + Send + 'scope,
+) {
+    let guarded = move || {
+        let alarm = Alarm(desk);
+        if let Err(error) = work() {
+            desk.fail(error);
+        }
+        drop(alarm);
+    };
+    if let Err(error) = Builder::new().name(name).spawn_scoped(scope, guarded) {
+        desk.fail(error.into());
+    }
+}
+
+/// Tells the other threads of a panic, who would wait for ever.
+struct Alarm<'a>(&'a Desk);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(Error::Panicked);
+        }
+    }
+}
