@@ -7,11 +7,8 @@ use crate::desk::{Committable, Desk};
 use crate::outcome::Outcome;
 use crate::{Config, Error, Metrics};
 
-const BACKOFF: Backoff = Backoff {
-    first: Duration::from_millis(5),
-    longest: Duration::from_secs(2),
-    attempts: 30,
-};
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(5), longest: Duration::from_secs(2), attempts: 30 };
 
 /// The committer's thread: outcomes and offsets go to the log together, while the next micro-batch is computed.
 pub(crate) fn commit(
@@ -31,11 +28,7 @@ pub(crate) fn commit(
         failpoint::hit("classifier-after-commit");
         desk.committed(outcomes);
         if committed {
-            metrics.committed(
-                &committable.outcomes,
-                begun.elapsed().as_secs_f64(),
-                desk.queues(),
-            );
+            metrics.committed(&committable.outcomes, begun.elapsed().as_secs_f64(), desk.queues());
         }
     }
     Ok(())
@@ -51,19 +44,14 @@ fn settle(
     while !committable.outcomes.is_empty() {
         let transaction = Transaction {
             appends: committable.outcomes.iter().map(Outcome::append).collect(),
-            advance: Some(Advance {
-                membership: membership.clone(),
-                offsets: committable.offsets.clone(),
-            }),
+            advance: Some(Advance { membership: membership.clone(), offsets: committable.offsets.clone() }),
         };
         let pause = |pause: Duration| {
             tracing::warn!(?pause, "the log is busy");
             std::thread::sleep(pause);
             !desk.has_failed()
         };
-        match retry(BACKOFF, LogError::disposition, pause, || {
-            producer.commit(&transaction)
-        }) {
+        match retry(BACKOFF, LogError::disposition, pause, || producer.commit(&transaction)) {
             Ok(()) => return Ok(true),
             Err(LogError::AssignmentEnded(at)) => {
                 tracing::debug!(partition = %at, "dropped outcomes: another member does them again");

@@ -5,49 +5,23 @@ use autorma_service::settings::{Key, Settings};
 
 use crate::Limits;
 
-const MODEL: Key = Key::new(
-    "classifier.model",
-    "models/shipped",
-    "folder of the model: manifest.json and its ONNX file",
-);
-const RUNTIME: Key = Key::new(
-    "classifier.runtime",
-    "",
-    "ONNX Runtime's shared library; empty: found beside the program",
-);
+const MODEL: Key =
+    Key::new("classifier.model", "models/shipped", "folder of the model: manifest.json and its ONNX file");
+const RUNTIME: Key =
+    Key::new("classifier.runtime", "", "ONNX Runtime's shared library; empty: found beside the program");
 const BATCH_SIZE: Key =
     Key::new("classifier.batch_size", "10", "images a micro-batch, at most").alias("BATCH_SIZE");
-const MAX_WAIT: Key = Key::new(
-    "classifier.max_wait",
-    "5ms",
-    "how long the first image of a micro-batch waits for others",
-);
-const DECODERS: Key = Key::new(
-    "classifier.decoders",
-    "0",
-    "threads that decode; 0: one a processor",
-);
-const SESSIONS: Key = Key::new(
-    "classifier.sessions",
-    "0",
-    "threads that run the model; 0: one a processor",
-);
-const MAX_IN_FLIGHT: Key = Key::new(
-    "classifier.max_in_flight",
-    "128",
-    "images between reading and commit, at most",
-);
+const MAX_WAIT: Key =
+    Key::new("classifier.max_wait", "5ms", "how long the first image of a micro-batch waits for others");
+const DECODERS: Key = Key::new("classifier.decoders", "0", "threads that decode; 0: one a processor");
+const SESSIONS: Key = Key::new("classifier.sessions", "0", "threads that run the model; 0: one a processor");
+const MAX_IN_FLIGHT: Key =
+    Key::new("classifier.max_in_flight", "128", "images between reading and commit, at most");
 const MAX_MEGABYTES: Key = Key::new("classifier.max_megabytes", "64", "largest file, in MB");
-const MAX_MEGAPIXELS: Key = Key::new(
-    "classifier.max_megapixels",
-    "50",
-    "largest picture, in millions of pixels",
-);
-const MAX_DECODE_MEGABYTES: Key = Key::new(
-    "classifier.max_decode_megabytes",
-    "256",
-    "most memory for decoding one picture, in MB",
-);
+const MAX_MEGAPIXELS: Key =
+    Key::new("classifier.max_megapixels", "50", "largest picture, in millions of pixels");
+const MAX_DECODE_MEGABYTES: Key =
+    Key::new("classifier.max_decode_megabytes", "256", "most memory for decoding one picture, in MB");
 const ROOTS: Key = Key::new(
     "classifier.roots",
     "",
@@ -59,11 +33,7 @@ const DEAD_SHARE: Key = Key::new(
     "the stage stops when more than this share of recent events are dead letters; 1: never",
 );
 const DEAD_WINDOW: Key = Key::new("classifier.dead_window", "200", "how many events are recent");
-const SLOT: Key = Key::new(
-    "classifier.slot",
-    "0",
-    "stable name of this classifier among several",
-);
+const SLOT: Key = Key::new("classifier.slot", "0", "stable name of this classifier among several");
 
 /// The settings of the stage.
 #[derive(Debug, Clone)]
@@ -113,9 +83,7 @@ impl Config {
                 pixels: settings.get(&MAX_MEGAPIXELS, 1..=10_000_u64) * 1_000_000,
                 memory: settings.get(&MAX_DECODE_MEGABYTES, 1..=65_536_u64) * 1_000_000,
             },
-            roots: std::env::split_paths(&roots)
-                .filter(|root| !root.as_os_str().is_empty())
-                .collect(),
+            roots: std::env::split_paths(&roots).filter(|root| !root.as_os_str().is_empty()).collect(),
             dead_share: settings.get(&DEAD_SHARE, 0.0..=1.0),
             dead_window: settings.get(&DEAD_WINDOW, 1..=1_000_000),
             slot: settings.get(&SLOT, ..),

@@ -49,12 +49,7 @@ struct Raw {
 impl Decoder {
     /// Pictures of `width` × `height` pixels.
     pub fn new(width: u32, height: u32, limits: Limits) -> Self {
-        Self {
-            limits,
-            width,
-            height,
-            resizer: Resizer::new(),
-        }
+        Self { limits, width, height, resizer: Resizer::new() }
     }
 
     /// The picture in `file`, upright and stretched to size. Its content decides what it is, not its name.
@@ -63,10 +58,7 @@ impl Decoder {
             return Err(too_many_bytes(file.len() as u64, self.limits.bytes));
         }
         let format = image::guess_format(file).map_err(|_| {
-            Failure::new(
-                Reason::UnknownFormat,
-                "not a picture of a format that can be decoded",
-            )
+            Failure::new(Reason::UnknownFormat, "not a picture of a format that can be decoded")
         })?;
         let raw = match format {
             ImageFormat::Jpeg => jpeg::decode(file, self.width.max(self.height), &self.limits)?,
@@ -78,18 +70,13 @@ impl Decoder {
     /// Stretches first and turns then: the smaller picture is the cheaper one to turn.
     fn fit(&mut self, raw: Raw) -> Result<Picture, Failure> {
         let broken = |cause: &dyn std::fmt::Display| Failure::new(Reason::Undecodable, cause.to_string());
-        let (width, height) = if swaps_axes(raw.orientation) {
-            (self.height, self.width)
-        } else {
-            (self.width, self.height)
-        };
+        let (width, height) =
+            if swaps_axes(raw.orientation) { (self.height, self.width) } else { (self.width, self.height) };
         let source = Image::from_vec_u8(raw.width, raw.height, raw.pixels, PixelType::U8x3)
             .map_err(|error| broken(&error))?;
         let mut fitted = Image::new(width, height, PixelType::U8x3);
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer
-            .resize(&source, &mut fitted, &options)
-            .map_err(|error| broken(&error))?;
+        self.resizer.resize(&source, &mut fitted, &options).map_err(|error| broken(&error))?;
         if raw.orientation == Orientation::NoTransforms {
             return Ok(Picture(fitted.into_vec()));
         }
@@ -106,23 +93,15 @@ impl Limits {
     fn check(&self, width: u64, height: u64, memory: u64) -> Result<(), Failure> {
         let pixels = width.saturating_mul(height);
         if pixels == 0 {
-            return Err(Failure::new(
-                Reason::Undecodable,
-                format!("{width}×{height} pixels"),
-            ));
+            return Err(Failure::new(Reason::Undecodable, format!("{width}×{height} pixels")));
         }
         if pixels > self.pixels {
-            let message = format!(
-                "{width}×{height} pixels, of which at most {} are allowed",
-                self.pixels
-            );
+            let message = format!("{width}×{height} pixels, of which at most {} are allowed", self.pixels);
             return Err(Failure::new(Reason::TooManyPixels, message));
         }
         if memory > self.memory {
-            let message = format!(
-                "decoding takes {memory} bytes, of which at most {} are allowed",
-                self.memory
-            );
+            let message =
+                format!("decoding takes {memory} bytes, of which at most {} are allowed", self.memory);
             return Err(Failure::new(Reason::TooManyPixels, message));
         }
         Ok(())
@@ -130,10 +109,7 @@ impl Limits {
 }
 
 pub(crate) fn too_many_bytes(found: u64, allowed: u64) -> Failure {
-    Failure::new(
-        Reason::TooManyBytes,
-        format!("{found} bytes, of which at most {allowed} are allowed"),
-    )
+    Failure::new(Reason::TooManyBytes, format!("{found} bytes, of which at most {allowed} are allowed"))
 }
 
 fn swaps_axes(orientation: Orientation) -> bool {

@@ -36,18 +36,11 @@ fn picture(
         Err(error) => return Err(unreadable(record, error.to_string())),
     };
     let (assignment, origin) = (record.assignment, origin(&record.stored));
-    let made = fetcher
-        .fetch(&event)
-        .and_then(|file| contained(|| decoder.decode(&file)));
+    let made = fetcher.fetch(&event).and_then(|file| contained(|| decoder.decode(&file)));
     match made {
         Ok(picture) => {
             event.bytes = None;
-            Ok(Decoded {
-                assignment,
-                origin,
-                event,
-                picture,
-            })
+            Ok(Decoded { assignment, origin, event, picture })
         }
         Err(failure) => {
             tracing::debug!(event_id = event.event_id, name = event.name, %failure, "dead letter");
@@ -59,10 +52,6 @@ fn picture(
 /// A file that makes a decoder panic costs itself only.
 fn contained(decode: impl FnOnce() -> Result<Picture, Failure>) -> Result<Picture, Failure> {
     // The decoder holds nothing but buffers that the next picture overwrites.
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
-        Err(Failure::new(
-            Reason::Undecodable,
-            "the decoder panicked on this file",
-        ))
-    })
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(Failure::new(Reason::Undecodable, "the decoder panicked on this file")))
 }

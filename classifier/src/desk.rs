@@ -68,23 +68,14 @@ impl Desk {
             failure: None,
         };
         let [work, ready, done, room] = std::array::from_fn(|_| Condvar::new());
-        Self {
-            state: Mutex::new(state),
-            max_in_flight,
-            work,
-            ready,
-            done,
-            room,
-        }
+        Self { state: Mutex::new(state), max_in_flight, work, ready, done, room }
     }
 
     /// Waits until so many records have room, or `longest`. Returns how many have.
     pub(crate) fn wait_for_room(&self, wanted: usize, longest: Duration) -> usize {
         let full = |state: &mut State| self.max_in_flight - state.in_flight < wanted && !state.stopped();
-        let (state, _) = self
-            .room
-            .wait_timeout_while(self.lock(), longest, full)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (state, _) =
+            self.room.wait_timeout_while(self.lock(), longest, full).unwrap_or_else(PoisonError::into_inner);
         self.max_in_flight - state.in_flight
     }
 
@@ -103,10 +94,7 @@ impl Desk {
     /// The next record to decode; None when there will be none any more.
     pub(crate) fn next_record(&self) -> Option<Record> {
         let nothing = |state: &mut State| state.to_decode.is_empty() && !state.stopped();
-        let mut state = self
-            .work
-            .wait_while(self.lock(), nothing)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.work.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
         if state.failure.is_some() {
             return None;
         }
@@ -172,9 +160,7 @@ impl Desk {
     fn finish_locked(&self, state: &mut State, finished: Finished) {
         if finished.assignment.is_alive() {
             state.progress.finish(&finished.at, finished.offset);
-            state
-                .done
-                .insert((finished.at.clone(), finished.offset), finished);
+            state.done.insert((finished.at.clone(), finished.offset), finished);
         } else {
             // Its next owner does it again.
             state.in_flight -= 1;
@@ -217,10 +203,8 @@ impl Desk {
     pub(crate) fn give_up(&self, partitions: &[TopicPartition], longest: Duration) {
         let mut state = self.lock();
         let before = state.to_decode.len();
-        let (dropped, kept): (VecDeque<_>, _) = state
-            .to_decode
-            .drain(..)
-            .partition(|record| partitions.contains(&record.stored.at));
+        let (dropped, kept): (VecDeque<_>, _) =
+            state.to_decode.drain(..).partition(|record| partitions.contains(&record.stored.at));
         state.to_decode = kept;
         state.in_flight -= before - state.to_decode.len();
         for record in dropped {

@@ -25,10 +25,7 @@ impl Fetcher {
     /// Roots that don't exist allow nothing.
     pub(crate) fn new(roots: &[PathBuf], max_bytes: u64) -> Self {
         let canonical = |root: &PathBuf| root.canonicalize();
-        Self {
-            roots: roots.iter().filter_map(|root| canonical(root).ok()).collect(),
-            max_bytes,
-        }
+        Self { roots: roots.iter().filter_map(|root| canonical(root).ok()).collect(), max_bytes }
     }
 
     /// The event's bytes, which are those that it was made for: length and SHA-256 are checked.
@@ -54,10 +51,7 @@ impl Fetcher {
             Some(_) => (Reason::InvalidEvent, "the bytes in the event have"),
             None => (Reason::ContentChanged, "the content has by now"),
         };
-        Err(Failure::new(
-            reason,
-            format!("{what} the sha-256 {found}, not {}", event.sha256),
-        ))
+        Err(Failure::new(reason, format!("{what} the sha-256 {found}, not {}", event.sha256)))
     }
 
     fn dereference(&self, uri: &str) -> Result<Vec<u8>, Failure> {
@@ -87,10 +81,7 @@ impl Fetcher {
     fn read(&self, path: &Path) -> Result<Vec<u8>, Trouble> {
         let path = path.canonicalize()?;
         if !self.roots.iter().any(|root| path.starts_with(root)) {
-            let message = format!(
-                "{} is not below an allowed root (classifier.roots)",
-                path.display()
-            );
+            let message = format!("{} is not below an allowed root (classifier.roots)", path.display());
             return Err(Failure::new(Reason::ForbiddenReference, message).into());
         }
         // Before opening: to open a named pipe waits for its writer.
@@ -102,9 +93,7 @@ impl Fetcher {
             return Err(too_many_bytes(metadata.len(), self.max_bytes).into());
         }
         let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-        fs::File::open(&path)?
-            .take(self.max_bytes + 1)
-            .read_to_end(&mut bytes)?;
+        fs::File::open(&path)?.take(self.max_bytes + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > self.max_bytes {
             return Err(too_many_bytes(bytes.len() as u64, self.max_bytes).into());
         }

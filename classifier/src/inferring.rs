@@ -30,20 +30,15 @@ pub(crate) fn infer(desk: &Desk, mut session: Session, model: &Model<'_>, metric
         metrics.batch_size.observe(size as f64);
         tracing::debug!(images = size, seconds, "micro-batch");
         desk.finish(
-            batch
-                .into_iter()
-                .zip(logits)
-                .map(|(decoded, logits)| model.finish(decoded, logits))
-                .collect(),
+            batch.into_iter().zip(logits).map(|(decoded, logits)| model.finish(decoded, logits)).collect(),
         );
     }
 }
 
 impl Model<'_> {
     fn finish(&self, decoded: Decoded, logits: Result<Vec<f32>, String>) -> Finished {
-        let verdict = logits
-            .map_err(|message| Failure::new(Reason::ModelFailed, message))
-            .and_then(|logits| {
+        let verdict =
+            logits.map_err(|message| Failure::new(Reason::ModelFailed, message)).and_then(|logits| {
                 let decided = self.manifest.decide(&logits);
                 decided.map_err(|error| Failure::new(Reason::NotANumber, error.to_string()))
             });

@@ -89,25 +89,18 @@ impl Metrics {
             )?,
         };
         // A counter that has never counted is 0, not missing.
-        Reason::ALL.iter().for_each(|reason| {
-            metrics
-                .dead_letters
-                .with_label_values(&[reason.as_str()])
-                .inc_by(0)
-        });
+        Reason::ALL
+            .iter()
+            .for_each(|reason| metrics.dead_letters.with_label_values(&[reason.as_str()]).inc_by(0));
         Ok(metrics)
     }
 
     pub(crate) fn loaded(&self, model: &Model) {
         let version = model.version();
-        self.model
-            .with_label_values(&[&version.name, &version.version, &version.sha256])
-            .set(1);
+        self.model.with_label_values(&[&version.name, &version.version, &version.sha256]).set(1);
         for class in &model.manifest.classes {
             for decision in Decision::ALL {
-                self.predictions
-                    .with_label_values(&[class.as_str(), decision.as_str()])
-                    .inc_by(0);
+                self.predictions.with_label_values(&[class.as_str(), decision.as_str()]).inc_by(0);
             }
         }
     }

@@ -1,5 +1,3 @@
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use autorma_models::Verdict;
 use autorma_schemas::{
     DeadLetter, Event, HeaderValue, ImageEvent, Micros, ModelVersion, Origin, Prediction, Reason,
@@ -42,12 +40,7 @@ impl Outcome {
             Outcome::Prediction(it) => (topics::PREDICTIONS, Some(it.event_id.clone()), it.encode()),
             Outcome::DeadLetter(_, it) => (topics::DEAD_LETTERS, it.event_id.clone(), it.encode()),
         };
-        Append {
-            topic: topic.into(),
-            key: key.map(String::into_bytes),
-            value,
-            ..Append::default()
-        }
+        Append { topic: topic.into(), key: key.map(String::into_bytes), value, ..Append::default() }
     }
 
     /// Whether its image event stands in this partition.
@@ -86,13 +79,9 @@ impl Decoded {
             model: model.clone(),
             origin: self.origin.clone(),
             seen_at: event.seen_at,
-            processed_at: now(),
+            processed_at: Micros::now(),
         };
-        finished(
-            self.assignment,
-            self.origin,
-            Outcome::Prediction(Box::new(prediction)),
-        )
+        finished(self.assignment, self.origin, Outcome::Prediction(Box::new(prediction)))
     }
 
     /// With the reason why there is no prediction.
@@ -103,11 +92,7 @@ impl Decoded {
 
 /// The place of a record, as its outcome names it.
 pub(crate) fn origin(stored: &StoredRecord) -> Origin {
-    Origin {
-        topic: stored.at.topic.clone(),
-        partition: stored.at.partition,
-        offset: stored.offset.0,
-    }
+    Origin { topic: stored.at.topic.clone(), partition: stored.at.partition, offset: stored.offset.0 }
 }
 
 /// An image event that can't be classified.
@@ -131,11 +116,7 @@ pub(crate) fn dead(
         seen_at: event.seen_at,
         ..blank(failure.message, failure.reason, origin.clone())
     };
-    finished(
-        assignment,
-        origin,
-        Outcome::DeadLetter(failure.reason, Box::new(letter)),
-    )
+    finished(assignment, origin, Outcome::DeadLetter(failure.reason, Box::new(letter)))
 }
 
 /// A record that isn't an image event: kept as it is.
@@ -149,11 +130,7 @@ pub(crate) fn unreadable(record: Record, message: String) -> Finished {
         seen_at: Micros(stored.appended_at),
         ..blank(message, Reason::UnreadableEvent, origin.clone())
     };
-    finished(
-        assignment,
-        origin,
-        Outcome::DeadLetter(Reason::UnreadableEvent, Box::new(letter)),
-    )
+    finished(assignment, origin, Outcome::DeadLetter(Reason::UnreadableEvent, Box::new(letter)))
 }
 
 fn blank(message: String, reason: Reason, origin: Origin) -> DeadLetter {
@@ -173,21 +150,11 @@ fn blank(message: String, reason: Reason, origin: Origin) -> DeadLetter {
         headers: Default::default(),
         origin,
         seen_at: Micros(0),
-        failed_at: now(),
+        failed_at: Micros::now(),
     }
 }
 
 fn finished(assignment: Assignment, origin: Origin, outcome: Outcome) -> Finished {
     let at = TopicPartition::new(origin.topic, origin.partition);
-    Finished {
-        assignment,
-        at,
-        offset: Offset(origin.offset),
-        outcome,
-    }
-}
-
-fn now() -> Micros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros(since.as_micros() as i64)
+    Finished { assignment, at, offset: Offset(origin.offset), outcome }
 }

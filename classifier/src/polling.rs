@@ -28,13 +28,7 @@ pub(crate) fn poll(
         let room = desk.wait_for_room(wanted, WAIT);
         let (limit, wait) = match room {
             0 => (PollLimit::NOTHING, Duration::ZERO),
-            records => (
-                PollLimit {
-                    records,
-                    bytes: MAX_POLL_BYTES,
-                },
-                WAIT,
-            ),
+            records => (PollLimit { records, bytes: MAX_POLL_BYTES }, WAIT),
         };
         match consumer.poll(limit, wait) {
             Ok(records) if records.is_empty() => {}
@@ -63,7 +57,6 @@ impl Rebalance for HandOver {
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
-        self.0
-            .give_up(partitions, if lost { Duration::ZERO } else { HAND_OVER });
+        self.0.give_up(partitions, if lost { Duration::ZERO } else { HAND_OVER });
     }
 }

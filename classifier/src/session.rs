@@ -37,10 +37,7 @@ pub enum LoadError {
 impl Runtime {
     /// Loads the shared library at `path`; the first one that a process loads stays.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let failed = |cause: String| LoadError::Runtime {
-            path: path.to_owned(),
-            cause,
-        };
+        let failed = |cause: String| LoadError::Runtime { path: path.to_owned(), cause };
         let builder = ort::init_from(path).map_err(|error| failed(error.to_string()))?;
         let environment = builder.with_name("autorma").with_telemetry(false).build();
         environment.map(Self).map_err(|error| failed(error.to_string()))
@@ -79,12 +76,8 @@ impl Session {
         let batch = TensorRef::from_array_view(&self.batch).map_err(|error| error.to_string())?;
         let inputs = ort::inputs![self.manifest.input.name.as_str() => batch];
         let result = self.session.run(inputs).map_err(|error| error.to_string())?;
-        let output = result
-            .get(name)
-            .ok_or_else(|| format!("there is no output {name:?}"))?;
-        let (shape, logits) = output
-            .try_extract_tensor::<f32>()
-            .map_err(|error| error.to_string())?;
+        let output = result.get(name).ok_or_else(|| format!("there is no output {name:?}"))?;
+        let (shape, logits) = output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
         if logits.len() != pictures.len() * outputs {
             return Err(format!(
                 "outputs of shape {shape:?} for {} pictures and {outputs} classes",
@@ -105,10 +98,7 @@ impl Session {
             for (channel, mut plane) in image.outer_iter_mut().enumerate() {
                 let table = &self.normalised[channel];
                 let values = pixels.iter().skip(channel).step_by(channels);
-                plane
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(to, value)| *to = table[usize::from(*value)]);
+                plane.iter_mut().zip(values).for_each(|(to, value)| *to = table[usize::from(*value)]);
             }
         }
     }

@@ -29,20 +29,12 @@ pub fn run(
 ) -> Result<(), Error> {
     let model = Model::open(&config.model)?;
     let runtime = Runtime::load(&config.runtime)?;
-    let sessions = (0..config.sessions)
-        .map(|_| Session::load(&runtime, &model))
-        .collect::<Result<Vec<_>, _>>()?;
+    let sessions =
+        (0..config.sessions).map(|_| Session::load(&runtime, &model)).collect::<Result<Vec<_>, _>>()?;
     metrics.loaded(&model);
-    let desk = Arc::new(Desk::new(
-        config.max_in_flight,
-        config.batch_size,
-        config.max_wait,
-    ));
-    let subscription = Subscription {
-        group: GROUP.into(),
-        topics: vec![topics::IMAGES.into()],
-        slot: config.slot.clone(),
-    };
+    let desk = Arc::new(Desk::new(config.max_in_flight, config.batch_size, config.max_wait));
+    let subscription =
+        Subscription { group: GROUP.into(), topics: vec![topics::IMAGES.into()], slot: config.slot.clone() };
     let producer = log.producer(&format!("{GROUP}-{}", config.slot))?;
     let mut consumer = log.subscribe(subscription, Box::new(HandOver(Arc::clone(&desk))))?;
     let version = model.version();
@@ -57,11 +49,8 @@ pub fn run(
     let fetcher = Fetcher::new(&config.roots, config.limits.bytes);
     let membership = consumer.membership();
     let input = &model.manifest.input;
-    let meaning = inferring::Model {
-        manifest: &model.manifest,
-        version: &version,
-        batch_size: config.batch_size,
-    };
+    let meaning =
+        inferring::Model { manifest: &model.manifest, version: &version, batch_size: config.batch_size };
     std::thread::scope(|scope| {
         for number in 0..config.decoders {
             let decoder = Decoder::new(input.width, input.height, config.limits);

@@ -33,12 +33,7 @@ fn every_hostile_file_gets_its_verdict() {
         let decoded = decoder.decode(&std::fs::read(&path).unwrap());
         let class = decoded.as_ref().ok().map(|picture| {
             let logits = session.infer(&[picture]).unwrap().remove(0);
-            model
-                .manifest
-                .decide(&logits)
-                .unwrap()
-                .predicted_class
-                .replace(' ', "_")
+            model.manifest.decide(&logits).unwrap().predicted_class.replace(' ', "_")
         });
         println!("{path:?}: {class:?} {:?}", decoded.as_ref().err());
         let verdict = if decoded.is_ok() { "decode" } else { "reject" };
@@ -48,10 +43,7 @@ fn every_hostile_file_gets_its_verdict() {
             && entry.label.as_ref().is_some_and(|label| !label.is_empty())
             && class != entry.label
         {
-            wrong.push(format!(
-                "{path:?} ({}): {class:?} instead of {:?}",
-                entry.note, entry.label
-            ));
+            wrong.push(format!("{path:?} ({}): {class:?} instead of {:?}", entry.note, entry.label));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

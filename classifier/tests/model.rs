@@ -31,16 +31,9 @@ fn an_image_s_logits_don_t_depend_on_its_neighbours() {
         .step_by(25)
         .map(|(path, _)| decoder.decode(&std::fs::read(path).unwrap()).unwrap())
         .collect();
-    let alone: Vec<_> = pictures
-        .iter()
-        .map(|picture| session.infer(&[picture]).unwrap().remove(0))
-        .collect();
+    let alone: Vec<_> = pictures.iter().map(|picture| session.infer(&[picture]).unwrap().remove(0)).collect();
     for size in 2..=10 {
         let batch: Vec<_> = pictures.iter().take(size).collect();
-        assert_eq!(
-            session.infer(&batch).unwrap(),
-            alone[..size],
-            "in a micro-batch of {size}"
-        );
+        assert_eq!(session.infer(&batch).unwrap(), alone[..size], "in a micro-batch of {size}");
     }
 }

@@ -25,11 +25,8 @@ pub(crate) fn write(folder: &Path, count: usize) -> anyhow::Result<usize> {
         let mut jpeg = Cursor::new(Vec::new());
         canvas.finish().write_to(&mut jpeg, ImageFormat::Jpeg)?;
         last = jpeg.into_inner();
-        fs::write(
-            folder.join(format!("{name}-{:02}.jpg", number / THINGS.len() + 1)),
-            &last,
-        )
-        .with_context(failed)?;
+        fs::write(folder.join(format!("{name}-{:02}.jpg", number / THINGS.len() + 1)), &last)
+            .with_context(failed)?;
     }
     let broken = broken(&last);
     for (name, content) in &broken {
@@ -43,10 +40,7 @@ fn broken(jpeg: &[u8]) -> [(&'static str, Vec<u8>); 4] {
     [
         ("broken-cut-off.jpg", jpeg[..jpeg.len() / 2].to_vec()),
         ("broken-empty.jpg", Vec::new()),
-        (
-            "broken-error-page.jpg",
-            b"<html><body>404 not found</body></html>".to_vec(),
-        ),
+        ("broken-error-page.jpg", b"<html><body>404 not found</body></html>".to_vec()),
         ("broken-too-large.png", enormous_png()),
     ]
 }
@@ -65,8 +59,6 @@ fn enormous_png() -> Vec<u8> {
 /// The check value of a PNG chunk (PNG specification, annex D).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc: u32, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
-        })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
     })
 }

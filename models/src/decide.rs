@@ -49,30 +49,15 @@ impl Manifest {
             .classes
             .iter()
             .zip(&among)
-            .map(|(label, weight)| ClassProbability {
-                label: label.clone(),
-                probability: weight / sum,
-            })
+            .map(|(label, weight)| ClassProbability { label: label.clone(), probability: weight / sum })
             .collect();
         let best = probabilities
             .iter()
-            .reduce(|best, next| {
-                if next.probability > best.probability {
-                    next
-                } else {
-                    best
-                }
-            })
+            .reduce(|best, next| if next.probability > best.probability { next } else { best })
             .ok_or(NotANumber)?;
         let (predicted_class, confidence) = (best.label.clone(), best.probability);
         let decision = self.thresholds.decision(confidence, unknown_probability);
-        Ok(Verdict {
-            predicted_class,
-            confidence,
-            probabilities,
-            unknown_probability,
-            decision,
-        })
+        Ok(Verdict { predicted_class, confidence, probabilities, unknown_probability, decision })
     }
 }
 
@@ -95,11 +80,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn manifest() -> Manifest {
-        let mut manifest = Model::manifest(std::path::Path::new(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/shipped"
-        )))
-        .unwrap();
+        let mut manifest =
+            Model::manifest(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/shipped"))).unwrap();
         manifest.output.unknown = vec!["a thing".into(), "another".into()];
         manifest
     }
@@ -109,28 +91,16 @@ mod tests {
         let manifest = manifest();
         let decide = |logits: [f32; 7]| manifest.decide(&logits).unwrap();
         let sure = decide([9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
-        assert_eq!(
-            (sure.predicted_class.as_str(), sure.decision),
-            ("casual shoes", Decision::Accept)
-        );
-        assert_eq!(
-            decide([3.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0]).decision,
-            Decision::Review
-        );
+        assert_eq!((sure.predicted_class.as_str(), sure.decision), ("casual shoes", Decision::Accept));
+        assert_eq!(decide([3.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0]).decision, Decision::Review);
         let other = decide([0.0, 0.0, 0.0, 0.0, 2.0, 9.0, 9.0]);
-        assert_eq!(
-            (other.predicted_class.as_str(), other.decision),
-            ("watches", Decision::Unknown)
-        );
+        assert_eq!((other.predicted_class.as_str(), other.decision), ("watches", Decision::Unknown));
     }
 
     #[test]
     fn numbers_that_are_none_decide_nothing() {
         for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert_eq!(
-                manifest().decide(&[0.0, 0.0, broken, 0.0, 0.0, 0.0, 0.0]),
-                Err(NotANumber)
-            );
+            assert_eq!(manifest().decide(&[0.0, 0.0, broken, 0.0, 0.0, 0.0, 0.0]), Err(NotANumber));
         }
         assert_eq!(manifest().decide(&[0.0; 3]), Err(NotANumber), "of another model");
     }

@@ -100,36 +100,18 @@ impl Manifest {
             (self.format == 1, "format must be 1"),
             (self.classes.len() >= 2, "at least two classes are needed"),
             (unique.len() == self.outputs(), "a class is listed twice"),
-            (
-                self.temperature.is_finite() && self.temperature > 0.0,
-                "temperature must be above 0",
-            ),
-            (
-                probability(self.thresholds.accept),
-                "thresholds.accept must be within 0..1",
-            ),
-            (
-                probability(self.thresholds.unknown),
-                "thresholds.unknown must be within 0..1",
-            ),
+            (self.temperature.is_finite() && self.temperature > 0.0, "temperature must be above 0"),
+            (probability(self.thresholds.accept), "thresholds.accept must be within 0..1"),
+            (probability(self.thresholds.unknown), "thresholds.unknown must be within 0..1"),
             (self.input.layout == "NCHW", "input.layout must be NCHW"),
             (self.input.color == "RGB", "input.color must be RGB"),
             (
                 self.input.resize == "stretch-bilinear-antialiased",
                 "input.resize must be stretch-bilinear-antialiased",
             ),
-            (
-                (1..=4096).contains(&self.input.width),
-                "input.width must be within 1..4096",
-            ),
-            (
-                (1..=4096).contains(&self.input.height),
-                "input.height must be within 1..4096",
-            ),
-            (
-                self.input.std.iter().all(|std| *std > 0.0),
-                "input.std must be above 0",
-            ),
+            ((1..=4096).contains(&self.input.width), "input.width must be within 1..4096"),
+            ((1..=4096).contains(&self.input.height), "input.height must be within 1..4096"),
+            (self.input.std.iter().all(|std| *std > 0.0), "input.std must be above 0"),
             (
                 !self.model.file.is_empty() && !self.model.file.contains(['/', '\\']),
                 "model.file must be a name in the manifest's folder",

@@ -57,17 +57,11 @@ impl Model {
         let manifest = Self::manifest(folder)?;
         let path = folder.join(&manifest.model.file);
         let onnx = read(&path)?;
-        let different = |found: String, expected: String| Error::Different {
-            path: path.clone(),
-            found,
-            expected,
-        };
+        let different =
+            |found: String, expected: String| Error::Different { path: path.clone(), found, expected };
         let expected = &manifest.model;
         if onnx.len() as u64 != expected.bytes {
-            return Err(different(
-                format!("{} bytes", onnx.len()),
-                format!("{} bytes", expected.bytes),
-            ));
+            return Err(different(format!("{} bytes", onnx.len()), format!("{} bytes", expected.bytes)));
         }
         let sha256 = sha256(&onnx);
         if sha256 != expected.sha256 {
@@ -79,10 +73,7 @@ impl Model {
     /// The manifest in `folder`, checked; the ONNX file isn't looked at.
     pub fn manifest(folder: &Path) -> Result<Manifest, Error> {
         let path = folder.join(MANIFEST);
-        let wrong = |cause: String| Error::Manifest {
-            path: path.clone(),
-            cause,
-        };
+        let wrong = |cause: String| Error::Manifest { path: path.clone(), cause };
         let manifest: Manifest =
             serde_json::from_slice(&read(&path)?).map_err(|error| wrong(error.to_string()))?;
         match manifest.problem() {
@@ -102,10 +93,7 @@ impl Model {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|cause| Error::Unreadable {
-        path: path.to_owned(),
-        cause,
-    })
+    fs::read(path).map_err(|cause| Error::Unreadable { path: path.to_owned(), cause })
 }
 
 #[cfg(test)]
@@ -119,10 +107,7 @@ mod tests {
     #[test]
     fn the_shipped_model_is_the_one_of_its_manifest() {
         let model = Model::open(&shipped()).unwrap();
-        assert_eq!(
-            model.manifest.classes,
-            ["casual shoes", "handbags", "shirts", "tops", "watches"]
-        );
+        assert_eq!(model.manifest.classes, ["casual shoes", "handbags", "shirts", "tops", "watches"]);
         assert_eq!(model.version().sha256, model.manifest.model.sha256);
     }
 
@@ -134,25 +119,13 @@ mod tests {
         onnx[1000] ^= 1;
         fs::write(folder.path().join(&manifest.model.file), onnx).unwrap();
         let write = |manifest: &Manifest| {
-            fs::write(
-                folder.path().join(MANIFEST),
-                serde_json::to_vec(manifest).unwrap(),
-            )
-            .unwrap();
+            fs::write(folder.path().join(MANIFEST), serde_json::to_vec(manifest).unwrap()).unwrap();
         };
         write(&manifest);
         assert!(matches!(Model::open(folder.path()), Err(Error::Different { .. })));
         manifest.temperature = 0.0;
         write(&manifest);
-        assert!(
-            Model::open(folder.path())
-                .unwrap_err()
-                .to_string()
-                .contains("temperature")
-        );
-        assert!(matches!(
-            Model::open(&folder.path().join("none")),
-            Err(Error::Unreadable { .. })
-        ));
+        assert!(Model::open(folder.path()).unwrap_err().to_string().contains("temperature"));
+        assert!(matches!(Model::open(&folder.path().join("none")), Err(Error::Unreadable { .. })));
     }
 }

@@ -30,11 +30,7 @@ impl Event for ImageEvent {
 /// The id of the event for the photo at `uri` with the content `sha256`: the same file again has the same id,
 /// the same name with new content another. 32 hexadecimal digits.
 pub fn event_id(uri: &str, sha256: &str) -> String {
-    let digest = Sha256::new()
-        .chain_update(uri)
-        .chain_update([0])
-        .chain_update(sha256)
-        .finalize();
+    let digest = Sha256::new().chain_update(uri).chain_update([0]).chain_update(sha256).finalize();
     hex(&digest[..16])
 }
 
@@ -46,12 +42,10 @@ pub fn sha256(content: &[u8]) -> String {
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -63,15 +57,7 @@ mod tests {
         let id = event_id("file:///in/a.jpg", "00ff");
         assert_eq!(id, event_id("file:///in/a.jpg", "00ff"));
         assert_eq!(id.len(), 32);
-        assert_ne!(
-            id,
-            event_id("file:///in/a.jpg", "00fe"),
-            "new content is a new event"
-        );
-        assert_ne!(
-            id,
-            event_id("file:///in/b.jpg", "00ff"),
-            "another place is another event"
-        );
+        assert_ne!(id, event_id("file:///in/a.jpg", "00fe"), "new content is a new event");
+        assert_ne!(id, event_id("file:///in/b.jpg", "00ff"), "another place is another event");
     }
 }

@@ -16,6 +16,9 @@ pub struct RunRecord {
     pub already_done: i64,
     pub opened_at: Micros,
     pub closed_at: Option<Micros>,
+    pub predictions: i64,
+    pub dead_letters: i64,
+    pub duplicates: i64,
 }
 
 impl Event for RunRecord {
@@ -47,7 +50,7 @@ impl fmt::Display for RunKind {
     }
 }
 
-/// Whether images may still be added to a run.
+/// How far a run is: whether images may still be added, and whether its files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
@@ -55,4 +58,6 @@ pub enum RunState {
     Open,
     /// They may not: `images` is final.
     Closed,
+    /// Results and summary are durable.
+    Finished,
 }

@@ -47,15 +47,8 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
             [CONFLUENT, ..] if bytes.len() >= CONFLUENT_HEADER => &bytes[CONFLUENT_HEADER..],
             _ => return Err(DecodeError::UnknownFraming),
         };
-        let readings = contract
-            .versions
-            .iter()
-            .rev()
-            .map(|version| contract.read(version, datum));
-        readings
-            .into_iter()
-            .find(Result::is_ok)
-            .unwrap_or(Err(DecodeError::UnknownSchema))
+        let readings = contract.versions.iter().rev().map(|version| contract.read(version, datum));
+        readings.into_iter().find(Result::is_ok).unwrap_or(Err(DecodeError::UnknownSchema))
     }
 }
 
@@ -103,9 +96,7 @@ impl Contract {
         static CONTRACTS: OnceLock<Mutex<HashMap<TypeId, &'static Contract>>> = OnceLock::new();
         let contracts = CONTRACTS.get_or_init(Mutex::default);
         let mut contracts = contracts.lock().unwrap_or_else(PoisonError::into_inner);
-        contracts
-            .entry(TypeId::of::<E>())
-            .or_insert_with(|| Box::leak(Box::new(Contract::parse(E::SCHEMAS))))
+        contracts.entry(TypeId::of::<E>()).or_insert_with(|| Box::leak(Box::new(Contract::parse(E::SCHEMAS))))
     }
 
     fn parse(schemas: &[&str]) -> Contract {
@@ -116,9 +107,7 @@ impl Contract {
             header[2..].copy_from_slice(&schema.fingerprint::<Rabin>().bytes);
             Version { schema, header }
         };
-        Contract {
-            versions: schemas.iter().map(version).collect(),
-        }
+        Contract { versions: schemas.iter().map(version).collect() }
     }
 
     fn newest(&self) -> &Version {
@@ -131,16 +120,10 @@ impl Contract {
         let newest = &self.newest().schema;
         let event = if std::ptr::eq(&written.schema, newest) {
             let reader = GenericDatumReader::builder(newest).human_readable(false).build();
-            reader
-                .and_then(|reader| reader.read_deser::<E>(&mut rest))
-                .map_err(malformed)?
+            reader.and_then(|reader| reader.read_deser::<E>(&mut rest)).map_err(malformed)?
         } else {
-            let reader = GenericDatumReader::builder(&written.schema)
-                .reader_schema(newest)
-                .build();
-            let value = reader
-                .and_then(|reader| reader.read_value(&mut rest))
-                .map_err(malformed)?;
+            let reader = GenericDatumReader::builder(&written.schema).reader_schema(newest).build();
+            let value = reader.and_then(|reader| reader.read_value(&mut rest)).map_err(malformed)?;
             from_value(&value).map_err(malformed)?
         };
         match rest.len() {

@@ -42,13 +42,7 @@ pub struct Key {
 impl Key {
     /// A setting that may be printed.
     pub const fn new(name: &'static str, default: &'static str, about: &'static str) -> Self {
-        Self {
-            name,
-            default,
-            about,
-            secret: false,
-            alias: None,
-        }
+        Self { name, default, about, secret: false, alias: None }
     }
 
     /// A setting that must never be printed.
@@ -58,10 +52,7 @@ impl Key {
 
     /// A setting that another environment variable sets as well.
     pub const fn alias(self, variable: &'static str) -> Self {
-        Self {
-            alias: Some(variable),
-            ..self
-        }
+        Self { alias: Some(variable), ..self }
     }
 
     /// The environment variable that sets it.
@@ -83,11 +74,7 @@ pub struct Layer {
 impl Layer {
     /// An empty layer whose unknown names are mistakes.
     pub fn new(place: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            closed: true,
-            ..Self::default()
-        }
+        Self { place: place.into(), closed: true, ..Self::default() }
     }
 
     /// Sets a value; `origin` says where it stands, for people (`--batch-size`, `autorma.toml`).
@@ -144,11 +131,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} = {:?} (from {}): {}",
-            self.key, self.value, self.origin, self.allowed
-        )
+        write!(f, "{} = {:?} (from {}): {}", self.key, self.value, self.origin, self.allowed)
     }
 }
 
@@ -166,10 +149,7 @@ impl fmt::Display for Invalid {
 impl Settings {
     /// Settings from layers, the strongest last.
     pub fn new(layers: Vec<Layer>) -> Self {
-        Self {
-            layers,
-            ..Self::default()
-        }
+        Self { layers, ..Self::default() }
     }
 
     /// The value in force, within `allowed`. A value that isn't allowed is noted, and the default returned so that
@@ -188,11 +168,7 @@ impl Settings {
     pub fn get_if<T: Value>(&mut self, key: &Key, check: impl Fn(&T) -> Result<(), String>) -> T {
         let (text, origin) = self.find(key).unwrap_or((key.default.into(), "default".into()));
         let hidden = |text: &str| {
-            if key.secret && !text.is_empty() {
-                "(hidden)".into()
-            } else {
-                text.to_owned()
-            }
+            if key.secret && !text.is_empty() { "(hidden)".into() } else { text.to_owned() }
         };
         let value = T::parse(&text).ok_or_else(|| T::ALLOWED.to_owned());
         let checked = value.and_then(|value| check(&value).map(|()| value));
@@ -209,12 +185,7 @@ impl Settings {
             }
             Err(allowed) => {
                 self.effective.push(effective(hidden(&text), origin.clone()));
-                self.problems.push(Problem {
-                    key: key.name.into(),
-                    value: hidden(&text),
-                    origin,
-                    allowed,
-                });
+                self.problems.push(Problem { key: key.name.into(), value: hidden(&text), origin, allowed });
                 T::parse(key.default).expect("defaults are valid")
             }
         }
@@ -228,39 +199,20 @@ impl Settings {
     /// Every problem, among them names that nobody asked for.
     pub fn finish(&self) -> Result<(), Invalid> {
         let known = |name: &str| self.effective.iter().any(|setting| setting.key == name);
-        let unknown = self
-            .layers
-            .iter()
-            .filter(|layer| layer.closed)
-            .flat_map(|layer| &layer.values);
-        let unknown = unknown
-            .filter(|(name, _)| !known(name))
-            .map(|(name, (value, origin))| Problem {
-                key: name.clone(),
-                value: value.clone(),
-                origin: origin.clone(),
-                allowed: "there is no such setting; `autorma config` lists them".into(),
-            });
+        let unknown = self.layers.iter().filter(|layer| layer.closed).flat_map(|layer| &layer.values);
+        let unknown = unknown.filter(|(name, _)| !known(name)).map(|(name, (value, origin))| Problem {
+            key: name.clone(),
+            value: value.clone(),
+            origin: origin.clone(),
+            allowed: "there is no such setting; `autorma config` lists them".into(),
+        });
         let problems: Vec<_> = self.problems.iter().cloned().chain(unknown).collect();
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Invalid(problems))
-        }
+        if problems.is_empty() { Ok(()) } else { Err(Invalid(problems)) }
     }
 
     fn find(&self, key: &Key) -> Option<(String, String)> {
-        let names = [
-            Some(key.name.to_owned()),
-            Some(key.variable()),
-            key.alias.map(str::to_owned),
-        ];
-        let found = |layer: &Layer| {
-            names
-                .iter()
-                .flatten()
-                .find_map(|name| layer.values.get(name).cloned())
-        };
+        let names = [Some(key.name.to_owned()), Some(key.variable()), key.alias.map(str::to_owned)];
+        let found = |layer: &Layer| names.iter().flatten().find_map(|name| layer.values.get(name).cloned());
         self.layers.iter().rev().find_map(found)
     }
 }

@@ -42,10 +42,7 @@ impl Shutdown {
 
     /// Sleeps for `pause`, or until the request. Returns whether to go on.
     pub fn sleep(&self, pause: Duration) -> bool {
-        let wait = self
-            .0
-            .bell
-            .wait_timeout_while(self.lock(), pause, |inner| !inner.requested);
+        let wait = self.0.bell.wait_timeout_while(self.lock(), pause, |inner| !inner.requested);
         !wait.unwrap_or_else(PoisonError::into_inner).0.requested
     }
 

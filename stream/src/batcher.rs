@@ -24,11 +24,7 @@ pub enum Cut<T> {
 impl<T> Batcher<T> {
     /// Batches of up to `size` items (at least 1), none of which waits longer than `max_wait` for others.
     pub fn new(size: usize, max_wait: Duration) -> Self {
-        Self {
-            ready: VecDeque::new(),
-            size: size.max(1),
-            max_wait,
-        }
+        Self { ready: VecDeque::new(), size: size.max(1), max_wait }
     }
 
     /// An item is ready.

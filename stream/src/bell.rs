@@ -24,9 +24,6 @@ impl Bell {
     /// Waits for a ring after `heard`, at most this long.
     pub(crate) fn wait(&self, heard: u64, longest: Duration) {
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(
-            self.rung
-                .wait_timeout_while(rings, longest, |rings| *rings == heard),
-        );
+        drop(self.rung.wait_timeout_while(rings, longest, |rings| *rings == heard));
     }
 }

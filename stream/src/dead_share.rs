@@ -14,12 +14,7 @@ impl DeadShare {
     /// Allows a share of at most `limit` (0 to 1) among the last `window` events. It says nothing before the window
     /// is full, so that a small folder of broken photos is just that.
     pub fn new(limit: f64, window: usize) -> Self {
-        Self {
-            limit,
-            window: window.max(1),
-            recent: VecDeque::new(),
-            dead: 0,
-        }
+        Self { limit, window: window.max(1), recent: VecDeque::new(), dead: 0 }
     }
 
     /// Counts one event. `Err` holds the dead among the last events when there are too many.
@@ -30,11 +25,7 @@ impl DeadShare {
             self.dead -= usize::from(self.recent.pop_front().unwrap_or(false));
         }
         let full = self.recent.len() == self.window;
-        if full && self.dead as f64 > self.limit * self.window as f64 {
-            Err(self.dead)
-        } else {
-            Ok(())
-        }
+        if full && self.dead as f64 > self.limit * self.window as f64 { Err(self.dead) } else { Ok(()) }
     }
 }
 
@@ -46,9 +37,7 @@ mod tests {
     fn stops_only_when_too_many_recent_events_are_dead() {
         let mut share = DeadShare::new(0.5, 4);
         assert!(
-            [true, true, true]
-                .into_iter()
-                .all(|dead| share.count(dead).is_ok()),
+            [true, true, true].into_iter().all(|dead| share.count(dead).is_ok()),
             "the window isn't full"
         );
         assert_eq!(share.count(false), Err(3));

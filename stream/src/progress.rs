@@ -47,27 +47,17 @@ impl Progress {
     /// Where the group may continue in the partition: at the first record that isn't done, or behind all of them.
     pub fn committable(&self, at: &TopicPartition) -> Option<NextOffset> {
         let partition = self.partitions.get(at)?;
-        Some(
-            partition
-                .pending
-                .first()
-                .map_or(partition.frontier, |offset| NextOffset(offset.0)),
-        )
+        Some(partition.pending.first().map_or(partition.frontier, |offset| NextOffset(offset.0)))
     }
 
     /// How many records are handed out and not done.
     pub fn pending(&self) -> usize {
-        self.partitions
-            .values()
-            .map(|partition| partition.pending.len())
-            .sum()
+        self.partitions.values().map(|partition| partition.pending.len()).sum()
     }
 
     /// Whether nothing of the partition is being worked on.
     pub fn is_idle(&self, at: &TopicPartition) -> bool {
-        self.partitions
-            .get(at)
-            .is_none_or(|partition| partition.pending.is_empty())
+        self.partitions.get(at).is_none_or(|partition| partition.pending.is_empty())
     }
 
     /// The partition went to another member.

@@ -52,17 +52,12 @@ pub fn retry<T, E>(
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff {
-        first: Duration::from_millis(10),
-        longest: Duration::from_millis(35),
-        attempts: 4,
-    };
+    const BACKOFF: Backoff =
+        Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(35), attempts: 4 };
 
     #[test]
     fn pauses_double_up_to_the_longest_and_end() {
-        let pauses: Vec<_> = (1..=5)
-            .map(|failed| BACKOFF.pause(failed).map(|p| p.as_millis()))
-            .collect();
+        let pauses: Vec<_> = (1..=5).map(|failed| BACKOFF.pause(failed).map(|p| p.as_millis())).collect();
         assert_eq!(pauses, [Some(10), Some(20), Some(35), Some(35), None]);
     }
 
@@ -75,11 +70,7 @@ mod tests {
             |_| true,
             || {
                 calls += 1;
-                if calls < 3 {
-                    Err(Disposition::Transient)
-                } else {
-                    Err::<(), _>(Disposition::Fatal)
-                }
+                if calls < 3 { Err(Disposition::Transient) } else { Err::<(), _>(Disposition::Fatal) }
             },
         );
         assert_eq!((result, calls), (Err(Disposition::Fatal), 3));

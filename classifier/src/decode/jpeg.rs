@@ -30,27 +30,12 @@ pub(super) fn decode(file: &[u8], side: u32, limits: &Limits) -> Result<Raw, Fai
     let scale = scale(&header, side as usize);
     let (width, height) = (scale.scale(header.width), scale.scale(header.height));
     let pitch = width * PixelFormat::RGB.size();
-    limits.check(
-        header.width as u64,
-        header.height as u64,
-        memory(&header) + (pitch * height) as u64,
-    )?;
+    limits.check(header.width as u64, header.height as u64, memory(&header) + (pitch * height) as u64)?;
     decompressor.set_scaling_factor(scale).map_err(broken)?;
     let mut pixels = vec![0; pitch * height];
-    let image = Image {
-        pixels: pixels.as_mut_slice(),
-        width,
-        pitch,
-        height,
-        format: PixelFormat::RGB,
-    };
+    let image = Image { pixels: pixels.as_mut_slice(), width, pitch, height, format: PixelFormat::RGB };
     decompressor.decompress(file, image).map_err(broken)?;
-    Ok(Raw {
-        width: width as u32,
-        height: height as u32,
-        pixels,
-        orientation: orientation(file),
-    })
+    Ok(Raw { width: width as u32, height: height as u32, pixels, orientation: orientation(file) })
 }
 
 fn open() -> turbojpeg::Result<Decompressor> {

@@ -19,12 +19,7 @@ pub(super) fn decode(file: &[u8], format: ImageFormat, limits: &Limits) -> Resul
     limits.check(width.into(), height.into(), decoder.total_bytes())?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let picture = DynamicImage::from_decoder(decoder).map_err(failure)?;
-    Ok(Raw {
-        width,
-        height,
-        pixels: opaque(picture),
-        orientation,
-    })
+    Ok(Raw { width, height, pixels: opaque(picture), orientation })
 }
 
 /// Three bytes a pixel; what is transparent shows white.

@@ -7,21 +7,13 @@ use std::sync::OnceLock;
 use autorma_classifier::{Limits, Runtime};
 use autorma_models::Model;
 
-pub(crate) const LIMITS: Limits = Limits {
-    bytes: 64 << 20,
-    pixels: 50_000_000,
-    memory: 256 << 20,
-};
+pub(crate) const LIMITS: Limits = Limits { bytes: 64 << 20, pixels: 50_000_000, memory: 256 << 20 };
 
 /// The shared photographs; None when this isn't CI and they are missing.
 pub(crate) fn data() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let there = folder.is_dir();
-    assert!(
-        there || std::env::var_os("CI").is_none(),
-        "{} is missing",
-        folder.display()
-    );
+    assert!(there || std::env::var_os("CI").is_none(), "{} is missing", folder.display());
     if !there {
         eprintln!("skipped: there is no {}", folder.display());
     }

@@ -23,12 +23,7 @@ impl Canvas {
     pub(super) fn new(seed: u64) -> Self {
         let paper = Rgb([250, 250, 250]);
         let picture = RgbImage::from_pixel(WIDTH, HEIGHT, paper);
-        let mut canvas = Self {
-            picture,
-            state: seed,
-            shift: (0.0, 0.0),
-            scale: 1.0,
-        };
+        let mut canvas = Self { picture, state: seed, shift: (0.0, 0.0), scale: 1.0 };
         canvas.shift = (canvas.random(-0.02, 0.02), canvas.random(-0.02, 0.02));
         canvas.scale = canvas.random(0.92, 1.05);
         canvas
@@ -54,20 +49,11 @@ impl Canvas {
     }
 
     pub(super) fn polygon(&mut self, points: &[Point], colour: Colour) {
-        let edges: Vec<_> = points
-            .iter()
-            .copied()
-            .zip(points.iter().copied().cycle().skip(1))
-            .collect();
+        let edges: Vec<_> = points.iter().copied().zip(points.iter().copied().cycle().skip(1)).collect();
         // Even-odd rule: inside is where a ray crosses an odd number of edges.
-        let (xs, ys) = (
-            points.iter().map(|point| point.0),
-            points.iter().map(|point| point.1),
-        );
+        let (xs, ys) = (points.iter().map(|point| point.0), points.iter().map(|point| point.1));
         let span = |values: &mut dyn Iterator<Item = f32>| {
-            values.fold((f32::MAX, f32::MIN), |(low, high), value| {
-                (low.min(value), high.max(value))
-            })
+            values.fold((f32::MAX, f32::MIN), |(low, high), value| (low.min(value), high.max(value)))
         };
         let (xs, ys) = (span(&mut { xs }), span(&mut { ys }));
         self.fill([(xs.0, ys.0), (xs.1, ys.1)], colour, |(x, y)| {
@@ -80,9 +66,7 @@ impl Canvas {
 
     pub(super) fn ellipse(&mut self, (cx, cy): Point, (rx, ry): Point, colour: Colour) {
         let corners = [(cx - rx, cy - ry), (cx + rx, cy + ry)];
-        self.fill(corners, colour, |(x, y)| {
-            ((x - cx) / rx).powi(2) + ((y - cy) / ry).powi(2) <= 1.0
-        });
+        self.fill(corners, colour, |(x, y)| ((x - cx) / rx).powi(2) + ((y - cy) / ry).powi(2) <= 1.0);
     }
 
     /// A line of this width, with round ends. Lengths are in parts of the canvas' width.
@@ -91,10 +75,7 @@ impl Canvas {
         let (dx, dy) = (bx - ax, (by - ay) * tall);
         let length = dx * dx + dy * dy;
         let half = width / 2.0;
-        let corners = [
-            (ax.min(bx) - half, ay.min(by) - half),
-            (ax.max(bx) + half, ay.max(by) + half),
-        ];
+        let corners = [(ax.min(bx) - half, ay.min(by) - half), (ax.max(bx) + half, ay.max(by) + half)];
         self.fill(corners, colour, |(x, y)| {
             let (px, py) = (x - ax, (y - ay) * tall);
             let along = ((px * dx + py * dy) / length).clamp(0.0, 1.0);
@@ -121,15 +102,10 @@ impl Canvas {
                 let at = |pixel: u32, part: u32, size: u32| {
                     (pixel as f32 + (part as f32 + 0.5) / SMOOTH as f32) / size as f32 - 0.5
                 };
-                let (x, y) = (
-                    at(column, sample % SMOOTH, WIDTH),
-                    at(row, sample / SMOOTH, HEIGHT),
-                );
+                let (x, y) = (at(column, sample % SMOOTH, WIDTH), at(row, sample / SMOOTH, HEIGHT));
                 ((x - shift.0) / scale + 0.5, (y - shift.1) / scale + 0.5)
             };
-            let hits = (0..SMOOTH * SMOOTH)
-                .filter(|sample| inside(place(*sample)))
-                .count();
+            let hits = (0..SMOOTH * SMOOTH).filter(|sample| inside(place(*sample))).count();
             if hits == 0 {
                 continue;
             }

@@ -1,27 +1,12 @@
 use super::draw::{Canvas, Colour, Point};
 
 /// What is drawn, by name.
-pub(super) const THINGS: [(&str, fn(&mut Canvas)); 5] = [
-    ("shoe", shoe),
-    ("handbag", handbag),
-    ("shirt", shirt),
-    ("top", top),
-    ("watch", watch),
-];
+pub(super) const THINGS: [(&str, fn(&mut Canvas)); 5] =
+    [("shoe", shoe), ("handbag", handbag), ("shirt", shirt), ("top", top), ("watch", watch)];
 
-const CLOTH: [Colour; 5] = [
-    [70., 100., 160.],
-    [170., 60., 70.],
-    [60., 120., 90.],
-    [215., 205., 190.],
-    [60., 60., 80.],
-];
-const LEATHER: [Colour; 4] = [
-    [120., 70., 40.],
-    [40., 35., 35.],
-    [150., 40., 50.],
-    [190., 150., 100.],
-];
+const CLOTH: [Colour; 5] =
+    [[70., 100., 160.], [170., 60., 70.], [60., 120., 90.], [215., 205., 190.], [60., 60., 80.]];
+const LEATHER: [Colour; 4] = [[120., 70., 40.], [40., 35., 35.], [150., 40., 50.], [190., 150., 100.]];
 const METAL: Colour = [190., 190., 200.];
 const WHITE: Colour = [245., 245., 245.];
 const DARK: Colour = [35., 35., 40.];
@@ -31,31 +16,15 @@ fn darker(colour: Colour, by: f32) -> Colour {
 }
 
 fn mirrored(half: &[Point]) -> Vec<Point> {
-    half.iter()
-        .copied()
-        .chain(half.iter().rev().map(|(x, y)| (1.0 - x, *y)))
-        .collect()
+    half.iter().copied().chain(half.iter().rev().map(|(x, y)| (1.0 - x, *y))).collect()
 }
 
 fn watch(canvas: &mut Canvas) {
-    let (strap, face) = (
-        canvas.pick(&LEATHER),
-        canvas.pick(&[WHITE, DARK, [40., 60., 110.]]),
-    );
-    canvas.polygon(
-        &mirrored(&[(0.5, 0.04), (0.41, 0.05), (0.38, 0.34), (0.5, 0.34)]),
-        strap,
-    );
-    canvas.polygon(
-        &mirrored(&[(0.5, 0.66), (0.38, 0.66), (0.41, 0.96), (0.5, 0.97)]),
-        strap,
-    );
+    let (strap, face) = (canvas.pick(&LEATHER), canvas.pick(&[WHITE, DARK, [40., 60., 110.]]));
+    canvas.polygon(&mirrored(&[(0.5, 0.04), (0.41, 0.05), (0.38, 0.34), (0.5, 0.34)]), strap);
+    canvas.polygon(&mirrored(&[(0.5, 0.66), (0.38, 0.66), (0.41, 0.96), (0.5, 0.97)]), strap);
     for hole in 0..5 {
-        canvas.ellipse(
-            (0.5, 0.8 + 0.03 * hole as f32),
-            (0.008, 0.006),
-            darker(strap, 0.4),
-        );
+        canvas.ellipse((0.5, 0.8 + 0.03 * hole as f32), (0.008, 0.006), darker(strap, 0.4));
     }
     canvas.line((0.76, 0.5), (0.79, 0.5), 0.04, METAL);
     canvas.ellipse((0.5, 0.5), (0.27, 0.2025), darker(METAL, 0.75));
@@ -80,14 +49,7 @@ fn handbag(canvas: &mut Canvas) {
     canvas.ellipse((0.5, 0.37), (0.185, 0.19), paper);
     let low = canvas.random(0.04, 0.08);
     canvas.polygon(
-        &mirrored(&[
-            (0.5, 0.4),
-            (0.2, 0.4),
-            (0.16, 0.43),
-            (low, 0.8),
-            (low + 0.03, 0.84),
-            (0.5, 0.84),
-        ]),
+        &mirrored(&[(0.5, 0.4), (0.2, 0.4), (0.16, 0.43), (low, 0.8), (low + 0.03, 0.84), (0.5, 0.84)]),
         leather,
     );
     canvas.polygon(
@@ -119,12 +81,8 @@ fn shirt(canvas: &mut Canvas) {
     for side in [1.0, -1.0] {
         canvas.line((0.5 - side * 0.25, 0.2), (0.5 - side * 0.25, 0.5), 0.006, seam);
         canvas.line((0.5 - side * 0.44, 0.7), (0.5 - side * 0.34, 0.72), 0.008, seam);
-        let collar = [
-            (0.5, 0.17),
-            (0.5 - side * 0.12, 0.06),
-            (0.5 - side * 0.14, 0.11),
-            (0.5 - side * 0.07, 0.2),
-        ];
+        let collar =
+            [(0.5, 0.17), (0.5 - side * 0.12, 0.06), (0.5 - side * 0.14, 0.11), (0.5 - side * 0.07, 0.2)];
         canvas.polygon(&collar, darker(cloth, 0.88));
     }
     canvas.polygon(&[(0.5, 0.16), (0.42, 0.07), (0.58, 0.07)], darker(cloth, 0.5));
@@ -133,16 +91,8 @@ fn shirt(canvas: &mut Canvas) {
     for button in 0..7 {
         canvas.ellipse((0.505, 0.22 + 0.105 * button as f32), (0.011, 0.008), WHITE);
     }
-    canvas.polygon(
-        &[
-            (0.6, 0.33),
-            (0.71, 0.33),
-            (0.71, 0.44),
-            (0.655, 0.46),
-            (0.6, 0.44),
-        ],
-        darker(cloth, 0.92),
-    );
+    canvas
+        .polygon(&[(0.6, 0.33), (0.71, 0.33), (0.71, 0.44), (0.655, 0.46), (0.6, 0.44)], darker(cloth, 0.92));
 }
 
 fn top(canvas: &mut Canvas) {
@@ -177,14 +127,7 @@ fn top(canvas: &mut Canvas) {
 fn shoe(canvas: &mut Canvas) {
     let upper = canvas.pick(&CLOTH);
     canvas.polygon(
-        &[
-            (0.04, 0.6),
-            (0.96, 0.6),
-            (0.97, 0.645),
-            (0.93, 0.665),
-            (0.06, 0.665),
-            (0.03, 0.64),
-        ],
+        &[(0.04, 0.6), (0.96, 0.6), (0.97, 0.645), (0.93, 0.665), (0.06, 0.665), (0.03, 0.64)],
         WHITE,
     );
     canvas.line((0.05, 0.655), (0.94, 0.655), 0.012, darker(WHITE, 0.7));
@@ -205,28 +148,12 @@ fn shoe(canvas: &mut Canvas) {
     ];
     canvas.polygon(&side, upper);
     canvas.polygon(
-        &[
-            (0.78, 0.505),
-            (0.9, 0.53),
-            (0.96, 0.575),
-            (0.96, 0.61),
-            (0.76, 0.61),
-        ],
+        &[(0.78, 0.505), (0.9, 0.53), (0.96, 0.575), (0.96, 0.61), (0.76, 0.61)],
         darker(upper, 0.8),
     );
+    canvas.polygon(&[(0.05, 0.61), (0.05, 0.48), (0.13, 0.5), (0.15, 0.61)], darker(upper, 0.8));
     canvas.polygon(
-        &[(0.05, 0.61), (0.05, 0.48), (0.13, 0.5), (0.15, 0.61)],
-        darker(upper, 0.8),
-    );
-    canvas.polygon(
-        &[
-            (0.07, 0.4),
-            (0.13, 0.375),
-            (0.2, 0.4),
-            (0.32, 0.395),
-            (0.42, 0.37),
-            (0.3, 0.425),
-        ],
+        &[(0.07, 0.4), (0.13, 0.375), (0.2, 0.4), (0.32, 0.395), (0.42, 0.37), (0.3, 0.425)],
         darker(upper, 0.45),
     );
     for lace in 0..5 {

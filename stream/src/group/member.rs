@@ -91,16 +91,9 @@ impl<S: Store> GroupMember<S> {
         let held: Vec<_> = self.held.keys().cloned().collect();
         let Some(beat) = self.store.beat(&held)? else {
             self.lose(&held);
-            return Err(Error::Fenced {
-                slot: self.membership.slot.clone(),
-            });
+            return Err(Error::Fenced { slot: self.membership.slot.clone() });
         };
-        let Beat {
-            epoch,
-            lost,
-            release,
-            taken,
-        } = beat;
+        let Beat { epoch, lost, release, taken } = beat;
         let changed = !(lost.is_empty() && release.is_empty() && taken.is_empty());
         self.lose(&lost);
         self.give(&release)?;
@@ -137,11 +130,7 @@ impl<S: Store> GroupMember<S> {
     }
 
     fn revoke(&mut self, partitions: &[TopicPartition]) {
-        let held: Vec<_> = partitions
-            .iter()
-            .filter(|at| self.held.contains_key(at))
-            .cloned()
-            .collect();
+        let held: Vec<_> = partitions.iter().filter(|at| self.held.contains_key(at)).cloned().collect();
         if !held.is_empty() {
             self.listener.revoked(&held, false);
             self.end(&held);
@@ -173,15 +162,9 @@ impl<S: Store> GroupMember<S> {
         let first = self.turn % order.len();
         order.rotate_left(first);
         self.turn = self.turn.wrapping_add(1);
-        let mut basket = Basket {
-            records: Vec::new(),
-            left: limit,
-        };
+        let mut basket = Basket { records: Vec::new(), left: limit };
         let share = |whole: usize| whole.div_ceil(order.len());
-        let fair = PollLimit {
-            records: share(limit.records),
-            bytes: share(limit.bytes),
-        };
+        let fair = PollLimit { records: share(limit.records), bytes: share(limit.bytes) };
         for room in [fair, limit] {
             for at in &order {
                 self.fetch_from(at, room, &mut basket)?;
@@ -204,18 +187,12 @@ impl<S: Store> GroupMember<S> {
         if room.records == 0 {
             return Ok(());
         }
-        for stored in self
-            .store
-            .fetch(at, held.position, room, basket.records.is_empty())?
-        {
+        for stored in self.store.fetch(at, held.position, room, basket.records.is_empty())? {
             held.position = stored.offset.next();
             let bytes = stored.value.len() + stored.key.as_ref().map_or(0, Vec::len);
             basket.left.records -= 1;
             basket.left.bytes = basket.left.bytes.saturating_sub(bytes);
-            basket.records.push(Record {
-                stored,
-                assignment: held.assignment.clone(),
-            });
+            basket.records.push(Record { stored, assignment: held.assignment.clone() });
         }
         Ok(())
     }
@@ -248,8 +225,7 @@ impl<S: Store> Consumer for GroupMember<S> {
                 return Ok(records);
             }
             let next = self.next_beat.min(self.next_look);
-            self.bell
-                .wait(heard, rest.min(next.saturating_duration_since(Instant::now())));
+            self.bell.wait(heard, rest.min(next.saturating_duration_since(Instant::now())));
         }
     }
 

@@ -45,10 +45,7 @@ impl View {
     /// it, and nobody gives up a partition except for another's share.
     pub(crate) fn moves(&self, me: &Membership, held: &[TopicPartition]) -> Moves {
         let lost = held.iter().filter(|at| !self.holds(me, at)).cloned().collect();
-        let mut moves = Moves {
-            lost,
-            ..Moves::default()
-        };
+        let mut moves = Moves { lost, ..Moves::default() };
         for (topic, partitions) in &self.topics {
             self.share(topic, *partitions, me, held, &mut moves);
         }
@@ -73,9 +70,7 @@ impl View {
         let room = share.saturating_sub(keep.len());
         moves.release.extend(keep.drain(share.min(keep.len())..));
         moves.adopt.extend(keep.drain(working.min(keep.len())..));
-        moves
-            .grab
-            .extend(others.into_iter().filter(|at| self.is_free(at)).take(room));
+        moves.grab.extend(others.into_iter().filter(|at| self.is_free(at)).take(room));
     }
 
     fn quota(&self, topic: &str, partitions: u32, me: &Membership) -> usize {
@@ -122,18 +117,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn me(slot: usize) -> Membership {
-        Membership {
-            group: "g".into(),
-            slot: slot.to_string(),
-            incarnation: 1,
-        }
+        Membership { group: "g".into(), slot: slot.to_string(), incarnation: 1 }
     }
 
     fn group(living: &BTreeSet<usize>, topics: &BTreeMap<String, u32>) -> View {
-        let member = || Living {
-            incarnation: 1,
-            topics: topics.keys().cloned().collect(),
-        };
+        let member = || Living { incarnation: 1, topics: topics.keys().cloned().collect() };
         View {
             living: living.iter().map(|slot| (slot.to_string(), member())).collect(),
             leases: BTreeMap::new(),
@@ -142,10 +130,7 @@ mod tests {
     }
 
     fn holdings(view: &View, slot: usize) -> Vec<TopicPartition> {
-        let mine = view
-            .leases
-            .iter()
-            .filter(|(_, holder)| holder.slot == slot.to_string());
+        let mine = view.leases.iter().filter(|(_, holder)| holder.slot == slot.to_string());
         mine.map(|(at, _)| at.clone()).collect()
     }
 
@@ -156,13 +141,7 @@ mod tests {
             view.leases.remove(at);
         }
         for at in &moves.grab {
-            view.leases.insert(
-                at.clone(),
-                Holder {
-                    slot: slot.to_string(),
-                    incarnation: 1,
-                },
-            );
+            view.leases.insert(at.clone(), Holder { slot: slot.to_string(), incarnation: 1 });
         }
         moves
     }
@@ -200,25 +179,10 @@ mod tests {
         let topics = BTreeMap::from([("images".to_owned(), 2)]);
         let mut view = group(&BTreeSet::from([0]), &topics);
         let (first, second) = (TopicPartition::new("images", 0), TopicPartition::new("images", 1));
-        view.leases.insert(
-            first.clone(),
-            Holder {
-                slot: "0".into(),
-                incarnation: 1,
-            },
-        );
-        view.leases.insert(
-            second.clone(),
-            Holder {
-                slot: "0".into(),
-                incarnation: 0,
-            },
-        );
+        view.leases.insert(first.clone(), Holder { slot: "0".into(), incarnation: 1 });
+        view.leases.insert(second.clone(), Holder { slot: "0".into(), incarnation: 0 });
         let moves = view.moves(&me(0), std::slice::from_ref(&second));
-        assert_eq!(
-            (moves.lost, moves.adopt, moves.grab),
-            (vec![second.clone()], vec![first], vec![second])
-        );
+        assert_eq!((moves.lost, moves.adopt, moves.grab), (vec![second.clone()], vec![first], vec![second]));
     }
 
     #[test]
