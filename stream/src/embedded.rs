@@ -1,1 +1,211 @@
-//! The embedded home of the log: one SQLite file that several processes of one machine share.
+//! The log of one machine: an SQLite file in WAL mode with `synchronous=FULL`, so that a commit that has returned
+//! survives everything short of the disk. Several processes may share it; they take turns in writing, and a change by
+//! one wakes the others.
+//!
+//! Its groups need no leader: each member looks at who lives and who holds what, and takes or gives what it should, in
+//! one transaction (`group.rs`). A commit checks in its own transaction that the committer still holds what it
+//! advances.
+
+mod database;
+mod disk;
+mod housekeeping;
+mod member;
+mod producer;
+mod schema;
+mod turn;
+mod wake;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::params;
+
+use crate::group::{GroupMember, Pace};
+use crate::{
+    Bounds, Consumer, Group, Housekeeping, Log, Member, NextOffset, Producer, Rebalance, Result, Retention,
+    StoredRecord, Subscription, Topic, TopicPartition,
+};
+use database::{Database, Durability, now};
+use wake::Wake;
+
+/// Heartbeats, and looks for news that no bell has rung for.
+const PACE: Pace = Pace { beat: Duration::from_secs(1), look: Duration::from_millis(500) };
+/// How long a member without a heartbeat counts as living.
+const LEASE: Duration = Duration::from_secs(5);
+
+/// The embedded log.
+#[derive(Clone)]
+pub struct Embedded {
+    place: PathBuf,
+    /// For what isn't a consumer's or a producer's, who have connections of their own.
+    database: Database,
+    wake: Arc<Wake>,
+    identity: Arc<str>,
+}
+
+impl Embedded {
+    /// Opens the log in the file `path`, creating it and its folder if need be.
+    pub fn open(path: &Path) -> Result<Self> {
+        let wake = Wake::of_file(path)?;
+        let _alone = Wake::alone(path)?;
+        Self::of(path.to_owned(), Database::open(path, Durability::Power)?, wake)
+    }
+
+    /// A log in memory, gone with its last handle.
+    pub(crate) fn in_memory() -> Result<Self> {
+        Self::of(PathBuf::new(), Database::in_memory()?, Wake::alone_in_memory())
+    }
+
+    fn of(place: PathBuf, database: Database, wake: Arc<Wake>) -> Result<Self> {
+        let identity = database
+            .read(|sql| Ok(sql.query_row("SELECT identity FROM log", [], |row| row.get::<_, String>(0))?))?;
+        Ok(Self { place, database, wake, identity: identity.into() })
+    }
+
+    /// A connection for one consumer or producer.
+    fn connect(&self, durability: Durability) -> Result<Database> {
+        self.database.another(&self.place, durability)
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Embedded").field(&self.place).finish()
+    }
+}
+
+impl Log for Embedded {
+    fn identity(&self) -> String {
+        self.identity.as_ref().into()
+    }
+
+    fn create(&self, topics: &[Topic]) -> Result<()> {
+        self.database.write(|sql| {
+            for topic in topics {
+                let keep = match topic.retention {
+                    Retention::Compact => None,
+                    Retention::Age(age) => Some(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)),
+                };
+                let partitions = topic.partitions.max(1);
+                let new = sql
+                    .prepare_cached(
+                        "INSERT OR IGNORE INTO topics (name, partitions, keep_us) VALUES (?, ?, ?)",
+                    )?
+                    .execute(params![topic.name, partitions, keep])?;
+                if new == 0 {
+                    continue;
+                }
+                let id = sql.last_insert_rowid();
+                for partition in 0..partitions {
+                    sql.prepare_cached("INSERT INTO partitions (topic, partition) VALUES (?, ?)")?
+                        .execute(params![id, partition])?;
+                }
+            }
+            Ok(())
+        })?;
+        self.wake.ring();
+        Ok(())
+    }
+
+    fn topics(&self) -> Result<Vec<Topic>> {
+        self.database.read(|sql| {
+            let mut query =
+                sql.prepare_cached("SELECT name, partitions, keep_us FROM topics ORDER BY name")?;
+            let topics = query.query_map([], |row| {
+                let retention = match row.get::<_, Option<i64>>(2)? {
+                    None => Retention::Compact,
+                    Some(keep) => Retention::Age(Duration::from_micros(keep as u64)),
+                };
+                Ok(Topic { name: row.get(0)?, partitions: row.get(1)?, retention })
+            })?;
+            Ok(topics.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    fn subscribe(
+        &self,
+        subscription: Subscription,
+        rebalance: Box<dyn Rebalance>,
+    ) -> Result<Box<dyn Consumer>> {
+        let (member, membership) =
+            member::Member::join(self.connect(Durability::Process)?, Arc::clone(&self.wake), subscription)?;
+        let bell = Arc::clone(&self.wake.bell);
+        Ok(Box::new(GroupMember::new(member, membership, rebalance, bell, PACE)))
+    }
+
+    fn producer(&self, slot: &str) -> Result<Box<dyn Producer>> {
+        Ok(Box::new(producer::EmbeddedProducer::open(
+            self.connect(Durability::Power)?,
+            Arc::clone(&self.wake),
+            slot,
+        )?))
+    }
+
+    fn read(&self, at: &TopicPartition, from: NextOffset, max: usize) -> Result<Vec<StoredRecord>> {
+        let room = crate::PollLimit { records: max, bytes: usize::MAX };
+        self.database.read(|sql| database::records(sql, at, from, room, true))
+    }
+
+    fn bounds(&self, topic: &str) -> Result<Vec<Bounds>> {
+        self.database.read(|sql| {
+            let id = database::topic(sql, topic)?.id;
+            let mut query = sql.prepare_cached(
+                "SELECT partition, start, next FROM partitions WHERE topic = ? ORDER BY partition",
+            )?;
+            let bounds = query.query_map([id], |row| {
+                let (start, end) = (NextOffset(row.get(1)?), NextOffset(row.get(2)?));
+                Ok(Bounds { partition: row.get(0)?, start, end })
+            })?;
+            Ok(bounds.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, NextOffset>> {
+        self.database.read(|sql| {
+            let mut query = sql.prepare_cached(
+                "SELECT t.name, p.partition, o.next
+                 FROM offsets o JOIN partitions p ON p.id = o.partition JOIN topics t ON t.id = p.topic
+                 WHERE o.grp = ?",
+            )?;
+            let offsets = query.query_map([group], |row| {
+                Ok((TopicPartition { topic: row.get(0)?, partition: row.get(1)? }, NextOffset(row.get(2)?)))
+            })?;
+            Ok(offsets.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    fn groups(&self) -> Result<Vec<Group>> {
+        self.database.read(|sql| {
+            let mut groups = BTreeMap::<String, Vec<Member>>::new();
+            let mut query = sql.prepare_cached("SELECT grp FROM groups")?;
+            for name in query.query_map([], |row| row.get(0))? {
+                groups.insert(name?, Vec::new());
+            }
+            let mut members = sql.prepare_cached(
+                "SELECT grp, slot, incarnation, process FROM members WHERE alive_until > ? ORDER BY grp, slot",
+            )?;
+            let mut leases = sql.prepare_cached(
+                "SELECT t.name, p.partition
+                 FROM leases l JOIN partitions p ON p.id = l.partition JOIN topics t ON t.id = p.topic
+                 WHERE l.grp = ? AND l.slot = ? AND l.incarnation = ? ORDER BY 1, 2",
+            )?;
+            let mut rows = members.query([now()])?;
+            while let Some(row) = rows.next()? {
+                let (group, slot, incarnation): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let partitions = leases.query_map(params![group, slot, incarnation], |row| {
+                    Ok(TopicPartition { topic: row.get(0)?, partition: row.get(1)? })
+                })?;
+                let partitions = partitions.collect::<rusqlite::Result<_>>()?;
+                groups.entry(group).or_default().push(Member { slot, process: row.get(3)?, partitions });
+            }
+            Ok(groups.into_iter().map(|(name, members)| Group { name, members }).collect())
+        })
+    }
+
+    fn housekeep(&self) -> Result<Housekeeping> {
+        housekeeping::housekeep(&self.database)
+    }
+}

@@ -66,7 +66,7 @@ pub enum Error {
 }
 
 /// A result of the log.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// What to do about it.

@@ -5,7 +5,7 @@ mod member;
 mod view;
 
 pub(crate) use member::{GroupMember, Pace};
-pub(crate) use view::{Holder, Living, Moves, View};
+pub(crate) use view::{Holder, Living, View, stable_hash};
 
 use crate::{NextOffset, PollLimit, Result, StoredRecord, TopicPartition};
 

@@ -7,6 +7,10 @@ use crate::{Membership, NextOffset, Record, Result, StoredRecord, TopicPartition
 /// A log: topics, consumer groups, transactions. Handles are cheap to share; every method may be called from any
 /// thread and blocks.
 pub trait Log: Debug + Send + Sync {
+    /// The log's random name, given at its creation. Whoever keeps offsets outside the log keeps this beside them, so
+    /// that nobody continues at the offsets of another log.
+    fn identity(&self) -> String;
+
     /// Creates the topics that don't exist. One that exists keeps its partitions, whatever is asked for.
     fn create(&self, topics: &[Topic]) -> Result<()>;
 

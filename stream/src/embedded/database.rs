@@ -1,0 +1,256 @@
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+
+use super::turn::Turn;
+use super::{disk, schema};
+use crate::{Error, NextOffset, Offset, PollLimit, Result, StoredRecord, TopicPartition};
+
+/// How long a writer waits for those of other processes, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(1);
+/// What is left of the write-ahead log's file when all of it is in the main file.
+const WAL_BYTES: i64 = 64 << 20;
+
+/// A connection. Those of a log in memory are all the same one: there is no other way to its data.
+#[derive(Debug, Clone)]
+pub(super) struct Database {
+    connection: Arc<Mutex<Connection>>,
+    place: Arc<str>,
+    turn: Arc<Turn>,
+}
+
+/// What a connection's commits survive.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Durability {
+    /// The loss of power.
+    Power,
+    /// The death of the process. For what means nothing once all processes are dead: leases.
+    Process,
+}
+
+impl Durability {
+    fn synchronous(self) -> &'static str {
+        match self {
+            Durability::Power => "FULL",
+            Durability::Process => "NORMAL",
+        }
+    }
+}
+
+/// SQLite's own pauses grow to 100 ms, by which others have written again: that way some never get their turn.
+fn patience(looks: i32) -> bool {
+    std::thread::sleep(LOOK);
+    (looks as u128) < PATIENCE.as_millis() / LOOK.as_millis()
+}
+
+/// What can go wrong inside a transaction.
+pub(super) enum Inside {
+    Sql(rusqlite::Error),
+    Log(Error),
+}
+
+impl From<rusqlite::Error> for Inside {
+    fn from(error: rusqlite::Error) -> Self {
+        Inside::Sql(error)
+    }
+}
+
+impl From<Error> for Inside {
+    fn from(error: Error) -> Self {
+        Inside::Log(error)
+    }
+}
+
+impl Database {
+    /// A connection to the log in the file, which is created if need be.
+    pub(super) fn open(path: &Path, durability: Durability) -> Result<Self> {
+        let place: Arc<str> = path.display().to_string().into();
+        let connect = || {
+            let mut connection = Connection::open(path)?;
+            connection.busy_handler(Some(patience))?;
+            let exists = schema::exists(&connection, &place)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", durability.synchronous())?;
+            connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
+            if !exists {
+                schema::create(&mut connection)?;
+            }
+            Ok(connection)
+        };
+        let connection = connect().map_err(|inside| error(inside, &place))?;
+        Ok(Self::of(connection, place, Arc::default()))
+    }
+
+    pub(super) fn in_memory() -> Result<Self> {
+        let place: Arc<str> = "memory".into();
+        let connect = || {
+            let mut connection = Connection::open_in_memory()?;
+            schema::create(&mut connection)?;
+            Ok(connection)
+        };
+        let connection = connect().map_err(|cause: rusqlite::Error| error(cause.into(), &place))?;
+        Ok(Self::of(connection, place, Arc::default()))
+    }
+
+    fn of(connection: Connection, place: Arc<str>, turn: Arc<Turn>) -> Self {
+        connection.set_prepared_statement_cache_capacity(64);
+        Self { connection: Arc::new(Mutex::new(connection)), place, turn }
+    }
+
+    /// Another connection to the same log.
+    pub(super) fn another(&self, path: &Path, durability: Durability) -> Result<Self> {
+        if path.as_os_str().is_empty() {
+            return Ok(self.clone());
+        }
+        Ok(Self { turn: Arc::clone(&self.turn), ..Self::open(path, durability)? })
+    }
+
+    /// Queries that see one moment of the log.
+    pub(super) fn read<T>(&self, queries: impl FnOnce(&Connection) -> Result<T, Inside>) -> Result<T> {
+        self.transaction(TransactionBehavior::Deferred, queries)
+    }
+
+    /// Changes that happen all or not at all, and are durable when this returns.
+    pub(super) fn write<T>(&self, changes: impl FnOnce(&Connection) -> Result<T, Inside>) -> Result<T> {
+        let _turn = self.turn.take();
+        self.transaction(TransactionBehavior::Immediate, changes)
+    }
+
+    fn transaction<T>(
+        &self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Connection) -> Result<T, Inside>,
+    ) -> Result<T> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = || {
+            let transaction = connection.transaction_with_behavior(behavior)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        all().map_err(|inside| error(inside, &self.place))
+    }
+}
+
+/// What an error inside a transaction means for the log.
+fn error(inside: Inside, place: &str) -> Error {
+    let error = match inside {
+        Inside::Sql(error) => error,
+        Inside::Log(error) => return error,
+    };
+    let cause = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy(cause),
+        Some(ErrorCode::DiskFull) => Error::DiskFull { place: place.into(), cause },
+        // Where a file can't be created or grow, SQLite doesn't say why.
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if disk::is_full(Path::new(place)) => {
+            Error::DiskFull { place: place.into(), cause }
+        }
+        _ => Error::Storage { place: place.into(), cause },
+    }
+}
+
+/// Microseconds since 1970.
+pub(super) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}
+
+/// Offsets of one partition are below this; its records' places come right behind the previous partition's.
+const OFFSETS: i64 = 1 << 40;
+
+/// The one number under which a record stands in the table.
+pub(super) fn place(partition: i64, offset: i64) -> i64 {
+    partition * OFFSETS + offset.clamp(0, OFFSETS)
+}
+
+/// Of which partition and at which offset the record of this place is.
+pub(super) fn partition_and_offset(place: i64) -> (i64, i64) {
+    (place / OFFSETS, place % OFFSETS)
+}
+
+/// A topic as the tables know it. It never changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TopicRow {
+    pub(super) id: i64,
+    pub(super) partitions: u32,
+    pub(super) compact: bool,
+}
+
+pub(super) fn topic(sql: &Connection, name: &str) -> Result<TopicRow, Inside> {
+    let mut query =
+        sql.prepare_cached("SELECT id, partitions, keep_us IS NULL FROM topics WHERE name = ?")?;
+    let row = query.query_row([name], |row| {
+        Ok(TopicRow { id: row.get(0)?, partitions: row.get(1)?, compact: row.get(2)? })
+    });
+    row.optional()?.ok_or_else(|| Error::UnknownTopic(name.into()).into())
+}
+
+/// The id of a partition.
+pub(super) fn partition(sql: &Connection, at: &TopicPartition) -> Result<i64, Inside> {
+    let mut query = sql.prepare_cached(
+        "SELECT p.id FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.name = ? AND p.partition = ?",
+    )?;
+    let id = query.query_row(params![at.topic, at.partition], |row| row.get(0)).optional()?;
+    match id {
+        Some(id) => Ok(id),
+        None => {
+            Err(topic(sql, &at.topic)
+                .map_or_else(|error| error, |_| Error::UnknownPartition(at.clone()).into()))
+        }
+    }
+}
+
+/// Records from `from` on, within the room; a single one may exceed its bytes if `first` says so.
+pub(super) fn records(
+    sql: &Connection,
+    at: &TopicPartition,
+    from: NextOffset,
+    room: PollLimit,
+    first: bool,
+) -> Result<Vec<StoredRecord>, Inside> {
+    let partition = partition(sql, at)?;
+    let mut query = sql.prepare_cached(
+        "SELECT place, key, value, headers, appended_at FROM records
+         WHERE place >= ? AND place < ? ORDER BY place LIMIT ?",
+    )?;
+    let limit = i64::try_from(room.records).unwrap_or(i64::MAX);
+    let mut rows = query.query([place(partition, from.0), place(partition, OFFSETS), limit])?;
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let (key, value): (Option<Vec<u8>>, Vec<u8>) = (row.get(1)?, row.get(2)?);
+        bytes += value.len() + key.as_ref().map_or(0, Vec::len);
+        let exempt = first && records.is_empty();
+        if bytes > room.bytes && !exempt {
+            break;
+        }
+        let headers = row.get::<_, Option<Vec<u8>>>(3)?.map_or_else(Vec::new, |packed| unpack(&packed));
+        let (offset, appended_at) = (Offset(partition_and_offset(row.get(0)?).1), row.get(4)?);
+        records.push(StoredRecord { at: at.clone(), offset, key, value, headers, appended_at });
+    }
+    Ok(records)
+}
+
+/// Headers as one value: name and value of each in turn, behind their lengths.
+pub(super) fn pack(headers: &[(String, Vec<u8>)]) -> Option<Vec<u8>> {
+    let parts = headers.iter().flat_map(|(name, value)| [name.as_bytes(), value]);
+    let packed =
+        parts.flat_map(|part| (part.len() as u32).to_le_bytes().into_iter().chain(part.iter().copied()));
+    (!headers.is_empty()).then(|| packed.collect())
+}
+
+fn unpack(mut packed: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut part = || {
+        let (length, rest) = packed.split_first_chunk::<4>()?;
+        let (part, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        packed = rest;
+        Some(part.to_vec())
+    };
+    let mut headers = Vec::new();
+    while let (Some(name), Some(value)) = (part(), part()) {
+        headers.push((String::from_utf8_lossy(&name).into_owned(), value));
+    }
+    headers
+}

@@ -1,0 +1,95 @@
+use rusqlite::{Connection, params};
+
+use super::database::{Database, Inside, now, partition_and_offset, place};
+use crate::{Housekeeping, Result};
+
+/// Records that one transaction drops at most, so that writers needn't wait long.
+const CHUNK: usize = 10_000;
+
+/// Drops what retention allows.
+pub(super) fn housekeep(database: &Database) -> Result<Housekeeping> {
+    let mut done = Housekeeping::default();
+    for (partition, oldest) in database.read(|sql| partitions_by_age(sql, now()))? {
+        loop {
+            let dropped = database.write(|sql| expire(sql, partition, oldest))?;
+            done.expired += dropped as u64;
+            if dropped < CHUNK {
+                break;
+            }
+        }
+    }
+    // A record that isn't its key's newest never is again, so they are looked for without keeping writers waiting.
+    let outdated = database.read(outdated)?;
+    for chunk in outdated.chunks(CHUNK) {
+        done.compacted += database.write(|sql| remove(sql, chunk))?;
+    }
+    Ok(done)
+}
+
+/// The partitions of topics that keep by age, and since when.
+fn partitions_by_age(sql: &Connection, now: i64) -> Result<Vec<(i64, i64)>, Inside> {
+    let mut query = sql.prepare_cached(
+        "SELECT p.id, t.keep_us FROM partitions p JOIN topics t ON t.id = p.topic WHERE t.keep_us IS NOT NULL",
+    )?;
+    let partitions = query.query_map([], |row| Ok((row.get(0)?, now.saturating_sub(row.get(1)?))))?;
+    Ok(partitions.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Drops the partition's first records, up to one that is younger or that a group hasn't read.
+fn expire(sql: &Connection, partition: i64, oldest: i64) -> Result<usize, Inside> {
+    let (start, read): (i64, i64) = sql
+        .prepare_cached(
+            "SELECT start, coalesce((SELECT min(next) FROM offsets o WHERE o.partition = p.id), next)
+             FROM partitions p WHERE id = ?",
+        )?
+        .query_row([partition], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut query = sql.prepare_cached(
+        "SELECT place, appended_at FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?",
+    )?;
+    let (mut end, mut found) = (start, 0);
+    let mut rows = query.query(params![place(partition, start), place(partition, read), CHUNK as i64])?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(1)? >= oldest {
+            break;
+        }
+        end = partition_and_offset(row.get(0)?).1 + 1;
+        found += 1;
+    }
+    if found > 0 {
+        sql.prepare_cached("DELETE FROM records WHERE place >= ? AND place < ?")?
+            .execute([place(partition, start), place(partition, end)])?;
+        sql.prepare_cached("UPDATE partitions SET start = ? WHERE id = ?")?.execute([end, partition])?;
+    }
+    Ok(found)
+}
+
+/// The places of records whose key has a newer one in the same partition.
+fn outdated(sql: &Connection) -> Result<Vec<i64>, Inside> {
+    let mut query = sql.prepare_cached(
+        "SELECT key, place FROM records WHERE compacted IS NOT NULL AND key IS NOT NULL ORDER BY key, place",
+    )?;
+    let mut rows = query.query([])?;
+    let (mut outdated, mut last) = (Vec::new(), None::<(Vec<u8>, i64)>);
+    while let Some(row) = rows.next()? {
+        let (key, place) = (row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, row.get(1)?);
+        match &mut last {
+            Some((last_key, last_place)) if last_key == key => {
+                if partition_and_offset(*last_place).0 == partition_and_offset(place).0 {
+                    outdated.push(*last_place);
+                }
+                *last_place = place;
+            }
+            _ => last = Some((key.to_vec(), place)),
+        }
+    }
+    Ok(outdated)
+}
+
+fn remove(sql: &Connection, places: &[i64]) -> Result<u64, Inside> {
+    let mut delete = sql.prepare_cached("DELETE FROM records WHERE place = ?")?;
+    let mut removed = 0;
+    for place in places {
+        removed += delete.execute([place])? as u64;
+    }
+    Ok(removed)
+}

@@ -1,0 +1,36 @@
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Writers of one process take turns in the order in which they come. SQLite's lock knows no order: a heartbeat could
+/// wait behind a busy producer until its lease is over.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    counter: Mutex<Counter>,
+    moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Counter {
+    next: u64,
+    serving: u64,
+}
+
+/// Its holder's turn, until dropped.
+pub(super) struct Taken<'a>(&'a Turn);
+
+impl Turn {
+    pub(super) fn take(&self) -> Taken<'_> {
+        let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = counter.next;
+        counter.next += 1;
+        let others = |counter: &mut Counter| counter.serving != mine;
+        drop(self.moved.wait_while(counter, others));
+        Taken(self)
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.0.counter.lock().unwrap_or_else(PoisonError::into_inner).serving += 1;
+        self.0.moved.notify_all();
+    }
+}
