@@ -27,6 +27,11 @@ const ROOTS: Key = Key::new(
     "",
     "folders that file:// references may point into, separated by ':'; empty: the input",
 );
+const STORES: Key = Key::new(
+    "classifier.stores",
+    "",
+    "URLs that other references may begin with, separated by ','; empty: none",
+);
 const DEAD_SHARE: Key = Key::new(
     "classifier.dead_share",
     "0.9",
@@ -56,6 +61,8 @@ pub struct Config {
     pub limits: Limits,
     /// Folders that references may point into; empty: nowhere, the program puts the input here.
     pub roots: Vec<PathBuf>,
+    /// URLs that references to objects may begin with.
+    pub stores: Vec<String>,
     /// The largest share of dead letters among recent events.
     pub dead_share: f64,
     /// How many events are recent.
@@ -70,6 +77,7 @@ impl Config {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = |count: usize| if count == 0 { processors } else { count };
         let roots: String = settings.get(&ROOTS, ..);
+        let stores: String = settings.get(&STORES, ..);
         Self {
             model: settings.get(&MODEL, ..),
             runtime: settings.get(&RUNTIME, ..),
@@ -84,6 +92,12 @@ impl Config {
                 memory: settings.get(&MAX_DECODE_MEGABYTES, 1..=65_536_u64) * 1_000_000,
             },
             roots: std::env::split_paths(&roots).filter(|root| !root.as_os_str().is_empty()).collect(),
+            stores: stores
+                .split(',')
+                .map(str::trim)
+                .filter(|url| !url.is_empty())
+                .map(str::to_owned)
+                .collect(),
             dead_share: settings.get(&DEAD_SHARE, 0.0..=1.0),
             dead_window: settings.get(&DEAD_WINDOW, 1..=1_000_000),
             slot: settings.get(&SLOT, ..),

@@ -160,7 +160,9 @@ impl Desk {
     fn finish_locked(&self, state: &mut State, finished: Finished) {
         if finished.assignment.is_alive() {
             state.progress.finish(&finished.at, finished.offset);
-            state.done.insert((finished.at.clone(), finished.offset), finished);
+            let former = state.done.insert((finished.at.clone(), finished.offset), finished);
+            // The same record under an assignment that has ended, and that nobody has cleared away yet.
+            state.in_flight -= usize::from(former.is_some());
         } else {
             // Its next owner does it again.
             state.in_flight -= 1;

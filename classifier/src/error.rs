@@ -11,6 +11,9 @@ pub enum Error {
     /// The model can't be run.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A store of photos can't be used.
+    #[error(transparent)]
+    Store(#[from] crate::StoreError),
     /// The log failed.
     #[error(transparent)]
     Log(#[from] autorma_stream::Error),

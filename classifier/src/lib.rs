@@ -23,6 +23,7 @@ pub use config::Config;
 pub use decode::{Decoder, Limits, Picture};
 pub use error::Error;
 pub use failure::Failure;
+pub use fetch::StoreError;
 pub use metrics::Metrics;
 pub use session::{LoadError, Runtime, Session};
 pub use stage::{GROUP, run};

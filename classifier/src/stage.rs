@@ -28,6 +28,7 @@ pub fn run(
     ready: impl FnOnce(&Model),
 ) -> Result<(), Error> {
     let model = Model::open(&config.model)?;
+    let fetcher = Fetcher::new(&config.roots, &config.stores, config.limits.bytes)?;
     let runtime = Runtime::load(&config.runtime)?;
     let sessions =
         (0..config.sessions).map(|_| Session::load(&runtime, &model)).collect::<Result<Vec<_>, _>>()?;
@@ -46,7 +47,6 @@ pub fn run(
     );
     ready(&model);
 
-    let fetcher = Fetcher::new(&config.roots, config.limits.bytes);
     let membership = consumer.membership();
     let input = &model.manifest.input;
     let meaning =

@@ -1,0 +1,79 @@
+//! Files are opened by path, not through `object_store`: its paths can't express names that aren't UTF-8.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use autorma_schemas::Reason;
+
+use super::Trouble;
+use crate::Failure;
+use crate::decode::too_many_bytes;
+
+/// The content of a file below one of the roots.
+pub(super) fn read(path: &Path, roots: &[PathBuf], max_bytes: u64) -> Result<Vec<u8>, Trouble> {
+    let path = path.canonicalize()?;
+    // Now and not once at the start: a root may be made later.
+    let is_below = |root: &PathBuf| root.canonicalize().is_ok_and(|root| path.starts_with(root));
+    if !roots.iter().any(is_below) {
+        let message = format!("{} is not below an allowed root (classifier.roots)", path.display());
+        return Err(Failure::new(Reason::ForbiddenReference, message).into());
+    }
+    // Before opening: to open a named pipe waits for its writer.
+    let metadata = fs::metadata(&path)?;
+    if !metadata.is_file() {
+        return Err(Failure::new(Reason::Unreadable, "not a file").into());
+    }
+    if metadata.len() > max_bytes {
+        return Err(too_many_bytes(metadata.len(), max_bytes).into());
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    fs::File::open(&path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(too_many_bytes(bytes.len() as u64, max_bytes).into());
+    }
+    Ok(bytes)
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+        match error.kind() {
+            NotFound | NotADirectory => Failure::new(Reason::Missing, error.to_string()).into(),
+            PermissionDenied | IsADirectory | InvalidInput => {
+                Failure::new(Reason::Unreadable, error.to_string()).into()
+            }
+            _ => Trouble::Passing(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(path: &Path, root: &Path) -> Option<Reason> {
+        match read(path, &[root.to_owned()], 10) {
+            Err(Trouble::Lasting(failure)) => Some(failure.reason),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_files_below_a_root_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let [inside, outside] = ["in", "out"].map(|name| folder.path().join(name));
+        fs::create_dir(&inside).unwrap();
+        for path in [inside.join("a.jpg"), outside.clone()] {
+            fs::write(path, b"0123456789").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, inside.join("link.jpg")).unwrap();
+        fs::write(inside.join("large.jpg"), b"0123456789+").unwrap();
+        assert_eq!(reason(&inside.join("a.jpg"), &inside), None);
+        assert_eq!(reason(&inside.join("../out"), &inside), Some(Reason::ForbiddenReference));
+        assert_eq!(reason(&inside.join("link.jpg"), &inside), Some(Reason::ForbiddenReference));
+        assert_eq!(reason(&inside.join("none.jpg"), &inside), Some(Reason::Missing));
+        assert_eq!(reason(&inside.join("large.jpg"), &inside), Some(Reason::TooManyBytes));
+        assert_eq!(reason(&inside, &inside), Some(Reason::Unreadable));
+    }
+}
