@@ -1,0 +1,76 @@
+use autorma_schemas::{Micros, RunKind, RunRecord, RunState};
+use serde::{Deserialize, Serialize};
+
+use super::Bookkeeping;
+
+/// The sink's own run, for outcomes that no other run takes. The manifest keeps it: `runs` hears of it when it is
+/// finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outside {
+    pub(crate) run_id: String,
+    pub(crate) opened_at: Micros,
+    /// When it stopped taking outcomes.
+    pub(crate) closed_at: Option<Micros>,
+}
+
+impl Bookkeeping {
+    /// The run of the sink's own, as the manifest should have it.
+    pub(crate) fn outside(&self) -> Option<&Outside> {
+        self.outside.as_ref()
+    }
+
+    /// The run of the sink's own that takes outcomes now. One is opened if there is none.
+    pub(super) fn outside_run(&mut self, now: Micros) -> String {
+        if let Some(outside) = &self.outside {
+            return outside.run_id.clone();
+        }
+        let run_id = self.free_name(now);
+        self.outside = Some(Outside { run_id: run_id.clone(), opened_at: now, closed_at: None });
+        run_id
+    }
+
+    /// Named by its time, moved on by seconds until no other run has the name.
+    fn free_name(&self, now: Micros) -> String {
+        let name = |seconds: i64| format!("outside_{}", Micros(now.0 + seconds * 1_000_000).stamp());
+        let is_free = |name: &String| !self.finished.contains(name) && !self.runs.contains_key(name);
+        (0..).map(name).find(is_free).expect("there are more seconds than runs")
+    }
+
+    /// Whether the sink's own run has taken outcomes for long enough.
+    pub(crate) fn is_outside_due(&self, now: Micros) -> bool {
+        let length = self.run_length.as_micros().min(i64::MAX as u128) as i64;
+        let is_due = |opened: Micros| now.0.saturating_sub(opened.0) >= length;
+        self.outside.as_ref().is_some_and(|it| it.closed_at.is_none() && is_due(it.opened_at))
+    }
+
+    /// Closes the sink's own run if it is time. What it has then is what it holds.
+    pub(crate) fn close_outside(&mut self, now: Micros) {
+        if self.is_outside_due(now)
+            && let Some(outside) = &mut self.outside
+        {
+            outside.closed_at = Some(now);
+            self.hold_outside();
+        }
+    }
+
+    /// Writes the record of the sink's own run, if it is closed. After a restart: once its parts are read back.
+    pub(crate) fn hold_outside(&mut self) {
+        let Some(outside @ Outside { closed_at: Some(_), .. }) = &self.outside else {
+            return;
+        };
+        let run = self.runs.entry(outside.run_id.clone()).or_default();
+        run.record = Some(RunRecord {
+            run_id: outside.run_id.clone(),
+            kind: RunKind::Stream,
+            state: RunState::Closed,
+            input: "outside".into(),
+            images: run.outcomes() as i64,
+            already_done: 0,
+            opened_at: outside.opened_at,
+            closed_at: outside.closed_at,
+            predictions: 0,
+            dead_letters: 0,
+            duplicates: 0,
+        });
+    }
+}

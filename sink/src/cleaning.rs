@@ -1,0 +1,110 @@
+//! What a killed sink may have left behind: temporary files, and parts that the manifest doesn't know.
+//!
+//! This goes past `object_store`, which doesn't list its own temporary files and doesn't fsync after a removal.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::names::Folder;
+use crate::store::Store;
+
+/// Removes temporary files with the names of ours, so that no other file is touched.
+pub(crate) fn remove_temporary(store: &Store, folder: &Folder) -> Result<(), Error> {
+    let output = store.output();
+    let failed = |error: io::Error| Error::at(output.display().to_string(), &error);
+    let mut found = temporary(output, |name| name.starts_with("predictions_") && name.ends_with(".json"))?;
+    for run in entries(&output.join("runs")).map_err(failed)? {
+        found.extend(temporary(&run, |name| name == "summary.json")?);
+    }
+    let hidden = output.join(folder.path());
+    found.extend(temporary(&hidden, |name| name == "manifest.json")?);
+    for run in entries(&hidden).map_err(failed)? {
+        found.extend(temporary(&run, |name| name.ends_with(".jsonl"))?);
+    }
+    for path in found {
+        tracing::debug!(path = %path.display(), "removing what a killed sink has left");
+        fs::remove_file(&path).map_err(|error| Error::at(path.display().to_string(), &error))?;
+    }
+    Ok(())
+}
+
+/// Removes parts that don't count. Their numbers will be given again, so they must not come back after a power cut.
+pub(crate) fn remove_orphans(store: &Store, orphans: &[String]) -> Result<(), Error> {
+    for orphan in orphans {
+        tracing::info!(
+            part = orphan,
+            "removing a part that isn't in the manifest: its records are read again"
+        );
+        let path = store.output().join(orphan);
+        let synced = || {
+            fs::remove_file(&path)?;
+            path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+        };
+        synced().map_err(|error: io::Error| Error::at(store.place(orphan), &error))?;
+    }
+    Ok(())
+}
+
+/// The temporary files of a folder for the names that `is_ours`: `<name>#<number>`.
+fn temporary(folder: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, Error> {
+    let is_temporary = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.and_then(|name| name.rsplit_once('#')).is_some_and(|(name, number)| {
+            is_ours(name) && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let entries = entries(folder).map_err(|error| Error::at(folder.display().to_string(), &error))?;
+    Ok(entries.into_iter().filter(is_temporary).collect())
+}
+
+/// What is in a folder; nothing if it is none.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_killed_sink_left_is_removed() {
+        let output = tempfile::tempdir().unwrap();
+        let store = Store::open(output.path()).unwrap();
+        let folder = Folder::new("log");
+        let write = |path: &str| {
+            let path = output.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "half").unwrap();
+        };
+        let left = [
+            "predictions_20261123_153147.json#1",
+            "runs/20261123_153147/summary.json#12",
+            ".autorma/log/manifest.json#1",
+            ".autorma/log/20261123_153147/00000042.jsonl#3",
+        ];
+        let kept = [
+            "predictions_20261123_153147.json",
+            "predictions_mine.json#draft",
+            "notes#1",
+            "runs/20261123_153147/notes.json#1",
+            ".autorma/other/manifest.json#1",
+            ".autorma/log/20261123_153147/00000042.jsonl",
+        ];
+        left.iter().chain(&kept).for_each(|path| write(path));
+        remove_temporary(&store, &folder).unwrap();
+        let exists = |path: &&str| output.path().join(path).exists();
+        assert_eq!(left.iter().filter(|path| exists(path)).count(), 0);
+        assert_eq!(kept.iter().filter(|path| exists(path)).count(), kept.len());
+
+        remove_orphans(&store, &[kept[5].to_owned()]).unwrap();
+        assert!(!exists(&kept[5]));
+    }
+}

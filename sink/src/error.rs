@@ -1,0 +1,97 @@
+use std::io;
+
+use autorma_stream::{Disposition, TopicPartition};
+
+/// Why the stage stops. Nothing is lost: what isn't in the manifest is read again by the next start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] autorma_stream::Error),
+    /// The output folder can't be created, read or written.
+    #[error("the output folder {place}: {cause}; mend it and start again: nothing was lost")]
+    Output {
+        /// The folder, or the file in it.
+        place: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// The disk is full.
+    #[error("no space left for {place}: free some and start again; nothing was lost ({cause})")]
+    DiskFull {
+        /// The file that had no room.
+        place: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// One of the sink's own files isn't what it wrote.
+    #[error(
+        "{place} can't be read back: {cause}; without the folder that it is in, the sink would read the log from its \
+         beginning"
+    )]
+    Unreadable {
+        /// The file.
+        place: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A newer version of autorma wrote to the log.
+    #[error("record {offset} of {at} is of a newer autorma: start that one; nothing was lost")]
+    Newer {
+        /// The partition.
+        at: TopicPartition,
+        /// The record's offset.
+        offset: i64,
+    },
+    /// The system gave no thread.
+    #[error("no runtime could be started: {0}")]
+    Runtime(io::Error),
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Error::Log(error) => error.disposition(),
+            _ => Disposition::Fatal,
+        }
+    }
+
+    /// What a failure at a file or folder means.
+    pub(crate) fn at(place: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
+        let (place, cause) = (place.into(), error.to_string());
+        if is_full(error) { Error::DiskFull { place, cause } } else { Error::Output { place, cause } }
+    }
+}
+
+/// Whether an error, or what it came from, says that there is no space left, or none left within the quota.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let full = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            || error.get_ref().is_some_and(|inner| is_full(inner))
+    };
+    error.downcast_ref::<io::Error>().is_some_and(full) || error.source().is_some_and(is_full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("unable to copy data to file")]
+    struct Wrapped {
+        source: io::Error,
+    }
+
+    #[test]
+    fn a_full_disk_is_found_under_other_errors() {
+        let full = || io::Error::from_raw_os_error(28);
+        for error in [full(), io::Error::other(Wrapped { source: full() }), io::Error::other(full())] {
+            assert!(matches!(Error::at("x", &error), Error::DiskFull { .. }), "{error:?}");
+        }
+        let store = object_store::Error::Generic { store: "x", source: Box::new(Wrapped { source: full() }) };
+        assert!(matches!(Error::at("x", &store), Error::DiskFull { .. }));
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(matches!(Error::at("x", &denied), Error::Output { .. }));
+    }
+}

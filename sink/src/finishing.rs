@@ -1,0 +1,115 @@
+use std::time::{Duration, Instant};
+
+use autorma_schemas::{Event, RunRecord, RunState, topics};
+use autorma_stream::{Append, Transaction, failpoint};
+
+use crate::bookkeeping::Complete;
+use crate::flushing::commit;
+use crate::names::{part_number, results_path, summary_file, summary_path};
+use crate::stage::{Sink, keep_alive};
+use crate::summary::Summary;
+use crate::tally::Tally;
+use crate::{Error, Finished, results};
+
+/// How often the group hears of a member that is writing a large results file.
+const BEAT: Duration = Duration::from_millis(500);
+
+impl Sink<'_> {
+    /// Finishes the runs that have an outcome for each of their images.
+    pub(crate) fn finish_complete(&mut self) -> Result<(), Error> {
+        self.books.complete().into_iter().try_for_each(|complete| self.finish(complete))
+    }
+
+    /// Results, summary, the last record in `runs`, removal of the parts: in this order, so that a sink that is killed
+    /// between two of them does them again.
+    fn finish(&mut self, complete: Complete) -> Result<(), Error> {
+        let begun = Instant::now();
+        complain_of_surplus(&complete);
+        let run = complete.record;
+        let parts = self.parts_of(&run.run_id)?;
+        let consumer = &mut self.consumer;
+        let mut beaten = begun;
+        let mut alive = || {
+            if beaten.elapsed() < BEAT {
+                return Ok(());
+            }
+            beaten = Instant::now();
+            keep_alive(&mut **consumer)
+        };
+        let tally = Tally::of(&self.store, &parts, &mut alive)?;
+        let summary = Summary::of(&run, &tally);
+        results::write(&self.store, &run, &parts, &tally, &summary, &mut alive)?;
+        failpoint::hit("sink-after-results");
+        let text = serde_json::to_vec_pretty(&summary).expect("numbers and text are JSON");
+        self.store.put(&summary_file(&run.run_id), text)?;
+        failpoint::hit("sink-after-summary");
+        commit(&mut *self.producer, &finished_record(run, &summary))?;
+        failpoint::hit("sink-after-finished");
+        self.store.remove(&parts)?;
+        self.finished(&summary, begun.elapsed());
+        Ok(())
+    }
+
+    /// The parts of a run, in order.
+    fn parts_of(&self, run_id: &str) -> Result<Vec<String>, Error> {
+        let counts = |path: &String| part_number(path).is_some_and(|number| number < self.manifest.next_part);
+        let mut parts = self.store.list(&self.folder.parts(run_id))?;
+        parts.retain(counts);
+        parts.sort_by_key(|path| part_number(path));
+        Ok(parts)
+    }
+
+    fn finished(&mut self, summary: &Summary, took: Duration) {
+        let run_id = &summary.run_id;
+        self.books.finish(run_id);
+        let open = self.books.open();
+        self.metrics.runs_finished.inc();
+        self.metrics.open_runs.set(open.len() as i64);
+        let finished = Finished {
+            run_id: run_id.clone(),
+            results: results_path(self.store.output(), run_id),
+            summary: summary_path(self.store.output(), run_id),
+            predictions: summary.predictions,
+            dead_letters: summary.dead_letters,
+        };
+        tracing::info!(
+            run_id,
+            predictions = summary.predictions,
+            dead_letters = summary.dead_letters,
+            seconds = summary.duration_seconds,
+            results = %finished.results.display(),
+            "run finished"
+        );
+        tracing::debug!(run_id, ?took, "results and summary written");
+        self.progress.update(|snapshot| {
+            snapshot.open = open;
+            snapshot.finished.push(finished);
+        });
+    }
+}
+
+/// More outcomes than images: somebody else wrote to the run, or its producer miscounted.
+fn complain_of_surplus(complete: &Complete) {
+    let (run_id, counts) = (&complete.record.run_id, complete.counts);
+    let outcomes = counts.predictions + counts.dead_letters + counts.duplicates;
+    if counts.images.is_some_and(|images| outcomes > images) {
+        tracing::error!(run_id, ?counts, "a run has more outcomes than images; its files hold all of them");
+    }
+}
+
+fn finished_record(run: RunRecord, summary: &Summary) -> Transaction {
+    let record = RunRecord {
+        state: RunState::Finished,
+        predictions: summary.predictions as i64,
+        dead_letters: summary.dead_letters as i64,
+        duplicates: summary.duplicates as i64,
+        ..run
+    };
+    let append = Append {
+        topic: topics::RUNS.into(),
+        key: Some(record.run_id.clone().into_bytes()),
+        value: record.encode(),
+        ..Append::default()
+    };
+    Transaction { appends: vec![append], advance: None }
+}

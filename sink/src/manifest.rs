@@ -1,0 +1,120 @@
+use std::collections::BTreeMap;
+
+use autorma_stream::{NextOffset, TopicPartition};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::bookkeeping::Outside;
+use crate::names::Folder;
+use crate::store::Store;
+
+/// The version of the manifest and of the parts.
+const FORMAT: u32 = 1;
+
+/// Offsets as JSON has them: by topic, then by partition.
+type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
+
+/// How far the parts go: the moment of truth. What it doesn't cover hasn't happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    /// The log whose offsets these are.
+    pub(crate) log: String,
+    /// Parts with this number and higher ones don't count.
+    pub(crate) next_part: u64,
+    /// Where to continue.
+    pub(crate) offsets: BTreeMap<TopicPartition, NextOffset>,
+    /// The sink's own run.
+    pub(crate) outside: Option<Outside>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    format: u32,
+    log: String,
+    next_part: u64,
+    offsets: Offsets,
+    #[serde(default)]
+    outside: Option<Outside>,
+}
+
+impl Manifest {
+    /// The manifest of this log's folder, if there is one.
+    pub(crate) fn load(store: &Store, folder: &Folder, log: &str) -> Result<Option<Self>, Error> {
+        let path = folder.manifest();
+        let Some(text) = store.get(&path)? else {
+            return Ok(None);
+        };
+        let unreadable = |cause: String| Error::Unreadable { place: store.place(&path), cause };
+        let written: Written =
+            serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+        if written.format != FORMAT {
+            let cause = format!("it is of format {}, and this autorma knows format {FORMAT}", written.format);
+            return Err(unreadable(cause));
+        }
+        if written.log != log {
+            return Err(unreadable(format!("it is of the log {}, not {log}", written.log)));
+        }
+        Ok(Some(Self {
+            log: written.log,
+            next_part: written.next_part,
+            offsets: flat(written.offsets),
+            outside: written.outside,
+        }))
+    }
+
+    /// Replaces the manifest, at once and durably.
+    pub(crate) fn save(&self, store: &Store, folder: &Folder) -> Result<(), Error> {
+        let written = Written {
+            format: FORMAT,
+            log: self.log.clone(),
+            next_part: self.next_part,
+            offsets: nested(&self.offsets),
+            outside: self.outside.clone(),
+        };
+        let text = serde_json::to_vec_pretty(&written).expect("numbers and text are JSON");
+        store.put(&folder.manifest(), text)
+    }
+}
+
+fn nested(offsets: &BTreeMap<TopicPartition, NextOffset>) -> Offsets {
+    let mut nested = Offsets::new();
+    for (at, next) in offsets {
+        nested.entry(at.topic.clone()).or_default().insert(at.partition, next.0);
+    }
+    nested
+}
+
+fn flat(offsets: Offsets) -> BTreeMap<TopicPartition, NextOffset> {
+    let topic = |(topic, partitions): (String, BTreeMap<i32, i64>)| {
+        let at = move |(partition, next)| (TopicPartition::new(topic.clone(), partition), NextOffset(next));
+        partitions.into_iter().map(at)
+    };
+    offsets.into_iter().flat_map(topic).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autorma_schemas::Micros;
+
+    #[test]
+    fn a_manifest_is_read_back_by_its_own_log_alone() {
+        let output = tempfile::tempdir().unwrap();
+        let store = Store::open(output.path()).unwrap();
+        let folder = Folder::new("here");
+        assert_eq!(Manifest::load(&store, &folder, "here").unwrap(), None);
+        let at = |partition| TopicPartition::new("predictions", partition);
+        let manifest = Manifest {
+            log: "here".into(),
+            next_part: 7,
+            offsets: BTreeMap::from([(at(0), NextOffset(5)), (at(11), NextOffset(9))]),
+            outside: Some(Outside { run_id: "o".into(), opened_at: Micros(3), closed_at: None }),
+        };
+        manifest.save(&store, &folder).unwrap();
+        assert_eq!(Manifest::load(&store, &folder, "here").unwrap(), Some(manifest));
+        let other = Manifest::load(&store, &folder, "there").unwrap_err();
+        assert!(other.to_string().contains("manifest.json"), "{other}");
+        store.put(&folder.manifest(), b"{\"format\": 2, ".to_vec()).unwrap();
+        assert!(matches!(Manifest::load(&store, &folder, "here"), Err(Error::Unreadable { .. })));
+    }
+}

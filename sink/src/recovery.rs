@@ -1,0 +1,122 @@
+//! How a sink starts: it takes up what the manifest says, and removes what it doesn't.
+
+use std::time::Duration;
+
+use autorma_schemas::{Event, RunRecord, topics};
+use autorma_stream::{Log, NextOffset, TopicPartition};
+
+use crate::bookkeeping::Bookkeeping;
+use crate::manifest::Manifest;
+use crate::names::{Folder, part_number};
+use crate::outcome::readable;
+use crate::part::Part;
+use crate::stage::TOPICS;
+use crate::store::Store;
+use crate::{Error, cleaning};
+
+/// Records that are read at once.
+const PAGE: usize = 1000;
+
+/// Where a sink continues.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) manifest: Manifest,
+    pub(crate) books: Bookkeeping,
+}
+
+pub(crate) fn recover(
+    store: &Store,
+    folder: &Folder,
+    log: &dyn Log,
+    run_length: Duration,
+) -> Result<Recovered, Error> {
+    cleaning::remove_temporary(store, folder)?;
+    let identity = log.identity();
+    let manifest = match Manifest::load(store, folder, &identity)? {
+        Some(manifest) => manifest,
+        None => first_manifest(identity, log)?,
+    };
+    let mut books = Bookkeeping::new(run_length, manifest.outside.clone());
+    // All of them, so that an outcome of a run that was finished long ago is known for what it is.
+    read_runs(log, &mut books)?;
+    take_up_parts(store, folder, &manifest, &mut books)?;
+    books.hold_outside();
+    tracing::info!(
+        output = %store.output().display(),
+        next_part = manifest.next_part,
+        open_runs = books.open().len(),
+        "sink continues"
+    );
+    Ok(Recovered { manifest, books })
+}
+
+/// Where a sink begins in a folder that knows nothing of this log: with the log's oldest records.
+fn first_manifest(identity: String, log: &dyn Log) -> Result<Manifest, Error> {
+    let mut manifest = Manifest { log: identity, ..Manifest::default() };
+    for topic in TOPICS {
+        for bounds in log.bounds(topic)? {
+            manifest.offsets.insert(TopicPartition::new(topic, bounds.partition), bounds.start);
+        }
+    }
+    Ok(manifest)
+}
+
+fn read_runs(log: &dyn Log, books: &mut Bookkeeping) -> Result<(), Error> {
+    for bounds in log.bounds(topics::RUNS)? {
+        let at = TopicPartition::new(topics::RUNS, bounds.partition);
+        let mut from = bounds.start;
+        while from < bounds.end {
+            let records = log.read(&at, from, PAGE)?;
+            // Offsets have gaps, perhaps up to the end.
+            let Some(last) = records.last() else { break };
+            from = last.offset.next();
+            for record in records {
+                if let Some(run) = readable(&record, RunRecord::decode(&record.value))? {
+                    books.record(run);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads the parts of runs that aren't finished, and removes the others.
+fn take_up_parts(
+    store: &Store,
+    folder: &Folder,
+    manifest: &Manifest,
+    books: &mut Bookkeeping,
+) -> Result<(), Error> {
+    let (mut orphans, mut done) = (Vec::new(), Vec::new());
+    for path in store.list(folder.path())? {
+        let Some(number) = part_number(&path) else { continue };
+        if number >= manifest.next_part {
+            orphans.push(path);
+            continue;
+        }
+        let Some(bytes) = store.get(&path)? else { continue };
+        let part = Part::read(&store.place(&path), bytes)?;
+        if books.is_finished(&part.header.run_id) {
+            done.push(path);
+            continue;
+        }
+        take_up(&part, books)?;
+    }
+    store.remove(&done)?;
+    cleaning::remove_orphans(store, &orphans)
+}
+
+fn take_up(part: &Part, books: &mut Bookkeeping) -> Result<(), Error> {
+    let run_id = &part.header.run_id;
+    books.restore_duplicates(run_id, part.header.duplicates);
+    part.lines().try_for_each(|line| {
+        let (line, _) = line?;
+        books.restore(run_id, line.id, line.kind());
+        Ok(())
+    })
+}
+
+/// The offset from which a partition's records are new.
+pub(crate) fn next_of(manifest: &Manifest, at: &TopicPartition) -> NextOffset {
+    manifest.offsets.get(at).copied().unwrap_or_default()
+}

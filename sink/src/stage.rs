@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use autorma_schemas::{Micros, topics};
+use autorma_service::Shutdown;
+use autorma_stream::{
+    Consumer, Disposition, Log, NextOffset, PollLimit, Producer, Rebalance, Subscription, TopicPartition,
+};
+
+use crate::bookkeeping::Bookkeeping;
+use crate::buffer::Buffer;
+use crate::manifest::Manifest;
+use crate::names::Folder;
+use crate::pace::Pace;
+use crate::recovery::{Recovered, recover};
+use crate::store::Store;
+use crate::{Config, Error, Metrics, Progress};
+
+/// The group whose committed offsets say what is in files, for watching lag.
+pub const GROUP: &str = "sink";
+
+/// What the sink reads.
+pub(crate) const TOPICS: [&str; 3] = [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS];
+
+/// How long a poll waits, and how long nobody looks whether to stop.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// Writes outcomes to files until the shutdown; then what was read is flushed, and the group left. Calls `ready` when
+/// it has taken up what was there.
+pub fn run(
+    config: &Config,
+    log: &dyn Log,
+    metrics: &Metrics,
+    progress: &Progress,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(),
+) -> Result<(), Error> {
+    let store = Store::open(&config.output)?;
+    let folder = Folder::new(&log.identity());
+    // Its earlier incarnation writes no more once this one has the slot, so files are looked at after that.
+    let producer = log.producer(&format!("{GROUP}-{}", config.slot))?;
+    let Recovered { manifest, books } = recover(&store, &folder, log, config.run_length)?;
+    let positions = Positions(Arc::new(Mutex::new(manifest.offsets.clone())));
+    let subscription = Subscription {
+        group: GROUP.into(),
+        topics: TOPICS.map(String::from).into(),
+        slot: config.slot.clone(),
+    };
+    let consumer = log.subscribe(subscription, Box::new(positions.clone()))?;
+    let committed = log.committed(GROUP)?;
+    let mut sink = Sink {
+        metrics,
+        progress,
+        store,
+        folder,
+        manifest,
+        committed,
+        books,
+        positions,
+        buffer: Buffer::default(),
+        pace: Pace::default(),
+        consumer,
+        producer,
+    };
+    // Takes the partitions.
+    keep_alive(&mut *sink.consumer)?;
+    sink.settle()?;
+    ready();
+    while !shutdown.is_requested() {
+        sink.turn(shutdown)?;
+    }
+    if !sink.buffer.is_empty() {
+        sink.flush()?;
+    }
+    Ok(sink.consumer.leave()?)
+}
+
+/// The stage at work. One thread does everything, so its steps are in order.
+pub(crate) struct Sink<'a> {
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) progress: &'a Progress,
+    pub(crate) store: Store,
+    pub(crate) folder: Folder,
+    /// As it is in the folder.
+    pub(crate) manifest: Manifest,
+    /// As the group has it. It is further than the manifest only if another output folder was in use.
+    pub(crate) committed: BTreeMap<TopicPartition, NextOffset>,
+    pub(crate) books: Bookkeeping,
+    pub(crate) positions: Positions,
+    pub(crate) buffer: Buffer,
+    pub(crate) pace: Pace,
+    pub(crate) consumer: Box<dyn Consumer>,
+    pub(crate) producer: Box<dyn Producer>,
+}
+
+impl Sink<'_> {
+    /// Reads what is there, or flushes what was read.
+    fn turn(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
+        let pause = self.pace.pause(Instant::now());
+        let is_due = !self.buffer.is_empty() && (pause.is_zero() || self.buffer.is_full());
+        if is_due || self.books.is_outside_due(Micros::now()) {
+            return self.flush();
+        }
+        let wait = if self.buffer.is_empty() { WAIT } else { pause.min(WAIT) };
+        match self.consumer.poll(self.buffer.room(), wait) {
+            Ok(records) => records.iter().try_for_each(|record| self.read(&record.stored)),
+            Err(error) if error.disposition() == Disposition::Transient => {
+                tracing::warn!(%error, "reading again");
+                shutdown.sleep(WAIT);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Tells the group that this member lives, while something else takes long.
+pub(crate) fn keep_alive(consumer: &mut dyn Consumer) -> Result<(), Error> {
+    match consumer.poll(PollLimit::NOTHING, Duration::ZERO) {
+        Err(error) if error.disposition() != Disposition::Transient => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Up to where each partition was read. The sink is alone in its group: a partition that it loses, because the machine
+/// slept, comes back to it, and goes on from here.
+#[derive(Debug, Clone)]
+pub(crate) struct Positions(Arc<Mutex<BTreeMap<TopicPartition, NextOffset>>>);
+
+impl Positions {
+    /// Moves on to `next`. Whether that is further than before.
+    pub(crate) fn advance(&self, at: &TopicPartition, next: NextOffset) -> bool {
+        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = positions.entry(at.clone()).or_default();
+        let is_new = next > *position;
+        *position = next.max(*position);
+        is_new
+    }
+
+    pub(crate) fn all(&self) -> BTreeMap<TopicPartition, NextOffset> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Rebalance for Positions {
+    /// The manifest decides, not the group: offsets are committed after it.
+    fn assigned(&mut self, at: &TopicPartition) -> autorma_stream::Result<Option<NextOffset>> {
+        Ok(Some(self.all().get(at).copied().unwrap_or(NextOffset::START)))
+    }
+
+    fn revoked(&mut self, _: &[TopicPartition], _: bool) {}
+}

@@ -1,0 +1,165 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use autorma_stream::Disposition;
+use autorma_stream::retry::{Backoff, retry};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Location;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::Error;
+
+/// What may pass, like an error of a network file system, is tried again for about three seconds.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(1), attempts: 6 };
+/// Bytes that are written at once to a file that is streamed.
+const CHUNK: usize = 1 << 20;
+
+/// The output folder. Paths are relative to it.
+///
+/// What `put` and an upload have returned from is durable and was never to be seen half-written: `object_store` 0.14
+/// (`local.rs`: `new_staged_upload`, `finish_staged_rename`, `create_parent_dirs`) writes `<name>#<n>`, fsyncs it,
+/// renames it, and fsyncs the folder and every folder that it had to create. It doesn't fsync after a removal.
+#[derive(Debug)]
+pub(crate) struct Store {
+    output: PathBuf,
+    files: LocalFileSystem,
+    /// For `object_store` alone: its local files are blocking calls that it sends to a thread.
+    runtime: Runtime,
+}
+
+impl Store {
+    /// Opens the folder, creating it if need be.
+    pub(crate) fn open(output: &Path) -> Result<Self, Error> {
+        let place = output.display().to_string();
+        std::fs::create_dir_all(output).map_err(|error| Error::at(&*place, &error))?;
+        let files = LocalFileSystem::new_with_prefix(output).map_err(|error| Error::at(&*place, &error))?;
+        let files = files.with_fsync(true).with_automatic_cleanup(true);
+        let runtime = Builder::new_current_thread().build().map_err(Error::Runtime)?;
+        Ok(Self { output: output.to_owned(), files, runtime })
+    }
+
+    /// The folder itself.
+    pub(crate) fn output(&self) -> &Path {
+        &self.output
+    }
+
+    /// A file's path, for people.
+    pub(crate) fn place(&self, path: &str) -> String {
+        self.output.join(path).display().to_string()
+    }
+
+    /// Writes a file, durably and all at once. One that exists is replaced.
+    pub(crate) fn put(&self, path: &str, content: Vec<u8>) -> Result<(), Error> {
+        let (location, content) = (Location::from(path), PutPayload::from(content));
+        self.persist(|| {
+            let put = self.files.put(&location, content.clone());
+            self.runtime.block_on(put).map_err(|error| Error::at(self.place(path), &error))?;
+            Ok(())
+        })
+    }
+
+    /// Writes a file piece by piece, so that it needn't fit in memory; it appears when it is whole. `write` is called
+    /// again if writing failed.
+    pub(crate) fn stream(
+        &self,
+        path: &str,
+        mut write: impl FnMut(&mut Upload<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.persist(|| {
+            let failed = |error| Error::at(self.place(path), &error);
+            let location = Location::from(path);
+            let upload = self.runtime.block_on(self.files.put_multipart(&location)).map_err(failed)?;
+            let mut upload = Upload { store: self, path, upload, chunk: Vec::with_capacity(CHUNK) };
+            // An upload that is dropped removes its temporary file.
+            write(&mut upload)?;
+            upload.complete()
+        })
+    }
+
+    /// A file's content, if there is the file.
+    pub(crate) fn get(&self, path: &str) -> Result<Option<Bytes>, Error> {
+        let location = Location::from(path);
+        let get = async { self.files.get(&location).await?.bytes().await };
+        match self.runtime.block_on(get) {
+            Ok(content) => Ok(Some(content)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(Error::at(self.place(path), &error)),
+        }
+    }
+
+    /// The files below a folder, in order; none if there is no such folder.
+    pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
+        let listing = self.files.list(Some(&Location::from(folder)));
+        let paths = listing.map_ok(|file| file.location.to_string()).try_collect::<Vec<_>>();
+        let mut paths =
+            self.runtime.block_on(paths).map_err(|error| Error::at(self.place(folder), &error))?;
+        paths.sort_unstable();
+        Ok(paths)
+    }
+
+    /// Removes files, and the folders that become empty. What isn't there is fine.
+    pub(crate) fn remove(&self, paths: &[String]) -> Result<(), Error> {
+        let locations = futures::stream::iter(paths.to_vec()).map(|path| Ok(Location::from(path))).boxed();
+        let mut removals = self.files.delete_stream(locations);
+        self.runtime.block_on(async {
+            while let Some(removed) = removals.next().await {
+                match removed {
+                    Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(Error::at(self.output.display().to_string(), &error)),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Tries again what may pass. A full disk doesn't.
+    fn persist(&self, attempt: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+        let disposition = |error: &Error| match error {
+            Error::Output { .. } => Disposition::Transient,
+            _ => Disposition::Fatal,
+        };
+        let pause = |pause: Duration| {
+            tracing::warn!(?pause, output = %self.output.display(), "writing again");
+            std::thread::sleep(pause);
+            true
+        };
+        retry(BACKOFF, disposition, pause, attempt)
+    }
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(crate) struct Upload<'a> {
+    store: &'a Store,
+    path: &'a str,
+    upload: Box<dyn MultipartUpload>,
+    chunk: Vec<u8>,
+}
+
+impl Upload<'_> {
+    /// What is to be written next: it grows until `flush` finds it large enough.
+    pub(crate) fn chunk(&mut self) -> &mut Vec<u8> {
+        &mut self.chunk
+    }
+
+    /// Writes what there is if it is worth it.
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
+        if self.chunk.len() >= CHUNK { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        let written = self.store.runtime.block_on(self.upload.put_part(chunk.into()));
+        written.map_err(|error| Error::at(self.store.place(self.path), &error))
+    }
+
+    fn complete(mut self) -> Result<(), Error> {
+        self.write()?;
+        let completed = self.store.runtime.block_on(self.upload.complete());
+        completed.map(drop).map_err(|error| Error::at(self.store.place(self.path), &error))
+    }
+}

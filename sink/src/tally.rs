@@ -1,0 +1,112 @@
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use autorma_schemas::{Decision, Micros, ModelVersion};
+
+use crate::Error;
+use crate::outcome::Id;
+use crate::part::{Line, Part};
+use crate::store::Store;
+
+/// What the parts of one run hold: counts for the summary, and where the entries of the results file stand. The
+/// entries themselves stay on the disk.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub(crate) predictions: Vec<Entry>,
+    pub(crate) failed: Vec<Entry>,
+    pub(crate) duplicates: u64,
+    pub(crate) classes: BTreeMap<String, u64>,
+    pub(crate) decisions: BTreeMap<String, u64>,
+    pub(crate) reasons: BTreeMap<String, u64>,
+    pub(crate) models: BTreeMap<ModelVersion, u64>,
+    pub(crate) confidences: Vec<f64>,
+    /// Seconds from an event being seen to its outcome being on the disk.
+    pub(crate) latencies: Vec<f64>,
+    /// When the last image was done.
+    pub(crate) last: Option<Micros>,
+}
+
+/// Where one entry stands. Entries are in the order of their producer's numbers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    sequence: i64,
+    id: Id,
+    /// Which of the run's parts.
+    pub(crate) part: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Entry {
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.start..self.end
+    }
+}
+
+impl Tally {
+    /// Reads the parts, calling `alive` now and then.
+    pub(crate) fn of(
+        store: &Store,
+        parts: &[String],
+        alive: &mut dyn FnMut() -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let mut tally = Self::new();
+        for (number, path) in parts.iter().enumerate() {
+            let content = store.get(path)?.ok_or_else(|| gone(store, path))?;
+            let part = Part::read(&store.place(path), content)?;
+            tally.duplicates += part.header.duplicates;
+            for line in part.lines() {
+                let (line, range) = line?;
+                tally.add(line, number, range, part.header.stored_at);
+            }
+            alive()?;
+        }
+        tally.sort();
+        Ok(tally)
+    }
+
+    fn new() -> Self {
+        Self {
+            predictions: Vec::new(),
+            failed: Vec::new(),
+            duplicates: 0,
+            classes: BTreeMap::new(),
+            // Who compares runs wants to see the zeros.
+            decisions: Decision::ALL.iter().map(|decision| (decision.to_string(), 0)).collect(),
+            reasons: BTreeMap::new(),
+            models: BTreeMap::new(),
+            confidences: Vec::new(),
+            latencies: Vec::new(),
+            last: None,
+        }
+    }
+
+    fn add(&mut self, line: Line, part: usize, range: Range<usize>, stored_at: Micros) {
+        let entry = Entry { sequence: line.sequence, id: line.id, part, start: range.start, end: range.end };
+        self.last = self.last.max(Some(line.done_at));
+        self.latencies.push(stored_at.seconds_since(line.seen_at).max(0.0));
+        if let Some(predicted) = line.prediction {
+            self.predictions.push(entry);
+            *self.classes.entry(predicted.predicted_class).or_default() += 1;
+            *self.decisions.entry(predicted.decision.to_string()).or_default() += 1;
+            *self.models.entry(predicted.model).or_default() += 1;
+            self.confidences.extend(predicted.confidence);
+        } else {
+            self.failed.push(entry);
+            let reason = line.dead_letter.map_or_else(String::new, |failed| failed.reason);
+            *self.reasons.entry(reason).or_default() += 1;
+        }
+    }
+
+    fn sort(&mut self) {
+        self.predictions.sort_unstable();
+        self.failed.sort_unstable();
+        self.confidences.sort_unstable_by(f64::total_cmp);
+        self.latencies.sort_unstable_by(f64::total_cmp);
+    }
+}
+
+/// A part that was there a moment ago.
+pub(crate) fn gone(store: &Store, path: &str) -> Error {
+    Error::Unreadable { place: store.place(path), cause: "it is gone".into() }
+}
