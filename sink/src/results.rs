@@ -14,7 +14,7 @@ use crate::summary::{ModelCount, Summary};
 use crate::tally::{Entry, Tally, gone};
 
 /// Bytes of parts that are kept in memory.
-const CACHE: usize = 32 << 20;
+const CACHE: usize = 16 << 20;
 
 /// What stands before the images.
 #[derive(Debug, Serialize)]

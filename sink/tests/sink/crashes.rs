@@ -1,0 +1,146 @@
+//! A sink that dies at any place is continued by the next one: the same bytes, and nothing twice.
+
+use std::fs;
+use std::time::Duration;
+
+use autorma_schemas::RunState;
+use autorma_sink::Error;
+use autorma_stream::Log;
+
+use crate::faulty::{Fault, Faulty};
+use crate::workplace::{Workplace, outcome, run};
+
+const RUN: &str = "20261123_153147";
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The results that a sink writes to which nothing happens.
+fn undisturbed() -> Vec<u8> {
+    let workplace = Workplace::new();
+    workplace.append((1..=20).map(|number| outcome(RUN, number)));
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    let sink = workplace.sink();
+    sink.wait_for_run(RUN);
+    sink.stop();
+    workplace.results(RUN)
+}
+
+/// Continues, and checks that everything is as if nothing had happened.
+fn continues(workplace: &Workplace) {
+    let sink = workplace.sink();
+    let is_done =
+        |it: &autorma_sink::Snapshot| it.open.is_empty() && it.durable.values().any(|next| next.0 > 0);
+    sink.wait(is_done);
+    sink.stop();
+    assert_eq!(workplace.results(RUN), undisturbed());
+    assert_eq!(workplace.summary(RUN).discovered, 20);
+    assert_eq!(workplace.left_over(RUN), Vec::<String>::new());
+    assert_eq!(*workplace.states(RUN).last().unwrap(), RunState::Finished);
+    let results = fs::read_dir(workplace.output.path()).unwrap();
+    let results = results.filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
+    assert_eq!(results, 1, "nothing else was written");
+}
+
+fn with_fault(fault: Fault) -> Workplace {
+    let workplace = Workplace::new();
+    workplace.append((1..=20).map(|number| outcome(RUN, number)));
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    let log = Faulty::new(&workplace.log, fault);
+    let error = workplace.sink_on(log, workplace.output.path(), HOUR).fail();
+    assert!(matches!(error, Error::Log(_)), "{error}");
+    workplace
+}
+
+#[test]
+fn between_manifest_and_offsets() {
+    let workplace = with_fault(Fault::AtOffsets);
+    assert!(workplace.log.committed(autorma_sink::GROUP).unwrap().values().all(|next| next.0 == 0));
+    continues(&workplace);
+}
+
+#[test]
+fn between_summary_and_finished() {
+    let workplace = with_fault(Fault::AtFinished);
+    let (results, summary) = (workplace.results(RUN), workplace.summary(RUN));
+    assert_eq!(workplace.states(RUN), [RunState::Closed]);
+    continues(&workplace);
+    assert_eq!((workplace.results(RUN), workplace.summary(RUN)), (results, summary), "the same bytes again");
+    assert_eq!(workplace.states(RUN), [RunState::Closed, RunState::Finished]);
+}
+
+#[test]
+fn between_results_and_summary() {
+    let workplace = with_fault(Fault::AtFinished);
+    fs::remove_file(autorma_sink::summary_path(workplace.output.path(), RUN)).unwrap();
+    continues(&workplace);
+}
+
+#[test]
+fn while_writing_results() {
+    let workplace = with_fault(Fault::AtFinished);
+    let results = autorma_sink::results_path(workplace.output.path(), RUN);
+    fs::remove_dir_all(workplace.output.path().join("runs")).unwrap();
+    fs::rename(&results, format!("{}#1", results.display())).unwrap();
+    continues(&workplace);
+}
+
+#[test]
+fn between_finished_and_the_removal_of_parts() {
+    let workplace = with_fault(Fault::AfterFinished);
+    assert!(!workplace.left_over(RUN).is_empty());
+    continues(&workplace);
+    assert_eq!(workplace.states(RUN), [RunState::Closed, RunState::Finished], "said once");
+}
+
+#[test]
+fn between_part_and_manifest() {
+    let workplace = Workplace::new();
+    let sink = workplace.sink();
+    // Nothing can be renamed to the name of a folder that isn't empty.
+    let obstacle = workplace.hidden().join("manifest.json");
+    fs::create_dir_all(obstacle.join("x")).unwrap();
+    workplace.append((1..=20).map(|number| outcome(RUN, number)));
+    let error = sink.fail();
+    assert!(matches!(&error, Error::Output { place, .. } if place.ends_with("manifest.json")), "{error}");
+    assert!(!workplace.left_over(RUN).is_empty(), "there is an orphan");
+    fs::remove_dir_all(obstacle).unwrap();
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    continues(&workplace);
+}
+
+#[test]
+fn in_the_middle_of_a_run_with_all_kinds_of_remains() {
+    let workplace = Workplace::new();
+    workplace.append((1..=9).map(|number| outcome(RUN, number)));
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(9);
+    sink.stop();
+    let parts = workplace.hidden().join(RUN);
+    let part = fs::read_dir(&parts).unwrap().next().unwrap().unwrap().path();
+    // A part that was to be the next, half a part, half a manifest.
+    fs::copy(&part, parts.join("00009000.jsonl")).unwrap();
+    fs::write(parts.join("00009001.jsonl#1"), "{\"part\":").unwrap();
+    fs::write(workplace.hidden().join("manifest.json#1"), "{").unwrap();
+    workplace.append((1..=20).skip(9).map(|number| outcome(RUN, number)));
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    continues(&workplace);
+    assert!(!workplace.hidden().join("manifest.json#1").exists());
+}
+
+#[test]
+fn a_part_that_cannot_be_read_back_stops_the_sink_before_it_changes_anything() {
+    let workplace = Workplace::new();
+    workplace.append((1..=9).map(|number| outcome(RUN, number)));
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(9);
+    sink.stop();
+    let parts = workplace.hidden().join(RUN);
+    let part = fs::read_dir(&parts).unwrap().next().unwrap().unwrap().path();
+    let content = fs::read(&part).unwrap();
+    fs::write(&part, &content[..content.len() / 2]).unwrap();
+    let error = workplace.sink().fail();
+    assert!(matches!(&error, Error::Unreadable { place, .. } if place.ends_with(".jsonl")), "{error}");
+    fs::write(&part, &content).unwrap();
+    workplace.append((1..=20).skip(9).map(|number| outcome(RUN, number)));
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    continues(&workplace);
+}

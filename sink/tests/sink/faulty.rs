@@ -1,0 +1,100 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use autorma_stream::memory::Memory;
+use autorma_stream::{
+    Bounds, Consumer, Error, Group, Housekeeping, Log, NextOffset, Producer, Rebalance, Result, StoredRecord,
+    Subscription, Topic, TopicPartition, Transaction,
+};
+
+/// When a commit of the sink fails for good, as if the process had been killed there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Instead of committing offsets.
+    AtOffsets,
+    /// Instead of saying that a run is finished.
+    AtFinished,
+    /// After saying so.
+    AfterFinished,
+}
+
+/// A log whose producers fail once.
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    log: Memory,
+    fault: Fault,
+    armed: Arc<AtomicBool>,
+}
+
+impl Faulty {
+    pub(crate) fn new(log: &Memory, fault: Fault) -> Arc<Self> {
+        Arc::new(Self { log: log.clone(), fault, armed: Arc::new(AtomicBool::new(true)) })
+    }
+}
+
+struct FaultyProducer {
+    producer: Box<dyn Producer>,
+    fault: Fault,
+    armed: Arc<AtomicBool>,
+}
+
+impl Producer for FaultyProducer {
+    fn commit(&mut self, transaction: &Transaction) -> Result<()> {
+        let is_here = (self.fault == Fault::AtOffsets) == transaction.advance.is_some();
+        if !is_here || !self.armed.swap(false, Ordering::SeqCst) {
+            return self.producer.commit(transaction);
+        }
+        if self.fault == Fault::AfterFinished {
+            self.producer.commit(transaction)?;
+        }
+        Err(Error::Storage { place: "here".into(), cause: "a test".into() })
+    }
+}
+
+impl Log for Faulty {
+    fn identity(&self) -> String {
+        self.log.identity()
+    }
+
+    fn create(&self, topics: &[Topic]) -> Result<()> {
+        self.log.create(topics)
+    }
+
+    fn topics(&self) -> Result<Vec<Topic>> {
+        self.log.topics()
+    }
+
+    fn subscribe(
+        &self,
+        subscription: Subscription,
+        rebalance: Box<dyn Rebalance>,
+    ) -> Result<Box<dyn Consumer>> {
+        self.log.subscribe(subscription, rebalance)
+    }
+
+    fn producer(&self, slot: &str) -> Result<Box<dyn Producer>> {
+        let (producer, armed) = (self.log.producer(slot)?, Arc::clone(&self.armed));
+        Ok(Box::new(FaultyProducer { producer, fault: self.fault, armed }))
+    }
+
+    fn read(&self, at: &TopicPartition, from: NextOffset, max: usize) -> Result<Vec<StoredRecord>> {
+        self.log.read(at, from, max)
+    }
+
+    fn bounds(&self, topic: &str) -> Result<Vec<Bounds>> {
+        self.log.bounds(topic)
+    }
+
+    fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, NextOffset>> {
+        self.log.committed(group)
+    }
+
+    fn groups(&self) -> Result<Vec<Group>> {
+        self.log.groups()
+    }
+
+    fn housekeep(&self) -> Result<Housekeeping> {
+        self.log.housekeep()
+    }
+}

@@ -1,0 +1,8 @@
+//! The sink on a log in memory and a real folder.
+
+mod contract;
+mod crashes;
+mod faulty;
+mod runs;
+mod shape;
+mod workplace;

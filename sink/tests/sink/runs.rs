@@ -1,0 +1,268 @@
+//! Which run an outcome goes to, and what readers of the output folder see.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use autorma_schemas::{DeadLetter, Origin, RunState, topics};
+use autorma_sink::{Counts, Snapshot};
+use autorma_stream::{Append, Log, Transaction};
+use serde_json::Value;
+
+use crate::workplace::{LONG, Workplace, append, dead_letter, entries, outcome, outcome_in, prediction, run};
+
+const RUN: &str = "20261123_153147";
+const NEXT: &str = "20261123_160000";
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn two_runs_at_a_time() {
+    let workplace = Workplace::new();
+    let sink = workplace.sink();
+    for number in 1..=50 {
+        workplace.append([outcome(RUN, number), outcome(NEXT, number)]);
+    }
+    sink.wait_for_outcomes(100);
+    let open = sink.progress.snapshot().open;
+    assert_eq!(open[RUN], Counts { images: None, predictions: 38, dead_letters: 12, duplicates: 0 });
+    workplace.append([run(NEXT, RunState::Closed, 50)]);
+    sink.wait_for_run(NEXT);
+    assert!(sink.progress.snapshot().open.contains_key(RUN));
+    workplace.append([run(RUN, RunState::Closed, 50)]);
+    sink.wait_for_run(RUN);
+    // Its own records are read as well: then nothing is left to do.
+    sink.wait(|snapshot| is_filed(snapshot, &workplace));
+    sink.stop();
+    assert_eq!(entries(&workplace.results(RUN), "predictions").len(), 38);
+    assert_eq!(workplace.summary(NEXT).discovered, 50);
+    let committed = workplace.log.committed(autorma_sink::GROUP).unwrap();
+    assert!(ends(&workplace).iter().all(|(at, end)| committed[at] >= *end), "lag is 0");
+}
+
+fn ends(workplace: &Workplace) -> Vec<(autorma_stream::TopicPartition, autorma_stream::NextOffset)> {
+    let of = |topic: &'static str| {
+        let bounds = workplace.log.bounds(topic).unwrap().into_iter();
+        bounds.map(move |it| (autorma_stream::TopicPartition::new(topic, it.partition), it.end))
+    };
+    [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS].into_iter().flat_map(of).collect()
+}
+
+fn is_filed(snapshot: &Snapshot, workplace: &Workplace) -> bool {
+    ends(workplace).iter().all(|(at, end)| snapshot.durable.get(at).is_some_and(|durable| durable >= end))
+}
+
+#[test]
+fn a_run_without_images_has_files_too() {
+    let workplace = Workplace::new();
+    workplace.append([run(RUN, RunState::Open, 0), run(RUN, RunState::Closed, 0)]);
+    let sink = workplace.sink();
+    sink.wait_for_run(RUN);
+    sink.stop();
+    assert_eq!(entries(&workplace.results(RUN), "predictions"), Vec::<Value>::new());
+    assert_eq!((workplace.summary(RUN).images, workplace.summary(RUN).confidence), (0, None));
+}
+
+#[test]
+fn duplicates_are_dropped_and_counted_wherever_they_come() {
+    let workplace = Workplace::new();
+    // In the same flush, in a later one, after a restart, and as another kind of outcome.
+    workplace.append([outcome(RUN, 1), outcome(RUN, 1), outcome(RUN, 2)]);
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(2);
+    workplace.append([outcome(RUN, 2)]);
+    sink.wait(|snapshot| snapshot.open.get(RUN).is_some_and(|counts| counts.duplicates == 2));
+    sink.stop();
+    let sink = workplace.sink();
+    workplace.append([append(topics::DEAD_LETTERS, &dead_letter(Some(RUN), 1)), outcome(RUN, 3)]);
+    workplace.append([run(RUN, RunState::Closed, 6)]);
+    sink.wait_for_run(RUN);
+    sink.stop();
+    let summary = workplace.summary(RUN);
+    assert_eq!((summary.predictions, summary.dead_letters, summary.duplicates), (3, 0, 3));
+    assert_eq!(entries(&workplace.results(RUN), "predictions").len(), 3);
+}
+
+#[test]
+fn what_no_run_takes_gets_files_of_its_own() {
+    let workplace = Workplace::new();
+    workplace.append([outcome(RUN, 1), run(RUN, RunState::Closed, 1)]);
+    let sink = workplace.sink();
+    sink.wait_for_run(RUN);
+    // Late, without a run, and records that aren't image events: two of them are two.
+    let unreadable = |offset| DeadLetter {
+        event_id: None,
+        run_id: None,
+        name: String::new(),
+        uri: None,
+        origin: Origin { topic: topics::IMAGES.into(), partition: 0, offset },
+        ..dead_letter(None, 1)
+    };
+    workplace.append([outcome(RUN, 2), outcome_in(None, 3)]);
+    workplace.append([7, 8, 7].map(|offset| append(topics::DEAD_LETTERS, &unreadable(offset))));
+    sink.wait_for_outcomes(5);
+    sink.wait(|snapshot| snapshot.open.values().any(|counts| counts.duplicates == 1));
+    let outside = sink.progress.snapshot().open.keys().next().unwrap().clone();
+    assert!(outside.starts_with("outside_"), "{outside}");
+    sink.stop();
+
+    // It goes on after a restart, and ends when its time is over.
+    let sink = workplace.sink();
+    workplace.append([outcome_in(None, 5)]);
+    sink.wait_for_outcomes(1);
+    assert_eq!(sink.progress.snapshot().open.keys().collect::<Vec<_>>(), [&outside]);
+    sink.stop();
+    let log = Arc::new(workplace.log.clone());
+    let sink = workplace.sink_on(log, workplace.output.path(), Duration::from_millis(1));
+    sink.wait_for_run(&outside);
+    sink.stop();
+    let summary = workplace.summary(&outside);
+    assert_eq!((summary.predictions, summary.dead_letters, summary.duplicates), (3, 2, 1));
+    assert_eq!((summary.images, &*summary.input), (6, "outside"));
+    assert_eq!(workplace.states(&outside), [RunState::Finished]);
+    let failed = entries(&workplace.results(&outside), "failed_images");
+    assert_eq!(failed[0]["image_name"], "images-0@7");
+    assert_eq!(workplace.summary(RUN).discovered, 1, "a finished run stays as it is");
+}
+
+#[test]
+fn another_output_folder_gets_what_is_not_finished_and_nothing_twice() {
+    let workplace = Workplace::new();
+    workplace.append([outcome(RUN, 1), outcome(RUN, 2), run(RUN, RunState::Closed, 2)]);
+    workplace.append([outcome(NEXT, 1), outcome_in(None, 1)]);
+    let sink = workplace.sink();
+    sink.wait_for_run(RUN);
+    sink.wait_for_outcomes(4);
+    sink.stop();
+
+    let other = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(workplace.log.clone());
+    let sink = workplace.sink_on(Arc::clone(&log), other.path(), HOUR);
+    workplace.append([outcome(NEXT, 2), outcome(RUN, 2), outcome_in(None, 2)]);
+    workplace.append([run(NEXT, RunState::Closed, 2)]);
+    sink.wait_for_run(NEXT);
+    sink.wait(|snapshot| is_filed(snapshot, &workplace));
+    let open = sink.progress.snapshot().open;
+    assert_eq!(open.len(), 1);
+    assert_eq!(open.values().next().unwrap().predictions + open.values().next().unwrap().duplicates, 2);
+    sink.stop();
+    let text = fs::read(autorma_sink::results_path(other.path(), NEXT)).unwrap();
+    assert_eq!(entries(&text, "predictions").len(), 2, "the run is whole");
+    assert!(!autorma_sink::results_path(other.path(), RUN).exists());
+
+    // Back in the first folder: the run that the other one has finished is finished.
+    let sink = workplace.sink();
+    sink.wait(|snapshot| is_filed(snapshot, &workplace));
+    let open = sink.progress.snapshot().open;
+    assert!(open.keys().all(|run_id| run_id.starts_with("outside_")), "{open:?}");
+    assert_eq!(open.values().map(|counts| counts.predictions).sum::<u64>(), 1, "what was its own");
+    sink.stop();
+    assert!(workplace.left_over(NEXT).is_empty());
+}
+
+#[test]
+fn what_is_no_outcome_is_passed_over_and_what_is_newer_stops_the_sink() {
+    let workplace = Workplace::new();
+    let raw = |value: &[u8]| Append {
+        topic: topics::PREDICTIONS.into(),
+        partition: Some(0),
+        value: value.to_vec(),
+        ..Append::default()
+    };
+    workplace.append([raw(b"hello"), outcome(RUN, 1)]);
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(1);
+    workplace.append([raw(b"\xC3\x01\x00\x01\x02\x03\x04\x05\x06\x07\x08")]);
+    let error = sink.fail();
+    assert!(matches!(error, autorma_sink::Error::Newer { .. }), "{error}");
+}
+
+/// Whatever the moment: the files ending in `.json` are whole, and no event is in two of them or twice in one.
+#[test]
+fn readers_see_whole_files_and_each_prediction_once() {
+    let workplace = Workplace::new();
+    let (stop, looks) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                look(workplace.output.path());
+                looks.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let sink = workplace.sink();
+        for number in 0..10 {
+            let name = format!("20261123_16{number:02}00");
+            let images = (1..=40)
+                .map(|image| append(topics::PREDICTIONS, &prediction(Some(&name), number * 100 + image)));
+            workplace.append(images);
+            workplace.append([run(&name, RunState::Closed, 40)]);
+        }
+        sink.wait(|snapshot| snapshot.finished.len() == 10);
+        sink.stop();
+        stop.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+    assert_eq!(look(workplace.output.path()), 400);
+    assert!(looks.into_inner() > 1);
+}
+
+fn look(output: &std::path::Path) -> usize {
+    let mut seen = BTreeSet::new();
+    for entry in fs::read_dir(output).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            for entry in entries(&fs::read(&path).unwrap(), "predictions") {
+                let event_id = entry["event_id"].as_str().unwrap().to_owned();
+                assert!(seen.insert(event_id), "{} has an event a second time", path.display());
+            }
+        }
+    }
+    seen.len()
+}
+
+/// A hundred thousand images: `cargo test --release -p autorma-sink -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes seconds, for looking at time and memory"]
+fn a_large_run() {
+    let workplace = Workplace::new();
+    let mut producer = workplace.log.producer("many").unwrap();
+    for thousand in 0..100 {
+        let appends = (1..=1000).map(|number| outcome(RUN, thousand * 1000 + number)).collect();
+        producer.commit(&Transaction { appends, advance: None }).unwrap();
+    }
+    let before = memory();
+    let begun = std::time::Instant::now();
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(100_000);
+    println!("durable after {:?}", begun.elapsed());
+    let begun = std::time::Instant::now();
+    workplace.append([run(RUN, RunState::Closed, 100_000)]);
+    sink.wait_for_run(RUN);
+    println!("finished in {:?}; {} kB of memory, {before} kB before", begun.elapsed(), memory());
+    sink.stop();
+    assert_eq!(workplace.summary(RUN).discovered, 100_000);
+}
+
+/// The most memory that this process has had, in kB.
+fn memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+/// Not a benchmark: a guard against something that takes seconds.
+#[test]
+fn an_idle_sink_is_quick() {
+    let workplace = Workplace::new();
+    let sink = workplace.sink();
+    let mut fastest = LONG;
+    for number in 1..=10 {
+        let begun = std::time::Instant::now();
+        workplace.append([outcome(RUN, number)]);
+        sink.wait_for_outcomes(number as u64);
+        fastest = fastest.min(begun.elapsed());
+    }
+    sink.stop();
+    assert!(fastest < Duration::from_millis(250), "{fastest:?}");
+}
