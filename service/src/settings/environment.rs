@@ -1,0 +1,103 @@
+//! The layers of the environment and of `.env`.
+
+use std::ffi::OsString;
+
+use super::layer::{Entry, Layer};
+use super::problem::Problem;
+
+/// What makes a variable ours.
+const PREFIX: &str = "AUTORMA_";
+
+/// Ours, but not settings: the file itself, where a test kills the program, and which program it tests.
+const NOT_SETTINGS: [&str; 3] = ["AUTORMA_CONFIG", "AUTORMA_FAILPOINT", "AUTORMA_PROGRAM"];
+
+impl Layer {
+    /// The variables of the environment. Those that begin with `AUTORMA_` must be settings; of the others, only
+    /// aliases of settings are ever looked at.
+    pub fn from_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let mut layer = Layer::of_variables("environment");
+        for (name, value) in variables {
+            let Ok(name) = name.into_string() else { continue };
+            let origin = format!("{name} in the environment");
+            match value.into_string() {
+                Ok(value) => layer.variable(&name, value, origin),
+                Err(_) => layer.refuse(&name, origin, "a text in UTF-8"),
+            }
+        }
+        layer
+    }
+
+    /// The lines `NAME=VALUE` of a `.env` file: comments, quotes and `export` as a shell knows them, but nothing is
+    /// substituted. The file is shared with other programs, so only names that begin with `AUTORMA_` must be right.
+    pub fn from_dotenv(text: &str, place: &str) -> Self {
+        let mut layer = Layer::of_variables(place);
+        for (line, number) in text.lines().zip(1..) {
+            let line = line.trim();
+            let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+            let origin = format!("{place}:{number}");
+            match line.split_once('=') {
+                Some((name, value)) => match unquoted(value.trim()) {
+                    Some(value) => layer.variable(name.trim_end(), value, origin),
+                    None => layer.refuse(name.trim_end(), origin, "the closing quote is missing"),
+                },
+                None => layer.refuse(line, origin, "NAME=VALUE"),
+            }
+        }
+        layer
+    }
+
+    fn variable(&mut self, name: &str, value: String, origin: String) {
+        let ours = name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name);
+        self.insert(name, Entry { value, origin, ours });
+    }
+
+    fn refuse(&mut self, name: &str, origin: String, allowed: &str) {
+        if name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name) {
+            self.problems.push(Problem { key: name.into(), value: None, origin, allowed: allowed.into() });
+        }
+    }
+}
+
+/// The value without quotes and without the comment behind it; none if a quote isn't closed.
+fn unquoted(text: &str) -> Option<String> {
+    let mut rest = text.chars();
+    match rest.next() {
+        Some('\'') => Some(rest.as_str().split_once('\'')?.0.into()),
+        Some('"') => {
+            let mut value = String::new();
+            loop {
+                value.push(match rest.next()? {
+                    '"' => return Some(value),
+                    '\\' => match rest.next()? {
+                        'n' => '\n',
+                        't' => '\t',
+                        other => other,
+                    },
+                    other => other,
+                });
+            }
+        }
+        _ => {
+            let comment = text.starts_with('#').then_some(0).or_else(|| text.find(" #"));
+            Some(text[..comment.unwrap_or(text.len())].trim_end().into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unquoted;
+
+    #[test]
+    fn quotes_and_comments() {
+        let read = |text| unquoted(text);
+        assert_eq!(read("10").unwrap(), "10");
+        assert_eq!(read("10 # ten").unwrap(), "10");
+        assert_eq!(read("a#b").unwrap(), "a#b");
+        assert_eq!(read("# nothing").unwrap(), "");
+        assert_eq!(read(r#""a \"b\" # c" # d"#).unwrap(), r#"a "b" # c"#);
+        assert_eq!(read(r"'a\n$b' # c").unwrap(), r"a\n$b");
+        assert_eq!(read(r#""open"#), None);
+        assert_eq!(read("'open"), None);
+    }
+}

@@ -1,0 +1,91 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::problem::{Problem, unknown};
+use super::{Key, key};
+
+/// Values from one place, by dotted name or, in the environment, by variable.
+#[derive(Clone, Default)]
+pub struct Layer {
+    place: String,
+    naming: Naming,
+    values: BTreeMap<String, Entry>,
+    /// What was wrong already when it was read.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// How a layer calls its settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Naming {
+    #[default]
+    Dotted,
+    Variables,
+}
+
+/// A value as text.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) value: String,
+    /// Where exactly it stands.
+    pub(super) origin: String,
+    /// Whether it is a mistake if nobody asks for it; otherwise it may be meant for another program.
+    pub(super) ours: bool,
+}
+
+impl Layer {
+    /// An empty layer whose unknown names are mistakes.
+    pub fn new(place: impl Into<String>) -> Self {
+        Self { place: place.into(), ..Self::default() }
+    }
+
+    pub(super) fn of_variables(place: &str) -> Self {
+        Self { naming: Naming::Variables, ..Self::new(place) }
+    }
+
+    /// Sets a value; `origin` says where it stands, for people (`--batch-size`, `autorma.toml:3`).
+    pub fn with(mut self, name: &str, value: impl Into<String>, origin: &str) -> Self {
+        self.insert(name, Entry { value: value.into(), origin: origin.into(), ours: true });
+        self
+    }
+
+    pub(super) fn insert(&mut self, name: &str, entry: Entry) {
+        self.values.insert(name.into(), entry);
+    }
+
+    pub(super) fn find(&self, key: &Key) -> Option<&Entry> {
+        match self.naming {
+            Naming::Dotted => self.values.get(key.name),
+            Naming::Variables => {
+                let own = self.values.get(&key.variable());
+                own.or_else(|| self.values.get(key.alias?))
+            }
+        }
+    }
+
+    /// Problems with names that aren't among the settings `names`.
+    pub(super) fn unknown(&self, names: &[&str]) -> Vec<Problem> {
+        let naming = |name: &&str| match self.naming {
+            Naming::Dotted => (*name).to_owned(),
+            Naming::Variables => key::variable(name),
+        };
+        let known: Vec<String> = names.iter().map(naming).collect();
+        let stray = self.values.iter().filter(|(name, entry)| entry.ours && !known.contains(name));
+        let problem = |(name, entry): (&String, &Entry)| Problem {
+            key: name.clone(),
+            // A misspelt secret is still one.
+            value: None,
+            origin: entry.origin.clone(),
+            allowed: unknown(name, &known),
+        };
+        stray.map(problem).collect()
+    }
+}
+
+/// Without the values: some are secrets, and in the environment most are other programs'.
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ours = self.values.iter().filter(|(_, entry)| entry.ours).map(|(name, _)| name);
+        let (place, names) = (&self.place, ours.collect::<Vec<_>>());
+        f.debug_struct("Layer").field("place", place).field("names", &names).finish_non_exhaustive()
+    }
+}
