@@ -1,8 +1,12 @@
-//! What every process needs around its stages: [`settings`] with where each comes from, [`Shutdown`], logging,
-//! metrics and health over HTTP, and the locks that keep two processes from the same role.
+//! What every process needs around its stages: [`settings`] with where each comes from, [`Shutdown`] and [`signals`],
+//! [`logging`], metrics and health over [`http`], the [`lag`] of the stages, what the system knows of the
+//! [`process`], and the locks that keep two processes from the same role ([`roles`]).
 
+pub mod logging;
+pub mod process;
 pub mod settings;
 mod shutdown;
+pub mod signals;
 
 pub use settings::Settings;
 pub use shutdown::Shutdown;
