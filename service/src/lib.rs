@@ -2,6 +2,7 @@
 //! [`logging`], metrics and health over [`http`], the [`lag`] of the stages, what the system knows of the
 //! [`process`], and the locks that keep two processes from the same role ([`roles`]).
 
+pub mod http;
 pub mod logging;
 pub mod process;
 pub mod settings;
