@@ -5,6 +5,7 @@
 pub mod http;
 pub mod logging;
 pub mod process;
+pub mod roles;
 pub mod settings;
 mod shutdown;
 pub mod signals;

@@ -1,0 +1,163 @@
+//! Who does what on a data folder: each role, such as `ingest` or `classifier-0`, belongs to one process at a time.
+
+mod holder;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+pub use holder::Holder;
+
+/// The folder of the locks below the data folder.
+const FOLDER: &str = "locks";
+const SUFFIX: &str = ".lock";
+
+/// How often a lock that is held is tried again, and how long after. Whoever looks at who is alive
+/// ([`RoleLock::holders`]) holds each lock for an instant.
+const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A role that this process has, until this is dropped or the process dies, however that happens: the system
+/// releases the lock.
+#[derive(Debug)]
+pub struct RoleLock {
+    /// Holds the lock. The file stays: removing it could make two of it.
+    file: File,
+    role: String,
+}
+
+/// A role can't be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// Another process has it.
+    #[error(
+        "the role {} of data folder {} is held by `{}` (process {}, since {}): stop it or use another --data",
+        holder.role, folder.display(), holder.command, holder.process, holder.since
+    )]
+    Held {
+        /// The data folder.
+        folder: PathBuf,
+        /// Who has it.
+        holder: Holder,
+    },
+    /// Other processes have all of these roles.
+    #[error("all {count} roles {prefix}… of data folder {} are held", folder.display())]
+    NoneFree {
+        /// The data folder.
+        folder: PathBuf,
+        /// What the roles begin with.
+        prefix: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// The role can't be a file's name.
+    #[error(
+        "{0:?} can't name a role: only letters, digits, '-', '_' and '.' can be in it, up to 100 of them"
+    )]
+    Name(String),
+    /// The lock can't be used.
+    #[error("can't lock {}: {cause}", path.display())]
+    Io {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+}
+
+impl RoleLock {
+    /// Takes a role of the data folder for this process; `what` says what the process does (`autorma up`).
+    pub fn take(folder: &Path, role: &str, what: &str) -> Result<Self, RoleError> {
+        for _ in 1..TRIES {
+            match Self::try_take(folder, role, what) {
+                Err(RoleError::Held { .. }) => sleep(PAUSE),
+                other => return other,
+            }
+        }
+        Self::try_take(folder, role, what)
+    }
+
+    /// Takes the first role that is free of those called `prefix` and a number. Returns the number too.
+    pub fn take_first_free(
+        folder: &Path,
+        prefix: &str,
+        numbers: Range<usize>,
+        what: &str,
+    ) -> Result<(Self, usize), RoleError> {
+        let count = numbers.len();
+        for number in numbers {
+            match Self::try_take(folder, &format!("{prefix}{number}"), what) {
+                Ok(lock) => return Ok((lock, number)),
+                Err(RoleError::Held { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(RoleError::NoneFree { folder: folder.into(), prefix: prefix.into(), count })
+    }
+
+    /// The roles of the data folder that living processes have, by name.
+    pub fn holders(folder: &Path) -> io::Result<Vec<Holder>> {
+        let entries = match std::fs::read_dir(folder.join(FOLDER)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut holders = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(role) = name.and_then(|name| name.strip_suffix(SUFFIX)) else { continue };
+            // Shared, so that two who look don't take each other for holders.
+            match File::open(&path)?.try_lock_shared() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => holders.push(Holder::read(&path, role)),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        holders.sort_by(|one, other| one.role.cmp(&other.role));
+        Ok(holders)
+    }
+
+    /// The role.
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
+    fn try_take(folder: &Path, role: &str, what: &str) -> Result<Self, RoleError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if role.is_empty() || role.len() > 100 || !role.chars().all(allowed) {
+            return Err(RoleError::Name(role.into()));
+        }
+        let path = folder.join(FOLDER).join(format!("{role}{SUFFIX}"));
+        match lock(&path, what) {
+            Ok(Some(file)) => Ok(Self { file, role: role.into() }),
+            Ok(None) => Err(RoleError::Held { folder: folder.into(), holder: Holder::read(&path, role) }),
+            Err(cause) => Err(RoleError::Io { path, cause }),
+        }
+    }
+}
+
+impl Drop for RoleLock {
+    fn drop(&mut self) {
+        // Closing would do, but not while a child that is just being started has the file open as well. Nothing is
+        // lost if it fails: the file is closed next.
+        drop(self.file.unlock());
+    }
+}
+
+/// Locks the file and writes who did; none if it is locked already.
+fn lock(path: &Path, what: &str) -> io::Result<Option<File>> {
+    std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+    // What is in it is another's until it is locked.
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    file.set_len(0)?;
+    file.write_all(Holder::this_process(what).as_bytes())?;
+    Ok(Some(file))
+}
