@@ -3,6 +3,7 @@
 //! [`process`], and the locks that keep two processes from the same role ([`roles`]).
 
 pub mod http;
+pub mod lag;
 pub mod logging;
 pub mod process;
 pub mod roles;
