@@ -1,0 +1,55 @@
+use std::io;
+use std::path::PathBuf;
+
+use autorma_schemas::DecodeError;
+use autorma_stream::Disposition;
+
+/// Why the stage stops. What wasn't committed is found again by the next start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is nothing at the input's path.
+    #[error("the input folder {} doesn't exist: create it, or name another one with --input", .0.display())]
+    InputMissing(PathBuf),
+    /// What is there isn't a folder.
+    #[error("the input {} isn't a folder: name the folder of the photos with --input", .0.display())]
+    InputNotAFolder(PathBuf),
+    /// The folder can't be read.
+    #[error(
+        "the input folder {} can't be read ({cause}): allow it to this user, or name another one with --input",
+        path.display()
+    )]
+    InputUnreadable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] autorma_stream::Error),
+    /// What ingest remembers can't be read; to go on without it would publish photos a second time.
+    #[error(
+        "what was published before can't be read (topic {topic}, partition {partition}, offset {offset}): {cause}; \
+         was the log written by a newer autorma?"
+    )]
+    Memory {
+        /// The topic.
+        topic: String,
+        /// The record's partition.
+        partition: i32,
+        /// Its offset there.
+        offset: i64,
+        /// What is wrong with it.
+        cause: DecodeError,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Error::Log(error) => error.disposition(),
+            _ => Disposition::Fatal,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+use std::path::Path;
+
+use autorma_schemas::{Micros, RunKind, file_url};
+use autorma_service::Shutdown;
+use autorma_stream::Log;
+
+use crate::content::{self, Content};
+use crate::ledger::{Key, Known, Ledger};
+use crate::metrics::Outcome;
+use crate::publish::{Photo, Publisher};
+use crate::root::{Look, Root, Seen};
+use crate::settle::{Moment, Settling, Sight, Verdict};
+use crate::warned::Warned;
+use crate::{Config, Error, Metrics};
+
+/// Photos are read this much at a time.
+const BUFFER: usize = 256 << 10;
+
+/// The way of one file, from sight to publication: what `batch` and `watch` have in common.
+pub(crate) struct Intake<'a> {
+    pub(crate) root: Root,
+    pub(crate) publisher: Publisher<'a>,
+    pub(crate) settling: Settling,
+    pub(crate) warned: Warned,
+    pub(crate) metrics: &'a Metrics,
+    shutdown: &'a Shutdown,
+    ledger: Ledger,
+    /// Whether what earlier runs published is published again.
+    again: bool,
+    buffer: Vec<u8>,
+}
+
+/// What came of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Its event is on the way: it comes with the next transaction.
+    Published,
+    /// It was published before, by an earlier run or, `by_this_run`, by the one that is open.
+    Known { by_this_run: bool },
+    /// It isn't complete.
+    Pending,
+    /// It isn't complete, and there was no room to remember it.
+    Forgotten,
+    /// It can't be read.
+    Unreadable,
+    /// It isn't a photo.
+    Ignored,
+    /// It is a folder.
+    Folder,
+    /// It isn't there.
+    Gone,
+    /// The shutdown came first.
+    Interrupted,
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn start(
+        config: &'a Config,
+        root: Root,
+        log: &'a dyn Log,
+        metrics: &'a Metrics,
+        shutdown: &'a Shutdown,
+        kind: RunKind,
+        most_pending: usize,
+    ) -> Result<Self, Error> {
+        let ledger = Ledger::load(log)?;
+        tracing::info!(input = root.text(), known = ledger.len(), "ingest ready");
+        let publisher = Publisher::start(config, log, metrics, shutdown, kind, root.text())?;
+        Ok(Self {
+            root,
+            publisher,
+            settling: Settling::new(config.settle, most_pending),
+            warned: Warned::default(),
+            metrics,
+            shutdown,
+            ledger,
+            again: config.reprocess && kind == RunKind::Batch,
+            buffer: vec![0; BUFFER],
+        })
+    }
+
+    /// A path with a photo's name came into view. `created`: by coming into being.
+    pub(crate) fn see(&mut self, path: &Path, sight: Sight, created: bool) -> Result<Taken, Error> {
+        let taken = match self.root.look(path) {
+            Look::File(seen) => {
+                // A link is made in one step: nobody will close it.
+                let sight = if created && seen.is_link { Sight::Scanned } else { sight };
+                return self.see_file(path, seen, sight);
+            }
+            Look::Folder => Taken::Folder,
+            Look::Other => Taken::Ignored,
+            Look::Gone => Taken::Gone,
+            Look::Outside(target) => {
+                if self.warned.first(path, "outside") {
+                    self.metrics.count(Outcome::Ignored, 1);
+                    tracing::warn!(?path, ?target, "ignored: a link out of the input folder");
+                }
+                Taken::Ignored
+            }
+            Look::Failed(error) => self.unreadable(path, &error),
+        };
+        self.settling.gone(path);
+        Ok(taken)
+    }
+
+    fn see_file(&mut self, path: &Path, seen: Seen, sight: Sight) -> Result<Taken, Error> {
+        let uri = file_url(path);
+        let key = Key::of(&uri);
+        // After a close the content may be new although size and time are not: clocks of file systems tick slowly.
+        if sight == Sight::Scanned
+            && let Some(known) = self.ledger.get(key).filter(|known| known.version == seen.version)
+            && let Some(taken) = self.done_before(known)
+        {
+            self.settling.gone(path);
+            return Ok(taken);
+        }
+        match self.settling.see(path, seen.version, sight, Moment::now()) {
+            Verdict::Wait => Ok(Taken::Pending),
+            Verdict::Forgotten => Ok(Taken::Forgotten),
+            Verdict::Take(first_seen) => self.take(path, seen, uri, key, first_seen),
+        }
+    }
+
+    /// The file is complete.
+    fn take(
+        &mut self,
+        path: &Path,
+        seen: Seen,
+        uri: String,
+        key: Key,
+        seen_at: Micros,
+    ) -> Result<Taken, Error> {
+        let go_on = || !self.shutdown.is_requested();
+        let sha256 = match content::read(path, &seen, &mut self.buffer, go_on) {
+            Ok(Content::Whole(sha256)) => sha256,
+            Ok(Content::Changed(now)) => {
+                self.settling.changed(path, now.version, Moment::now());
+                return Ok(Taken::Pending);
+            }
+            Ok(Content::Interrupted) => return Ok(Taken::Interrupted),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Taken::Gone),
+            Err(error) => return Ok(self.unreadable(path, &error)),
+        };
+        self.warned.over(path, UNREADABLE);
+        let version = seen.version;
+        let photo = Photo { path, uri, version, sha256, seen_at };
+        if let Some(known) = self.ledger.get(key).filter(|known| known.sha256 == sha256)
+            && let Some(taken) = self.done_before(known)
+        {
+            if known.version == version {
+                return Ok(taken);
+            }
+            let run = self.ledger.run(known).to_owned();
+            self.ledger.insert(key, version, sha256, &run);
+            let going_on = self.publisher.remember(&photo, &run)?;
+            return Ok(if going_on { taken } else { Taken::Interrupted });
+        }
+        let (run, going_on) = self.publisher.publish(&photo)?;
+        // Before the commit: the same file may come into view again until then, and if the commit fails all ends.
+        self.ledger.insert(key, version, sha256, &run);
+        Ok(if going_on { Taken::Published } else { Taken::Interrupted })
+    }
+
+    /// What a known content comes to; none if it is to be published again.
+    fn done_before(&self, known: Known) -> Option<Taken> {
+        let by_this_run = self.publisher.run_id() == Some(self.ledger.run(known));
+        (by_this_run || !self.again).then_some(Taken::Known { by_this_run })
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &std::io::Error) -> Taken {
+        if self.warned.first(path, UNREADABLE) {
+            self.metrics.count(Outcome::Unreadable, 1);
+            tracing::warn!(?path, %error, "left out: the file can't be read");
+        }
+        Taken::Unreadable
+    }
+
+    /// A folder couldn't be read.
+    pub(crate) fn folder_failed(&mut self, path: &Path, error: &std::io::Error) {
+        if self.warned.first(path, UNREADABLE) {
+            tracing::warn!(?path, %error, "the folder can't be read");
+        }
+    }
+
+    /// A folder was read.
+    pub(crate) fn folder_works(&mut self, path: &Path) {
+        if self.warned.over(path, UNREADABLE) {
+            tracing::info!(?path, "the folder can be read again");
+        }
+    }
+}
+
+const UNREADABLE: &str = "unreadable";

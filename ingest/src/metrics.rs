@@ -1,0 +1,73 @@
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
+};
+
+/// What the stage counts. Labels are of closed sets.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// `autorma_ingest_published_total`: image events committed.
+    pub published: IntCounter,
+    /// `autorma_ingest_files_total{outcome}`: what came of files. Those that are known or ignored count at the first
+    /// scan and at events, not again at each rescan.
+    pub files: IntCounterVec,
+    /// `autorma_ingest_rescan_seconds`: reading the whole folder once.
+    pub rescan_seconds: Histogram,
+    /// `autorma_ingest_pending`: files seen and not complete.
+    pub pending: IntGauge,
+    /// `autorma_ingest_publish_seconds`: one transaction.
+    pub publish_seconds: Histogram,
+}
+
+/// What came of a file, as a label.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outcome {
+    Published,
+    Known,
+    Ignored,
+    Unreadable,
+}
+
+impl Outcome {
+    const ALL: [Outcome; 4] = [Outcome::Published, Outcome::Known, Outcome::Ignored, Outcome::Unreadable];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Published => "published",
+            Outcome::Known => "known",
+            Outcome::Ignored => "ignored",
+            Outcome::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers them.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let seconds = || exponential_buckets(0.0005, 2.0, 18);
+        let histogram = |name: &str, help: &str| {
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(seconds()?))?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok::<_, prometheus::Error>(histogram)
+        };
+        let metrics = Self {
+            published: IntCounter::new("autorma_ingest_published_total", "Image events committed")?,
+            files: IntCounterVec::new(
+                Opts::new("autorma_ingest_files_total", "Files looked at, by what came of them"),
+                &["outcome"],
+            )?,
+            rescan_seconds: histogram("autorma_ingest_rescan_seconds", "Reading the whole folder once")?,
+            pending: IntGauge::new("autorma_ingest_pending", "Files seen and not complete")?,
+            publish_seconds: histogram("autorma_ingest_publish_seconds", "One transaction")?,
+        };
+        registry.register(Box::new(metrics.published.clone()))?;
+        registry.register(Box::new(metrics.files.clone()))?;
+        registry.register(Box::new(metrics.pending.clone()))?;
+        // A counter that has never counted is 0, not missing.
+        Outcome::ALL.into_iter().for_each(|outcome| metrics.count(outcome, 0));
+        Ok(metrics)
+    }
+
+    pub(crate) fn count(&self, outcome: Outcome, files: u64) {
+        self.files.with_label_values(&[outcome.as_str()]).inc_by(files);
+    }
+}

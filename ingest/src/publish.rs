@@ -1,0 +1,298 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use autorma_schemas::{
+    Event, ImageEvent, LedgerRecord, Micros, RunKind, RunRecord, RunState, event_id, hex, readable, topics,
+};
+use autorma_service::Shutdown;
+use autorma_stream::{Append, Log, NextOffset, Producer, TopicPartition, Transaction, failpoint};
+
+use crate::metrics::Outcome;
+use crate::reading::patiently;
+use crate::runs::{Runs, is_over};
+use crate::settle::Version;
+use crate::{Config, Error, Metrics};
+
+/// Who ingest is to the log, and the source of its events.
+const SLOT: &str = "ingest";
+/// Whose commits say how far ahead ingest is.
+const CLASSIFIER: &str = "classifier";
+/// Files a transaction, at most.
+const CHUNK: usize = 200;
+/// How long the first file of a transaction waits for others while more are being read.
+const MAX_WAIT: Duration = Duration::from_millis(50);
+/// How often a classifier that is behind is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A complete file.
+#[derive(Debug)]
+pub(crate) struct Photo<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) uri: String,
+    pub(crate) version: Version,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) seen_at: Micros,
+}
+
+/// Collects files and commits them together with the run that they belong to.
+pub(crate) struct Publisher<'a> {
+    config: &'a Config,
+    log: &'a dyn Log,
+    metrics: &'a Metrics,
+    shutdown: &'a Shutdown,
+    producer: Box<dyn Producer>,
+    kind: RunKind,
+    input: String,
+    runs: Runs,
+    /// As of the last commit; without images it isn't in the log yet.
+    run: Option<RunRecord>,
+    chunk: Chunk,
+    published: u64,
+    already_done: i64,
+}
+
+/// What the next transaction holds.
+#[derive(Debug, Default)]
+struct Chunk {
+    appends: Vec<Append>,
+    files: usize,
+    images: i64,
+    begun: Option<Instant>,
+}
+
+impl<'a> Publisher<'a> {
+    /// Continues an open run, if one matches, and closes all others.
+    pub(crate) fn start(
+        config: &'a Config,
+        log: &'a dyn Log,
+        metrics: &'a Metrics,
+        shutdown: &'a Shutdown,
+        kind: RunKind,
+        input: String,
+    ) -> Result<Self, Error> {
+        let runs = Runs::load(log)?;
+        let choice = runs.choose(kind, &input, config.run_length, Micros::now());
+        let producer = patiently(|| log.producer(SLOT))?;
+        let (run, chunk) = (choice.adopted, Chunk::default());
+        let (published, already_done) = (0, 0);
+        let mut publisher = Self {
+            config,
+            log,
+            metrics,
+            shutdown,
+            producer,
+            kind,
+            input,
+            runs,
+            run,
+            chunk,
+            published,
+            already_done,
+        };
+        if !choice.to_close.is_empty() {
+            let closed = choice.to_close.into_iter().map(closed);
+            publisher.commit(closed.map(|run| append(topics::RUNS, &run.run_id, &run)).collect())?;
+        }
+        if let Some(run) = &publisher.run {
+            tracing::info!(run = run.run_id, images = run.images, "run continued");
+        }
+        Ok(publisher)
+    }
+
+    /// The id of the run that is open, if one is.
+    pub(crate) fn run_id(&self) -> Option<&str> {
+        self.run.as_ref().map(|run| &*run.run_id)
+    }
+
+    /// Images committed by this publisher.
+    pub(crate) fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// A file was found that an earlier run had published.
+    pub(crate) fn found_again(&mut self) {
+        self.already_done += 1;
+    }
+
+    /// Publishes the photo with the next transaction; returns its run's id. False: see [`Publisher::flush`].
+    pub(crate) fn publish(&mut self, photo: &Photo<'_>) -> Result<(String, bool), Error> {
+        self.end_run_in_time()?;
+        let (run_id, images) = self.open_run()?;
+        let sha256 = hex(&photo.sha256);
+        let event = ImageEvent {
+            event_id: event_id(&photo.uri, &sha256),
+            run_id: Some(run_id.clone()),
+            sequence: images + self.chunk.images + 1,
+            source: SLOT.into(),
+            name: readable(photo.path.file_name().unwrap_or_default()),
+            uri: Some(photo.uri.clone()),
+            bytes: None,
+            sha256,
+            length: photo.version.size as i64,
+            seen_at: photo.seen_at,
+            attributes: BTreeMap::new(),
+        };
+        self.chunk.appends.push(append(topics::IMAGES, &event.event_id, &event));
+        self.chunk.images += 1;
+        let going_on = self.remember(photo, &run_id)?;
+        Ok((run_id, going_on))
+    }
+
+    /// Remembers the file with the next transaction, as of the run that published its content.
+    pub(crate) fn remember(&mut self, photo: &Photo<'_>, run_id: &str) -> Result<bool, Error> {
+        let sha256 = hex(&photo.sha256);
+        let record = LedgerRecord {
+            uri: photo.uri.clone(),
+            size: photo.version.size as i64,
+            modified_ns: photo.version.modified_ns,
+            event_id: event_id(&photo.uri, &sha256),
+            sha256,
+            run_id: run_id.into(),
+        };
+        self.chunk.appends.push(append(topics::LEDGER, &record.uri, &record));
+        self.chunk.files += 1;
+        let begun = *self.chunk.begun.get_or_insert_with(Instant::now);
+        let most = CHUNK.min(usize::try_from(self.config.max_ahead).unwrap_or(CHUNK));
+        if self.chunk.files >= most || begun.elapsed() >= MAX_WAIT { self.flush() } else { Ok(true) }
+    }
+
+    /// Commits what was collected. False: a shutdown was asked for while the classifier was too far behind, and what
+    /// was collected is left for the next start.
+    pub(crate) fn flush(&mut self) -> Result<bool, Error> {
+        if self.chunk.files == 0 {
+            return Ok(true);
+        }
+        let images = self.chunk.images;
+        if images > 0 && !self.wait_for_room(images as u64)? {
+            self.chunk = Chunk::default();
+            return Ok(false);
+        }
+        let Chunk { mut appends, files, .. } = std::mem::take(&mut self.chunk);
+        let run = self.run.as_ref().filter(|_| images > 0).map(|run| RunRecord {
+            images: run.images + images,
+            already_done: self.already_done,
+            ..run.clone()
+        });
+        appends.extend(run.iter().map(|run| append(topics::RUNS, &run.run_id, run)));
+        self.commit(appends)?;
+        if let Some(run) = run {
+            if run.images == images {
+                tracing::info!(run = run.run_id, kind = %run.kind, input = run.input, "run opened");
+            }
+            self.run = Some(run);
+        }
+        self.published += images as u64;
+        self.metrics.published.inc_by(images as u64);
+        self.metrics.count(Outcome::Published, images as u64);
+        tracing::debug!(images, files, "published");
+        Ok(true)
+    }
+
+    /// Ends the run: what was collected is committed first. Returns it as closed, if there was one.
+    pub(crate) fn close(&mut self) -> Result<Option<RunRecord>, Error> {
+        self.flush()?;
+        let Some(run) = self.run.take().filter(|run| run.images > 0) else { return Ok(None) };
+        let run = closed(RunRecord { already_done: self.already_done, ..run });
+        self.commit(vec![append(topics::RUNS, &run.run_id, &run)])?;
+        Ok(Some(run))
+    }
+
+    /// Commits what was collected and leaves the run open. Returns it, if it is in the log.
+    pub(crate) fn leave_open(&mut self) -> Result<Option<RunRecord>, Error> {
+        self.flush()?;
+        Ok(self.run.clone().filter(|run| run.images > 0))
+    }
+
+    /// Closes a run of the daemon that has had its time.
+    pub(crate) fn end_run_in_time(&mut self) -> Result<(), Error> {
+        let length = self.config.run_length;
+        let over = |run: &RunRecord| run.kind == RunKind::Stream && is_over(run, length, Micros::now());
+        if self.run.as_ref().is_some_and(over) {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    /// How long the daemon's run still takes images.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        let age = Micros::now().seconds_since(self.run.as_ref()?.opened_at).max(0.0);
+        Some(self.config.run_length.saturating_sub(Duration::from_secs_f64(age)))
+    }
+
+    /// The open run's id and images; if there is none, one that its first commit opens.
+    fn open_run(&mut self) -> Result<(String, i64), Error> {
+        if self.run.is_none() {
+            let now = Micros::now();
+            self.run = Some(RunRecord {
+                run_id: self.runs.name(self.log, now)?,
+                kind: self.kind,
+                state: RunState::Open,
+                input: self.input.clone(),
+                images: 0,
+                already_done: 0,
+                opened_at: now,
+                closed_at: None,
+                predictions: 0,
+                dead_letters: 0,
+                duplicates: 0,
+            });
+        }
+        let run = self.run.as_ref().expect("opened above");
+        Ok((run.run_id.clone(), run.images))
+    }
+
+    /// Waits until the classifier isn't too far behind for `images` more. False at a shutdown.
+    fn wait_for_room(&self, images: u64) -> Result<bool, Error> {
+        let mut told = false;
+        loop {
+            let behind = self.behind()?;
+            if behind == 0 || behind + images <= self.config.max_ahead {
+                return Ok(true);
+            }
+            if !told {
+                tracing::debug!(behind, "waiting for the classifier");
+                told = true;
+            }
+            if !self.shutdown.sleep(LOOK) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Image events that the classifier hasn't committed.
+    fn behind(&self) -> Result<u64, Error> {
+        let committed = patiently(|| self.log.committed(CLASSIFIER))?;
+        let bounds = patiently(|| self.log.bounds(topics::IMAGES))?;
+        let behind = bounds.into_iter().map(|bounds| {
+            let next = committed.get(&TopicPartition::new(topics::IMAGES, bounds.partition));
+            let NextOffset(next) = next.copied().unwrap_or(bounds.start).max(bounds.start);
+            u64::try_from(bounds.end.0 - next).unwrap_or(0)
+        });
+        Ok(behind.sum())
+    }
+
+    fn commit(&mut self, appends: Vec<Append>) -> Result<(), Error> {
+        let transaction = Transaction { appends, advance: None };
+        let begun = Instant::now();
+        failpoint::hit("ingest-before-commit");
+        patiently(|| self.producer.commit(&transaction))?;
+        failpoint::hit("ingest-after-commit");
+        self.metrics.publish_seconds.observe(begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+}
+
+fn closed(run: RunRecord) -> RunRecord {
+    tracing::info!(run = run.run_id, images = run.images, "run closed");
+    RunRecord { state: RunState::Closed, closed_at: Some(Micros::now()), ..run }
+}
+
+fn append(topic: &str, key: &str, event: &impl Event) -> Append {
+    Append {
+        topic: topic.into(),
+        key: Some(key.as_bytes().to_vec()),
+        value: event.encode(),
+        ..Append::default()
+    }
+}

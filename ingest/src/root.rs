@@ -1,0 +1,161 @@
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use autorma_schemas::readable;
+
+use crate::Error;
+use crate::settle::Version;
+
+/// The input folder: nothing outside it is looked into.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    /// Canonical.
+    path: PathBuf,
+}
+
+/// What is at a path.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// A file, or a link to one inside the root.
+    File(Seen),
+    /// A folder; a link to one is [`Look::Other`].
+    Folder,
+    /// Neither.
+    Other,
+    /// A link that leads there.
+    Outside(PathBuf),
+    /// Nothing.
+    Gone,
+    /// That can't be said.
+    Failed(io::Error),
+}
+
+/// A file as it was when it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) version: Version,
+    /// Which file it is, whatever its path: device and number.
+    identity: (u64, u64),
+    /// Whether it can have come without being written: a link, hard or symbolic, is made in one step.
+    pub(crate) is_link: bool,
+}
+
+impl Seen {
+    pub(crate) fn of(metadata: &Metadata, is_link: bool) -> Self {
+        let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+        Self {
+            version: Version { size: metadata.len(), modified_ns: modified },
+            identity: (metadata.dev(), metadata.ino()),
+            is_link: is_link || metadata.nlink() > 1,
+        }
+    }
+
+    /// Whether it is the same file with nothing written since.
+    pub(crate) fn is_still(&self, metadata: &Metadata) -> bool {
+        let now = Seen::of(metadata, false);
+        metadata.is_file() && (self.identity, self.version) == (now.identity, now.version)
+    }
+}
+
+impl Root {
+    pub(crate) fn open(input: &Path) -> Result<Self, Error> {
+        let failed = |cause: io::Error| match cause.kind() {
+            ErrorKind::NotFound => Error::InputMissing(input.to_owned()),
+            ErrorKind::NotADirectory => Error::InputNotAFolder(input.to_owned()),
+            _ => Error::InputUnreadable { path: input.to_owned(), cause },
+        };
+        let path = input.canonicalize().map_err(failed)?;
+        fs::read_dir(&path).map_err(failed)?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder, for people: as runs name it.
+    pub(crate) fn text(&self) -> String {
+        readable(self.path.as_os_str())
+    }
+
+    /// Looks at a path below the root, without opening what is there.
+    pub(crate) fn look(&self, path: &Path) -> Look {
+        self.try_look(path).unwrap_or_else(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Look::Gone,
+            _ => Look::Failed(error),
+        })
+    }
+
+    /// Whether the folder of this path is really below the root, not behind a link.
+    pub(crate) fn holds_folder_of(&self, path: &Path) -> bool {
+        let Some(folder) = path.parent() else { return false };
+        folder == self.path
+            || folder.starts_with(&self.path) && folder.canonicalize().is_ok_and(|real| real == folder)
+    }
+
+    fn try_look(&self, path: &Path) -> io::Result<Look> {
+        let metadata = fs::symlink_metadata(path)?;
+        if metadata.is_dir() {
+            return Ok(Look::Folder);
+        }
+        if !metadata.is_symlink() {
+            return Ok(if metadata.is_file() { Look::File(Seen::of(&metadata, false)) } else { Look::Other });
+        }
+        let target = path.canonicalize().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => io::Error::other("the link leads nowhere"),
+            _ => error,
+        })?;
+        if !target.starts_with(&self.path) {
+            return Ok(Look::Outside(target));
+        }
+        let metadata = fs::metadata(&target)?;
+        Ok(if metadata.is_file() { Look::File(Seen::of(&metadata, true)) } else { Look::Other })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_is_there_is_told_apart_and_links_are_not_followed_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inside, outside) = (folder.path().join("in"), folder.path().join("secret.jpg"));
+        fs::create_dir_all(inside.join("sub")).unwrap();
+        fs::write(&outside, "x").unwrap();
+        fs::write(inside.join("sub/a.jpg"), "xyz").unwrap();
+        let link = |target: &Path, name: &str| symlink(target, inside.join(name)).unwrap();
+        link(&outside, "out.jpg");
+        link(Path::new("sub/a.jpg"), "in.jpg");
+        link(Path::new("sub"), "folder.jpg");
+        link(Path::new("loop.jpg"), "loop.jpg");
+        link(Path::new("nowhere"), "broken.jpg");
+        let root = Root::open(&inside).unwrap();
+        let look = |name: &str| root.look(&root.path().join(name));
+        assert!(matches!(look("sub/a.jpg"), Look::File(seen) if seen.version.size == 3 && !seen.is_link));
+        assert!(matches!(look("in.jpg"), Look::File(seen) if seen.is_link));
+        assert!(matches!(look("out.jpg"), Look::Outside(_)));
+        assert!(matches!(look("sub"), Look::Folder));
+        assert!(matches!(look("folder.jpg"), Look::Other));
+        assert!(matches!(look("loop.jpg"), Look::Failed(_)));
+        assert!(matches!(look("broken.jpg"), Look::Failed(_)));
+        assert!(matches!(look("none.jpg"), Look::Gone));
+        assert!(matches!(look("sub/a.jpg/b.jpg"), Look::Gone));
+        assert!(root.holds_folder_of(&root.path().join("sub/a.jpg")));
+        assert!(!root.holds_folder_of(&root.path().join("folder.jpg/a.jpg")), "behind a link");
+    }
+
+    #[test]
+    fn an_input_that_will_not_do_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        for input in [folder.path().join("none"), file] {
+            let error = Root::open(&input).unwrap_err().to_string();
+            assert!(error.contains("--input") && error.contains(&*input.to_string_lossy()), "{error}");
+        }
+    }
+}

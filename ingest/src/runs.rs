@@ -1,0 +1,157 @@
+//! Which run images go to: the choice at start, and the names of new runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use autorma_schemas::{Event, Micros, RunKind, RunRecord, RunState, topics};
+use autorma_stream::Log;
+
+use crate::Error;
+use crate::reading::Reading;
+
+/// How far back the clock may be set without ending a run.
+const SET_BACK: Duration = Duration::from_secs(60);
+
+/// The runs of the log.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    reading: Reading,
+    newest: BTreeMap<String, RunRecord>,
+}
+
+/// What to do with the open runs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// The one to continue.
+    pub(crate) adopted: Option<RunRecord>,
+    /// The others.
+    pub(crate) to_close: Vec<RunRecord>,
+}
+
+impl Runs {
+    pub(crate) fn load(log: &dyn Log) -> Result<Self, Error> {
+        let mut runs = Self { reading: Reading::new(topics::RUNS), newest: BTreeMap::new() };
+        runs.refresh(log)?;
+        Ok(runs)
+    }
+
+    /// A name that no run has: `now`, moved on by whole seconds.
+    pub(crate) fn name(&mut self, log: &dyn Log, now: Micros) -> Result<String, Error> {
+        self.refresh(log)?;
+        let mut names = (0..).map(|seconds| Micros(now.0 + seconds * 1_000_000).stamp());
+        Ok(names.find(|name| !self.newest.contains_key(name)).expect("there are more seconds than runs"))
+    }
+
+    /// See [`choose`].
+    pub(crate) fn choose(&self, kind: RunKind, input: &str, length: Duration, now: Micros) -> Choice {
+        choose(self.newest.values(), kind, input, length, now)
+    }
+
+    fn refresh(&mut self, log: &dyn Log) -> Result<(), Error> {
+        self.reading.read(log, |record| {
+            match RunRecord::decode(&record.value) {
+                Ok(run) => drop(self.newest.insert(run.run_id.clone(), run)),
+                Err(error) => {
+                    tracing::warn!(at = %record.at, offset = record.offset.0, %error, "a run can't be read")
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Of the open runs of ingest, the newest that matches is continued, and all others are closed: a batch matches on
+/// the same input, a stream on the same input while its time isn't over.
+fn choose<'a>(
+    runs: impl Iterator<Item = &'a RunRecord>,
+    kind: RunKind,
+    input: &str,
+    length: Duration,
+    now: Micros,
+) -> Choice {
+    let of_ingest = |run: &&RunRecord| matches!(run.kind, RunKind::Batch | RunKind::Stream);
+    let matches = |run: &RunRecord| {
+        run.kind == kind && run.input == input && (kind == RunKind::Batch || !is_over(run, length, now))
+    };
+    let mut choice = Choice::default();
+    for run in runs.filter(|run| run.state == RunState::Open).filter(of_ingest) {
+        let better = choice.adopted.as_ref().is_none_or(|adopted| adopted.opened_at < run.opened_at);
+        let rejected =
+            if matches(run) && better { choice.adopted.replace(run.clone()) } else { Some(run.clone()) };
+        choice.to_close.extend(rejected);
+    }
+    choice
+}
+
+/// Whether a run of the daemon has had its time.
+pub(crate) fn is_over(run: &RunRecord, length: Duration, now: Micros) -> bool {
+    let age = now.seconds_since(run.opened_at);
+    age >= length.as_secs_f64() || age < -SET_BACK.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const NOW: Micros = Micros(1_795_000_000_000_000);
+
+    fn run(id: u32, kind: RunKind, state: RunState, input: &str, minutes_old: i64) -> RunRecord {
+        RunRecord {
+            run_id: format!("{id}"),
+            kind,
+            state,
+            input: input.into(),
+            images: 3,
+            already_done: 0,
+            opened_at: Micros(NOW.0 - minutes_old * 60_000_000),
+            closed_at: None,
+            predictions: 0,
+            dead_letters: 0,
+            duplicates: 0,
+        }
+    }
+
+    fn any_run() -> impl Strategy<Value = RunRecord> {
+        let kinds = [RunKind::Batch, RunKind::Stream, RunKind::Upload, RunKind::Replay];
+        let states = [RunState::Open, RunState::Open, RunState::Closed, RunState::Finished];
+        (any::<u32>(), 0..4_usize, 0..4_usize, 0..2_usize, -10_i64..200).prop_map(
+            move |(id, kind, state, input, age)| {
+                run(id, kinds[kind], states[state], ["/in", "/other"][input], age)
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn each_open_run_of_ingest_is_continued_or_closed(
+            runs in proptest::collection::vec(any_run(), 0..12), batch in any::<bool>()
+        ) {
+            let kind = if batch { RunKind::Batch } else { RunKind::Stream };
+            let choice = choose(runs.iter(), kind, "/in", HOUR, NOW);
+            let open = runs.iter().filter(|run| run.state == RunState::Open);
+            let ours: Vec<_> = open.filter(|run| matches!(run.kind, RunKind::Batch | RunKind::Stream)).collect();
+            prop_assert_eq!(ours.len(), choice.to_close.len() + usize::from(choice.adopted.is_some()));
+            for run in &ours {
+                prop_assert!(choice.adopted.as_ref() == Some(run) || choice.to_close.contains(run));
+            }
+            let fits = |run: &RunRecord| run.kind == kind && run.input == "/in" && (batch || !is_over(run, HOUR, NOW));
+            prop_assert_eq!(choice.adopted.is_some(), ours.iter().any(|run| fits(run)));
+            if let Some(adopted) = &choice.adopted {
+                prop_assert!(fits(adopted));
+                prop_assert!(ours.iter().all(|run| !fits(run) || run.opened_at <= adopted.opened_at));
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_ends_with_its_hour_and_with_a_clock_set_far_back() {
+        let run = |minutes_old| run(1, RunKind::Stream, RunState::Open, "/in", minutes_old);
+        assert!(!is_over(&run(0), HOUR, NOW));
+        assert!(!is_over(&run(59), HOUR, NOW));
+        assert!(is_over(&run(60), HOUR, NOW));
+        assert!(!is_over(&run(-1), HOUR, NOW));
+        assert!(is_over(&run(-2), HOUR, NOW));
+    }
+}

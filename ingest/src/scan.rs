@@ -1,0 +1,163 @@
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::vec;
+
+use crate::names::{is_photo, is_private};
+
+/// Reads folders step by step, so that its owner can look after other things in between. Of a folder, only the names
+/// are kept; they come in order, so that the same folder gives the same sequence.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    recursive: bool,
+    /// Still to be read, the next one last.
+    folders: Vec<PathBuf>,
+    folder: PathBuf,
+    names: vec::IntoIter<OsString>,
+    announced: bool,
+}
+
+/// What a scan comes to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// A folder that is read next: whoever wants to hear of what comes into it must listen from now on.
+    Folder(PathBuf),
+    /// A folder that was read.
+    Read {
+        path: PathBuf,
+        /// How many of its files don't have a photo's name.
+        ignored: u64,
+    },
+    /// A folder that can't be read.
+    Failed(PathBuf, io::Error),
+    /// What has a photo's name.
+    Photo(PathBuf),
+}
+
+impl Scan {
+    /// With nothing to do yet.
+    pub(crate) fn new(recursive: bool) -> Self {
+        Self {
+            recursive,
+            folders: Vec::new(),
+            folder: PathBuf::new(),
+            names: Vec::new().into_iter(),
+            announced: false,
+        }
+    }
+
+    /// Reads this folder too.
+    pub(crate) fn push(&mut self, folder: PathBuf) {
+        self.folders.insert(0, folder);
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.folders.is_empty() && self.names.len() == 0
+    }
+
+    /// Names and kinds of what is in the folder: photos, folders to read, and the number of other files.
+    fn read(folder: &Path, recursive: bool) -> io::Result<(Vec<OsString>, Vec<PathBuf>, u64)> {
+        let (mut photos, mut folders, mut ignored) = (Vec::new(), Vec::new(), 0);
+        // It was a folder a moment ago; a link that has taken its place isn't followed.
+        if !fs::symlink_metadata(folder)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let (name, is_folder) = (entry.file_name(), entry.file_type()?.is_dir());
+            if is_folder && recursive && !is_private(&name) {
+                folders.push(folder.join(name));
+            } else if !is_folder && is_photo(&name) {
+                photos.push(name);
+            } else if !is_folder {
+                ignored += 1;
+            }
+        }
+        photos.sort_unstable();
+        folders.sort_unstable_by(|one, other| other.cmp(one));
+        Ok((photos, folders, ignored))
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        if let Some(name) = self.names.next() {
+            return Some(Step::Photo(self.folder.join(name)));
+        }
+        if !self.announced {
+            let next = self.folders.last()?.clone();
+            self.announced = true;
+            return Some(Step::Folder(next));
+        }
+        self.announced = false;
+        self.folder = self.folders.pop()?;
+        match Self::read(&self.folder, self.recursive) {
+            Ok((names, folders, ignored)) => {
+                self.names = names.into_iter();
+                self.folders.extend(folders);
+                Some(Step::Read { path: self.folder.clone(), ignored })
+            }
+            Err(error) => Some(Step::Failed(std::mem::take(&mut self.folder), error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn photos(scan: Scan, root: &Path) -> Vec<String> {
+        let name = |path: PathBuf| path.strip_prefix(root).unwrap().display().to_string();
+        scan.filter_map(|step| if let Step::Photo(path) = step { Some(name(path)) } else { None }).collect()
+    }
+
+    #[test]
+    fn photos_come_in_order_and_folders_only_when_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("in");
+        for name in ["b", "a", ".hidden", "a/c", "x.part"] {
+            fs::create_dir_all(root.join(name)).unwrap();
+        }
+        symlink(folder.path(), root.join("link")).unwrap();
+        for name in [
+            "z.jpg",
+            "m.png",
+            "n.txt",
+            "b/2.jpg",
+            "b/1.jpg",
+            "a/3.jpg",
+            "a/c/4.gif",
+            ".hidden/5.jpg",
+            "x.part/6.jpg",
+        ] {
+            fs::write(root.join(name), "").unwrap();
+        }
+        let scan = |recursive| {
+            let mut scan = Scan::new(recursive);
+            scan.push(root.clone());
+            scan
+        };
+        assert_eq!(photos(scan(false), &root), ["m.png", "z.jpg"]);
+        let all = ["m.png", "z.jpg", "a/3.jpg", "a/c/4.gif", "b/1.jpg", "b/2.jpg"];
+        assert_eq!(photos(scan(true), &root), all);
+        let ignored = |step| if let Step::Read { ignored, .. } = step { ignored } else { 0 };
+        assert_eq!(scan(false).map(ignored).sum::<u64>(), 2, "n.txt and the link");
+    }
+
+    #[test]
+    fn a_folder_that_vanishes_or_becomes_a_link_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("/", folder.path().join("link")).unwrap();
+        for name in ["none", "link"] {
+            let mut scan = Scan::new(true);
+            scan.push(folder.path().join(name));
+            assert!(matches!(scan.next(), Some(Step::Folder(_))));
+            assert!(matches!(scan.next(), Some(Step::Failed(path, _)) if path.ends_with(name)));
+            assert!(scan.next().is_none() && scan.is_idle());
+        }
+    }
+}

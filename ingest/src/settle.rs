@@ -1,0 +1,364 @@
+//! When a file is complete: plain code with the clock as an argument.
+//!
+//! - Closed after writing, or renamed into place: at once.
+//! - Found by a scan, with nobody seen writing: when its modification time is the settle time ago, or when it has
+//!   stayed unchanged for the settle time while we watched. A modification time in the future says nothing, so
+//!   there only watching counts.
+//! - Seen being created or written: when it is closed. A copy that stalls doesn't end, so a scan in between changes
+//!   nothing; only after [`STALLED`] settle times without any change it is taken for what it is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use autorma_schemas::Micros;
+
+/// A copy whose end was never seen counts as ended after this many settle times without a change.
+pub(crate) const STALLED: u32 = 15;
+
+/// So that something due again is due later, whatever the settle time.
+const A_MOMENT: Duration = Duration::from_millis(1);
+
+/// What changes when a file's content does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) size: u64,
+    /// Nanoseconds since 1970.
+    pub(crate) modified_ns: i64,
+}
+
+/// An instant by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// Runs evenly.
+    pub(crate) at: Instant,
+    /// Comparable with modification times; people may set it.
+    pub(crate) wall: Micros,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self { at: Instant::now(), wall: Micros::now() }
+    }
+}
+
+/// How a file came into view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// By reading the folder, or by an event that says nothing of writing.
+    Scanned,
+    /// It was created or written.
+    Writing,
+    /// It was closed after writing, or renamed into place.
+    Complete,
+}
+
+/// Whether a file may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Now; this version of it was first seen then.
+    Take(Micros),
+    /// Not yet: look again when it is due.
+    Wait,
+    /// Not yet, and there is no room to remember it: a later scan finds it again.
+    Forgotten,
+}
+
+#[derive(Debug)]
+struct Pending {
+    version: Version,
+    first_seen: Micros,
+    unchanged_since: Instant,
+    writing: bool,
+    due: Instant,
+}
+
+/// The files that were seen and aren't complete.
+#[derive(Debug)]
+pub(crate) struct Settling {
+    settle: Duration,
+    most: usize,
+    files: HashMap<Arc<Path>, Pending>,
+    due: BTreeSet<(Instant, Arc<Path>)>,
+}
+
+impl Settling {
+    /// At most `most` files are remembered.
+    pub(crate) fn new(settle: Duration, most: usize) -> Self {
+        Self { settle, most, files: HashMap::new(), due: BTreeSet::new() }
+    }
+
+    /// The file is in view, in this version. What may be taken is forgotten here.
+    pub(crate) fn see(&mut self, path: &Path, version: Version, sight: Sight, now: Moment) -> Verdict {
+        let before = self.forget(path);
+        let unchanged = before.as_ref().filter(|before| before.version == version);
+        let first_seen = unchanged.map_or(now.wall, |before| before.first_seen);
+        // An empty file is no photo: whoever closes one has only reserved the name, so it must settle.
+        if sight == Sight::Complete && version.size > 0 {
+            return Verdict::Take(first_seen);
+        }
+        let unchanged_since = match (sight, unchanged) {
+            (Sight::Scanned, Some(before)) => before.unchanged_since,
+            _ => now.at,
+        };
+        let writing = match sight {
+            Sight::Scanned => before.as_ref().is_some_and(|before| before.writing),
+            Sight::Writing => true,
+            Sight::Complete => false,
+        };
+        let wait = if writing {
+            (self.settle * STALLED).saturating_sub(now.at.saturating_duration_since(unchanged_since))
+        } else {
+            self.wait(version, now.at.saturating_duration_since(unchanged_since), now.wall)
+        };
+        if wait.is_zero() && sight == Sight::Scanned {
+            return Verdict::Take(first_seen);
+        }
+        let due = now.at + wait.max(A_MOMENT);
+        self.remember(path, Pending { version, first_seen, unchanged_since, writing, due })
+    }
+
+    /// The file changed while it was read, into this version.
+    pub(crate) fn changed(&mut self, path: &Path, version: Version, now: Moment) {
+        self.forget(path);
+        let due = now.at + self.settle.max(A_MOMENT);
+        let (first_seen, unchanged_since) = (now.wall, now.at);
+        self.remember(path, Pending { version, first_seen, unchanged_since, writing: false, due });
+    }
+
+    /// The file is gone, or done.
+    pub(crate) fn gone(&mut self, path: &Path) {
+        self.forget(path);
+    }
+
+    /// When to look again at the next file.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// A file to look at again: to [`Settling::see`], or to call gone.
+    pub(crate) fn due(&self, now: Instant) -> Option<Arc<Path>> {
+        self.due.first().filter(|(due, _)| *due <= now).map(|(_, path)| Arc::clone(path))
+    }
+
+    /// The files that aren't complete, in no order.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.keys().map(|path| &**path)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// How much longer a file must stay as it is, with nobody seen writing.
+    fn wait(&self, version: Version, unchanged: Duration, wall: Micros) -> Duration {
+        let age_ns = wall.0.saturating_mul(1000).saturating_sub(version.modified_ns);
+        let age = u64::try_from(age_ns).map_or(Duration::ZERO, Duration::from_nanos);
+        self.settle.saturating_sub(age.max(unchanged))
+    }
+
+    fn remember(&mut self, path: &Path, pending: Pending) -> Verdict {
+        if self.files.len() >= self.most {
+            return Verdict::Forgotten;
+        }
+        let path = Arc::<Path>::from(path);
+        self.due.insert((pending.due, Arc::clone(&path)));
+        self.files.insert(path, pending);
+        Verdict::Wait
+    }
+
+    fn forget(&mut self, path: &Path) -> Option<Pending> {
+        let (path, pending) = self.files.remove_entry(path)?;
+        self.due.remove(&(pending.due, path));
+        Some(pending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SETTLE: Duration = Duration::from_secs(2);
+    /// The wall clock at the beginning of each test.
+    const START: i64 = 1_795_000_000_000_000;
+
+    struct Test {
+        settling: Settling,
+        start: Instant,
+        path: &'static Path,
+    }
+
+    impl Test {
+        fn new() -> Self {
+            Self { settling: Settling::new(SETTLE, 3), start: Instant::now(), path: Path::new("/in/a.jpg") }
+        }
+
+        fn at(&self, ms: u64) -> Moment {
+            Moment { at: self.start + Duration::from_millis(ms), wall: Micros(START + ms as i64 * 1000) }
+        }
+
+        fn see(&mut self, ms: u64, sight: Sight, version: Version) -> Verdict {
+            let now = self.at(ms);
+            self.settling.see(self.path, version, sight, now)
+        }
+
+        fn due_in(&self, ms: u64) -> u128 {
+            (self.settling.next_due().unwrap() - self.at(ms).at).as_millis()
+        }
+    }
+
+    /// A file of `size` bytes, modified at `ms`.
+    fn file(size: u64, ms: i64) -> Version {
+        Version { size, modified_ns: (START + ms * 1000) * 1000 }
+    }
+
+    #[test]
+    fn an_old_file_is_taken_at_once_and_a_young_one_when_it_is_old_enough() {
+        let mut test = Test::new();
+        assert_eq!(test.see(0, Sight::Scanned, file(9, -2000)), Verdict::Take(Micros(START)));
+        assert_eq!(test.see(0, Sight::Scanned, file(9, -500)), Verdict::Wait);
+        assert_eq!(test.due_in(0), 1500);
+        assert_eq!(test.see(1499, Sight::Scanned, file(9, -500)), Verdict::Wait);
+        assert_eq!(test.see(1500, Sight::Scanned, file(9, -500)), Verdict::Take(Micros(START)));
+        assert_eq!(test.settling.len(), 0);
+    }
+
+    #[test]
+    fn a_time_in_the_future_counts_by_watching_only() {
+        let mut test = Test::new();
+        let tomorrow = file(9, 86_400_000);
+        assert_eq!(test.see(0, Sight::Scanned, tomorrow), Verdict::Wait);
+        assert_eq!(test.see(1999, Sight::Scanned, tomorrow), Verdict::Wait);
+        assert_eq!(test.see(2000, Sight::Scanned, tomorrow), Verdict::Take(Micros(START)));
+    }
+
+    #[test]
+    fn a_file_that_grows_waits_from_its_last_change_on() {
+        let mut test = Test::new();
+        assert_eq!(test.see(0, Sight::Scanned, file(9, 0)), Verdict::Wait);
+        assert_eq!(test.see(2000, Sight::Scanned, file(10, 1900)), Verdict::Wait);
+        assert_eq!(test.due_in(2000), 1900);
+        assert_eq!(test.see(3900, Sight::Scanned, file(10, 1900)), Verdict::Take(Micros(START + 2_000_000)));
+    }
+
+    #[test]
+    fn what_is_being_written_waits_for_its_close_and_no_scan_changes_that() {
+        let mut test = Test::new();
+        assert_eq!(test.see(0, Sight::Writing, file(9, 0)), Verdict::Wait);
+        assert_eq!(test.see(20_000, Sight::Scanned, file(9, 0)), Verdict::Wait, "stalled, not ended");
+        assert_eq!(test.see(25_000, Sight::Writing, file(18, 25_000)), Verdict::Wait);
+        let taken = test.see(26_000, Sight::Complete, file(18, 25_000));
+        assert_eq!(taken, Verdict::Take(Micros(START + 25_000_000)));
+        assert_eq!(test.settling.next_due(), None);
+    }
+
+    #[test]
+    fn a_copy_whose_end_was_missed_is_taken_in_the_end() {
+        let mut test = Test::new();
+        assert_eq!(test.see(0, Sight::Writing, file(9, 0)), Verdict::Wait);
+        assert_eq!(test.due_in(0), 30_000);
+        assert_eq!(test.see(30_000, Sight::Scanned, file(9, 0)), Verdict::Take(Micros(START)));
+    }
+
+    #[test]
+    fn an_empty_file_has_only_reserved_its_name() {
+        let mut test = Test::new();
+        assert_eq!(test.see(0, Sight::Writing, file(0, 0)), Verdict::Wait);
+        assert_eq!(test.see(1, Sight::Complete, file(0, 0)), Verdict::Wait);
+        assert_eq!(test.due_in(1), 1999);
+        assert_eq!(test.see(2000, Sight::Scanned, file(0, 0)), Verdict::Take(Micros(START)));
+    }
+
+    #[test]
+    fn a_file_that_changed_while_it_was_read_settles_again() {
+        let mut test = Test::new();
+        let now = test.at(0);
+        test.settling.changed(test.path, file(9, 86_400_000), now);
+        assert_eq!(test.settling.due(test.at(1999).at), None);
+        assert_eq!(test.settling.due(test.at(2000).at).as_deref(), Some(test.path));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut test = Test::new();
+        for number in 0..3 {
+            let path = format!("/in/{number}.jpg");
+            let now = test.at(0);
+            assert_eq!(test.settling.see(Path::new(&path), file(9, 0), Sight::Scanned, now), Verdict::Wait);
+        }
+        assert_eq!(test.see(0, Sight::Writing, file(9, 0)), Verdict::Forgotten);
+        assert_eq!(test.see(1, Sight::Complete, file(9, 0)), Verdict::Take(Micros(START + 1000)));
+        assert_eq!((test.settling.len(), test.settling.due.len()), (3, 3));
+    }
+
+    fn sights() -> impl Strategy<Value = (u64, Sight, bool)> {
+        let sight =
+            prop_oneof![4 => Just(Sight::Scanned), 2 => Just(Sight::Writing), 1 => Just(Sight::Complete)];
+        (0_u64..8000, sight, any::<bool>())
+    }
+
+    proptest! {
+        /// Whatever comes in whatever order: what is taken was closed, or nothing has happened to it for long
+        /// enough; and the file's place among those due agrees with whether it is pending.
+        #[test]
+        fn nothing_is_taken_before_it_is_complete(steps in proptest::collection::vec(sights(), 1..40), skew in -5000_i64..5000) {
+            let mut test = Test::new();
+            let (mut now, mut size, mut changed, mut mtime, mut written) = (0, 1, 0, skew, None::<u64>);
+            let mut first = true;
+            for (pause, sight, changes) in steps {
+                now += pause;
+                if changes || first || sight == Sight::Writing {
+                    (size, changed, mtime) = (size + 1, now, now as i64 + skew);
+                }
+                first = false;
+                let verdict = test.see(now, sight, file(size, mtime));
+                match sight {
+                    Sight::Complete => prop_assert!(matches!(verdict, Verdict::Take(_))),
+                    Sight::Writing => prop_assert_eq!(verdict, Verdict::Wait),
+                    Sight::Scanned => {
+                        if matches!(verdict, Verdict::Take(_)) {
+                            let still = now - changed;
+                            let old = now as i64 - mtime;
+                            match written {
+                                Some(_) => prop_assert!(still >= 30_000),
+                                None => prop_assert!(still >= 2000 || old >= 2000),
+                            }
+                        }
+                    }
+                }
+                written = match (sight, verdict) {
+                    (_, Verdict::Take(_)) => None,
+                    (Sight::Writing, _) => Some(now),
+                    _ => written,
+                };
+                let pending = matches!(verdict, Verdict::Wait);
+                prop_assert_eq!(test.settling.len(), usize::from(pending));
+                prop_assert_eq!(test.settling.due.len(), usize::from(pending));
+                prop_assert!(test.settling.due(test.at(now).at).is_none(), "due again only later");
+            }
+        }
+
+        /// A file that nothing happens to any more is taken, by looking when it is due.
+        #[test]
+        fn everything_is_taken_in_the_end(steps in proptest::collection::vec(sights(), 1..20), skew in -5000_i64..90_000_000) {
+            let mut test = Test::new();
+            let (mut now, mut mtime) = (0, 0);
+            for (number, (pause, sight, _)) in steps.into_iter().enumerate() {
+                now += pause;
+                mtime = now as i64 + skew;
+                test.see(now, sight, file(number as u64 + 1, mtime));
+            }
+            let (size, mut looks) = (1000, 0);
+            test.see(now, Sight::Scanned, file(size, mtime));
+            while let Some(due) = test.settling.next_due() {
+                now = (due - test.start).as_millis() as u64 + 1;
+                prop_assert!(test.settling.due(test.at(now).at).is_some());
+                test.see(now, Sight::Scanned, file(size, mtime));
+                looks += 1;
+                prop_assert!(looks < 5);
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use autorma_schemas::RunKind;
+use autorma_service::Shutdown;
+use autorma_stream::Log;
+
+use crate::ears::{Ears, Signal};
+use crate::intake::{Intake, Taken};
+use crate::metrics::Outcome;
+use crate::root::Root;
+use crate::scan::{Scan, Step};
+use crate::settle::Sight;
+use crate::{Config, Error, Metrics};
+
+/// Signals that wait, at most. When more come, the folder is read again.
+const QUEUE: usize = 16_384;
+/// Files that aren't complete, at most. When there are more, the folder is read again.
+const MOST_PENDING: usize = 50_000;
+/// How many signals, and files that are due, are handled before the next thing.
+const TURN: usize = 256;
+/// How long a scan goes on before it looks up.
+const SCAN: Duration = Duration::from_millis(20);
+
+/// Publishes what comes into the folder, until the shutdown; then its run is closed. Calls `ready` when nothing that
+/// comes from then on is missed.
+pub fn watch(
+    config: &Config,
+    log: &dyn Log,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(),
+) -> Result<(), Error> {
+    let root = Root::open(&config.input)?;
+    let (queue, signals) = sync_channel(QUEUE);
+    let waker = queue.clone();
+    // A full queue wakes as well.
+    shutdown.on_request(move || drop(waker.try_send(Signal::Wake)));
+    let mut ears = Ears::new(&root, config.recursive, metrics, queue);
+    ears.listen(root.path());
+    let intake = Intake::start(config, root, log, metrics, shutdown, RunKind::Stream, MOST_PENDING)?;
+    ready();
+    let now = Instant::now();
+    let mut daemon = Daemon {
+        config,
+        intake,
+        ears,
+        scan: Scan::new(config.recursive),
+        reading: None,
+        rescan_at: now,
+        rescanned: (now, Duration::ZERO),
+        first: true,
+        urgent: false,
+    };
+    while !shutdown.is_requested() {
+        daemon.turn(&signals)?;
+    }
+    metrics.pending.set(0);
+    daemon.intake.publisher.close().map(drop)
+}
+
+struct Daemon<'a> {
+    config: &'a Config,
+    intake: Intake<'a>,
+    ears: Ears,
+    scan: Scan,
+    /// Since when the whole folder is being read, if it is.
+    reading: Option<Instant>,
+    rescan_at: Instant,
+    /// When the last rescan ended, and how long it took.
+    rescanned: (Instant, Duration),
+    /// Whether the folder hasn't been read yet.
+    first: bool,
+    /// Whether something that has just come waits for its transaction.
+    urgent: bool,
+}
+
+impl Daemon<'_> {
+    /// Does some of everything that there is to do, and waits if that is nothing.
+    fn turn(&mut self, signals: &Receiver<Signal>) -> Result<(), Error> {
+        self.hear(signals)?;
+        self.look_again()?;
+        // What a scan finds isn't urgent: there, the publisher sees to it that enough comes together.
+        if self.urgent {
+            self.intake.publisher.flush()?;
+            self.urgent = false;
+        }
+        self.scan()?;
+        if self.scan.is_idle() {
+            self.intake.publisher.flush()?;
+        }
+        self.intake.publisher.end_run_in_time()?;
+        self.intake.metrics.pending.set(self.intake.settling.len() as i64);
+        if self.scan.is_idle() {
+            self.wait(signals)?;
+        }
+        Ok(())
+    }
+
+    /// Until a signal, a file, the rescan or the end of the run is due.
+    fn wait(&mut self, signals: &Receiver<Signal>) -> Result<(), Error> {
+        let now = Instant::now();
+        let due = self.intake.settling.next_due().map_or(self.rescan_at, |due| due.min(self.rescan_at));
+        let due = due.saturating_duration_since(now);
+        let due = self.intake.publisher.time_left().map_or(due, |left| left.min(due));
+        match signals.recv_timeout(due) {
+            Ok(signal) => self.handle(signal),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn hear(&mut self, signals: &Receiver<Signal>) -> Result<(), Error> {
+        signals.try_iter().take(TURN).try_for_each(|signal| self.handle(signal))
+    }
+
+    fn handle(&mut self, signal: Signal) -> Result<(), Error> {
+        match signal {
+            Signal::Created(path) => self.see(&path, Sight::Writing, true),
+            Signal::Written(path) => self.see(&path, Sight::Writing, false),
+            Signal::Complete(path) => self.see(&path, Sight::Complete, false),
+            Signal::Look(path) => self.see(&path, Sight::Scanned, false),
+            Signal::Gone(path) => {
+                self.intake.settling.gone(&path);
+                if path == self.intake.root.path() {
+                    self.rescan_now();
+                }
+                Ok(())
+            }
+            Signal::Wake => Ok(()),
+        }
+    }
+
+    fn see(&mut self, path: &Path, sight: Sight, created: bool) -> Result<(), Error> {
+        if !self.intake.root.holds_folder_of(path) {
+            return Ok(());
+        }
+        match self.intake.see(path, sight, created)? {
+            Taken::Published => self.urgent = true,
+            Taken::Folder => self.folder_came(path.to_owned()),
+            Taken::Known { .. } if sight != Sight::Writing => self.intake.metrics.count(Outcome::Known, 1),
+            Taken::Forgotten => self.rescan_later(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Files may have come into it before anybody listened.
+    fn folder_came(&mut self, path: PathBuf) {
+        if self.config.recursive {
+            self.scan.push(path);
+        }
+    }
+
+    /// Files that may be complete by now.
+    fn look_again(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        for _ in 0..TURN {
+            let Some(path) = self.intake.settling.due(now) else { break };
+            self.urgent = true;
+            self.see_scanned(&path, true)?;
+        }
+        Ok(())
+    }
+
+    fn see_scanned(&mut self, path: &Path, counts: bool) -> Result<(), Error> {
+        match self.intake.see(path, Sight::Scanned, false)? {
+            Taken::Known { .. } if counts => self.intake.metrics.count(Outcome::Known, 1),
+            Taken::Forgotten => self.rescan_later(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn scan(&mut self) -> Result<(), Error> {
+        if self.ears.lost_some() {
+            tracing::debug!("events were lost: reading the folder again");
+            self.rescan_now();
+        }
+        if self.scan.is_idle() && Instant::now() >= self.rescan_at {
+            self.scan.push(self.intake.root.path().to_owned());
+            let now = Instant::now();
+            self.reading = Some(now);
+            self.rescan_at = now + self.config.rescan;
+        }
+        if self.scan.is_idle() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < SCAN {
+            match self.scan.next() {
+                Some(step) => self.step(step)?,
+                None => break,
+            }
+        }
+        if self.scan.is_idle() {
+            self.end_scan();
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), Error> {
+        match step {
+            Step::Photo(path) => self.see_scanned(&path, self.first)?,
+            Step::Folder(path) => self.ears.listen(&path),
+            Step::Read { path, ignored } => {
+                self.intake.folder_works(&path);
+                if self.first {
+                    self.intake.metrics.count(Outcome::Ignored, ignored);
+                }
+            }
+            Step::Failed(path, error) => self.intake.folder_failed(&path, &error),
+        }
+        Ok(())
+    }
+
+    fn end_scan(&mut self) {
+        let Some(begun) = self.reading.take() else { return };
+        let took = begun.elapsed();
+        self.intake.metrics.rescan_seconds.observe(took.as_secs_f64());
+        tracing::debug!(?took, "the folder was read");
+        let ended = Instant::now();
+        self.rescanned = (ended, took);
+        // Whoever asked for another one in the meantime gets it.
+        self.rescan_at = self.rescan_at.max(ended + took.min(self.config.rescan));
+        self.first = false;
+    }
+
+    /// At once, but so that reading takes no more than half of the time.
+    fn rescan_now(&mut self) {
+        let (ended, took) = self.rescanned;
+        self.rescan_at = self.rescan_at.min(Instant::now().max(ended + took));
+    }
+
+    /// When some of the files that are pending may be done.
+    fn rescan_later(&mut self) {
+        self.rescan_at = self.rescan_at.min(Instant::now() + self.config.settle);
+    }
+}
