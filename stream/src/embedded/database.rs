@@ -11,6 +11,8 @@ use crate::{Error, NextOffset, Offset, PollLimit, Result, StoredRecord, TopicPar
 /// How long a writer waits for those of other processes, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(1);
+/// After how many pages of 4 KiB the write-ahead log goes into the main file: seldom, as that waits for the disk twice.
+const CHECKPOINT_PAGES: i64 = 4000;
 /// What is left of the write-ahead log's file when all of it is in the main file.
 const WAL_BYTES: i64 = 64 << 20;
 
@@ -74,6 +76,7 @@ impl Database {
             let exists = schema::exists(&connection, &place)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", durability.synchronous())?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
             if !exists {
                 schema::create(&mut connection)?;

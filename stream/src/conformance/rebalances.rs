@@ -1,0 +1,173 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{
+    ANY, Home, Outcome, at, fresh, join, join_with, numbers, outputs, publish, settle, shares, take, work,
+};
+use crate::{
+    Advance, Error, NextOffset, PollLimit, Producer, Rebalance, Result, TopicPartition, Transaction,
+};
+
+/// Who leaves needn't be waited for.
+pub fn a_leaving_member_hands_over_at_once(home: Home<'_>) -> Outcome {
+    let (open, log) = fresh(home, 3)?;
+    let (ear, heard) = Ear::new();
+    let mut first = join_with(&*log, "a", Box::new(ear))?;
+    settle(&mut [&mut *first], || Ok(shares(&*log)? == [3]))?;
+    let mut second = join(&*open(), "b")?;
+    publish(&*log, 3, 0..3)?;
+    let begun = Instant::now();
+    first.leave()?;
+    assert_eq!(take(&mut *second, 3)?.len(), 3);
+    // Sooner than the leases of the dead end.
+    assert!(begun.elapsed() < Duration::from_secs(4), "handed over after {:?}", begun.elapsed());
+    let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(heard.assigned.len(), 3);
+    assert_eq!((heard.revoked.len(), heard.lost.len()), (3, 0));
+    Ok(())
+}
+
+/// Who is silent for too long loses its partitions, hears of it when it is back, and can't commit its work on them.
+pub fn a_dead_member_s_partitions_go_to_the_others(home: Home<'_>) -> Outcome {
+    let (open, log) = fresh(home, 2)?;
+    publish(&*log, 2, 0..4)?;
+    let (ear, heard) = Ear::new();
+    let mut silent = join_with(&*log, "a", Box::new(ear))?;
+    let records = take(&mut *silent, 4)?;
+    let mut other = join(&*open(), "b")?;
+    assert_eq!(take(&mut *other, 4)?.len(), 4);
+    let late = log.producer("a")?.commit(&work(&*silent, &records));
+    assert!(matches!(late, Err(Error::AssignmentEnded(_))));
+    assert_eq!(outputs(&*log)?, []);
+    assert!(records[0].assignment.is_alive(), "it doesn't know yet");
+    silent.poll(PollLimit::NOTHING, Duration::ZERO)?;
+    assert!(records.iter().all(|record| !record.assignment.is_alive()));
+    assert_eq!(heard.lock().unwrap_or_else(PoisonError::into_inner).lost.len(), 2);
+    settle(&mut [&mut *silent, &mut *other], || Ok(shares(&*log)? == [1, 1]))?;
+    Ok(())
+}
+
+/// A slot's next incarnation needn't wait for the lease of a predecessor that may be dead; if it is alive, it is out.
+pub fn the_same_slot_takes_over_at_once_and_fences_the_zombie(home: Home<'_>) -> Outcome {
+    let (open, log) = fresh(home, 2)?;
+    publish(&*log, 2, 0..6)?;
+    let (ear, heard) = Ear::new();
+    let mut zombie = join_with(&*log, "a", Box::new(ear))?;
+    let mut producer = log.producer("zombie")?;
+    let records = take(&mut *zombie, 6)?;
+    let begun = Instant::now();
+    let mut successor = join(&*open(), "a")?;
+    assert!(matches!(producer.commit(&work(&*zombie, &records)), Err(Error::AssignmentEnded(_))));
+    let again = take(&mut *successor, 6)?;
+    assert!(begun.elapsed() < Duration::from_secs(4), "took over after {:?}", begun.elapsed());
+    let fenced = zombie.poll(ANY, Duration::from_secs(10));
+    assert!(matches!(fenced, Err(Error::Fenced { slot }) if slot == "a"));
+    assert_eq!(heard.lock().unwrap_or_else(PoisonError::into_inner).lost.len(), 2);
+    zombie.leave()?;
+    producer.commit(&work(&*successor, &again))?;
+    let mut outputs = outputs(&*log)?;
+    outputs.sort_unstable();
+    assert_eq!(outputs, [0, 1, 2, 3, 4, 5]);
+    Ok(())
+}
+
+/// Until the listener returns, the partitions are still the member's.
+pub fn work_is_committed_while_partitions_are_handed_over(home: Home<'_>) -> Outcome {
+    let (open, log) = fresh(home, 2)?;
+    publish(&*log, 2, 0..10)?;
+    let desk = Arc::new(Mutex::new(None));
+    let finisher = Finisher { desk: Arc::clone(&desk), producer: log.producer("worker")? };
+    let mut first = join_with(&*log, "a", Box::new(finisher))?;
+    let records = take(&mut *first, 10)?;
+    *desk.lock().unwrap_or_else(PoisonError::into_inner) = work(&*first, &records).advance;
+    let mut second = join(&*open(), "b")?;
+    settle(&mut [&mut *first, &mut *second], || Ok(shares(&*log)? == [1, 1]))?;
+    publish(&*log, 2, 10..12)?;
+    let next = take(&mut *second, 1)?;
+    let moved = &next[0].stored.at;
+    assert_eq!(
+        numbers(&next),
+        [10 + moved.partition],
+        "it starts behind what was committed in the hand-over"
+    );
+    let ended = records.iter().filter(|record| !record.assignment.is_alive());
+    assert!(ended.map(|record| &record.stored.at).eq([moved; 5]));
+    Ok(())
+}
+
+/// Commits what is on the desk of partitions that go.
+struct Finisher {
+    desk: Arc<Mutex<Option<Advance>>>,
+    producer: Box<dyn Producer>,
+}
+
+impl Rebalance for Finisher {
+    fn assigned(&mut self, _: &TopicPartition) -> Result<Option<NextOffset>> {
+        Ok(None)
+    }
+
+    fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
+        assert!(!lost);
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Advance { membership, offsets }) = &mut *desk {
+            let membership = membership.clone();
+            let offsets = offsets.extract_if(.., |at, _| partitions.contains(at)).collect();
+            let advance = Some(Advance { membership, offsets });
+            let committed = self.producer.commit(&Transaction { appends: Vec::new(), advance });
+            committed.expect("the partitions are still this member's");
+        }
+    }
+}
+
+/// `Some` of the listener overrides what the group committed.
+pub fn the_listener_chooses_where_to_start(home: Home<'_>) -> Outcome {
+    let (_open, log) = fresh(home, 2)?;
+    publish(&*log, 2, 0..10)?;
+    let third = log.read(&at(0), NextOffset::START, 3)?[2].offset;
+    let starts = StartAt(at(0), NextOffset(third.0));
+    let mut consumer = join_with(&*log, "a", Box::new(starts))?;
+    let mut values = numbers(&take(&mut *consumer, 8)?);
+    values.sort_unstable();
+    assert_eq!(values, [1, 3, 4, 5, 6, 7, 8, 9], "from the third on in one partition, all of the other");
+    Ok(())
+}
+
+#[derive(Default)]
+struct Heard {
+    assigned: Vec<TopicPartition>,
+    revoked: Vec<TopicPartition>,
+    lost: Vec<TopicPartition>,
+}
+
+/// Remembers what it hears.
+struct Ear(Arc<Mutex<Heard>>);
+
+impl Ear {
+    fn new() -> (Self, Arc<Mutex<Heard>>) {
+        let heard = Arc::default();
+        (Self(Arc::clone(&heard)), heard)
+    }
+}
+
+impl Rebalance for Ear {
+    fn assigned(&mut self, at: &TopicPartition) -> Result<Option<NextOffset>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).assigned.push(at.clone());
+        Ok(None)
+    }
+
+    fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = if lost { &mut heard.lost } else { &mut heard.revoked };
+        list.extend(partitions.iter().cloned());
+    }
+}
+
+struct StartAt(TopicPartition, NextOffset);
+
+impl Rebalance for StartAt {
+    fn assigned(&mut self, at: &TopicPartition) -> Result<Option<NextOffset>> {
+        Ok((*at == self.0).then_some(self.1))
+    }
+
+    fn revoked(&mut self, _: &[TopicPartition], _: bool) {}
+}
