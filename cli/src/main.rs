@@ -1,8 +1,103 @@
-//! The `autorma` program.
+//! The `autorma` program: parses, wires, reports.
 
+mod args;
+mod configuration;
+mod daemon;
+mod exit;
+mod home;
+mod inspect;
+mod metrics;
+mod pipeline;
+mod progress;
+mod report;
+mod run;
 mod samples;
+mod show_configuration;
+mod table;
 
-fn main() -> anyhow::Result<()> {
-    samples::write(std::path::Path::new("target/samples"), 40)?;
-    Ok(())
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command, RunsCommand};
+use autorma_service::{logging, settings::Settings};
+use configuration::Configuration;
+use pipeline::Stage;
+use progress::Display;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(&cli) {
+        Ok(code) => code,
+        // Whoever reads has gone, `autorma runs | head` for example.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("autorma: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Samples(args) => samples::draw(args)?,
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "autorma", &mut std::io::stdout());
+        }
+        Command::Man => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?,
+        _ => {
+            let (configuration, settings) = Configuration::read(cli)?;
+            return with_settings(cli, &configuration, &settings);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) -> anyhow::Result<ExitCode> {
+    if let Command::Config(args) = &cli.command {
+        return show_configuration::show(settings, args);
+    }
+    settings.finish()?;
+    let quiet = matches!(&cli.command, Command::Run(args) if args.quiet);
+    let mut display = match &cli.command {
+        Command::Run(args) => Display::new(args.quiet),
+        _ => Display::Silent,
+    };
+    let level = if quiet { "error" } else { &configuration.logging.level };
+    logging::init(configuration.logging.format, level, display.writer())?;
+    match &cli.command {
+        Command::Run(args) => return run::run(configuration, args, &mut display),
+        Command::Up(_) => return daemon::run(configuration, &Stage::ALL, "autorma up"),
+        Command::Ingest(_) => return daemon::run(configuration, &[Stage::Ingest], "autorma ingest"),
+        Command::Classify(_) => return daemon::run(configuration, &[Stage::Classifier], "autorma classify"),
+        Command::Sink(_) => return daemon::run(configuration, &[Stage::Sink], "autorma sink"),
+        _ => {}
+    }
+    let text = match &cli.command {
+        Command::Status(args) => inspect::status(configuration, args.json)?,
+        Command::Runs(args) => match &args.command {
+            Some(RunsCommand::Show { id, json, .. }) => inspect::show_run(configuration, id, json.json)?,
+            None => inspect::runs(configuration, args.json.json)?,
+        },
+        Command::DeadLetters(args) => {
+            inspect::dead_letters(configuration, args.run.as_deref(), args.json.json)?
+        }
+        Command::Show(args) => inspect::show(configuration, &args.image, args.json.json)?,
+        _ => String::new(),
+    };
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes to standard output; `println!` would panic where the reader has gone.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    Ok(output.flush()?)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }

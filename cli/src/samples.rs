@@ -10,11 +10,19 @@ use std::path::Path;
 use anyhow::Context;
 use image::ImageFormat;
 
+use crate::args::SamplesArgs;
 use draw::Canvas;
 use things::THINGS;
 
+/// `autorma samples`.
+pub(crate) fn draw(args: &SamplesArgs) -> anyhow::Result<()> {
+    let files = write(&args.folder, args.count)?;
+    println!("{files} files in {}", args.folder.display());
+    Ok(())
+}
+
 /// Draws `count` pictures and a few broken files into `folder`. The same count gives the same files.
-pub(crate) fn write(folder: &Path, count: usize) -> anyhow::Result<usize> {
+fn write(folder: &Path, count: usize) -> anyhow::Result<usize> {
     let failed = || format!("writing sample pictures into {}", folder.display());
     fs::create_dir_all(folder).with_context(failed)?;
     let mut last = Vec::new();

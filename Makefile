@@ -1,0 +1,63 @@
+# autorma's commands. `make run` and `make test` are all that a newcomer needs; both fetch what is missing.
+
+INPUT ?= data/samples
+OUTPUT ?= data/results
+DATA ?= data/autorma
+SEEDS ?= 1000
+
+# CMake from scripts/tools.sh, where the machine has none.
+export PATH := $(PATH):$(CURDIR)/target/tools/cmake/cmake/data/bin
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help run test bench chaos program e2e-program tools runtime lint docs model clean
+
+help:
+	@echo "make run [INPUT=/photos] [OUTPUT=/results]   build, then classify a folder; without INPUT, sample pictures"
+	@echo "make test                                    format, lints, documentation, every test"
+	@echo "make bench                                   measure: JSON and a table"
+	@echo "make chaos [SEEDS=1000] [SEED=17]            kill seeds, as many as asked, or one again"
+	@echo "make program                                 build target/release/autorma"
+	@echo "make model                                   build models/shipped anew (needs the photos)"
+
+run: program
+	@if [ "$(INPUT)" = data/samples ]; then target/release/autorma samples data/samples; fi
+	@target/release/autorma run --input "$(INPUT)" --output "$(OUTPUT)" --data "$(DATA)" || [ $$? -eq 2 ]
+	@if [ "$(INPUT)" = data/samples ]; then \
+		echo; echo "These were pictures that autorma has drawn. Your own folder: make run INPUT=/photos"; fi
+
+test: lint docs e2e-program
+	cargo test --workspace --locked
+
+lint: tools runtime
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+docs: tools
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+
+bench: program
+	cargo run --release --locked --package autorma-bench
+
+chaos: e2e-program
+	SEEDS=$(SEEDS) $(if $(SEED),SEED=$(SEED)) cargo test --locked --package autorma-e2e --test chaos -- --nocapture
+
+program: tools runtime
+	cargo build --release --locked --package autorma-cli
+
+# The program with the places where it can be killed.
+e2e-program: tools runtime
+	cargo build --locked --package autorma-cli --features failpoints
+	@mkdir -p target/e2e
+	@cp target/debug/autorma target/e2e/autorma.new && mv target/e2e/autorma.new target/e2e/autorma
+
+tools:
+	@scripts/tools.sh
+
+runtime: tools
+	@scripts/fetch-onnxruntime.sh
+
+model:
+	models/build/build.sh
+
+clean:
+	rm -rf target data

@@ -1,0 +1,62 @@
+//! `make bench`: what autorma costs, as ratios within one run. JSON on standard output, a table on standard error.
+//!
+//! `cargo run --release -p autorma-bench [-- --images 2000 --rounds 2 --tiny 10000 --drops 200]`
+
+mod bare;
+mod latency;
+mod log;
+mod photos;
+mod program;
+mod report;
+mod throughput;
+mod tiny;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    images: usize,
+    rounds: usize,
+    tiny: usize,
+    drops: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut size = Size { images: 2000, rounds: 2, tiny: 10_000, drops: 200 };
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    // The bare loop is a process of its own, as the pipeline is.
+    if let [mode, folder] = arguments.as_slice()
+        && mode == "bare"
+    {
+        return bare::run(Path::new(folder));
+    }
+    for pair in arguments.chunks(2) {
+        let [name, value] = pair else { bail!("{} needs a value", pair[0]) };
+        let value = value.parse().with_context(|| format!("{name} {value}"))?;
+        match name.as_str() {
+            "--images" => size.images = value,
+            "--rounds" => size.rounds = value,
+            "--tiny" => size.tiny = value,
+            "--drops" => size.drops = value,
+            other => bail!("there is no {other}; there are --images, --rounds, --tiny and --drops"),
+        }
+    }
+    let folder = tempfile::tempdir_in(root().join("target"))?;
+    eprintln!("making {} photos of 1200×1600", size.images);
+    let photos = photos::large(folder.path(), size.images)?;
+    let mut report = report::Report::default();
+    throughput::measure(&photos, folder.path(), size.rounds, &mut report)?;
+    latency::measure(&photos, folder.path(), size.drops, &mut report)?;
+    log::measure(&mut report)?;
+    let tiny = photos::tiny(folder.path(), size.tiny)?;
+    tiny::measure(&tiny, folder.path(), &mut report)?;
+    report.print()
+}
+
+/// The clone.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

@@ -1,0 +1,68 @@
+//! The program under measurement.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context;
+
+use crate::root;
+
+/// `target/release/autorma`, running.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+}
+
+impl Program {
+    /// Starts a command on an input, with an output and a data folder of their own below `folder`.
+    pub(crate) fn start(folder: &Path, arguments: &[&str], input: &Path) -> anyhow::Result<Self> {
+        let program =
+            root().join("target/release/autorma").canonicalize().context("`make program` builds it")?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let mut command = Command::new(program);
+        command.args(arguments).args(["--http", &address, "--input"]).arg(input);
+        command.arg("--output").arg(folder.join("output")).arg("--data").arg(folder.join("data"));
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { child: command.spawn()?, address })
+    }
+
+    /// Its metrics, while it serves them.
+    pub(crate) fn metrics(&self) -> Option<Metrics> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(Metrics(answer))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// One look at a program's metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics(String);
+
+impl Metrics {
+    /// The sum over all labels.
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let lines = self.0.lines().filter(is_it);
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
+
+/// A process's memory in bytes, as /proc calls it.
+pub(crate) fn memory(process: u32, what: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(what));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}

@@ -1,0 +1,76 @@
+//! Pipeline ÷ bare loop, and memory on the way.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::program::{Program, memory};
+use crate::report::{Report, median};
+
+/// Bare loop and pipeline in turn, `rounds` times.
+pub(crate) fn measure(
+    photos: &Path,
+    folder: &Path,
+    rounds: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let images = std::fs::read_dir(photos)?.count() as f64;
+    let (mut bare, mut pipeline, mut growth, mut beyond) = (vec![], vec![], vec![], vec![]);
+    for round in 1..=rounds {
+        eprintln!("round {round}: bare loop");
+        let begun = Instant::now();
+        let output = Command::new(std::env::current_exe()?).arg("bare").arg(photos).output()?;
+        bare.push(images / begun.elapsed().as_secs_f64());
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout)?;
+        let model: f64 = said.split_whitespace().next().context("no figure")?.parse()?;
+
+        eprintln!("round {round}: pipeline");
+        let begun = Instant::now();
+        let seen = run(photos, &folder.join(format!("round-{round}")), images)?;
+        pipeline.push(images / begun.elapsed().as_secs_f64());
+        growth.push(seen.last / seen.early);
+        beyond.push((seen.peak - model) / 1e6);
+    }
+    report.add("bare_images_per_second", median(&mut bare), None);
+    report.add("pipeline_images_per_second", median(&mut pipeline), None);
+    report.add("pipeline_to_bare", median(&mut pipeline) / median(&mut bare), Some("at least 0.95"));
+    report.add("memory_last_to_200th_image", median(&mut growth), Some("at most 1.1"));
+    report.add("memory_peak_beyond_model_mb", median(&mut beyond), Some("at most 250"));
+    Ok(())
+}
+
+/// Resident bytes.
+struct Seen {
+    /// When 200 images were durable.
+    early: f64,
+    /// When nearly all were.
+    last: f64,
+    peak: f64,
+}
+
+fn run(photos: &Path, folder: &Path, images: f64) -> anyhow::Result<Seen> {
+    std::fs::create_dir(folder)?;
+    let mut program = Program::start(folder, &["run", "--json"], photos)?;
+    let id = program.child.id();
+    let mut seen = Seen { early: 0.0, last: 0.0, peak: 0.0 };
+    loop {
+        if let Some(status) = program.child.try_wait()? {
+            ensure!(status.success(), "autorma run: {status}");
+            return Ok(seen);
+        }
+        if let Some(metrics) = program.metrics() {
+            let durable = metrics.sum("autorma_sink_outcomes_total");
+            let resident = memory(id, "VmRSS:") as f64;
+            if seen.early == 0.0 && durable >= 200.0_f64.min(images / 2.0) {
+                seen.early = resident;
+            }
+            if resident > 0.0 {
+                (seen.last, seen.peak) = (resident, seen.peak.max(memory(id, "VmHWM:") as f64));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,378 @@
+//! The command line: every command, flag and help text. Flags that are settings end up in a [`Layer`].
+
+use std::path::PathBuf;
+
+use autorma_service::settings::Layer;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Turns photographs of returned goods into labels: a folder of photos in, durable predictions out, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "autorma", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Settings come from, weakest first: defaults, autorma.toml, .env, environment (AUTORMA_…), flags.
+`autorma config` lists all of them with their values and where each comes from.
+
+Try it:  autorma samples photos && autorma run --input photos --output results --data state")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Folder of the log and the locks; the state of everything. Setting: data
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration file, instead of ./autorma.toml if there is one
+    #[arg(long, global = true, value_name = "FILE", env = "AUTORMA_CONFIG", help_heading = "Settings")]
+    pub(crate) config: Option<PathBuf>,
+    /// Any setting, for example --set classifier.max_wait=20ms; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = assignment, help_heading = "Settings")]
+    pub(crate) set: Vec<(String, String)>,
+    /// What is logged: error, warn, info, debug, trace, or a filter like autorma_sink=debug
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Settings")]
+    pub(crate) log_level: Option<String>,
+    /// How it is logged, on standard error
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", help_heading = "Settings")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Classify a folder once: discover, classify, write the results, report
+    ///
+    /// Photos that an earlier run has classified are left out. If an earlier run on the folder was interrupted, it is
+    /// continued. Exit status: 0 everything is classified, or nothing was new; 2 finished, but some images are dead
+    /// letters; 1 not finished.
+    Run(RunArgs),
+    /// Watch a folder and classify what arrives, until SIGTERM or SIGINT
+    ///
+    /// All three stages in one process. Results are written at the end of each run, an hour by default
+    /// (--set ingest.run_length=10m), and at the stop. A second signal ends it at once, without losing anything.
+    Up(UpArgs),
+    /// Run only the first stage: watch a folder and publish image events
+    Ingest(IngestArgs),
+    /// Run only the middle stage: classify image events; several share the work
+    Classify(ClassifyArgs),
+    /// Run only the last stage: write results and summaries
+    Sink(SinkArgs),
+    /// Show topics, lag, runs, the model and which stages are alive
+    Status(Json),
+    /// List the runs, or show one
+    Runs(RunsArgs),
+    /// List the images that couldn't be classified, with the reasons
+    DeadLetters(DeadLettersArgs),
+    /// Tell what happened to a photo: by file name, path or event id
+    Show(ShowArgs),
+    /// Show the effective configuration and where each value comes from
+    Config(ConfigArgs),
+    /// Draw sample pictures of the five classes and a few broken files
+    Samples(SamplesArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page (`autorma man | man -l -`)
+    Man,
+}
+
+/// What is read.
+#[derive(Debug, Args, Default)]
+pub(crate) struct Input {
+    /// Folder of the photos. Setting: ingest.input
+    #[arg(long, value_name = "DIR")]
+    pub(crate) input: Option<PathBuf>,
+    /// Folders in the folder too. Setting: ingest.recursive
+    #[arg(long)]
+    pub(crate) recursive: bool,
+}
+
+/// What is written.
+#[derive(Debug, Args, Default)]
+pub(crate) struct Output {
+    /// Folder of the results. Setting: sink.output
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How it is classified.
+#[derive(Debug, Args, Default)]
+pub(crate) struct Model {
+    /// Folder of the model. Setting: classifier.model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Images a micro-batch. Setting: classifier.batch_size
+    #[arg(long, value_name = "N")]
+    pub(crate) batch_size: Option<usize>,
+}
+
+/// Where metrics and health are served.
+#[derive(Debug, Args, Default)]
+pub(crate) struct Http {
+    /// Address of /metrics, /health/live and /health/ready; `off` for none. Setting: http.address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) model: Model,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    /// Classify again what an earlier run has classified
+    #[arg(long)]
+    pub(crate) reprocess: bool,
+    /// Print the report as one JSON object on standard output; everything else goes to standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) model: Model,
+    #[command(flatten)]
+    pub(crate) http: Http,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) http: Http,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClassifyArgs {
+    #[command(flatten)]
+    pub(crate) model: Model,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    /// Folder that the photos may be read from. Setting: ingest.input
+    #[arg(long, value_name = "DIR")]
+    pub(crate) input: Option<PathBuf>,
+    /// Stable name among several classifiers; by default the first free number. Setting: classifier.slot
+    #[arg(long, value_name = "NAME")]
+    pub(crate) slot: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SinkArgs {
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) http: Http,
+}
+
+/// Tables for people or JSON for scripts.
+#[derive(Debug, Args)]
+pub(crate) struct Json {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RunsCommand>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Show one run with its summary
+    Show {
+        /// The run's id, as `autorma runs` lists it
+        id: String,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLettersArgs {
+    /// Only those of this run
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A file's name or path, or an event's id
+    pub(crate) image: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Only check it: exit status 1 and all problems, if there are any
+    #[arg(long)]
+    pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SamplesArgs {
+    /// Folder to draw into; it is created
+    pub(crate) folder: PathBuf,
+    /// How many pictures, besides the broken files
+    #[arg(long, default_value_t = 40)]
+    pub(crate) count: usize,
+}
+
+impl Cli {
+    /// The flags that are settings.
+    pub(crate) fn layer(&self) -> Layer {
+        let mut flags = Flags(Layer::new("flags"));
+        self.common.flags(&mut flags);
+        match &self.command {
+            Command::Run(args) => {
+                args.input.flags(&mut flags);
+                args.output.flags(&mut flags);
+                args.model.flags(&mut flags);
+                args.http.flags(&mut flags);
+                flags.switch("ingest.reprocess", args.reprocess, "--reprocess");
+            }
+            Command::Up(args) => {
+                args.input.flags(&mut flags);
+                args.output.flags(&mut flags);
+                args.model.flags(&mut flags);
+                args.http.flags(&mut flags);
+            }
+            Command::Ingest(args) => {
+                args.input.flags(&mut flags);
+                args.http.flags(&mut flags);
+            }
+            Command::Classify(args) => {
+                args.model.flags(&mut flags);
+                args.http.flags(&mut flags);
+                flags.path("ingest.input", args.input.as_ref(), "--input");
+                flags.value("classifier.slot", args.slot.as_ref(), "--slot");
+            }
+            Command::Sink(args) => {
+                args.output.flags(&mut flags);
+                args.http.flags(&mut flags);
+            }
+            Command::Runs(args) => match &args.command {
+                Some(RunsCommand::Show { output, .. }) => output.flags(&mut flags),
+                None => args.output.flags(&mut flags),
+            },
+            Command::Show(args) => args.output.flags(&mut flags),
+            _ => {}
+        }
+        flags.0
+    }
+}
+
+impl Common {
+    fn flags(&self, flags: &mut Flags) {
+        flags.path("data", self.data.as_ref(), "--data");
+        flags.value("logging.level", self.log_level.as_ref(), "--log-level");
+        let format = self.log_format.map(|format| match format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        });
+        flags.value("logging.format", format.as_ref(), "--log-format");
+        for (key, value) in &self.set {
+            flags.value(key, Some(value), "--set");
+        }
+    }
+}
+
+impl Input {
+    fn flags(&self, flags: &mut Flags) {
+        flags.path("ingest.input", self.input.as_ref(), "--input");
+        flags.switch("ingest.recursive", self.recursive, "--recursive");
+    }
+}
+
+impl Output {
+    fn flags(&self, flags: &mut Flags) {
+        flags.path("sink.output", self.output.as_ref(), "--output");
+    }
+}
+
+impl Model {
+    fn flags(&self, flags: &mut Flags) {
+        flags.path("classifier.model", self.model.as_ref(), "--model");
+        flags.value("classifier.batch_size", self.batch_size.as_ref(), "--batch-size");
+    }
+}
+
+impl Http {
+    fn flags(&self, flags: &mut Flags) {
+        flags.value("http.address", self.http.as_ref(), "--http");
+    }
+}
+
+/// The layer of flags in the making.
+struct Flags(Layer);
+
+impl Flags {
+    fn value(&mut self, key: &str, value: Option<&impl ToString>, flag: &str) {
+        if let Some(value) = value {
+            self.0 = std::mem::take(&mut self.0).with(key, value.to_string(), flag);
+        }
+    }
+
+    fn path(&mut self, key: &str, value: Option<&PathBuf>, flag: &str) {
+        self.value(key, value.map(|path| path.display()).as_ref(), flag);
+    }
+
+    fn switch(&mut self, key: &str, on: bool, flag: &str) {
+        self.value(key, on.then_some("true").as_ref(), flag);
+    }
+}
+
+/// `KEY=VALUE`.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

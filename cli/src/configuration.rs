@@ -1,0 +1,90 @@
+//! The settings of the whole program, read in one pass so that all problems are reported together.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use autorma_service::settings::{self, Key, Settings};
+use autorma_service::{http, logging};
+
+use crate::args::Cli;
+
+const DATA: Key =
+    Key::new("data", "data/autorma", "folder of the log and the locks: the state of everything");
+const PARTITIONS: Key = Key::new(
+    "log.partitions",
+    "4",
+    "partitions of a new log's topics: how many classifiers can share the work; an existing log keeps its own",
+);
+const RETENTION: Key =
+    Key::new("log.retention", "7d", "how long events stay in a new log once every stage has read them");
+const DRAIN: Key = Key::new("drain", "20s", "how long work in hand may take after a stop was asked for");
+
+/// Everything that is configured.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    pub(crate) data: PathBuf,
+    pub(crate) partitions: u32,
+    pub(crate) retention: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) logging: logging::Config,
+    pub(crate) http: http::Config,
+    pub(crate) ingest: autorma_ingest::Config,
+    pub(crate) classifier: autorma_classifier::Config,
+    pub(crate) sink: autorma_sink::Config,
+    /// Whether something other than the default says where metrics are served.
+    pub(crate) http_chosen: bool,
+    /// Whether something other than the default names the classifier.
+    pub(crate) slot_chosen: bool,
+}
+
+impl Configuration {
+    /// Reads it; what is wrong is left in the settings for [`Settings::finish`].
+    pub(crate) fn read(cli: &Cli) -> anyhow::Result<(Self, Settings)> {
+        let file = cli.common.config.as_deref();
+        let mut settings = settings::load(file, Path::new("."), cli.layer())?;
+        let mut configuration = Self {
+            data: settings.get(&DATA, ..),
+            partitions: settings.get(&PARTITIONS, 1..=1000),
+            retention: settings.get(&RETENTION, Duration::from_secs(60)..),
+            drain: settings.get(&DRAIN, ..=Duration::from_secs(3600)),
+            logging: logging::Config::read(&mut settings),
+            http: http::Config::read(&mut settings),
+            ingest: autorma_ingest::Config::read(&mut settings),
+            classifier: autorma_classifier::Config::read(&mut settings),
+            sink: autorma_sink::Config::read(&mut settings),
+            http_chosen: false,
+            slot_chosen: false,
+        };
+        let chosen = |key: &str| {
+            let mut all = settings.effective().iter();
+            all.any(|setting| setting.key == key && setting.origin != "default")
+        };
+        configuration.http_chosen = chosen("http.address");
+        configuration.slot_chosen = chosen("classifier.slot");
+        configuration.complete(chosen("classifier.model"));
+        Ok((configuration, settings))
+    }
+
+    /// What follows from other settings, or from where the program is.
+    fn complete(&mut self, model_chosen: bool) {
+        let classifier = &mut self.classifier;
+        if classifier.roots.is_empty() {
+            classifier.roots = vec![self.ingest.input.clone()];
+        }
+        if classifier.runtime.as_os_str().is_empty() {
+            classifier.runtime = beside_the_program("onnxruntime/libonnxruntime.so");
+        }
+        if !model_chosen && !classifier.model.exists() {
+            classifier.model = beside_the_program("models/shipped");
+        }
+    }
+}
+
+/// The file in the folder of the program or one of those above: both a clone's `target/release/autorma` and an
+/// unpacked release find what belongs to them. If it is nowhere, its place in the program's own folder.
+fn beside_the_program(file: &str) -> PathBuf {
+    let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
+    let folders = || program.ancestors().skip(1).take(3);
+    let found = folders().map(|folder| folder.join(file)).find(|path| path.exists());
+    found.or_else(|| Some(folders().next()?.join(file))).unwrap_or_else(|| file.into())
+}

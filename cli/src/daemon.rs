@@ -1,0 +1,79 @@
+//! `autorma up`, and each stage as a process of its own.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use autorma_service::http::{Health, Server};
+use autorma_service::signals;
+
+use crate::configuration::Configuration;
+use crate::exit;
+use crate::home::{Home, INGEST, SINK};
+use crate::metrics::Metrics;
+use crate::pipeline::{News, Pipeline, Stage};
+
+/// Runs these stages until a signal; then what is in hand is finished.
+pub(crate) fn run(
+    configuration: &Configuration,
+    stages: &[Stage],
+    command: &str,
+) -> anyhow::Result<ExitCode> {
+    let home = Home::open(configuration)?;
+    let mut locks = Vec::new();
+    let mut slot = String::new();
+    for stage in stages {
+        locks.push(match stage {
+            Stage::Ingest => home.take(INGEST, command)?,
+            Stage::Sink => home.take(SINK, command)?,
+            Stage::Classifier => {
+                let (lock, free) = home.take_classifier(configuration, command)?;
+                slot = free;
+                lock
+            }
+        });
+    }
+    let metrics = Metrics::new(&home)?;
+    let health = Health::default();
+    for stage in stages {
+        // Not ready until it says so.
+        health.stage(stage.name());
+    }
+    let server = configuration
+        .http
+        .address
+        .map(|address| Server::start(address, metrics.registry.clone(), health.clone()));
+    let server = server.transpose()?;
+    if let Some(server) = &server {
+        tracing::info!(address = %server.address(), "serving /metrics, /health/live and /health/ready");
+    }
+    let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
+    std::thread::scope(|scope| {
+        let reporter = pipeline.reporter();
+        signals::install(move |times| {
+            exit::at_once_if(times > 1);
+            drop(reporter.send(News::Signal));
+        })?;
+        // Whoever reads is there before whoever writes.
+        for stage in stages.iter().rev() {
+            match stage {
+                Stage::Ingest => pipeline.watch(scope),
+                Stage::Classifier => pipeline.classify(scope, slot.clone()),
+                Stage::Sink => pipeline.sink(scope),
+            }
+        }
+        while control.wait(&pipeline, Duration::from_secs(3600), |_| Ok(false))? {}
+        tracing::info!("stopping: finishing what is in hand");
+        if stages == Stage::ALL {
+            pipeline.stop(Stage::Ingest);
+            control.wait(&pipeline, Duration::from_secs(3600), |control| {
+                Ok(!control.is_running(Stage::Ingest))
+            })?;
+            if !control.drain(&pipeline)? {
+                tracing::info!("not everything is classified yet: the next start continues");
+            }
+        }
+        control.stop(&pipeline)
+    })?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,101 @@
+//! The data folder: the log in it, and who has which role there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use autorma_schemas::topics;
+use autorma_service::roles::RoleLock;
+use autorma_stream::embedded::Embedded;
+use autorma_stream::{Log, Retention, Topic};
+
+use crate::configuration::Configuration;
+
+/// How many classifiers may share a data folder.
+const MOST_CLASSIFIERS: usize = 64;
+
+/// The roles that only one process at a time may have.
+pub(crate) const INGEST: &str = "ingest";
+/// The sink's.
+pub(crate) const SINK: &str = "sink";
+/// Each classifier's, followed by its slot.
+pub(crate) const CLASSIFIER: &str = "classifier-";
+
+/// The data folder.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) folder: PathBuf,
+    pub(crate) log: Arc<dyn Log>,
+}
+
+impl Home {
+    /// Opens it, creating what isn't there.
+    pub(crate) fn open(configuration: &Configuration) -> anyhow::Result<Self> {
+        let home = Self::as_it_is(configuration)?;
+        let keep = Retention::Age(configuration.retention);
+        let topic = |name: &str, partitions, retention| Topic { name: name.into(), partitions, retention };
+        home.log.create(&[
+            topic(topics::IMAGES, configuration.partitions, keep),
+            topic(topics::PREDICTIONS, configuration.partitions, keep),
+            topic(topics::DEAD_LETTERS, configuration.partitions, keep),
+            // The order of a run's records matters, and there are few of them.
+            topic(topics::RUNS, 1, Retention::Compact),
+            topic(topics::LEDGER, 1, Retention::Compact),
+        ])?;
+        Ok(home)
+    }
+
+    /// Opens it for looking: it must be there.
+    pub(crate) fn look(configuration: &Configuration) -> anyhow::Result<Self> {
+        if !place(&configuration.data).exists() {
+            bail!(
+                "there is no log in {}: `autorma run` or `autorma up` creates it; --data names another folder",
+                configuration.data.display()
+            );
+        }
+        Self::as_it_is(configuration)
+    }
+
+    fn as_it_is(configuration: &Configuration) -> anyhow::Result<Self> {
+        let folder = configuration.data.clone();
+        let log = Embedded::open(&place(&folder))?;
+        Ok(Self { folder, log: Arc::new(log) })
+    }
+
+    /// Takes a role for this process.
+    pub(crate) fn take(&self, role: &str, command: &str) -> anyhow::Result<RoleLock> {
+        Ok(RoleLock::take(&self.folder, role, command)?)
+    }
+
+    /// Takes a classifier's role: the slot that is configured, or the first that is free. Returns the slot.
+    pub(crate) fn take_classifier(
+        &self,
+        configuration: &Configuration,
+        command: &str,
+    ) -> anyhow::Result<(RoleLock, String)> {
+        if configuration.slot_chosen {
+            let slot = configuration.classifier.slot.clone();
+            return Ok((self.take(&format!("{CLASSIFIER}{slot}"), command)?, slot));
+        }
+        let (lock, slot) = RoleLock::take_first_free(&self.folder, CLASSIFIER, 0..MOST_CLASSIFIERS, command)
+            .context("no slot is free for another classifier")?;
+        Ok((lock, slot.to_string()))
+    }
+
+    /// Drops old records now and then, while `going_on` says so after the pause that it makes.
+    pub(crate) fn keep_house(&self, mut going_on: impl FnMut(Duration) -> bool) {
+        while going_on(Duration::from_secs(60)) {
+            match self.log.housekeep() {
+                Ok(done) if done == Default::default() => {}
+                Ok(done) => tracing::debug!(done.expired, done.compacted, "dropped old records"),
+                Err(error) => tracing::warn!(%error, "old records stay for now"),
+            }
+        }
+    }
+}
+
+/// The log's file in a data folder.
+fn place(folder: &std::path::Path) -> PathBuf {
+    folder.join("log.sqlite")
+}

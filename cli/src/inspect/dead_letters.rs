@@ -1,0 +1,75 @@
+use autorma_schemas::{DeadLetter, Event, file_path, readable, topics};
+use serde::Serialize;
+
+use super::{json_text, scan};
+use crate::configuration::Configuration;
+use crate::home::Home;
+use crate::table::Table;
+
+/// A dead letter as it is listed.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    pub(super) event_id: Option<String>,
+    pub(super) run_id: Option<String>,
+    pub(super) name: String,
+    pub(super) path: Option<String>,
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) failed_at: String,
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+impl From<DeadLetter> for Listed {
+    fn from(letter: DeadLetter) -> Self {
+        Self {
+            event_id: letter.event_id,
+            run_id: letter.run_id,
+            name: letter.name,
+            path: letter.uri.as_deref().map(place),
+            reason: letter.reason,
+            message: letter.message,
+            failed_at: letter.failed_at.iso(),
+            topic: letter.origin.topic,
+            partition: letter.origin.partition,
+            offset: letter.origin.offset,
+        }
+    }
+}
+
+/// A file's path for people, any other URL as it is.
+pub(super) fn place(uri: &str) -> String {
+    file_path(uri).map_or_else(|| uri.to_owned(), |path| readable(path.as_os_str()))
+}
+
+/// `autorma dead-letters`.
+pub(crate) fn dead_letters(
+    configuration: &Configuration,
+    run: Option<&str>,
+    json: bool,
+) -> anyhow::Result<String> {
+    let home = Home::look(configuration)?;
+    let mut letters = Vec::new();
+    scan(&*home.log, topics::DEAD_LETTERS, |record| {
+        if let Ok(letter) = DeadLetter::decode(&record.value)
+            && run.is_none_or(|run| letter.run_id.as_deref() == Some(run))
+        {
+            letters.push(Listed::from(letter));
+        }
+        true
+    })?;
+    letters.sort_by(|one, other| one.failed_at.cmp(&other.failed_at));
+    if json {
+        return json_text(&letters);
+    }
+    if letters.is_empty() {
+        return Ok("No dead letters.\n".into());
+    }
+    let mut table = Table::new(["run", "reason", "photo", "what happened"]);
+    for letter in letters {
+        let photo = letter.path.unwrap_or(letter.name);
+        table.row([letter.run_id.unwrap_or_default(), letter.reason, photo, letter.message]);
+    }
+    Ok(table.to_string())
+}

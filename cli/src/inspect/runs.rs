@@ -1,0 +1,117 @@
+use anyhow::{Context, bail};
+use autorma_schemas::{RunRecord, RunState};
+use serde::Serialize;
+
+use super::{json_text, newest_runs};
+use crate::configuration::Configuration;
+use crate::home::Home;
+use crate::table::Table;
+
+/// A run as it is listed.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    run_id: String,
+    kind: String,
+    state: &'static str,
+    input: String,
+    images: i64,
+    predictions: i64,
+    dead_letters: i64,
+    duplicates: i64,
+    opened_at: String,
+    closed_at: Option<String>,
+}
+
+impl From<&RunRecord> for Listed {
+    fn from(run: &RunRecord) -> Self {
+        Self {
+            run_id: run.run_id.clone(),
+            kind: run.kind.to_string(),
+            state: match run.state {
+                RunState::Open => "open",
+                RunState::Closed => "closed",
+                RunState::Finished => "finished",
+            },
+            input: run.input.clone(),
+            images: run.images,
+            predictions: run.predictions,
+            dead_letters: run.dead_letters,
+            duplicates: run.duplicates,
+            opened_at: run.opened_at.iso(),
+            closed_at: run.closed_at.map(|at| at.iso()),
+        }
+    }
+}
+
+/// As a table for people. Outcomes are known once a run is finished.
+pub(super) fn table(runs: &[Listed]) -> String {
+    let mut table =
+        Table::new(["run", "kind", "state", "images", "predictions", "dead letters", "opened", "input"]);
+    for run in runs {
+        let outcome = |count: i64| if run.state == "finished" { count.to_string() } else { "-".into() };
+        table.row([
+            run.run_id.clone(),
+            run.kind.clone(),
+            run.state.into(),
+            run.images.to_string(),
+            outcome(run.predictions),
+            outcome(run.dead_letters),
+            run.opened_at.chars().take(19).collect(),
+            run.input.clone(),
+        ]);
+    }
+    table.to_string()
+}
+
+/// `autorma runs`.
+pub(crate) fn runs(configuration: &Configuration, json: bool) -> anyhow::Result<String> {
+    let home = Home::look(configuration)?;
+    let runs: Vec<_> = newest_runs(&*home.log)?.iter().map(Listed::from).collect();
+    if json {
+        return json_text(&runs);
+    }
+    Ok(if runs.is_empty() { "No runs yet.\n".into() } else { table(&runs) })
+}
+
+/// `autorma runs show ID`.
+pub(crate) fn show(configuration: &Configuration, id: &str, json: bool) -> anyhow::Result<String> {
+    let home = Home::look(configuration)?;
+    let runs = newest_runs(&*home.log)?;
+    let Some(run) = runs.iter().find(|run| run.run_id == id) else {
+        bail!("there is no run {id:?}; `autorma runs` lists them");
+    };
+    let summary = autorma_sink::summary_path(&configuration.sink.output, id);
+    if run.state != RunState::Finished {
+        if json {
+            return json_text(&Listed::from(run));
+        }
+        let listed = table(&[Listed::from(run)]);
+        return Ok(listed + "Its summary is written when it is closed and every image has its outcome.\n");
+    }
+    let failed = || format!("reading {}; --output names the folder of the results", summary.display());
+    let text = std::fs::read_to_string(&summary).with_context(failed)?;
+    if json {
+        return Ok(text);
+    }
+    let summary: serde_json::Value = serde_json::from_str(&text).with_context(failed)?;
+    let mut values = Table::new(["summary", ""]);
+    flatten("", &summary, &mut values);
+    let results = autorma_sink::results_path(&configuration.sink.output, id);
+    Ok(format!("{}\n{values}\nResults: {}\n", table(&[Listed::from(run)]), results.display()))
+}
+
+/// One row for each value, named by its way there.
+fn flatten(name: &str, value: &serde_json::Value, table: &mut Table<2>) {
+    let inner = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    match value {
+        serde_json::Value::Object(values) => {
+            values.iter().for_each(|(key, value)| flatten(&inner(key), value, table));
+        }
+        serde_json::Value::Array(values) => {
+            let numbered = values.iter().enumerate();
+            numbered.for_each(|(number, value)| flatten(&inner(&number.to_string()), value, table));
+        }
+        serde_json::Value::String(text) => table.row([name.into(), text.clone()]),
+        other => table.row([name.into(), other.to_string()]),
+    }
+}

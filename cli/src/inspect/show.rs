@@ -1,0 +1,157 @@
+use std::path::Path;
+
+use anyhow::bail;
+use autorma_schemas::{DeadLetter, Event, ImageEvent, Prediction, file_url, readable, topics};
+use autorma_stream::{NextOffset, TopicPartition};
+use serde::Serialize;
+
+use super::dead_letters::place;
+use super::{json_text, scan};
+use crate::configuration::Configuration;
+use crate::home::Home;
+use crate::table::Table;
+
+/// What happened to one image event.
+#[derive(Debug, Serialize)]
+struct Story {
+    event_id: String,
+    run_id: Option<String>,
+    name: String,
+    path: Option<String>,
+    sha256: String,
+    bytes: i64,
+    seen_at: String,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    state: &'static str,
+    predicted_class: Option<String>,
+    confidence: Option<f64>,
+    decision: Option<String>,
+    model: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
+    done_at: Option<String>,
+    results: Option<String>,
+}
+
+/// `autorma show IMAGE_OR_EVENT_ID`.
+pub(crate) fn show(configuration: &Configuration, image: &str, json: bool) -> anyhow::Result<String> {
+    let home = Home::look(configuration)?;
+    let path = std::path::absolute(Path::new(image)).unwrap_or_default();
+    let path = path.canonicalize().unwrap_or(path);
+    let url = file_url(&path);
+    let is_it = |event: &ImageEvent| {
+        let uri = event.uri.as_deref();
+        event.event_id == image
+            || event.name == image
+            || uri == Some(image)
+            || uri == Some(&url)
+            || uri.is_some_and(|uri| place(uri) == image)
+    };
+    let mut stories = Vec::new();
+    scan(&*home.log, topics::IMAGES, |record| {
+        if let Ok(event) = ImageEvent::decode(&record.value)
+            && is_it(&event)
+        {
+            stories.push(Story::begin(event, &record.at, record.offset.0));
+        }
+        true
+    })?;
+    if stories.is_empty() {
+        bail!(
+            "the log knows no image {image:?}: is its name right, is it in the input folder, and was it seen less \
+             than log.retention ago? Older ones are in the results files"
+        );
+    }
+    let checkpoints = home.log.committed(autorma_classifier::GROUP)?;
+    for story in &mut stories {
+        let at = TopicPartition::new(story.topic.clone(), story.partition);
+        let next = checkpoints.get(&at).copied().unwrap_or(NextOffset::START);
+        if story.offset < next.0 {
+            story.find_outcome(configuration, &home)?;
+        }
+    }
+    if json {
+        return json_text(&stories);
+    }
+    let tables: Vec<_> = stories.iter().map(Story::table).collect::<Result<_, _>>()?;
+    Ok(tables.join("\n"))
+}
+
+impl Story {
+    fn begin(event: ImageEvent, at: &TopicPartition, offset: i64) -> Self {
+        Self {
+            event_id: event.event_id,
+            run_id: event.run_id,
+            name: event.name,
+            path: event.uri.as_deref().map(place),
+            sha256: event.sha256,
+            bytes: event.length,
+            seen_at: event.seen_at.iso(),
+            topic: at.topic.clone(),
+            partition: at.partition,
+            offset,
+            state: "waiting",
+            predicted_class: None,
+            confidence: None,
+            decision: None,
+            model: None,
+            reason: None,
+            message: None,
+            done_at: None,
+            results: None,
+        }
+    }
+
+    /// The outcome of this very record: the same photo may have been classified in other runs too.
+    fn find_outcome(&mut self, configuration: &Configuration, home: &Home) -> anyhow::Result<()> {
+        let (partition, offset) = (self.partition, self.offset);
+        let mut found = None;
+        scan(&*home.log, topics::PREDICTIONS, |record| {
+            found = Prediction::decode(&record.value)
+                .ok()
+                .filter(|it| it.origin.partition == partition && it.origin.offset == offset);
+            found.is_none()
+        })?;
+        if let Some(it) = found {
+            self.state = "predicted";
+            self.predicted_class = Some(it.predicted_class);
+            self.confidence = Some(it.confidence);
+            self.decision = Some(it.decision.to_string());
+            self.model = Some(format!("{} {}", it.model.name, it.model.version));
+            self.done_at = Some(it.processed_at.iso());
+        } else {
+            let mut found = None;
+            scan(&*home.log, topics::DEAD_LETTERS, |record| {
+                found = DeadLetter::decode(&record.value)
+                    .ok()
+                    .filter(|it| it.origin.partition == partition && it.origin.offset == offset);
+                found.is_none()
+            })?;
+            let Some(it) = found else { return Ok(()) };
+            self.state = "dead letter";
+            self.reason = Some(it.reason);
+            self.message = Some(it.message);
+            self.done_at = Some(it.failed_at.iso());
+        }
+        if let Some(run) = &self.run_id {
+            let results = autorma_sink::results_path(&configuration.sink.output, run);
+            self.results = results.exists().then(|| readable(results.as_os_str()));
+        }
+        Ok(())
+    }
+
+    fn table(&self) -> anyhow::Result<String> {
+        let mut table = Table::new(["photo", ""]);
+        let serde_json::Value::Object(values) = serde_json::to_value(self)? else { return Ok(String::new()) };
+        for (key, value) in values {
+            match value {
+                serde_json::Value::Null => {}
+                serde_json::Value::String(text) => table.row([key.replace('_', " "), text]),
+                other => table.row([key.replace('_', " "), other.to_string()]),
+            }
+        }
+        Ok(table.to_string())
+    }
+}

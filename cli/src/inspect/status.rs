@@ -1,0 +1,170 @@
+use std::fmt;
+
+use autorma_models::Model;
+use autorma_schemas::RunState;
+use autorma_service::lag;
+use autorma_service::roles::RoleLock;
+use serde::Serialize;
+
+use super::{json_text, newest_runs, runs};
+use crate::configuration::Configuration;
+use crate::home::Home;
+use crate::metrics::GROUPS;
+use crate::table::Table;
+
+/// How many finished runs are recent.
+const RECENT: usize = 5;
+
+/// What `autorma status` says.
+#[derive(Debug, Serialize)]
+struct Status {
+    data: String,
+    topics: Vec<Topic>,
+    lag: Vec<Lag>,
+    stages: Vec<Stage>,
+    runs: Vec<runs::Listed>,
+    model: ModelStatus,
+}
+
+#[derive(Debug, Serialize)]
+struct Topic {
+    topic: String,
+    partitions: u32,
+    records: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct Lag {
+    stage: String,
+    topic: String,
+    partition: i32,
+    committed: i64,
+    end: i64,
+    lag: i64,
+}
+
+/// A role that a living process has.
+#[derive(Debug, Serialize)]
+struct Stage {
+    stage: String,
+    process: u32,
+    command: String,
+    since: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelStatus {
+    name: Option<String>,
+    version: Option<String>,
+    sha256: Option<String>,
+    problem: Option<String>,
+}
+
+/// `autorma status`.
+pub(crate) fn status(configuration: &Configuration, json: bool) -> anyhow::Result<String> {
+    let home = Home::look(configuration)?;
+    let status = Status::now(configuration, &home)?;
+    if json { json_text(&status) } else { Ok(status.to_string()) }
+}
+
+impl Status {
+    fn now(configuration: &Configuration, home: &Home) -> anyhow::Result<Self> {
+        let log = &*home.log;
+        let mut topics = Vec::new();
+        for topic in log.topics()? {
+            let bounds = log.bounds(&topic.name)?;
+            let records = bounds.iter().map(|bounds| bounds.end.0 - bounds.start.0).sum();
+            topics.push(Topic { topic: topic.name, partitions: topic.partitions, records });
+        }
+        let mut all = Vec::new();
+        for (group, topics) in GROUPS {
+            all.extend(lag::lag(log, group, topics)?.into_iter().map(|lag| Lag {
+                stage: group.into(),
+                topic: lag.at.topic,
+                partition: lag.at.partition,
+                committed: lag.committed.map_or(0, |next| next.0),
+                end: lag.end.0,
+                lag: lag.lag as i64,
+            }));
+        }
+        let stages = RoleLock::holders(&home.folder)?.into_iter().map(|holder| Stage {
+            stage: holder.role,
+            process: holder.process,
+            command: holder.command,
+            since: holder.since,
+        });
+        let runs = newest_runs(log)?;
+        let finished = runs.iter().filter(|run| run.state == RunState::Finished).count();
+        let (mut skip, mut listed) = (finished.saturating_sub(RECENT), Vec::new());
+        for run in &runs {
+            if run.state == RunState::Finished && skip > 0 {
+                skip -= 1;
+            } else {
+                listed.push(run.into());
+            }
+        }
+        Ok(Self {
+            data: home.folder.display().to_string(),
+            topics,
+            lag: all,
+            stages: stages.collect(),
+            runs: listed,
+            model: ModelStatus::of(configuration),
+        })
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Data folder: {}\n", self.data)?;
+        let mut stages = Table::new(["stage", "process", "command", "since"]);
+        for it in &self.stages {
+            let cells = [it.stage.clone(), it.process.to_string(), it.command.clone(), it.since.clone()];
+            stages.row(cells);
+        }
+        match stages.is_empty() {
+            true => writeln!(f, "No stage is running.\n"),
+            false => writeln!(f, "{stages}"),
+        }?;
+        let mut topics = Table::new(["topic", "partitions", "records kept"]);
+        for it in &self.topics {
+            topics.row([it.topic.clone(), it.partitions.to_string(), it.records.to_string()]);
+        }
+        writeln!(f, "{topics}")?;
+        let mut lag = Table::new(["read by", "topic", "partition", "committed", "end", "lag"]);
+        for it in &self.lag {
+            let numbers = [i64::from(it.partition), it.committed, it.end, it.lag].map(|n| n.to_string());
+            let [partition, committed, end, behind] = numbers;
+            lag.row([it.stage.clone(), it.topic.clone(), partition, committed, end, behind]);
+        }
+        writeln!(f, "{lag}")?;
+        match self.runs.is_empty() {
+            true => writeln!(f, "No runs yet.\n"),
+            false => writeln!(f, "{}", runs::table(&self.runs)),
+        }?;
+        match &self.model {
+            ModelStatus { problem: Some(problem), .. } => writeln!(f, "Model: {problem}"),
+            ModelStatus { name, version, sha256, .. } => writeln!(
+                f,
+                "Model: {} {}, sha-256 {}",
+                name.as_deref().unwrap_or_default(),
+                version.as_deref().unwrap_or_default(),
+                sha256.as_deref().unwrap_or_default()
+            ),
+        }
+    }
+}
+
+impl ModelStatus {
+    fn of(configuration: &Configuration) -> Self {
+        match Model::manifest(&configuration.classifier.model) {
+            Ok(it) => Self {
+                name: Some(it.name),
+                version: Some(it.version),
+                sha256: Some(it.model.sha256),
+                problem: None,
+            },
+            Err(error) => Self { name: None, version: None, sha256: None, problem: Some(error.to_string()) },
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The stages as threads of one process: how they start, stop and fail together.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Builder, Scope};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use autorma_ingest::{Batch, Found};
+use autorma_schemas::topics;
+use autorma_service::http::Health;
+use autorma_service::{Shutdown, lag};
+use autorma_sink::{Progress, Snapshot};
+use autorma_stream::{Log, NextOffset, TopicPartition};
+
+use crate::configuration::Configuration;
+use crate::home::Home;
+use crate::metrics::Metrics;
+
+/// What the stages of a process share.
+#[derive(Debug)]
+pub(crate) struct Pipeline<'a> {
+    pub(crate) configuration: &'a Configuration,
+    pub(crate) home: &'a Home,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) health: &'a Health,
+    pub(crate) progress: Progress,
+    /// One a stage: they stop one after the other.
+    stop: [Shutdown; 3],
+    news: Sender<News>,
+}
+
+/// The thread that waits for what happens to a pipeline.
+#[derive(Debug)]
+pub(crate) struct Control {
+    news: Receiver<News>,
+    running: BTreeSet<Stage>,
+}
+
+/// What happens to a pipeline.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A stage has started.
+    Started(Stage),
+    /// It has ended, by itself or because it was asked to.
+    Ended(Stage, anyhow::Result<()>),
+    /// Somebody asks the process to stop.
+    Signal,
+}
+
+/// The stages, in the order in which they stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Ingest,
+    Classifier,
+    Sink,
+}
+
+impl Stage {
+    pub(crate) const ALL: [Stage; 3] = [Stage::Ingest, Stage::Classifier, Stage::Sink];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Stage::Ingest => "ingest",
+            Stage::Classifier => "classifier",
+            Stage::Sink => "sink",
+        }
+    }
+}
+
+impl<'a> Pipeline<'a> {
+    pub(crate) fn new(
+        configuration: &'a Configuration,
+        home: &'a Home,
+        metrics: &'a Metrics,
+        health: &'a Health,
+    ) -> (Self, Control) {
+        let (sender, news) = channel();
+        let stop = std::array::from_fn(|_| Shutdown::new());
+        let progress = Progress::default();
+        let pipeline = Self { configuration, home, metrics, health, progress, stop, news: sender };
+        (pipeline, Control { news, running: BTreeSet::new() })
+    }
+
+    /// Where a signal is reported to.
+    pub(crate) fn reporter(&self) -> Sender<News> {
+        self.news.clone()
+    }
+
+    /// Starts ingest as a daemon.
+    pub(crate) fn watch<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        self.spawn(scope, Stage::Ingest, move |stop| {
+            let health = self.health.stage(Stage::Ingest.name());
+            let (config, log) = (&self.configuration.ingest, &*self.home.log);
+            Ok(autorma_ingest::watch(config, log, &self.metrics.ingest, stop, || health.ready())?)
+        });
+    }
+
+    /// Starts ingest for one batch; `found` hears of its progress, `done` of its end.
+    pub(crate) fn batch<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        mut found: impl FnMut(Found) + Send + 'scope,
+        done: impl FnOnce(Batch) + Send + 'scope,
+    ) {
+        self.spawn(scope, Stage::Ingest, move |stop| {
+            let (config, log) = (&self.configuration.ingest, &*self.home.log);
+            done(autorma_ingest::batch(config, log, &self.metrics.ingest, stop, &mut found)?);
+            Ok(())
+        });
+    }
+
+    /// Starts the classifier of this slot.
+    pub(crate) fn classify<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, slot: String) {
+        self.spawn(scope, Stage::Classifier, move |stop| {
+            let health = self.health.stage(Stage::Classifier.name());
+            let config = autorma_classifier::Config { slot, ..self.configuration.classifier.clone() };
+            let (log, metrics) = (&*self.home.log, &self.metrics.classifier);
+            Ok(autorma_classifier::run(&config, log, metrics, stop, |_| health.ready())?)
+        });
+    }
+
+    /// Starts the sink, and the housekeeping of the log beside it.
+    pub(crate) fn sink<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        self.spawn(scope, Stage::Sink, move |stop| {
+            let health = self.health.stage(Stage::Sink.name());
+            let (config, log) = (&self.configuration.sink, &*self.home.log);
+            let (metrics, progress) = (&self.metrics.sink, &self.progress);
+            Ok(autorma_sink::run(config, log, metrics, progress, stop, || health.ready())?)
+        });
+        scope.spawn(|| self.home.keep_house(|pause| self.stopper(Stage::Sink).sleep(pause)));
+    }
+
+    /// A named thread whose end is news. A panic is an error like any other.
+    fn spawn<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        stage: Stage,
+        work: impl FnOnce(&Shutdown) -> anyhow::Result<()> + Send + 'scope,
+    ) {
+        let guarded = move || {
+            let stop = self.stopper(stage);
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(stop)));
+            let fault = |_| Err(anyhow!("a panic: this is a fault in autorma"));
+            self.report(News::Ended(stage, result.unwrap_or_else(fault)));
+        };
+        self.report(News::Started(stage));
+        if let Err(error) = Builder::new().name(stage.name().into()).spawn_scoped(scope, guarded) {
+            self.report(News::Ended(stage, Err(error.into())));
+        }
+    }
+
+    fn report(&self, news: News) {
+        // Nobody listens only when the process ends.
+        drop(self.news.send(news));
+    }
+
+    fn stopper(&self, stage: Stage) -> &Shutdown {
+        &self.stop[stage as usize]
+    }
+
+    /// Asks a stage to stop.
+    pub(crate) fn stop(&self, stage: Stage) {
+        self.stopper(stage).request();
+    }
+
+    /// Whether all that was published is classified.
+    fn is_classified(&self) -> anyhow::Result<bool> {
+        let lag = lag::lag(&*self.home.log, autorma_classifier::GROUP, &[topics::IMAGES])?;
+        Ok(lag.iter().all(|partition| partition.lag == 0))
+    }
+
+    /// Whether all that was published is classified, and in files, and each closed run finished.
+    pub(crate) fn is_done(&self) -> anyhow::Result<bool> {
+        let snapshot = self.progress.snapshot();
+        // Without asking the log: this is asked often.
+        let waits = snapshot.open.values().any(|counts| counts.images.is_some());
+        Ok(!waits && self.is_classified()? && has_reached(&snapshot, &ends(&*self.home.log)?))
+    }
+}
+
+impl Control {
+    /// Whether the stage has been started and hasn't ended.
+    pub(crate) fn is_running(&self, stage: Stage) -> bool {
+        self.running.contains(&stage)
+    }
+
+    /// Waits until `done`, which is asked again after each news and each `pace`. Returns false at a signal. When a
+    /// stage fails, all are asked to stop, and its error is returned.
+    pub(crate) fn wait(
+        &mut self,
+        pipeline: &Pipeline<'_>,
+        pace: Duration,
+        mut done: impl FnMut(&Self) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<bool> {
+        loop {
+            while let Ok(news) = self.news.try_recv() {
+                if !self.hear(pipeline, news)? {
+                    return Ok(false);
+                }
+            }
+            if done(self)? {
+                return Ok(true);
+            }
+            if let Ok(news) = self.news.recv_timeout(pace)
+                && !self.hear(pipeline, news)?
+            {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Whether to go on.
+    fn hear(&mut self, pipeline: &Pipeline<'_>, news: News) -> anyhow::Result<bool> {
+        match news {
+            News::Signal => return Ok(false),
+            News::Started(stage) => drop(self.running.insert(stage)),
+            News::Ended(stage, result) => {
+                self.running.remove(&stage);
+                if let Err(error) = result {
+                    pipeline.health.stage(stage.name()).failed(&format!("{error:#}"));
+                    Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
+                    return Err(error).with_context(|| stage.name());
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until everything is done, at most for the drain time. Returns whether it is.
+    pub(crate) fn drain(&mut self, pipeline: &Pipeline<'_>) -> anyhow::Result<bool> {
+        let deadline = Instant::now() + pipeline.configuration.drain;
+        let mut finished = false;
+        self.wait(pipeline, Duration::from_millis(20), |_| {
+            finished = pipeline.is_done()?;
+            Ok(finished || Instant::now() >= deadline)
+        })?;
+        Ok(finished)
+    }
+
+    /// Stops the stages one after the other: what one has committed, the next may still read. A further signal is
+    /// no news here: the process ends by itself at the second one.
+    pub(crate) fn stop(&mut self, pipeline: &Pipeline<'_>) -> anyhow::Result<()> {
+        for stage in Stage::ALL {
+            pipeline.stop(stage);
+            while !self.wait(pipeline, Duration::from_secs(1), |control| Ok(!control.is_running(stage)))? {}
+        }
+        Ok(())
+    }
+}
+
+/// Where the topics that the sink reads end at the moment.
+fn ends(log: &dyn Log) -> anyhow::Result<Vec<(TopicPartition, NextOffset)>> {
+    let mut ends = Vec::new();
+    for topic in [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS] {
+        let bounds = log.bounds(topic)?.into_iter();
+        ends.extend(bounds.map(|bounds| (TopicPartition::new(topic, bounds.partition), bounds.end)));
+    }
+    Ok(ends)
+}
+
+/// Whether the sink has made everything up to `ends` durable.
+fn has_reached(snapshot: &Snapshot, ends: &[(TopicPartition, NextOffset)]) -> bool {
+    let reached = |(at, end): &(TopicPartition, NextOffset)| {
+        *end == NextOffset::START || snapshot.durable.get(at).is_some_and(|durable| durable >= end)
+    };
+    ends.iter().all(reached)
+}

@@ -1,0 +1,103 @@
+//! Progress of `autorma run`: a bar on a terminal, now and then a log line otherwise.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use autorma_ingest::Found;
+use autorma_service::logging;
+use autorma_sink::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often a log line says how far it is.
+const LINES: Duration = Duration::from_secs(5);
+
+/// Shows how far a batch is.
+#[derive(Debug)]
+pub(crate) enum Display {
+    /// Says nothing.
+    Silent,
+    /// Says it in the log.
+    Lines {
+        /// When the next line is due.
+        next: Instant,
+    },
+    /// Shows it on the terminal.
+    Bar(ProgressBar),
+}
+
+impl Display {
+    /// What fits standard error.
+    pub(crate) fn new(quiet: bool) -> Self {
+        if quiet {
+            return Display::Silent;
+        }
+        if !io::stderr().is_terminal() {
+            return Display::Lines { next: Instant::now() + LINES };
+        }
+        let style = "{bar:30} {pos} of {len} · {per_sec} · {eta} left · {elapsed} {msg}";
+        let bar = ProgressBar::no_length();
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Display::Bar(bar)
+    }
+
+    /// Where log lines go: above the bar, if there is one.
+    pub(crate) fn writer(&self) -> LogWriter {
+        match self {
+            Display::Bar(bar) => LogWriter(Some(bar.clone())),
+            _ => LogWriter(None),
+        }
+    }
+
+    /// Shows what was found and what is durable.
+    pub(crate) fn show(&mut self, found: &Found, progress: &Progress) {
+        let durable = progress.snapshot().durable_outcomes;
+        match self {
+            Display::Silent => {}
+            Display::Lines { next } => {
+                if Instant::now() >= *next {
+                    *next = Instant::now() + LINES;
+                    tracing::info!(found = found.published, classified = durable, "progress");
+                }
+            }
+            Display::Bar(bar) => {
+                bar.set_length(found.published.max(durable));
+                bar.set_position(durable);
+                bar.tick();
+            }
+        }
+    }
+
+    /// Removes the bar.
+    pub(crate) fn clear(&mut self) {
+        if let Display::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Writes log lines to standard error without tearing the bar.
+#[derive(Debug, Clone)]
+pub(crate) struct LogWriter(Option<ProgressBar>);
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || io::stderr().lock().write_all(bytes);
+        match &self.0 {
+            Some(bar) => bar.suspend(write)?,
+            None => write()?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}
+
+impl<'a> logging::MakeWriter<'a> for LogWriter {
+    type Writer = LogWriter;
+
+    fn make_writer(&'a self) -> LogWriter {
+        self.clone()
+    }
+}

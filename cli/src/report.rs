@@ -1,0 +1,121 @@
+//! What `autorma run` says at its end.
+
+use std::fmt;
+
+use anyhow::Context;
+use autorma_ingest::Batch;
+use autorma_sink::{Finished, Snapshot, Summary};
+use serde::Serialize;
+
+use crate::configuration::Configuration;
+use crate::table::Table;
+
+/// The report: one JSON object, or a table. Counts are of the run that was made or continued.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) run_id: Option<String>,
+    pub(crate) discovered: u64,
+    pub(crate) predictions: u64,
+    pub(crate) dead_letters: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) already_done: u64,
+    pub(crate) still_being_written: u64,
+    pub(crate) unreadable: u64,
+    pub(crate) duration_seconds: f64,
+    pub(crate) images_per_second: f64,
+    pub(crate) results_path: Option<String>,
+    pub(crate) summary_path: Option<String>,
+    #[serde(skip)]
+    summary: Option<Summary>,
+    #[serde(skip)]
+    input: String,
+}
+
+impl Report {
+    pub(crate) fn new(
+        configuration: &Configuration,
+        batch: &Batch,
+        snapshot: &Snapshot,
+        seconds: f64,
+    ) -> anyhow::Result<Self> {
+        // A run that an earlier process has closed may be all that was left to do.
+        let run_id = batch.run.as_ref().map(|run| &run.run_id);
+        let is_ours = |finished: &&Finished| run_id.is_none_or(|id| *id == finished.run_id);
+        let finished = snapshot.finished.iter().rev().find(is_ours);
+        let summary = finished.map(|finished| read(finished)).transpose()?;
+        let classified = snapshot.durable_outcomes as f64;
+        let text = |path: &std::path::Path| std::path::absolute(path).map(|path| path.display().to_string());
+        Ok(Self {
+            run_id: finished.map(|finished| finished.run_id.clone()),
+            discovered: summary.as_ref().map_or(0, |summary| summary.discovered),
+            predictions: summary.as_ref().map_or(0, |summary| summary.predictions),
+            dead_letters: summary.as_ref().map_or(0, |summary| summary.dead_letters),
+            duplicates: summary.as_ref().map_or(0, |summary| summary.duplicates),
+            already_done: batch.found.already_done,
+            still_being_written: batch.found.left_out,
+            unreadable: batch.found.unreadable,
+            duration_seconds: (seconds * 1e3).round() / 1e3,
+            images_per_second: (classified / seconds.max(1e-9) * 10.0).round() / 10.0,
+            results_path: finished.map(|finished| text(&finished.results)).transpose()?,
+            summary_path: finished.map(|finished| text(&finished.summary)).transpose()?,
+            summary,
+            input: configuration.ingest.input.display().to_string(),
+        })
+    }
+}
+
+fn read(finished: &Finished) -> anyhow::Result<Summary> {
+    let failed = || format!("reading {}", finished.summary.display());
+    let text = std::fs::read(&finished.summary).with_context(failed)?;
+    serde_json::from_slice(&text).with_context(failed)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(summary) = &self.summary else {
+            return writeln!(
+                f,
+                "Nothing new in {}: {} photos were classified before (--reprocess does it again).",
+                self.input, self.already_done
+            );
+        };
+        let mut table = Table::new(["class", "predictions"]);
+        for (class, count) in &summary.predictions_by_class {
+            table.row([class.clone(), count.to_string()]);
+        }
+        writeln!(f, "{table}")?;
+        let mut table = Table::new(["decision", "predictions"]);
+        for (decision, count) in &summary.decisions {
+            table.row([decision.clone(), count.to_string()]);
+        }
+        writeln!(f, "{table}")?;
+        if self.dead_letters > 0 {
+            let mut table = Table::new(["dead letter", "images"]);
+            for (reason, count) in &summary.dead_letters_by_reason {
+                table.row([reason.clone(), count.to_string()]);
+            }
+            writeln!(f, "{table}")?;
+        }
+        writeln!(
+            f,
+            "Run {}: {} photos, {} predictions, {} dead letters, {} classified before; {:.1} s, {:.1} images a second.",
+            summary.run_id,
+            self.discovered,
+            self.predictions,
+            self.dead_letters,
+            self.already_done,
+            self.duration_seconds,
+            self.images_per_second
+        )?;
+        let left_out = [(self.still_being_written, "still being written"), (self.unreadable, "unreadable")];
+        for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
+            writeln!(f, "{count} files were left out, being {what}: the log names them.")?;
+        }
+        writeln!(f, "Results: {}", self.results_path.as_deref().unwrap_or_default())?;
+        writeln!(f, "Summary: {}", self.summary_path.as_deref().unwrap_or_default())?;
+        if self.dead_letters > 0 {
+            writeln!(f, "Dead letters: autorma dead-letters --run {}", summary.run_id)?;
+        }
+        Ok(())
+    }
+}

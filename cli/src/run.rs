@@ -1,0 +1,85 @@
+//! `autorma run`: one batch, from a folder to a report.
+
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use autorma_ingest::{Batch, Found};
+use autorma_service::http::{Health, Server};
+use autorma_service::signals;
+
+use crate::args::RunArgs;
+use crate::configuration::Configuration;
+use crate::exit;
+use crate::home::{Home, INGEST, SINK};
+use crate::metrics::Metrics;
+use crate::pipeline::{Control, News, Pipeline, Stage};
+use crate::progress::Display;
+use crate::report::Report;
+
+/// How often the display is renewed and the end looked for.
+const PACE: Duration = Duration::from_millis(20);
+
+/// Classifies the folder once.
+pub(crate) fn run(
+    configuration: &Configuration,
+    args: &RunArgs,
+    display: &mut Display,
+) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    let home = Home::open(configuration)?;
+    let _ingest = home.take(INGEST, "autorma run")?;
+    let _sink = home.take(SINK, "autorma run")?;
+    let (_classifier, slot) = home.take_classifier(configuration, "autorma run")?;
+    let metrics = Metrics::new(&home)?;
+    let health = Health::default();
+    let _server = match configuration.http.address {
+        Some(address) if configuration.http_chosen => {
+            Some(Server::start(address, metrics.registry.clone(), health.clone())?)
+        }
+        _ => None,
+    };
+    let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
+    let batch = Mutex::new(None);
+    let found = Mutex::new(Found::default());
+    let finished = std::thread::scope(|scope| {
+        pipeline.sink(scope);
+        pipeline.classify(scope, slot);
+        let tell = |now| *lock(&found) = now;
+        pipeline.batch(scope, tell, |done| *lock(&batch) = Some(done));
+        let reporter = pipeline.reporter();
+        signals::install(move |times| {
+            exit::at_once_if(times > 1);
+            drop(reporter.send(News::Signal));
+        })?;
+        let finished = classify(&pipeline, &mut control, || display.show(&lock(&found), &pipeline.progress))?;
+        control.stop(&pipeline)?;
+        anyhow::Ok(finished)
+    });
+    display.clear();
+    if !finished? {
+        anyhow::bail!("stopped before the end: nothing is lost, the same command continues");
+    }
+    let batch: Batch = lock(&batch).take().context("ingest has ended without a result")?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let report = Report::new(configuration, &batch, &pipeline.progress.snapshot(), seconds)?;
+    match (args.json, args.quiet) {
+        (true, _) => println!("{}", serde_json::to_string(&report)?),
+        (false, true) => {}
+        (false, false) => print!("{report}"),
+    }
+    Ok(if report.dead_letters > 0 { exit::DEAD_LETTERS.into() } else { ExitCode::SUCCESS })
+}
+
+/// Until everything is classified and in files, which is true, or a signal came, which is false.
+fn classify(pipeline: &Pipeline<'_>, control: &mut Control, mut show: impl FnMut()) -> anyhow::Result<bool> {
+    control.wait(pipeline, PACE, |control| {
+        show();
+        Ok(!control.is_running(Stage::Ingest) && pipeline.is_done()?)
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,70 @@
+//! Plain tables for people.
+
+use std::fmt;
+
+/// A table with a line of names above its rows; numbers stand to the right.
+#[derive(Debug)]
+pub(crate) struct Table<const COLUMNS: usize> {
+    names: [&'static str; COLUMNS],
+    rows: Vec<[String; COLUMNS]>,
+}
+
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    pub(crate) fn new(names: [&'static str; COLUMNS]) -> Self {
+        Self { names, rows: Vec::new() }
+    }
+
+    pub(crate) fn row(&mut self, cells: [String; COLUMNS]) {
+        self.rows.push(cells.map(|cell| printable(&cell)));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells.chain([self.names[column].chars().count()]).max().unwrap_or(0)
+        };
+        let widths: [usize; COLUMNS] = std::array::from_fn(width);
+        let numbers = |column: usize| self.rows.iter().all(|row| row[column].parse::<f64>().is_ok());
+        let right: [bool; COLUMNS] = std::array::from_fn(numbers);
+        let names = self.names.map(str::to_owned);
+        for row in std::iter::once(&names).chain(&self.rows) {
+            let cells = row.iter().zip(widths).zip(right).map(|((cell, width), right)| {
+                if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+            });
+            writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// Without what would move the cursor or turn the line around: a file's name may hold anything.
+fn printable(text: &str) -> String {
+    let dangerous = |c: char| {
+        c.is_control() || ('\u{202A}'..='\u{202E}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
+    };
+    let show = |c: char| if dangerous(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+
+    #[test]
+    fn columns_line_up() {
+        let mut table = Table::new(["class", "images"]);
+        table.row(["handbags".into(), "7".into()]);
+        table.row(["tops".into(), "12".into()]);
+        table.row(["\u{202e}gpj\n".into(), "1".into()]);
+        assert_eq!(
+            table.to_string(),
+            "class     images\nhandbags       7\ntops          12\n\\u{202e}gpj\\u{a}       1\n"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! One game of chaos: a seed decides which photos come when, which processes there are, and when each of them is
+//! killed. At its end nothing may be lost, doubled or half-written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{Photos, Process, Random, Sandbox, Watcher, eventually};
+
+/// Where each stage can be killed; `stream/src/failpoint.rs` and its callers.
+const INGEST: &[&str] =
+    &["ingest-before-commit", "ingest-after-commit", "log-before-commit", "log-after-commit"];
+const CLASSIFIER: &[&str] =
+    &["classifier-before-commit", "classifier-after-commit", "log-before-commit", "log-after-commit"];
+const SINK: &[&str] = &[
+    "sink-before-part",
+    "sink-after-part",
+    "sink-after-manifest",
+    "sink-after-offsets",
+    "sink-after-results",
+    "sink-after-summary",
+    "sink-after-finished",
+    "log-before-commit",
+    "log-after-commit",
+];
+
+/// Which processes there are: each a command with the stages in it.
+type Topology = (&'static str, &'static [&'static [&'static str]]);
+const TOPOLOGIES: [Topology; 4] = [
+    ("batch", &[&["run", "--json"]]),
+    ("up", &[&["up"]]),
+    ("three", &[&["ingest"], &["classify"], &["sink"]]),
+    ("two classifiers", &[&["ingest"], &["classify"], &["classify"], &["sink"]]),
+];
+
+/// What a game was like.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The processes.
+    pub topology: &'static str,
+    /// Photos, good and bad.
+    pub photos: usize,
+    /// What was done to the processes.
+    pub kills: Vec<String>,
+}
+
+/// Plays the game of this seed. `reference` holds the probabilities of each good photo, by its name there.
+/// Panics when something is lost, doubled, half-written or different from the reference.
+pub fn play(seed: u64, photos: &Photos, reference: &BTreeMap<String, Value>) -> Outcome {
+    let mut random = Random::new(seed);
+    let (topology, commands) = *random.pick(&TOPOLOGIES);
+    let mut game = Game {
+        sandbox: Sandbox::new(),
+        coming: draw(&mut random, photos),
+        good: BTreeSet::new(),
+        bad: BTreeSet::new(),
+        crew: Vec::new(),
+        kills: Vec::new(),
+    };
+    let watcher = Watcher::of(game.sandbox.output());
+    game.arrive(random.within(0, 60));
+    game.crew = commands.iter().map(|command| (*command, Some(game.sandbox.start(command)))).collect();
+    for _ in 0..random.within(1, 6) {
+        game.strike(&mut random);
+        game.arrive(random.within(0, 30));
+    }
+    game.arrive(usize::MAX);
+    game.finish();
+    watcher.stop();
+    game.check(reference);
+    Outcome { topology, photos: game.good.len() + game.bad.len(), kills: game.kills }
+}
+
+/// The name of a good photo in every game, by its number in [`Photos::good`].
+pub fn name(number: usize) -> String {
+    format!("photo-{number:05}.jpg")
+}
+
+/// Some good photos and a few bad ones, in any order.
+fn draw(random: &mut Random, photos: &Photos) -> Vec<(PathBuf, String, bool)> {
+    let mut chosen: Vec<_> = (0..photos.good.len()).filter(|_| random.chance(25)).collect();
+    if chosen.is_empty() {
+        chosen.push(0);
+    }
+    let mut all: Vec<_> =
+        chosen.into_iter().map(|number| (photos.good[number].0.clone(), name(number), true)).collect();
+    for number in 0..random.within(0, 8) {
+        let bad = random.pick(&photos.bad);
+        let extension = bad.extension().unwrap().to_str().unwrap();
+        all.insert(
+            random.within(0, all.len() + 1),
+            (bad.clone(), format!("bad-{number}.{extension}"), false),
+        );
+    }
+    all
+}
+
+#[derive(Debug)]
+struct Game {
+    sandbox: Sandbox,
+    coming: Vec<(PathBuf, String, bool)>,
+    good: BTreeSet<String>,
+    bad: BTreeSet<String>,
+    crew: Vec<(&'static [&'static str], Option<Process>)>,
+    kills: Vec<String>,
+}
+
+impl Game {
+    /// Some of the photos that are still to come are there now.
+    fn arrive(&mut self, count: usize) {
+        for (path, name, is_good) in self.coming.drain(..count.min(self.coming.len())) {
+            self.sandbox.drop_photo(&path, &name);
+            if is_good {
+                self.good.insert(name)
+            } else {
+                self.bad.insert(name)
+            };
+        }
+    }
+
+    /// Kills a process, at a moment or at a place, and starts it again.
+    fn strike(&mut self, random: &mut Random) {
+        let victim = random.within(0, self.crew.len());
+        let command = self.crew[victim].0;
+        if random.chance(50) {
+            std::thread::sleep(Duration::from_millis(random.within(0, 1500) as u64));
+            self.kills.push(format!("{} at a moment", command[0]));
+        } else {
+            let places = match command[0] {
+                "ingest" => INGEST,
+                "classify" => CLASSIFIER,
+                "sink" => SINK,
+                _ => *random.pick(&[INGEST, CLASSIFIER, SINK]),
+            };
+            let place = format!("{}:{}", random.pick(places), random.within(1, 4));
+            self.kill(victim);
+            let mut doomed = self.sandbox.start_doomed(command, &place);
+            let begun = Instant::now();
+            while doomed.is_running() && begun.elapsed() < Duration::from_secs(3) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let struck = if doomed.is_running() { "before" } else { "at" };
+            self.kills.push(format!("{} {struck} {place}", command[0]));
+            self.crew[victim].1 = Some(doomed);
+        }
+        self.kill(victim);
+        self.crew[victim].1 = Some(self.sandbox.start(command));
+    }
+
+    fn kill(&mut self, victim: usize) {
+        if let Some(process) = self.crew[victim].1.take() {
+            process.kill();
+        }
+    }
+
+    /// Without further kills, everything comes to its end.
+    fn finish(&mut self) {
+        if self.crew[0].0[0] == "run" {
+            // Photos that came late may need a further batch.
+            let (_, process) = self.crew.remove(0);
+            let ended = process.unwrap().wait();
+            assert!(matches!(ended.code, Some(0 | 2)), "{}", ended.errors);
+            let ended = self.sandbox.run_batch();
+            assert!(matches!(ended.code, Some(0 | 2)), "{}", ended.errors);
+            return;
+        }
+        let expected = (self.good.len() + self.bad.len()) as i64;
+        eventually("every photo is published", || {
+            let status = self.sandbox.status();
+            let topics = status["topics"].as_array().unwrap();
+            let images = topics.iter().find(|topic| topic["topic"] == "images").unwrap();
+            (images["records"].as_i64().unwrap() >= expected).then_some(())
+        });
+        for (command, process) in &mut self.crew {
+            let process = process.as_mut().unwrap();
+            process.signal("TERM");
+            let ended = process.wait();
+            assert_eq!(ended.code, Some(0), "{command:?}\n{}", ended.errors);
+            if command[0] == "ingest" {
+                // Its run is closed now; the others finish it while they run.
+                eventually("every run is finished", || {
+                    let status = self.sandbox.status();
+                    let runs = status["runs"].as_array().unwrap();
+                    runs.iter().all(|run| run["state"] == "finished").then_some(())
+                });
+            }
+        }
+    }
+
+    fn check(&self, reference: &BTreeMap<String, Value>) {
+        let results = self.sandbox.results();
+        let told = format!("{:?}", self.kills);
+        if let Err(wrong) = results.expect(&self.good, &self.bad) {
+            let logs = self.crew.iter().map(|(_, process)| process.as_ref().map(Process::said));
+            panic!("{wrong}\nafter {told}\n{logs:?}");
+        }
+        for name in &self.good {
+            assert_eq!(results.prediction(name)["probabilities"], reference[name], "{name} after {told}");
+        }
+        let parts = walk(&self.sandbox.output());
+        let left: Vec<_> = parts.iter().filter(|path| !path.ends_with(".json")).collect();
+        assert!(left.is_empty(), "left behind: {left:?} after {told}");
+    }
+}
+
+fn walk(folder: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path.display().to_string()) }
+    }
+    found
+}

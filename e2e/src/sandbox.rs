@@ -1,0 +1,126 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+
+use crate::{Ended, Process, Results};
+
+/// A folder with an input, an output and a data folder, gone when it is dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    folder: TempDir,
+    started: AtomicUsize,
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sandbox {
+    /// A new one with an empty input.
+    pub fn new() -> Self {
+        let sandbox = Self { folder: TempDir::new().unwrap(), started: AtomicUsize::new(0) };
+        fs::create_dir(sandbox.input()).unwrap();
+        sandbox
+    }
+
+    /// The folder around everything.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The watched folder.
+    pub fn input(&self) -> PathBuf {
+        self.path().join("input")
+    }
+
+    /// The folder of the results.
+    pub fn output(&self) -> PathBuf {
+        self.path().join("output")
+    }
+
+    /// The folder of the log.
+    pub fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// Copies a file into the input under a temporary name and renames it.
+    pub fn drop_photo(&self, from: &Path, name: impl AsRef<Path>) {
+        let part = self.path().join("part");
+        fs::copy(from, &part).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        fs::rename(part, self.input().join(name)).unwrap();
+    }
+
+    /// Drops all of them in under names of their own, numbered.
+    pub fn drop_photos<'a>(&self, photos: impl IntoIterator<Item = &'a PathBuf>) {
+        for (number, photo) in photos.into_iter().enumerate() {
+            let extension = photo.extension().unwrap().to_str().unwrap();
+            self.drop_photo(photo, format!("photo-{number:05}.{extension}"));
+        }
+    }
+
+    /// The program with these arguments, in the sandbox's folders, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let program = std::env::var_os("AUTORMA_PROGRAM").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/e2e/autorma"),
+            PathBuf::from,
+        );
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.path());
+        // Nothing of the tester's own settings.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AUTORMA_"))
+        {
+            command.env_remove(name);
+        }
+        command.env("AUTORMA_INGEST_INPUT", self.input());
+        command.env("AUTORMA_SINK_OUTPUT", self.output());
+        command.env("AUTORMA_DATA", self.data());
+        command.env("AUTORMA_INGEST_SETTLE", "200ms");
+        command.env("AUTORMA_HTTP_ADDRESS", "off");
+        command
+    }
+
+    /// Starts the program.
+    pub fn start(&self, arguments: &[&str]) -> Process {
+        self.spawn(self.command(arguments))
+    }
+
+    /// Starts it to die at a failpoint (`name:times`).
+    pub fn start_doomed(&self, arguments: &[&str], failpoint: &str) -> Process {
+        let mut command = self.command(arguments);
+        command.env("AUTORMA_FAILPOINT", failpoint);
+        self.spawn(command)
+    }
+
+    /// Starts a command of [`Sandbox::command`].
+    pub fn spawn(&self, command: Command) -> Process {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let file = |kind: &str| self.path().join(format!("process-{number}.{kind}"));
+        Process::spawn(command, file("out"), file("err"))
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).wait()
+    }
+
+    /// `autorma run`, with its report.
+    pub fn run_batch(&self) -> Ended {
+        self.run(&["run", "--json"])
+    }
+
+    /// What is in the output folder.
+    pub fn results(&self) -> Results {
+        Results::read(&self.output())
+    }
+
+    /// `autorma status`.
+    pub fn status(&self) -> serde_json::Value {
+        self.run(&["status", "--json"]).expect(0).json()
+    }
+}

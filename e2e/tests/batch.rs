@@ -1,0 +1,118 @@
+//! `autorma run`: reports, exit statuses, what is new and what isn't.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use autorma_e2e::{Photos, Sandbox};
+
+#[test]
+fn the_shipped_model_is_right_about_the_test_photos() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good.iter().map(|(path, _)| path));
+    let report = sandbox.run_batch().expect(0).json();
+    assert_eq!(report["discovered"], 354);
+    assert_eq!(report["predictions"], 354);
+    let results = sandbox.results();
+    let is_right = |(number, (_, class)): &(usize, &(std::path::PathBuf, String))| {
+        results.prediction(&format!("photo-{number:05}.jpg"))["predicted_class"] == **class
+    };
+    let right = photos.good.iter().enumerate().filter(is_right).count();
+    let share = right as f64 / 354.0;
+    println!("accuracy on the test photos: {right} of 354, {:.2} %", share * 100.0);
+    assert!(share >= 0.985, "{right} of 354");
+}
+
+#[test]
+fn bad_photos_are_dead_letters_and_the_exit_status_says_so() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good.iter().take(9).map(|(path, _)| path));
+    sandbox.drop_photo(&photos.bad[1], "bad.jpg");
+    let report = sandbox.run_batch().expect(2).json();
+    assert_eq!(report["discovered"], 10);
+    assert_eq!(report["predictions"], 9);
+    assert_eq!(report["dead_letters"], 1);
+    for key in ["run_id", "results_path", "summary_path"] {
+        assert!(report[key].is_string(), "{report}");
+    }
+    assert!(report["duration_seconds"].as_f64().unwrap() > 0.0);
+    assert!(report["images_per_second"].as_f64().unwrap() > 0.0);
+    let letters = sandbox.run(&["dead-letters", "--json"]).expect(0).json();
+    assert_eq!(letters[0]["name"], "bad.jpg");
+    assert_eq!(letters[0]["run_id"], report["run_id"]);
+    let story = sandbox.run(&["show", "bad.jpg", "--json"]).expect(0).json();
+    assert_eq!(story[0]["state"], "dead letter");
+    let story = sandbox.run(&["show", "photo-00003.jpg", "--json"]).expect(0).json();
+    assert_eq!(story[0]["state"], "predicted");
+    let id = story[0]["event_id"].as_str().unwrap();
+    assert_eq!(sandbox.run(&["show", id, "--json"]).expect(0).json(), story);
+    let runs = sandbox.run(&["runs", "--json"]).expect(0).json();
+    assert_eq!(runs[0]["state"], "finished");
+    let summary =
+        sandbox.run(&["runs", "show", report["run_id"].as_str().unwrap(), "--json"]).expect(0).json();
+    assert_eq!(summary["dead_letters"], 1);
+}
+
+#[test]
+fn the_same_again_is_nothing_and_new_content_is_new() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good.iter().take(5).map(|(path, _)| path));
+    let first = sandbox.run_batch().expect(0).json();
+    assert_eq!((&first["predictions"], &first["already_done"]), (&5.into(), &0.into()));
+    let again = sandbox.run_batch().expect(0).json();
+    assert_eq!((&again["predictions"], &again["already_done"]), (&0.into(), &5.into()));
+    assert!(again["run_id"].is_null(), "{again}");
+    sandbox.drop_photo(&photos.good[200].0, "photo-00002.jpg");
+    let changed = sandbox.run_batch().expect(0).json();
+    assert_eq!((&changed["predictions"], &changed["already_done"]), (&1.into(), &4.into()));
+    let all = sandbox.run(&["run", "--json", "--reprocess"]).expect(0).json();
+    assert_eq!((&all["predictions"], &all["already_done"]), (&5.into(), &0.into()));
+    assert_eq!(sandbox.results().predictions["photo-00002.jpg"].len(), 3);
+}
+
+#[test]
+fn an_empty_folder_is_done_and_a_missing_one_an_error_that_says_what_to_do() {
+    let sandbox = Sandbox::new();
+    let report = sandbox.run_batch().expect(0).json();
+    assert_eq!(report["discovered"], 0);
+    fs::remove_dir(sandbox.input()).unwrap();
+    let ended = sandbox.run_batch().expect(1);
+    assert!(ended.errors.contains("--input"), "{}", ended.errors);
+    assert_eq!(ended.output, "");
+}
+
+#[test]
+fn what_is_wrong_with_the_settings_is_said_at_once() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path().join("autorma.toml"), "[classifier]\nbatch_size = 0\nmodle = 3\n").unwrap();
+    fs::write(sandbox.path().join(".env"), "BATCH_SIZE=0\nMLFLOW_TRACKING_URI=http://localhost:5000\n")
+        .unwrap();
+    let ended = sandbox.run(&["run", "--set", "ingest.settle=soon"]).expect(1);
+    for said in ["classifier.batch_size", "BATCH_SIZE", "classifier.modle", "ingest.settle", "--set"] {
+        assert!(ended.errors.contains(said), "{said} is missing in\n{}", ended.errors);
+    }
+    let ended = sandbox.run(&["config", "--check"]).expect(1);
+    assert!(ended.errors.contains("classifier.modle"), "{}", ended.errors);
+    fs::remove_file(sandbox.path().join("autorma.toml")).unwrap();
+    fs::write(sandbox.path().join(".env"), "BATCH_SIZE=7\n").unwrap();
+    let config = sandbox.run(&["config", "--json"]).expect(0).json();
+    let size = config.as_array().unwrap().iter().find(|it| it["key"] == "classifier.batch_size").unwrap();
+    assert_eq!(size["value"], "7");
+    assert!(size["origin"].as_str().unwrap().contains("BATCH_SIZE"), "{size}");
+    sandbox.run(&["config", "--check"]).expect(0);
+}
+
+#[test]
+fn folders_in_the_folder_are_read_when_asked_for() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.input().join("monday/late")).unwrap();
+    sandbox.drop_photo(&photos.good[0].0, "a.jpg");
+    sandbox.drop_photo(&photos.good[1].0, "monday/late/b.JPEG");
+    assert_eq!(sandbox.run_batch().expect(0).json()["discovered"], 1);
+    assert_eq!(sandbox.run(&["run", "--json", "--recursive"]).expect(0).json()["discovered"], 1);
+    let names: BTreeSet<_> = sandbox.results().predictions.into_keys().collect();
+    assert_eq!(names, ["a.jpg".to_owned(), "b.JPEG".to_owned()].into());
+}

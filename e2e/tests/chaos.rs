@@ -1,0 +1,36 @@
+//! Kill seeds. `SEEDS=1000 cargo test -p autorma-e2e --test chaos` plays as many as asked, `SEED=17` that one again.
+
+use std::collections::BTreeMap;
+
+use autorma_e2e::{Photos, Sandbox, name, play};
+use serde_json::Value;
+
+/// Games in `make test`.
+const SEEDS: u64 = 12;
+
+#[test]
+fn nothing_is_lost_or_doubled_whoever_is_killed_whenever() {
+    let Some(photos) = Photos::shared() else { return };
+    let reference = reference(&photos);
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        eprintln!("seed {seed}");
+        let outcome = play(seed, &photos, &reference);
+        eprintln!("seed {seed}: {} photos, {}, {:?}", outcome.photos, outcome.topology, outcome.kills);
+    }
+}
+
+/// What each good photo gets when nobody is killed.
+fn reference(photos: &Photos) -> BTreeMap<String, Value> {
+    let sandbox = Sandbox::new();
+    for (number, (path, _)) in photos.good.iter().enumerate() {
+        sandbox.drop_photo(path, name(number));
+    }
+    sandbox.run_batch().expect(0);
+    let predictions = sandbox.results().predictions.into_iter();
+    predictions.map(|(name, mut list)| (name, list.remove(0)["probabilities"].take())).collect()
+}
