@@ -1,13 +1,13 @@
 //! The last stage: prediction files and run summaries.
 //!
-//! What is read becomes durable in a flush: *parts*, one for each run that has new outcomes ([`part`]), then the
-//! *manifest*, which says how far the parts go ([`manifest`]), then the group's offsets, which are for watching lag.
-//! A run that is closed and has an outcome for each image is finished: results, summary, a last record in `runs`, and
-//! its parts are removed ([`finishing`]). Everything is made from parts and run records alone, so that a sink that was
-//! killed at any place writes the same bytes again.
+//! What is read becomes durable in a flush (`flushing.rs`): *parts*, one for each run that has new outcomes, then the
+//! *manifest*, which says how far the parts go, then the group's offsets, which are for watching lag. A run that is
+//! closed and has an outcome for each image is finished (`finishing.rs`): results, summary, a last record in `runs`,
+//! and its parts are removed. Everything is made of parts and run records alone, so that a sink that was killed at any
+//! place writes the same bytes again.
 //!
-//! What decides is plain synchronous code: [`bookkeeping`] (which run an outcome belongs to, and when one is complete)
-//! and [`pace`] (when to flush).
+//! What decides is plain synchronous code: which run an outcome belongs to and when one is complete
+//! (`bookkeeping.rs`), and when to flush (`pace.rs`).
 
 mod bookkeeping;
 mod buffer;

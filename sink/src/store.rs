@@ -1,3 +1,5 @@
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,7 +37,7 @@ impl Store {
     /// Opens the folder, creating it if need be.
     pub(crate) fn open(output: &Path) -> Result<Self, Error> {
         let place = output.display().to_string();
-        std::fs::create_dir_all(output).map_err(|error| Error::at(&*place, &error))?;
+        create(output).map_err(|error| Error::at(&*place, &error))?;
         let files = LocalFileSystem::new_with_prefix(output).map_err(|error| Error::at(&*place, &error))?;
         let files = files.with_fsync(true).with_automatic_cleanup(true);
         let runtime = Builder::new_current_thread().build().map_err(Error::Runtime)?;
@@ -129,6 +131,15 @@ impl Store {
         };
         retry(BACKOFF, disposition, pause, attempt)
     }
+}
+
+/// Creates a folder so that it is there after a power cut: the results in it are all that is left of a finished run.
+fn create(folder: &Path) -> io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    let missing: Vec<_> = folder.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    std::fs::create_dir_all(&folder)?;
+    let parents = missing.iter().filter_map(|folder| folder.parent());
+    parents.into_iter().try_for_each(|parent| File::open(parent)?.sync_all())
 }
 
 /// A file that is being written.

@@ -90,10 +90,13 @@ enum Step {
     Crash,
 }
 
+/// Outcomes of a run and its number of duplicates.
+type Lines = (Vec<(Id, Kind)>, u64);
+
 /// What survives a crash.
 #[derive(Debug, Default)]
 struct Disk {
-    parts: Vec<(String, Vec<(Id, Kind)>, u64)>,
+    parts: Vec<(String, Lines)>,
     next: usize,
     outside: Option<Outside>,
     finished: BTreeMap<String, Counts>,
@@ -109,11 +112,11 @@ impl Disk {
                 books.record(record.clone());
             }
         }
-        for (run_id, lines, duplicates) in
-            self.parts.iter().filter(|(run_id, ..)| !books.is_finished(run_id)).cloned().collect::<Vec<_>>()
-        {
-            books.restore_duplicates(&run_id, duplicates);
-            lines.iter().for_each(|(id, kind)| books.restore(&run_id, *id, *kind));
+        for (run_id, (lines, duplicates)) in &self.parts {
+            if !books.is_finished(run_id) {
+                books.restore_duplicates(run_id, *duplicates);
+                lines.iter().for_each(|(id, kind)| books.restore(run_id, *id, *kind));
+            }
         }
         books.hold_outside();
         books
@@ -122,18 +125,17 @@ impl Disk {
     fn flush(
         &mut self,
         books: &mut Bookkeeping,
-        buffer: &mut BTreeMap<String, (Vec<(Id, Kind)>, u64)>,
+        buffer: &mut BTreeMap<String, Lines>,
         next: usize,
         now: Micros,
     ) {
         books.close_outside(now);
-        let parts = std::mem::take(buffer).into_iter();
-        self.parts.extend(parts.map(|(run_id, (lines, duplicates))| (run_id, lines, duplicates)));
+        self.parts.extend(std::mem::take(buffer));
         (self.next, self.outside) = (next, books.outside().cloned());
         for complete in books.complete() {
             let run_id = complete.record.run_id;
-            let stored: usize =
-                self.parts.iter().filter(|part| part.0 == run_id).map(|part| part.1.len()).sum();
+            let stored = self.parts.iter().filter(|part| part.0 == run_id);
+            let stored: usize = stored.map(|(_, (lines, _))| lines.len()).sum();
             assert_eq!(stored as u64, complete.counts.predictions + complete.counts.dead_letters);
             books.finish(&run_id);
             assert_eq!(self.finished.insert(run_id, complete.counts), None, "finished twice");
@@ -143,7 +145,7 @@ impl Disk {
 
 fn play(steps: &[Step]) -> Disk {
     let (mut disk, mut survived) = (Disk::default(), BTreeSet::new());
-    let (mut books, mut buffer, mut at) = (disk.start(steps), BTreeMap::<_, (Vec<_>, u64)>::new(), 0);
+    let (mut books, mut buffer, mut at) = (disk.start(steps), BTreeMap::<_, Lines>::new(), 0);
     while at < steps.len() {
         match &steps[at] {
             Step::Record(record) => books.record(record.clone()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use autorma_schemas::{DeadLetter, Origin, RunState, topics};
 use autorma_sink::{Counts, Snapshot};
-use autorma_stream::{Append, Log, Transaction};
+use autorma_stream::{Append, Log, NoRebalance, PollLimit, Subscription, Transaction};
 use serde_json::Value;
 
 use crate::workplace::{LONG, Workplace, append, dead_letter, entries, outcome, outcome_in, prediction, run};
@@ -159,6 +159,38 @@ fn another_output_folder_gets_what_is_not_finished_and_nothing_twice() {
     assert_eq!(open.values().map(|counts| counts.predictions).sum::<u64>(), 1, "what was its own");
     sink.stop();
     assert!(workplace.left_over(NEXT).is_empty());
+}
+
+/// As after the machine has slept: the sink reads on where it was, whatever the group has committed.
+#[test]
+fn partitions_that_went_away_come_back() {
+    let workplace = Workplace::new();
+    let sink = workplace.sink();
+    workplace.append((1..=10).map(|number| outcome(RUN, number)));
+    sink.wait_for_outcomes(10);
+    let topics = [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS].map(String::from).into();
+    let subscription = Subscription { group: autorma_sink::GROUP.into(), topics, slot: "another".into() };
+    let mut other = workplace.log.subscribe(subscription, Box::new(NoRebalance)).unwrap();
+    let (mut taken, begun) = (Vec::new(), std::time::Instant::now());
+    workplace.append((11..=60).map(|number| outcome(RUN, number)));
+    while taken.is_empty() && begun.elapsed() < LONG {
+        taken = other.poll(PollLimit { records: 1, bytes: 1 << 20 }, Duration::from_millis(50)).unwrap();
+        workplace.append([outcome(RUN, 1)]);
+    }
+    assert!(!taken.is_empty(), "the other member has got a partition");
+    other.leave().unwrap();
+    sink.wait_for_outcomes(60);
+    workplace.append([outcome(RUN, 61)]);
+    sink.wait_for_outcomes(61);
+    sink.wait(|snapshot| is_filed(snapshot, &workplace));
+    let images = sink.progress.snapshot().open[RUN].duplicates + 61;
+    workplace.append([run(RUN, RunState::Closed, images as i64)]);
+    sink.wait_for_run(RUN);
+    sink.wait(|snapshot| is_filed(snapshot, &workplace));
+    sink.stop();
+    assert_eq!(workplace.summary(RUN).discovered, 61);
+    let committed = workplace.log.committed(autorma_sink::GROUP).unwrap();
+    assert!(ends(&workplace).iter().all(|(at, end)| committed[at] >= *end), "lag is 0");
 }
 
 #[test]
