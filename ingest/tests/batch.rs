@@ -6,13 +6,14 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use autorma_ingest::{Error, Found};
 use autorma_schemas::{RunKind, RunState, event_id, file_path, file_url, sha256, topics};
 use autorma_service::Shutdown;
-use autorma_stream::{Disposition, Log};
-use shared::{World, age, run_record, text};
+use autorma_stream::Disposition;
+use shared::{Classifier, World, age, run_record, text};
 
 #[test]
 fn each_photo_is_published_once_in_order() {
@@ -26,7 +27,7 @@ fn each_photo_is_published_once_in_order() {
     let run = first.run.unwrap();
     assert_eq!((run.kind, run.state, run.images), (RunKind::Batch, RunState::Closed, 3));
     assert_eq!(run.input, text(&world.input()));
-    assert_eq!(world.runs(), [run.clone()]);
+    assert_eq!(world.runs(), std::slice::from_ref(&run));
     assert_eq!(world.names(), ["a.PNG", "b.tiff", "c.jpg"]);
     let event = world.events().remove(1);
     let uri = file_url(&world.path("b.tiff"));
@@ -100,7 +101,7 @@ fn pipes_folders_and_what_may_not_be_read_stop_nothing() {
     let world = World::new();
     world.photo("a.jpg", "a");
     let denied = world.photo("denied.jpg", "d");
-    fs::set_permissions(&denied, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&denied, fs::Permissions::from_mode(0o0)).unwrap();
     fs::create_dir(world.path("folder.jpg")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(world.path("pipe.jpg")).status().unwrap().success());
     let batch = world.batch();
@@ -140,7 +141,7 @@ fn reprocess_publishes_again_but_not_twice_in_a_run() {
 
 #[test]
 fn an_interrupted_batch_is_continued_by_the_next() {
-    let mut world = World::new();
+    let world = World::new();
     (0..500).for_each(|number| drop(world.photo(&format!("{number:03}.jpg"), &number.to_string())));
     let stop = Shutdown::new();
     let interrupt = stop.clone();
@@ -149,14 +150,13 @@ fn an_interrupted_batch_is_continued_by_the_next() {
             interrupt.request();
         }
     };
-    let first = autorma_ingest::batch(&world.config, &world.log, &world.metrics, &stop, &mut tell).unwrap();
+    let first = autorma_ingest::batch(&world.config, &*world.log, &world.metrics, &stop, &mut tell).unwrap();
     let published = first.found.published;
     assert!(first.interrupted && (1..500).contains(&published), "{:?}", first.found);
     let open = first.run.unwrap();
     assert_eq!((open.state, open.images as u64), (RunState::Open, published));
     assert_eq!(world.events().len() as u64, published);
 
-    world.config.max_ahead = 1_000_000;
     let mut heard = Vec::new();
     let second = world.batch_with(|found| heard.push(found.published));
     assert!(!second.interrupted);
@@ -212,13 +212,14 @@ fn ingest_waits_for_a_classifier_that_is_behind() {
     let mut world = World::new();
     world.config.max_ahead = 10;
     (0..25).for_each(|number| drop(world.photo(&format!("{number:02}.jpg"), &number.to_string())));
+    let mut classifier = Classifier::join(&world);
     std::thread::scope(|scope| {
         let batch = scope.spawn(|| world.batch());
         world.until("the first ten", || world.events().len() == 10);
         std::thread::sleep(Duration::from_millis(150));
         assert_eq!(world.events().len(), 10);
         // The classifier catches up with them, and then stops the rest.
-        classify(&world);
+        classifier.catch_up();
         world.until("ten more", || world.events().len() == 20);
         world.shutdown.request();
         let batch = batch.join().unwrap();
@@ -226,27 +227,38 @@ fn ingest_waits_for_a_classifier_that_is_behind() {
         assert_eq!((batch.found.published, batch.run.unwrap().images), (20, 20));
     });
     world.shutdown = Shutdown::new();
-    classify(&world);
+    classifier.catch_up();
     assert_eq!(world.batch().run.unwrap().images, 25);
 }
 
-/// Commits all that there is, as the group of the classifier.
-fn classify(world: &World) {
-    let subscription = autorma_stream::Subscription {
-        group: "classifier".into(),
-        topics: vec![topics::IMAGES.into()],
-        slot: "0".into(),
+#[test]
+fn killed_after_any_commit_nothing_is_lost_or_doubled() {
+    let world = World::new();
+    (0..700).for_each(|number| drop(world.photo(&format!("{number:03}.jpg"), &number.to_string())));
+    let mut kills = 0;
+    let last = loop {
+        let killed = catch_unwind(AssertUnwindSafe(|| {
+            world.batch_with(|found| {
+                // Not at the end, when the run is closed.
+                if world.runs().iter().any(|run| run.state == RunState::Open) {
+                    assert!(found.published > 0);
+                    resume_unwind(Box::new("killed"));
+                }
+            })
+        }));
+        match killed {
+            Ok(batch) => break batch,
+            Err(_) => kills += 1,
+        }
     };
-    let mut consumer = world.log.subscribe(subscription, Box::new(autorma_stream::NoRebalance)).unwrap();
-    let limit = autorma_stream::PollLimit { records: 1000, bytes: usize::MAX };
-    while consumer.poll(limit, Duration::from_millis(20)).unwrap().is_empty() {}
-    let ends =
-        world.log.bounds(topics::IMAGES).unwrap().into_iter().map(|bounds| {
-            (autorma_stream::TopicPartition::new(topics::IMAGES, bounds.partition), bounds.end)
-        });
-    let advance = autorma_stream::Advance { membership: consumer.membership(), offsets: ends.collect() };
-    let transaction = autorma_stream::Transaction { appends: Vec::new(), advance: Some(advance) };
-    world.log.producer("classifier-0").unwrap().commit(&transaction).unwrap();
+    assert!(kills >= 3, "700 photos are several transactions");
+    assert_eq!((last.found.discovered, last.found.already_done), (700, 0));
+    let run = last.run.unwrap();
+    assert_eq!((run.images, run.state, run.already_done), (700, RunState::Closed, 0));
+    assert_eq!(world.runs(), [run]);
+    let sequence: Vec<_> = world.events().iter().map(|event| event.sequence).collect();
+    assert_eq!(sequence, (1..=700).collect::<Vec<_>>());
+    assert!(world.names().is_sorted());
 }
 
 #[test]
@@ -255,7 +267,7 @@ fn an_input_that_is_not_there_is_an_error_that_says_what_to_do() {
     world.config.input = world.path("none");
     let mut nobody = |_: Found| {};
     let error =
-        autorma_ingest::batch(&world.config, &world.log, &world.metrics, &world.shutdown, &mut nobody);
+        autorma_ingest::batch(&world.config, &*world.log, &world.metrics, &world.shutdown, &mut nobody);
     let error = error.unwrap_err();
     assert!(matches!(error, Error::InputMissing(_)) && error.disposition() == Disposition::Fatal);
     assert!(error.to_string().contains("--input"), "{error}");

@@ -5,17 +5,22 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use autorma_ingest::{Batch, Config, Found, Metrics};
 use autorma_schemas::{Event, ImageEvent, LedgerRecord, Micros, RunRecord, topics};
 use autorma_service::Shutdown;
+use autorma_stream::embedded::Embedded;
 use autorma_stream::memory::Memory;
-use autorma_stream::{Append, Log, NextOffset, Retention, Topic, TopicPartition, Transaction};
+use autorma_stream::{
+    Advance, Append, Consumer, Log, NextOffset, NoRebalance, PollLimit, Producer, Retention, Subscription,
+    Topic, TopicPartition, Transaction,
+};
 
 pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
-    pub(crate) log: Memory,
+    pub(crate) log: Arc<dyn Log>,
     pub(crate) registry: prometheus::Registry,
     pub(crate) metrics: Metrics,
     pub(crate) config: Config,
@@ -23,12 +28,22 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// With a log in memory.
     pub(crate) fn new() -> Self {
+        Self::with(|_| Arc::new(Memory::new().unwrap()))
+    }
+
+    /// With a log on the disk, as the program has it.
+    pub(crate) fn on_disk() -> Self {
+        Self::with(|folder| Arc::new(Embedded::open(&folder.join("log")).unwrap()))
+    }
+
+    fn with(log: impl FnOnce(&Path) -> Arc<dyn Log>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("in")).unwrap();
         let registry = prometheus::Registry::new();
-        let log = Memory::new().unwrap();
-        create_topics(&log);
+        let log = log(folder.path());
+        create_topics(&*log);
         let config = config(&folder.path().join("in"));
         let (metrics, shutdown) = (Metrics::new(&registry).unwrap(), Shutdown::new());
         Self { folder, log, metrics, registry, config, shutdown }
@@ -57,11 +72,11 @@ impl World {
     }
 
     pub(crate) fn batch_with(&self, mut progress: impl FnMut(Found)) -> Batch {
-        autorma_ingest::batch(&self.config, &self.log, &self.metrics, &self.shutdown, &mut progress).unwrap()
+        autorma_ingest::batch(&self.config, &*self.log, &self.metrics, &self.shutdown, &mut progress).unwrap()
     }
 
     pub(crate) fn events(&self) -> Vec<ImageEvent> {
-        read(&self.log, topics::IMAGES)
+        read(&*self.log, topics::IMAGES)
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -69,12 +84,12 @@ impl World {
     }
 
     pub(crate) fn ledger(&self) -> Vec<LedgerRecord> {
-        read(&self.log, topics::LEDGER)
+        read(&*self.log, topics::LEDGER)
     }
 
     /// The newest record of each run.
     pub(crate) fn runs(&self) -> Vec<RunRecord> {
-        let records = read::<RunRecord>(&self.log, topics::RUNS).into_iter();
+        let records = read::<RunRecord>(&*self.log, topics::RUNS).into_iter();
         records.map(|run| (run.run_id.clone(), run)).collect::<BTreeMap<_, _>>().into_values().collect()
     }
 
@@ -184,4 +199,34 @@ pub(crate) fn run_record(id: &str, input: &str) -> RunRecord {
 
 pub(crate) fn text(path: &Path) -> &str {
     std::str::from_utf8(path.as_os_str().as_bytes()).unwrap()
+}
+
+/// Stands for the classifier: commits its offsets, and nothing else.
+pub(crate) struct Classifier {
+    log: Arc<dyn Log>,
+    consumer: Box<dyn Consumer>,
+    producer: Box<dyn Producer>,
+}
+
+impl Classifier {
+    pub(crate) fn join(world: &World) -> Self {
+        let subscription = Subscription {
+            group: "classifier".into(),
+            topics: vec![topics::IMAGES.into()],
+            slot: "0".into(),
+        };
+        let mut consumer = world.log.subscribe(subscription, Box::new(NoRebalance)).unwrap();
+        consumer.poll(PollLimit::NOTHING, Duration::ZERO).unwrap();
+        Self { log: Arc::clone(&world.log), consumer, producer: world.log.producer("classifier-0").unwrap() }
+    }
+
+    /// All that there is at the moment is done.
+    pub(crate) fn catch_up(&mut self) {
+        self.consumer.poll(PollLimit::NOTHING, Duration::ZERO).unwrap();
+        let ends = self.log.bounds(topics::IMAGES).unwrap().into_iter();
+        let offsets =
+            ends.map(|bounds| (TopicPartition::new(topics::IMAGES, bounds.partition), bounds.end)).collect();
+        let advance = Some(Advance { membership: self.consumer.membership(), offsets });
+        self.producer.commit(&Transaction { appends: Vec::new(), advance }).unwrap();
+    }
 }
