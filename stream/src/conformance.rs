@@ -53,6 +53,7 @@ macro_rules! conformance_tests {
             a_leaving_member_hands_over_at_once
             a_dead_member_s_partitions_go_to_the_others
             the_same_slot_takes_over_at_once_and_fences_the_zombie
+            a_topic_that_is_given_up_goes_to_the_others
             work_is_committed_while_partitions_are_handed_over
             the_listener_chooses_where_to_start
             unknown_topics_can_t_be_subscribed_to

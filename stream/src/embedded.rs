@@ -12,6 +12,8 @@ mod housekeeping;
 mod member;
 mod producer;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod wake;
 

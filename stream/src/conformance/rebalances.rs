@@ -5,7 +5,8 @@ use super::{
     ANY, Home, Outcome, at, fresh, join, join_with, numbers, outputs, publish, settle, shares, take, work,
 };
 use crate::{
-    Advance, Error, NextOffset, PollLimit, Producer, Rebalance, Result, TopicPartition, Transaction,
+    Advance, Error, NextOffset, NoRebalance, PollLimit, Producer, Rebalance, Result, Subscription,
+    TopicPartition, Transaction,
 };
 
 /// Who leaves needn't be waited for.
@@ -68,6 +69,23 @@ pub fn the_same_slot_takes_over_at_once_and_fences_the_zombie(home: Home<'_>) ->
     let mut outputs = outputs(&*log)?;
     outputs.sort_unstable();
     assert_eq!(outputs, [0, 1, 2, 3, 4, 5]);
+    Ok(())
+}
+
+/// A slot that comes back with fewer topics leaves the others' partitions to those who want them.
+pub fn a_topic_that_is_given_up_goes_to_the_others(home: Home<'_>) -> Outcome {
+    let (open, log) = fresh(home, 2)?;
+    let subscribe = |topics: &[&str], slot: &str| {
+        let topics = topics.iter().map(|topic| topic.to_string()).collect();
+        log.subscribe(Subscription { group: "g".into(), topics, slot: slot.into() }, Box::new(NoRebalance))
+    };
+    let mut before = subscribe(&["in", "out"], "a")?;
+    settle(&mut [&mut *before], || Ok(shares(&*log)? == [3]))?;
+    // It dies, in a way.
+    std::mem::forget(before);
+    let mut first = subscribe(&["in"], "a")?;
+    let mut second = subscribe(&["out"], "b")?;
+    settle(&mut [&mut *first, &mut *second], || Ok(shares(&*open())? == [2, 1]))?;
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(1);
 /// After how many pages of 4 KiB the write-ahead log goes into the main file: seldom, as that waits for the disk twice.
 const CHECKPOINT_PAGES: i64 = 4000;
 /// What is left of the write-ahead log's file when all of it is in the main file.
-const WAL_BYTES: i64 = 64 << 20;
+pub(super) const WAL_BYTES: i64 = 64 << 20;
 
 /// A connection. Those of a log in memory are all the same one: there is no other way to its data.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub(super) struct Database {
     connection: Arc<Mutex<Connection>>,
     place: Arc<str>,
     turn: Arc<Turn>,
+    /// The file of the write-ahead log, where there is one.
+    wal: Option<Arc<Path>>,
 }
 
 /// What a connection's commits survive.
@@ -84,7 +87,9 @@ impl Database {
             Ok(connection)
         };
         let connection = connect().map_err(|inside| error(inside, &place))?;
-        Ok(Self::of(connection, place, Arc::default()))
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        Ok(Self { wal: Some(PathBuf::from(wal).into()), ..Self::of(connection, place) })
     }
 
     pub(super) fn in_memory() -> Result<Self> {
@@ -95,12 +100,12 @@ impl Database {
             Ok(connection)
         };
         let connection = connect().map_err(|cause: rusqlite::Error| error(cause.into(), &place))?;
-        Ok(Self::of(connection, place, Arc::default()))
+        Ok(Self::of(connection, place))
     }
 
-    fn of(connection: Connection, place: Arc<str>, turn: Arc<Turn>) -> Self {
+    fn of(connection: Connection, place: Arc<str>) -> Self {
         connection.set_prepared_statement_cache_capacity(64);
-        Self { connection: Arc::new(Mutex::new(connection)), place, turn }
+        Self { connection: Arc::new(Mutex::new(connection)), place, turn: Arc::default(), wal: None }
     }
 
     /// Another connection to the same log.
@@ -119,7 +124,22 @@ impl Database {
     /// Changes that happen all or not at all, and are durable when this returns.
     pub(super) fn write<T>(&self, changes: impl FnOnce(&Connection) -> Result<T, Inside>) -> Result<T> {
         let _turn = self.turn.take();
-        self.transaction(TransactionBehavior::Immediate, changes)
+        let done = self.transaction(TransactionBehavior::Immediate, changes)?;
+        self.bound_wal();
+        Ok(done)
+    }
+
+    /// Writers that are never idle keep the write-ahead log from being written anew from its beginning: once it is too
+    /// large, they wait for that. What is committed is safe whether it succeeds or not.
+    fn bound_wal(&self) {
+        let size = self.wal.as_ref().and_then(|wal| fs::metadata(wal).ok()).map_or(0, |file| file.len());
+        if size <= WAL_BYTES as u64 {
+            return;
+        }
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())) {
+            tracing::warn!(%error, size, "the write-ahead log stays large for now");
+        }
     }
 
     fn transaction<T>(

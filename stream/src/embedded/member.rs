@@ -48,6 +48,13 @@ impl Member {
             }
             sql.prepare_cached("UPDATE leases SET incarnation = ? WHERE grp = ? AND slot = ?")?
                 .execute(params![incarnation, group, slot])?;
+            // What the predecessor subscribed to and this one doesn't is for the others.
+            sql.prepare_cached(
+                "DELETE FROM leases WHERE grp = ?1 AND slot = ?2 AND partition NOT IN (
+                     SELECT p.id FROM subscriptions s JOIN partitions p ON p.topic = s.topic
+                     WHERE s.grp = ?1 AND s.slot = ?2)",
+            )?
+            .execute([&group, &slot])?;
             next_epoch(sql, &group)?;
             Ok(incarnation)
         })?;

@@ -169,6 +169,9 @@ impl<S: Store> GroupMember<S> {
             for at in &order {
                 self.fetch_from(at, room, &mut basket)?;
             }
+            if basket.records.is_empty() {
+                break;
+            }
         }
         if basket.records.is_empty() {
             self.drained = Some(heard);

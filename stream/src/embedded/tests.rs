@@ -1,0 +1,112 @@
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::*;
+use crate::{Append, Error, Transaction};
+
+fn topic(name: &str) -> Topic {
+    Topic { name: name.into(), partitions: 1, retention: Retention::Age(Duration::ZERO) }
+}
+
+fn bulk(records: usize) -> Transaction {
+    let append = Append { topic: "in".into(), value: vec![7; 10_000], ..Append::default() };
+    Transaction { appends: vec![append; records], advance: None }
+}
+
+fn end(log: &Embedded) -> i64 {
+    log.bounds("in").unwrap()[0].end.0
+}
+
+#[test]
+fn a_full_disk_refuses_the_whole_transaction_and_is_fine_when_there_is_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Embedded::open(&folder.path().join("log.db")).unwrap();
+    log.create(&[topic("in")]).unwrap();
+    let database = log.connect(Durability::Power).unwrap();
+    let limit = |pages: i64| {
+        let set = database.read(|sql| Ok(sql.pragma_update(None, "max_page_count", pages)?));
+        set.unwrap();
+    };
+    let mut producer =
+        producer::EmbeddedProducer::open(database.clone(), Arc::clone(&log.wake), "publisher").unwrap();
+    producer.commit(&bulk(1)).unwrap();
+    limit(100);
+    for _ in 0..2 {
+        let full = producer.commit(&bulk(100)).unwrap_err();
+        assert!(matches!(&full, Error::DiskFull { place, .. } if place.ends_with("log.db")), "{full}");
+    }
+    assert_eq!(end(&log), 1);
+    producer.commit(&bulk(1)).unwrap();
+    limit(100_000);
+    producer.commit(&bulk(100)).unwrap();
+    assert_eq!(end(&log), 102);
+    let records = log.read(&TopicPartition::new("in", 0), NextOffset::START, 1000).unwrap();
+    assert!(records.iter().map(|record| record.offset.0).eq(0..102));
+}
+
+#[test]
+fn what_is_not_a_log_of_this_version_says_so_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let cause = |path: &Path| match Embedded::open(path) {
+        Err(Error::Storage { place, cause }) if path == Path::new(&place) => cause,
+        other => panic!("{other:?}"),
+    };
+    fs::write(file("text"), "not a database ".repeat(100)).unwrap();
+    assert!(cause(&file("text")).contains("not a database"));
+
+    let foreign = rusqlite::Connection::open(file("foreign")).unwrap();
+    foreign.execute_batch("CREATE TABLE cakes (name TEXT)").unwrap();
+    let before = fs::read(file("foreign")).unwrap();
+    assert_eq!(cause(&file("foreign")), "it is a database of another program");
+    assert_eq!(fs::read(file("foreign")).unwrap(), before);
+
+    let log = Embedded::open(&file("newer")).unwrap();
+    log.database.write(|sql| Ok(sql.pragma_update(None, "user_version", 2)?)).unwrap();
+    assert_eq!(cause(&file("newer")), "it is of version 2, and this autorma knows version 1");
+
+    assert!(!cause(&file("text").join("below a file")).is_empty());
+    fs::create_dir(file("folder")).unwrap();
+    assert!(!cause(&file("folder")).is_empty());
+}
+
+#[test]
+fn many_open_a_new_log_at_once_and_find_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let identities: Vec<_> = thread::scope(|threads| {
+        let open = [(); 8].map(|()| threads.spawn(|| Embedded::open(&path).unwrap().identity()));
+        open.map(|thread| thread.join().unwrap()).into()
+    });
+    assert!(identities.iter().all(|identity| *identity == identities[0]), "{identities:?}");
+    assert_eq!(identities[0].len(), 16);
+}
+
+#[test]
+fn the_write_ahead_log_is_bounded_while_many_write_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let log = Embedded::open(&path).unwrap();
+    log.create(&[topic("in")]).unwrap();
+    let written = AtomicBool::new(false);
+    thread::scope(|threads| {
+        threads.spawn(|| {
+            while !written.load(Ordering::Relaxed) {
+                log.read(&TopicPartition::new("in", 0), NextOffset(end(&log) - 10), 10).unwrap();
+            }
+        });
+        // Handles of their own don't take turns with each other, like processes.
+        let writers = ["a", "b"].map(|slot| {
+            let mut producer = Embedded::open(&path).unwrap().producer(slot).unwrap();
+            threads.spawn(move || (0..100).for_each(|_| producer.commit(&bulk(100)).unwrap()))
+        });
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        written.store(true, Ordering::Relaxed);
+    });
+    // 200 MB went through it.
+    let size = fs::metadata(folder.path().join("log.db-wal")).unwrap().len();
+    assert!(size <= 2 * database::WAL_BYTES as u64, "{size}");
+}
