@@ -22,6 +22,10 @@ pub(crate) const SINK: &str = "sink";
 /// Each classifier's, followed by its slot.
 pub(crate) const CLASSIFIER: &str = "classifier-";
 
+/// How often somebody who looks at a new log looks again whether it has its topics, and how long after.
+const CREATION_LOOKS: u32 = 100;
+const CREATION_PAUSE: Duration = Duration::from_millis(20);
+
 /// The data folder.
 #[derive(Debug)]
 pub(crate) struct Home {
@@ -54,7 +58,15 @@ impl Home {
                 configuration.data.display()
             );
         }
-        Self::as_it_is(configuration)
+        let home = Self::as_it_is(configuration)?;
+        // A process that has just created the file may still be about to create the topics.
+        for _ in 0..CREATION_LOOKS {
+            if !home.log.topics()?.is_empty() {
+                return Ok(home);
+            }
+            std::thread::sleep(CREATION_PAUSE);
+        }
+        bail!("the log in {} has no topics yet: `autorma up` creates them", configuration.data.display())
     }
 
     fn as_it_is(configuration: &Configuration) -> anyhow::Result<Self> {

@@ -58,10 +58,12 @@ pub fn play(seed: u64, photos: &Photos, reference: &BTreeMap<String, Value>) -> 
         bad: BTreeSet::new(),
         crew: Vec::new(),
         kills: Vec::new(),
+        // Short runs are finished while the kills go on.
+        run_length: *random.pick(&["1s", "3s", "1h"]),
     };
     let watcher = Watcher::of(game.sandbox.output());
     game.arrive(random.within(0, 60));
-    game.crew = commands.iter().map(|command| (*command, Some(game.sandbox.start(command)))).collect();
+    game.crew = commands.iter().map(|command| (*command, Some(game.spawn(command, None)))).collect();
     for _ in 0..random.within(1, 6) {
         game.strike(&mut random);
         game.arrive(random.within(0, 30));
@@ -80,7 +82,7 @@ pub fn name(number: usize) -> String {
 
 /// Some good photos and a few bad ones, in any order.
 fn draw(random: &mut Random, photos: &Photos) -> Vec<(PathBuf, String, bool)> {
-    let mut chosen: Vec<_> = (0..photos.good.len()).filter(|_| random.chance(25)).collect();
+    let mut chosen: Vec<_> = (0..photos.good.len()).filter(|_| random.chance(40)).collect();
     if chosen.is_empty() {
         chosen.push(0);
     }
@@ -105,6 +107,7 @@ struct Game {
     bad: BTreeSet<String>,
     crew: Vec<(&'static [&'static str], Option<Process>)>,
     kills: Vec<String>,
+    run_length: &'static str,
 }
 
 impl Game {
@@ -134,9 +137,11 @@ impl Game {
                 "sink" => SINK,
                 _ => *random.pick(&[INGEST, CLASSIFIER, SINK]),
             };
-            let place = format!("{}:{}", random.pick(places), random.within(1, 4));
+            let place = format!("{}:{}", random.pick(places), random.within(1, 3));
             self.kill(victim);
-            let mut doomed = self.sandbox.start_doomed(command, &place);
+            let mut doomed = self.spawn(command, Some(&place));
+            // Something to do, so that it comes to the place.
+            self.arrive(random.within(5, 30));
             let begun = Instant::now();
             while doomed.is_running() && begun.elapsed() < Duration::from_secs(3) {
                 std::thread::sleep(Duration::from_millis(5));
@@ -146,7 +151,17 @@ impl Game {
             self.crew[victim].1 = Some(doomed);
         }
         self.kill(victim);
-        self.crew[victim].1 = Some(self.sandbox.start(command));
+        self.crew[victim].1 = Some(self.spawn(command, None));
+    }
+
+    /// Starts a process, to die at a place if one is named.
+    fn spawn(&self, command: &[&str], place: Option<&str>) -> Process {
+        let mut command = self.sandbox.command(command);
+        command.env("AUTORMA_INGEST_RUN_LENGTH", self.run_length);
+        if let Some(place) = place {
+            command.env("AUTORMA_FAILPOINT", place);
+        }
+        self.sandbox.spawn(command)
     }
 
     fn kill(&mut self, victim: usize) {

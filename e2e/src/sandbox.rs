@@ -90,13 +90,6 @@ impl Sandbox {
         self.spawn(self.command(arguments))
     }
 
-    /// Starts it to die at a failpoint (`name:times`).
-    pub fn start_doomed(&self, arguments: &[&str], failpoint: &str) -> Process {
-        let mut command = self.command(arguments);
-        command.env("AUTORMA_FAILPOINT", failpoint);
-        self.spawn(command)
-    }
-
     /// Starts a command of [`Sandbox::command`].
     pub fn spawn(&self, command: Command) -> Process {
         let number = self.started.fetch_add(1, Ordering::Relaxed);

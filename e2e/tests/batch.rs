@@ -90,7 +90,7 @@ fn what_is_wrong_with_the_settings_is_said_at_once() {
     fs::write(sandbox.path().join(".env"), "BATCH_SIZE=0\nMLFLOW_TRACKING_URI=http://localhost:5000\n")
         .unwrap();
     let ended = sandbox.run(&["run", "--set", "ingest.settle=soon"]).expect(1);
-    for said in ["classifier.batch_size", "BATCH_SIZE", "classifier.modle", "ingest.settle", "--set"] {
+    for said in ["classifier.batch_size", ".env", "classifier.modle", "ingest.settle", "--set"] {
         assert!(ended.errors.contains(said), "{said} is missing in\n{}", ended.errors);
     }
     let ended = sandbox.run(&["config", "--check"]).expect(1);
@@ -100,7 +100,7 @@ fn what_is_wrong_with_the_settings_is_said_at_once() {
     let config = sandbox.run(&["config", "--json"]).expect(0).json();
     let size = config.as_array().unwrap().iter().find(|it| it["key"] == "classifier.batch_size").unwrap();
     assert_eq!(size["value"], "7");
-    assert!(size["origin"].as_str().unwrap().contains("BATCH_SIZE"), "{size}");
+    assert!(size["origin"].as_str().unwrap().contains(".env"), "{size}");
     sandbox.run(&["config", "--check"]).expect(0);
 }
 
