@@ -144,3 +144,31 @@ fn a_part_that_cannot_be_read_back_stops_the_sink_before_it_changes_anything() {
     workplace.append([run(RUN, RunState::Closed, 20)]);
     continues(&workplace);
 }
+
+/// `mount -t tmpfs -o size=1m tmpfs DIR; AUTORMA_TINY_DISK=DIR cargo test -p autorma-sink -- --ignored full_disk`.
+#[test]
+#[ignore = "needs a file system of about 1 MB"]
+fn a_full_disk_loses_nothing() {
+    let disk =
+        std::env::var_os("AUTORMA_TINY_DISK").expect("AUTORMA_TINY_DISK names a folder on a small disk");
+    let workplace = Workplace::on(std::path::Path::new(&disk));
+    let ballast = workplace.output.path().join("ballast");
+    fs::write(&ballast, vec![0; 960 << 10]).unwrap();
+    workplace.append((1..=300).map(|number| outcome(RUN, number)));
+    let sink = workplace.sink();
+    let error = sink.fail();
+    assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+    // Room for the parts, none for the results.
+    fs::write(&ballast, vec![0; 700 << 10]).unwrap();
+    let sink = workplace.sink();
+    sink.wait(|snapshot| snapshot.open.get(RUN).is_some_and(|counts| counts.predictions == 225));
+    workplace.append([run(RUN, RunState::Closed, 300)]);
+    let error = sink.fail();
+    assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+    fs::remove_file(&ballast).unwrap();
+    let sink = workplace.sink();
+    sink.wait(|snapshot| snapshot.open.is_empty());
+    sink.stop();
+    assert_eq!(workplace.summary(RUN).discovered, 300);
+    assert!(workplace.left_over(RUN).is_empty());
+}

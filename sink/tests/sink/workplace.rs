@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autorma_schemas::{
     ClassProbability, DeadLetter, Decision, Event, Micros, ModelVersion, Origin, Prediction, RunKind,
@@ -29,6 +29,11 @@ pub(crate) struct Workplace {
 
 impl Workplace {
     pub(crate) fn new() -> Self {
+        Self::on(&std::env::temp_dir())
+    }
+
+    /// With its output folder in another one.
+    pub(crate) fn on(folder: &Path) -> Self {
         let log = Memory::new().unwrap();
         let topic = |(name, partitions): (&str, u32)| Topic {
             name: name.into(),
@@ -37,7 +42,7 @@ impl Workplace {
         };
         log.create(&[(topics::PREDICTIONS, 3), (topics::DEAD_LETTERS, 2), (topics::RUNS, 1)].map(topic))
             .unwrap();
-        Self { log, output: tempfile::tempdir().unwrap() }
+        Self { log, output: tempfile::tempdir_in(folder).unwrap() }
     }
 
     /// Appends records, each in a transaction of its own so that the sink may see any number of them.
@@ -125,6 +130,11 @@ impl Running {
 
     /// Waits until it fails by itself.
     pub(crate) fn fail(self) -> Error {
+        let begun = Instant::now();
+        while !self.thread.is_finished() {
+            assert!(begun.elapsed() < LONG, "it goes on: {:?}", self.progress.snapshot());
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.thread.join().unwrap().unwrap_err()
     }
 }
