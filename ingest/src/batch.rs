@@ -150,7 +150,7 @@ impl Folder<'_, '_> {
             Taken::Unreadable => self.found.unreadable += 1,
             // What has a photo's name and isn't a file isn't a photo.
             Taken::Ignored | Taken::Folder | Taken::Gone => self.found.discovered -= 1,
-            Taken::Published | Taken::Pending | Taken::Forgotten | Taken::Interrupted => {}
+            Taken::Published | Taken::Held | Taken::Pending | Taken::Forgotten | Taken::Interrupted => {}
         }
         self.intake.metrics.pending.set(self.intake.settling.len() as i64);
         self.tell_if_published();

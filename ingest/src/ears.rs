@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::mark::{Mark, Marks};
 use crate::metrics::Outcome;
 use crate::names::{is_photo, is_private};
 use crate::{Metrics, root::Root};
@@ -27,49 +29,106 @@ pub(crate) enum Signal {
     Gone(PathBuf),
     /// Look up: there is something else to do.
     Wake,
+    /// Everything from before [`Ears::catch_up`] has been said.
+    CaughtUp(PathBuf),
 }
+
+impl Signal {
+    /// Whether a file that was complete is being written again, by what has been heard since.
+    pub(crate) fn is_outdated(&self, later: &[Signal]) -> bool {
+        let Signal::Complete(path) = self else { return false };
+        later.iter().filter_map(Signal::written).any(|other| other.as_os_str() == path.as_os_str())
+    }
+
+    /// The file that was created or written to.
+    pub(crate) fn written(&self) -> Option<&Path> {
+        match self {
+            Signal::Created(path) | Signal::Written(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// How long a mark may take to come back.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Listens to folders. Where the system refuses that, the periodic rescan is what is left.
 #[derive(Debug)]
 pub(crate) struct Ears {
     watcher: Option<RecommendedWatcher>,
+    marks: Marks,
+    mark: Option<Mark>,
     overflow: Arc<AtomicBool>,
     refused: bool,
 }
 
 impl Ears {
     pub(crate) fn new(root: &Root, recursive: bool, metrics: &Metrics, queue: SyncSender<Signal>) -> Self {
-        let overflow = Arc::new(AtomicBool::new(false));
-        let (lost, root, metrics) = (Arc::clone(&overflow), root.path().to_owned(), metrics.clone());
+        let (overflow, marks) = (Arc::new(AtomicBool::new(false)), Marks::new(root.path()));
+        let (lost, ours) = (Arc::clone(&overflow), marks.clone());
+        let (root, metrics) = (root.path().to_owned(), metrics.clone());
         let hear = move |event: notify::Result<Event>| {
             let signal = match event {
-                Ok(event) if event.need_rescan() => Err(Signal::Wake),
-                Ok(event) => Ok(interpret(event, &root, recursive, &metrics)),
-                Err(_) => Err(Signal::Wake),
+                Ok(event) if !event.need_rescan() => match event.paths.first() {
+                    Some(path) if ours.made(path) => caught_up(event),
+                    _ => interpret(event, &root, recursive, &metrics),
+                },
+                _ => {
+                    lost.store(true, Ordering::Relaxed);
+                    Some(Signal::Wake)
+                }
             };
-            let signal = signal.unwrap_or_else(|wake| {
-                lost.store(true, Ordering::Relaxed);
-                Some(wake)
-            });
             if let Some(Err(TrySendError::Full(_))) = signal.map(|signal| queue.try_send(signal)) {
                 lost.store(true, Ordering::Relaxed);
             }
         };
         // Folders are added one by one, so links to folders are never followed.
         let watcher = RecommendedWatcher::new(hear, Config::default().with_follow_symlinks(false));
-        let mut ears = Self { watcher: None, overflow, refused: false };
+        let mut ears = Self { watcher: None, marks, mark: None, overflow, refused: false };
         match watcher {
             Ok(watcher) => ears.watcher = Some(watcher),
             Err(error) => ears.refuse(&error, None),
         }
+        ears.mark = ears.make_mark();
         ears
+    }
+
+    /// Waits until everything that has happened so far has been said, and puts it behind `heard`. False: something
+    /// may be missing.
+    pub(crate) fn catch_up(&mut self, signals: &Receiver<Signal>, heard: &mut Vec<Signal>) -> bool {
+        let Some(mark) = &self.mark else { return true };
+        let mut set = mark.set().is_ok();
+        let deadline = Instant::now() + PATIENCE;
+        // A mark may be lost, like other signals.
+        while set && !self.overflow.load(Ordering::Relaxed) {
+            match signals.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Signal::CaughtUp(path)) if path == mark.path() => return true,
+                Ok(signal) => heard.push(signal),
+                Err(_) => set = false,
+            }
+        }
+        // This one may still come; it must not be taken for the next.
+        self.mark = self.make_mark();
+        false
+    }
+
+    fn make_mark(&mut self) -> Option<Mark> {
+        let watcher = self.watcher.as_mut()?;
+        let watched = self.marks.make().map_err(notify::Error::io).and_then(|mark| {
+            let watched = watcher.watch(mark.path(), RecursiveMode::NonRecursive);
+            mark.hide();
+            watched.map(|()| mark)
+        });
+        watched
+            .inspect_err(|error| tracing::debug!(%error, "a file that is written twice at once may be read in between"))
+            .ok()
     }
 
     /// Hears of this folder from now on. Doing it again does nothing, but mends what was lost.
     pub(crate) fn listen(&mut self, folder: &Path) {
         let result = self.watcher.as_mut().map(|watcher| watcher.watch(folder, RecursiveMode::NonRecursive));
         match result {
-            Some(Err(error)) if folder.is_dir() => self.refuse(&error, Some(folder)),
+            Some(Err(error)) if folder.exists() => self.refuse(&error, Some(folder)),
             _ => {}
         }
     }
@@ -89,6 +148,12 @@ impl Ears {
             );
         }
     }
+}
+
+/// A mark has come back.
+fn caught_up(event: Event) -> Option<Signal> {
+    let is_set = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
+    event.paths.into_iter().next().filter(|_| is_set).map(Signal::CaughtUp)
 }
 
 /// What an event means for the stage, if anything.
@@ -164,5 +229,13 @@ mod tests {
         assert_eq!(heard(folder, "/in/.sub", true), None);
         let removed = EventKind::Remove(RemoveKind::Folder);
         assert_eq!(heard(removed, "/in", false), Some(Signal::Gone("/in".into())));
+    }
+    #[test]
+    fn a_file_that_is_written_again_is_not_complete() {
+        let (one, other) = (PathBuf::from("/in/a.jpg"), PathBuf::from("/in/b.jpg"));
+        let closed = Signal::Complete(one.clone());
+        assert!(closed.is_outdated(&[Signal::Wake, Signal::Written(one.clone())]));
+        assert!(!closed.is_outdated(&[Signal::Written(other), Signal::Look(one.clone())]));
+        assert!(!Signal::Written(one.clone()).is_outdated(&[Signal::Written(one)]));
     }
 }

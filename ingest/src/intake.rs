@@ -28,6 +28,9 @@ pub(crate) struct Intake<'a> {
     /// Whether what earlier runs published is published again.
     again: bool,
     buffer: Vec<u8>,
+    /// Whether files that were closed are held until [`Intake::release`].
+    holding: bool,
+    held: Vec<Photo>,
 }
 
 /// What came of a file.
@@ -35,6 +38,8 @@ pub(crate) struct Intake<'a> {
 pub(crate) enum Taken {
     /// Its event is on the way: it comes with the next transaction.
     Published,
+    /// It was read, and is held.
+    Held,
     /// It was published before, by an earlier run or, `by_this_run`, by the one that is open.
     Known { by_this_run: bool },
     /// It isn't complete.
@@ -76,7 +81,32 @@ impl<'a> Intake<'a> {
             ledger,
             again: config.reprocess && kind == RunKind::Batch,
             buffer: vec![0; BUFFER],
+            holding: false,
+            held: Vec::new(),
         })
+    }
+
+    /// From now on, files that were closed are held until [`Intake::release`].
+    pub(crate) fn hold(&mut self) {
+        self.holding = true;
+    }
+
+    /// Whether files are held.
+    pub(crate) fn holds_some(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Lets go of the files that are held: those that are `whole` are published, the others must settle.
+    pub(crate) fn release(&mut self, whole: impl Fn(&Path) -> bool) -> Result<Vec<Taken>, Error> {
+        let mut all = Vec::new();
+        for photo in std::mem::take(&mut self.held) {
+            if whole(&photo.path) {
+                all.push(self.publish(photo)?);
+            } else {
+                self.settling.changed(&photo.path, photo.version, Moment::now());
+            }
+        }
+        Ok(all)
     }
 
     /// A path with a photo's name came into view. `created`: by coming into being.
@@ -117,7 +147,7 @@ impl<'a> Intake<'a> {
         match self.settling.see(path, seen.version, sight, Moment::now()) {
             Verdict::Wait => Ok(Taken::Pending),
             Verdict::Forgotten => Ok(Taken::Forgotten),
-            Verdict::Take(first_seen) => self.take(path, seen, uri, key, first_seen),
+            Verdict::Take(first_seen) => self.take(path, seen, uri, first_seen, sight),
         }
     }
 
@@ -127,9 +157,13 @@ impl<'a> Intake<'a> {
         path: &Path,
         seen: Seen,
         uri: String,
-        key: Key,
         seen_at: Micros,
+        sight: Sight,
     ) -> Result<Taken, Error> {
+        // Its folder may have become a link since it was found.
+        if !self.root.holds_folder_of(path) {
+            return Ok(Taken::Gone);
+        }
         let go_on = || !self.shutdown.is_requested();
         let sha256 = match content::read(path, &seen, &mut self.buffer, go_on) {
             Ok(Content::Whole(sha256)) => sha256,
@@ -142,8 +176,17 @@ impl<'a> Intake<'a> {
             Err(error) => return Ok(self.unreadable(path, &error)),
         };
         self.warned.over(path, UNREADABLE);
-        let version = seen.version;
-        let photo = Photo { path, uri, version, sha256, seen_at };
+        let photo = Photo { path: path.to_owned(), uri, version: seen.version, sha256, seen_at };
+        if self.holding && sight == Sight::Complete {
+            self.held.push(photo);
+            return Ok(Taken::Held);
+        }
+        self.publish(photo)
+    }
+
+    /// Publishes a content that is new, and remembers one that isn't.
+    fn publish(&mut self, photo: Photo) -> Result<Taken, Error> {
+        let (key, version, sha256) = (Key::of(&photo.uri), photo.version, photo.sha256);
         if let Some(known) = self.ledger.get(key).filter(|known| known.sha256 == sha256)
             && let Some(taken) = self.done_before(known)
         {

@@ -11,6 +11,7 @@ mod ears;
 mod error;
 mod intake;
 mod ledger;
+mod mark;
 mod metrics;
 mod names;
 mod publish;

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use autorma_schemas::{
@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// A complete file.
 #[derive(Debug)]
-pub(crate) struct Photo<'a> {
-    pub(crate) path: &'a Path,
+pub(crate) struct Photo {
+    pub(crate) path: PathBuf,
     pub(crate) uri: String,
     pub(crate) version: Version,
     pub(crate) sha256: [u8; 32],
@@ -116,7 +116,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// Publishes the photo with the next transaction; returns its run's id. False: see [`Publisher::flush`].
-    pub(crate) fn publish(&mut self, photo: &Photo<'_>) -> Result<(String, bool), Error> {
+    pub(crate) fn publish(&mut self, photo: &Photo) -> Result<(String, bool), Error> {
         self.end_run_in_time()?;
         let (run_id, images) = self.open_run()?;
         let sha256 = hex(&photo.sha256);
@@ -140,7 +140,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// Remembers the file with the next transaction, as of the run that published its content.
-    pub(crate) fn remember(&mut self, photo: &Photo<'_>, run_id: &str) -> Result<bool, Error> {
+    pub(crate) fn remember(&mut self, photo: &Photo, run_id: &str) -> Result<bool, Error> {
         let sha256 = hex(&photo.sha256);
         let record = LedgerRecord {
             uri: photo.uri.clone(),

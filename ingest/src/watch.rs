@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -39,7 +40,8 @@ pub fn watch(
     shutdown.on_request(move || drop(waker.try_send(Signal::Wake)));
     let mut ears = Ears::new(&root, config.recursive, metrics, queue);
     ears.listen(root.path());
-    let intake = Intake::start(config, root, log, metrics, shutdown, RunKind::Stream, MOST_PENDING)?;
+    let mut intake = Intake::start(config, root, log, metrics, shutdown, RunKind::Stream, MOST_PENDING)?;
+    intake.hold();
     ready();
     let now = Instant::now();
     let mut daemon = Daemon {
@@ -52,6 +54,7 @@ pub fn watch(
         rescanned: (now, Duration::ZERO),
         first: true,
         urgent: false,
+        heard: Vec::new(),
     };
     while !shutdown.is_requested() {
         daemon.turn(&signals)?;
@@ -74,6 +77,8 @@ struct Daemon<'a> {
     first: bool,
     /// Whether something that has just come waits for its transaction.
     urgent: bool,
+    /// Signals that are to be handled next.
+    heard: Vec<Signal>,
 }
 
 impl Daemon<'_> {
@@ -93,25 +98,44 @@ impl Daemon<'_> {
         self.intake.publisher.end_run_in_time()?;
         self.intake.metrics.pending.set(self.intake.settling.len() as i64);
         if self.scan.is_idle() {
-            self.wait(signals)?;
+            self.wait(signals);
         }
         Ok(())
     }
 
     /// Until a signal, a file, the rescan or the end of the run is due.
-    fn wait(&mut self, signals: &Receiver<Signal>) -> Result<(), Error> {
-        let now = Instant::now();
+    fn wait(&mut self, signals: &Receiver<Signal>) {
         let due = self.intake.settling.next_due().map_or(self.rescan_at, |due| due.min(self.rescan_at));
-        let due = due.saturating_duration_since(now);
+        let due = due.saturating_duration_since(Instant::now());
         let due = self.intake.publisher.time_left().map_or(due, |left| left.min(due));
-        match signals.recv_timeout(due) {
-            Ok(signal) => self.handle(signal),
-            Err(_) => Ok(()),
-        }
+        self.heard.extend(signals.recv_timeout(due).ok());
     }
 
     fn hear(&mut self, signals: &Receiver<Signal>) -> Result<(), Error> {
-        signals.try_iter().take(TURN).try_for_each(|signal| self.handle(signal))
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.extend(signals.try_iter().take(TURN));
+        for number in 0..heard.len() {
+            let (before, later) = heard.split_at_mut(number + 1);
+            let signal = std::mem::replace(&mut before[number], Signal::Wake);
+            if !signal.is_outdated(later) {
+                self.handle(signal)?;
+            }
+        }
+        if self.intake.holds_some() { self.release(signals) } else { Ok(()) }
+    }
+
+    /// Publishes what was closed and then read, but for what was written again before reading had ended: that may
+    /// be half of the next content.
+    fn release(&mut self, signals: &Receiver<Signal>) -> Result<(), Error> {
+        let caught_up = self.ears.catch_up(signals, &mut self.heard);
+        let written: HashSet<_> = self.heard.iter().filter_map(Signal::written).collect();
+        for taken in self.intake.release(|path| caught_up && !written.contains(path))? {
+            match taken {
+                Taken::Known { .. } => self.intake.metrics.count(Outcome::Known, 1),
+                _ => self.urgent = true,
+            }
+        }
+        Ok(())
     }
 
     fn handle(&mut self, signal: Signal) -> Result<(), Error> {
@@ -127,7 +151,7 @@ impl Daemon<'_> {
                 }
                 Ok(())
             }
-            Signal::Wake => Ok(()),
+            Signal::Wake | Signal::CaughtUp(_) => Ok(()),
         }
     }
 

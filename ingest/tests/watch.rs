@@ -334,6 +334,48 @@ fn files_that_vanish_and_pipes_stop_nothing() {
     assert_eq!(world.names(), ["last.jpg"]);
 }
 
+#[test]
+fn what_can_not_be_read_is_told_once() {
+    let mut world = World::new();
+    world.config.rescan = Duration::from_millis(10);
+    symlink("loop.jpg", world.path("loop.jpg")).unwrap();
+    symlink("nowhere.jpg", world.path("broken.jpg")).unwrap();
+    symlink("/dev/null", world.path("out.jpg")).unwrap();
+    world.photo("known.jpg", "x");
+    world.photo("note.txt", "x");
+    watched(&world, || {
+        world.until("some scans", || world.metrics.rescan_seconds.get_sample_count() > 5);
+        let counts = ["published", "known", "ignored", "unreadable"].map(|outcome| world.counted(outcome));
+        assert_eq!(counts, [1, 0, 2, 2]);
+        // The link gets a target.
+        world.photo("nowhere.jpg", "y");
+        world.until("both", || world.events().len() == 3);
+    });
+    assert_eq!(world.events().iter().filter(|event| event.length == 1).count(), 3);
+}
+
+#[test]
+fn a_copy_right_after_another_under_the_same_name_is_not_read_half_way() {
+    let world = World::new();
+    watched(&world, || {
+        first_scan(&world);
+        for number in 0..20 {
+            let path = world.path(&format!("{number:02}.jpg"));
+            fs::write(&path, "first").unwrap();
+            let mut second = File::create(&path).unwrap();
+            second.write_all(b"sec").unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            second.write_all(b"ond").unwrap();
+        }
+        world.until("all", || {
+            let whole = sha256(b"second");
+            world.events().iter().filter(|event| event.sha256 == whole).count() == 20
+        });
+    });
+    let halves = world.events().into_iter().filter(|event| event.length == 3).count();
+    assert_eq!(halves, 0);
+}
+
 fn mkfifo(path: &Path) {
     assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
 }
