@@ -4,6 +4,7 @@ mod shared;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -205,6 +206,24 @@ fn a_batch_waits_for_a_file_that_is_being_written_but_not_for_ever() {
     let batch = world.batch();
     assert_eq!(batch.found, Found { discovered: 3, already_done: 2, left_out: 1, ..Found::default() });
     assert!(batch.run.is_none() && begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_batch_takes_a_slow_copy_whole() {
+    let mut world = World::new();
+    world.config.settle = Duration::from_millis(500);
+    let path = world.path("slow.jpg");
+    let mut copy = File::create(&path).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..20 {
+                copy.write_all(b"more").unwrap();
+                std::thread::sleep(Duration::from_millis(40));
+            }
+        });
+        assert_eq!(world.batch().found.published, 1);
+    });
+    assert_eq!(world.events().remove(0).length, 80);
 }
 
 #[test]
