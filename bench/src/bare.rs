@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::anyhow;
-use autorma_classifier::{Decoder, Limits, Picture, Runtime, Session};
+use autorma_classifier::{AT_ONCE, Decoder, Limits, Picture, Runtime, Session};
 use autorma_models::Model;
 
 use crate::{program, root};
@@ -22,7 +22,8 @@ pub(crate) fn run(folder: &Path) -> anyhow::Result<()> {
     let model = Model::open(&root().join("models/shipped"))?;
     let runtime = Runtime::load(&root().join("target/onnxruntime/libonnxruntime.so"))?;
     let threads = std::thread::available_parallelism()?.get();
-    let sessions: Vec<_> = (0..threads).map(|_| Session::load(&runtime, &model)).collect::<Result<_, _>>()?;
+    let sessions: Vec<_> =
+        (0..threads).map(|_| Session::load(&runtime, &model, AT_ONCE)).collect::<Result<_, _>>()?;
     let loaded = program::memory(std::process::id(), "VmRSS:");
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {

@@ -26,4 +26,4 @@ pub use failure::Failure;
 pub use fetch::StoreError;
 pub use metrics::Metrics;
 pub use session::{LoadError, Runtime, Session};
-pub use stage::{GROUP, run};
+pub use stage::{AT_ONCE, GROUP, run};

@@ -10,7 +10,7 @@ use crate::{Config, Error};
 /// Bytes of records that one poll brings, beyond the first.
 const MAX_POLL_BYTES: usize = 16 << 20;
 /// How long a poll waits, and how long nobody looks whether to stop.
-const WAIT: Duration = Duration::from_millis(200);
+const WAIT: Duration = Duration::from_millis(50);
 /// How long work on partitions that go to another member may take to be committed.
 const HAND_OVER: Duration = Duration::from_secs(2);
 

@@ -51,49 +51,55 @@ pub struct Session {
     manifest: Manifest,
     /// Normalised values of each channel: index by the byte.
     normalised: [[f32; 256]; 3],
-    batch: Array4<f32>,
+    /// Room for the pictures of one call.
+    tensor: Array4<f32>,
 }
 
 impl Session {
-    /// Loads the model and tries it on a blank picture: a model that doesn't fit its manifest shows here.
-    pub fn load(runtime: &Runtime, model: &Model) -> Result<Self, LoadError> {
+    /// Loads the model and tries it on a blank picture: a model that doesn't fit its manifest shows here. `at_once` is
+    /// how many pictures go into one call, at least 1.
+    pub fn load(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
         let input = &model.manifest.input;
         let mut session = Self {
             session: open(runtime, &model.onnx).map_err(|error| LoadError::Model(error.to_string()))?,
             normalised: normalised(input),
-            batch: Array4::zeros((0, 3, input.height as usize, input.width as usize)),
+            tensor: Array4::zeros((at_once.max(1), 3, input.height as usize, input.width as usize)),
             manifest: model.manifest.clone(),
         };
         let blank = Picture(vec![255; 3 * (input.width * input.height) as usize]);
-        session.infer(&[&blank, &blank]).map_err(LoadError::Manifest)?;
+        session.infer(&vec![&blank; at_once.max(1)]).map_err(LoadError::Manifest)?;
         Ok(session)
     }
 
-    /// The logits of each picture, [`Manifest::outputs`] of them.
+    /// The logits of each picture of a micro-batch, [`Manifest::outputs`] of them.
     pub fn infer(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<f32>>, String> {
+        let mut logits = Vec::with_capacity(pictures.len());
+        for pictures in pictures.chunks(self.tensor.len_of(Axis(0))) {
+            logits.extend(self.call(pictures)?);
+        }
+        Ok(logits)
+    }
+
+    fn call(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<f32>>, String> {
         self.fill(pictures);
         let (name, outputs) = (self.manifest.output.name.as_str(), self.manifest.outputs());
-        let batch = TensorRef::from_array_view(&self.batch).map_err(|error| error.to_string())?;
-        let inputs = ort::inputs![self.manifest.input.name.as_str() => batch];
+        let filled = self.tensor.slice_axis(Axis(0), (0..pictures.len()).into());
+        let input = TensorRef::from_array_view(filled).map_err(|error| error.to_string())?;
+        let inputs = ort::inputs![self.manifest.input.name.as_str() => input];
         let result = self.session.run(inputs).map_err(|error| error.to_string())?;
         let output = result.get(name).ok_or_else(|| format!("there is no output {name:?}"))?;
         let (shape, logits) = output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
         if logits.len() != pictures.len() * outputs {
-            return Err(format!(
-                "outputs of shape {shape:?} for {} pictures and {outputs} classes",
-                pictures.len()
-            ));
+            let pictures = pictures.len();
+            return Err(format!("outputs of shape {shape:?} for {pictures} pictures and {outputs} classes"));
         }
         Ok(logits.chunks_exact(outputs).map(<[f32]>::to_vec).collect())
     }
 
     /// Bytes by pixel become normalised floats by channel.
     fn fill(&mut self, pictures: &[&Picture]) {
-        let (_, channels, height, width) = self.batch.dim();
-        if self.batch.len_of(Axis(0)) != pictures.len() {
-            self.batch = Array4::zeros((pictures.len(), channels, height, width));
-        }
-        for (mut image, picture) in self.batch.outer_iter_mut().zip(pictures) {
+        let channels = self.tensor.len_of(Axis(1));
+        for (mut image, picture) in self.tensor.outer_iter_mut().zip(pictures) {
             let pixels = ArrayView1::from(&picture.0);
             for (channel, mut plane) in image.outer_iter_mut().enumerate() {
                 let table = &self.normalised[channel];

@@ -15,6 +15,10 @@ use crate::{Config, Decoder, Error, Metrics, Runtime, Session, committing, decod
 /// The group whose committed offsets are the stage's checkpoints.
 pub const GROUP: &str = "classifier";
 
+/// Pictures in one call of the model. On a processor, more at once take no less time each and far more memory:
+/// `classifier/examples/at_once.rs` measures it.
+pub const AT_ONCE: usize = 2;
+
 /// How long what is in hand may take to be committed after a shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -30,8 +34,9 @@ pub fn run(
     let model = Model::open(&config.model)?;
     let fetcher = Fetcher::new(&config.roots, &config.stores, config.limits.bytes)?;
     let runtime = Runtime::load(&config.runtime)?;
-    let sessions =
-        (0..config.sessions).map(|_| Session::load(&runtime, &model)).collect::<Result<Vec<_>, _>>()?;
+    let sessions = (0..config.sessions)
+        .map(|_| Session::load(&runtime, &model, AT_ONCE))
+        .collect::<Result<Vec<_>, _>>()?;
     metrics.loaded(&model);
     let desk = Arc::new(Desk::new(config.max_in_flight, config.batch_size, config.max_wait));
     let subscription =

@@ -4,7 +4,7 @@ mod shared;
 
 use std::os::unix::ffi::OsStrExt;
 
-use autorma_classifier::{Decoder, Session};
+use autorma_classifier::{AT_ONCE, Decoder, Session};
 use serde::Deserialize;
 use shared::{LIMITS, data, model, runtime};
 
@@ -20,7 +20,7 @@ struct Entry {
 fn every_hostile_file_gets_its_verdict() {
     let Some(data) = data() else { return };
     let (model, mut decoder) = (model(), Decoder::new(224, 224, LIMITS));
-    let mut session = Session::load(runtime(), &model).unwrap();
+    let mut session = Session::load(runtime(), &model, AT_ONCE).unwrap();
     let manifest = std::fs::read_to_string(data.join("hostile/manifest.jsonl")).unwrap();
     let mut wrong = Vec::new();
     for line in manifest.lines() {

@@ -24,7 +24,7 @@ pub const GROUP: &str = "sink";
 pub(crate) const TOPICS: [&str; 3] = [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS];
 
 /// How long a poll waits, and how long nobody looks whether to stop.
-const WAIT: Duration = Duration::from_millis(100);
+const WAIT: Duration = Duration::from_millis(50);
 
 /// Writes outcomes to files until the shutdown; then what was read is flushed, and the group left. Calls `ready` when
 /// it has taken up what was there.
