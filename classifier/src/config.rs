@@ -12,9 +12,9 @@ const RUNTIME: Key =
 const BATCH_SIZE: Key =
     Key::new("classifier.batch_size", "10", "images a micro-batch, at most").alias("BATCH_SIZE");
 const MAX_WAIT: Key =
-    Key::new("classifier.max_wait", "5ms", "how long the first image of a micro-batch waits for others");
-const DECODERS: Key = Key::new("classifier.decoders", "0", "threads that decode; 0: one a processor");
-const SESSIONS: Key = Key::new("classifier.sessions", "0", "threads that run the model; 0: one a processor");
+    Key::new("classifier.max_wait", "20ms", "how long the first image of a micro-batch waits for others");
+const WORKERS: Key =
+    Key::new("classifier.workers", "0", "threads that decode and run the model; 0: one a processor");
 const MAX_IN_FLIGHT: Key =
     Key::new("classifier.max_in_flight", "128", "images between reading and commit, at most");
 const MAX_MEGABYTES: Key = Key::new("classifier.max_megabytes", "64", "largest file, in MB");
@@ -51,10 +51,8 @@ pub struct Config {
     pub batch_size: usize,
     /// How long an image waits for others.
     pub max_wait: Duration,
-    /// Threads that decode.
-    pub decoders: usize,
-    /// Threads that run the model.
-    pub sessions: usize,
+    /// Threads that decode and run the model.
+    pub workers: usize,
     /// Images between reading and commit.
     pub max_in_flight: usize,
     /// What one file may cost.
@@ -83,8 +81,7 @@ impl Config {
             runtime: settings.get(&RUNTIME, ..),
             batch_size: settings.get(&BATCH_SIZE, 1..=256),
             max_wait: settings.get(&MAX_WAIT, Duration::ZERO..=Duration::from_secs(60)),
-            decoders: threads(settings.get(&DECODERS, 0..=256)),
-            sessions: threads(settings.get(&SESSIONS, 0..=256)),
+            workers: threads(settings.get(&WORKERS, 0..=256)),
             max_in_flight: settings.get(&MAX_IN_FLIGHT, 1..=100_000),
             limits: Limits {
                 bytes: settings.get(&MAX_MEGABYTES, 1..=2047_u64) * 1_000_000,

@@ -1,31 +1,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
 
 use autorma_schemas::{Event, ImageEvent, Reason};
 use autorma_stream::Record;
 
-use crate::desk::Desk;
 use crate::fetch::Fetcher;
 use crate::outcome::{Decoded, Finished, dead, origin, unreadable};
-use crate::{Config, Decoder, Failure, Metrics, Picture};
+use crate::{Config, Decoder, Failure, Picture};
 
-/// One thread of the decode pool: records become pictures or dead letters.
-pub(crate) fn decode(
-    desk: &Desk,
-    fetcher: &Fetcher,
-    mut decoder: Decoder,
-    config: &Config,
-    metrics: &Metrics,
-) {
-    while let Some(record) = desk.next_record() {
-        let begun = Instant::now();
-        let result = picture(record, fetcher, &mut decoder, config);
-        metrics.decode_seconds.observe(begun.elapsed().as_secs_f64());
-        desk.decoded(result);
-    }
-}
-
-fn picture(
+/// From a record to a picture or a dead letter.
+pub(crate) fn picture(
     record: Record,
     fetcher: &Fetcher,
     decoder: &mut Decoder,

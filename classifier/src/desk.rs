@@ -14,10 +14,8 @@ use crate::outcome::{Decoded, Finished, Outcome};
 pub(crate) struct Desk {
     state: Mutex<State>,
     max_in_flight: usize,
-    /// There is something to decode.
+    /// There is something to decode, or there may be a micro-batch to cut.
     work: Condvar,
-    /// There may be a micro-batch to cut.
-    ready: Condvar,
     /// There may be something to commit.
     done: Condvar,
     /// There is room for more, or less to wait for.
@@ -36,6 +34,15 @@ struct State {
     /// No further record comes.
     closed: bool,
     failure: Option<Error>,
+}
+
+/// What a worker does.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Make a picture of it.
+    Decode(Record),
+    /// Send the micro-batch through the model.
+    Infer(Vec<Decoded>),
 }
 
 /// Outcomes that may be committed together, and where the group continues then.
@@ -67,8 +74,8 @@ impl Desk {
             closed: false,
             failure: None,
         };
-        let [work, ready, done, room] = std::array::from_fn(|_| Condvar::new());
-        Self { state: Mutex::new(state), max_in_flight, work, ready, done, room }
+        let [work, done, room] = std::array::from_fn(|_| Condvar::new());
+        Self { state: Mutex::new(state), max_in_flight, work, done, room }
     }
 
     /// Waits until so many records have room, or `longest`. Returns how many have.
@@ -91,19 +98,38 @@ impl Desk {
         self.work.notify_all();
     }
 
-    /// The next record to decode; None when there will be none any more.
-    pub(crate) fn next_record(&self) -> Option<Record> {
-        let nothing = |state: &mut State| state.to_decode.is_empty() && !state.stopped();
-        let mut state = self.work.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
-        if state.failure.is_some() {
-            return None;
+    /// What a free worker should do next; None when there will be nothing any more. Micro-batches come first: they are
+    /// cut late enough as it is.
+    pub(crate) fn next_task(&self) -> Option<Task> {
+        let mut state = self.lock();
+        loop {
+            if state.failure.is_some() {
+                return None;
+            }
+            let coming = state.decoding > 0 || !state.to_decode.is_empty();
+            let cut = state.ready.cut(Instant::now(), coming);
+            if let Cut::Batch(batch) = cut {
+                return Some(Task::Infer(batch));
+            }
+            if let Some(record) = state.to_decode.pop_front() {
+                state.decoding += 1;
+                return Some(Task::Decode(record));
+            }
+            state = match cut {
+                Cut::Wait(longest) => {
+                    self.work.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0
+                }
+                // The other workers are done too, or still decode what one of them will infer.
+                _ if state.closed && !coming => {
+                    self.work.notify_all();
+                    return None;
+                }
+                _ => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
         }
-        let record = state.to_decode.pop_front()?;
-        state.decoding += 1;
-        Some(record)
     }
 
-    /// A record that [`Desk::next_record`] gave out is a picture or has failed.
+    /// A record that [`Desk::next_task`] gave out is a picture or has failed.
     pub(crate) fn decoded(&self, result: Result<Decoded, Finished>) {
         let mut state = self.lock();
         state.decoding -= 1;
@@ -114,36 +140,11 @@ impl Desk {
                 self.done.notify_one();
             }
         }
+        // Whoever waits for this one to fill a micro-batch need wait no longer.
+        let last = state.decoding == 0 && state.to_decode.is_empty();
         drop(state);
-        self.ready.notify_one();
-    }
-
-    /// The next micro-batch for a free session; None when there will be none any more.
-    pub(crate) fn next_batch(&self) -> Option<Vec<Decoded>> {
-        let mut state = self.lock();
-        loop {
-            if state.failure.is_some() {
-                return None;
-            }
-            let coming = state.decoding > 0 || !state.to_decode.is_empty();
-            match state.ready.cut(Instant::now(), coming) {
-                Cut::Batch(batch) => {
-                    if !state.ready.is_empty() {
-                        self.ready.notify_one();
-                    }
-                    return Some(batch);
-                }
-                Cut::Empty if state.closed && !coming => {
-                    // The other sessions are done too.
-                    self.ready.notify_all();
-                    return None;
-                }
-                Cut::Empty => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Cut::Wait(longest) => {
-                    let waited = self.ready.wait_timeout(state, longest);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-            }
+        if last {
+            self.work.notify_one();
         }
     }
 
@@ -263,7 +264,7 @@ impl Desk {
     }
 
     fn wake(&self) {
-        for waiting in [&self.work, &self.ready, &self.done, &self.room] {
+        for waiting in [&self.work, &self.done, &self.room] {
             waiting.notify_all();
         }
     }

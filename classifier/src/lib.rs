@@ -1,7 +1,7 @@
 //! The middle stage: image events in, predictions and dead letters out, in micro-batches through ONNX Runtime.
 //!
-//! One thread owns the consumer ([`run`] polls on the thread that calls it), a pool decodes, each model session has a
-//! thread, one commits. They meet at the desk (`desk.rs`), which bounds what is in flight.
+//! One thread owns the consumer ([`run`] polls on the thread that calls it), workers decode and run the model, each with
+//! a session of its own, and one thread commits. They meet at the desk (`desk.rs`), which bounds what is in flight.
 
 mod bisect;
 mod committing;
@@ -18,6 +18,7 @@ mod outcome;
 mod polling;
 mod session;
 mod stage;
+mod working;
 
 pub use config::Config;
 pub use decode::{Decoder, Limits, Picture};

@@ -9,8 +9,10 @@ use autorma_stream::{Log, Subscription};
 
 use crate::desk::Desk;
 use crate::fetch::Fetcher;
+use crate::inferring::Meaning;
 use crate::polling::HandOver;
-use crate::{Config, Decoder, Error, Metrics, Runtime, Session, committing, decoding, inferring, polling};
+use crate::working::Bench;
+use crate::{Config, Decoder, Error, Metrics, Runtime, Session, committing, polling, working};
 
 /// The group whose committed offsets are the stage's checkpoints.
 pub const GROUP: &str = "classifier";
@@ -34,9 +36,7 @@ pub fn run(
     let model = Model::open(&config.model)?;
     let fetcher = Fetcher::new(&config.roots, &config.stores, config.limits.bytes)?;
     let runtime = Runtime::load(&config.runtime)?;
-    let sessions = (0..config.sessions)
-        .map(|_| Session::load(&runtime, &model, AT_ONCE))
-        .collect::<Result<Vec<_>, _>>()?;
+    let sessions = load(&runtime, &model, config.workers)?;
     metrics.loaded(&model);
     let desk = Arc::new(Desk::new(config.max_in_flight, config.batch_size, config.max_wait));
     let subscription =
@@ -54,21 +54,14 @@ pub fn run(
 
     let membership = consumer.membership();
     let input = &model.manifest.input;
-    let meaning =
-        inferring::Model { manifest: &model.manifest, version: &version, batch_size: config.batch_size };
+    let meaning = Meaning { manifest: &model.manifest, version: &version, batch_size: config.batch_size };
+    let bench = Bench { desk: &desk, fetcher: &fetcher, meaning: &meaning, config, metrics };
     std::thread::scope(|scope| {
-        for number in 0..config.decoders {
-            let decoder = Decoder::new(input.width, input.height, config.limits);
-            let (desk, fetcher) = (&*desk, &fetcher);
-            spawn(scope, format!("decode-{number}"), desk, move || {
-                decoding::decode(desk, fetcher, decoder, config, metrics);
-                Ok(())
-            });
-        }
         for (number, session) in sessions.into_iter().enumerate() {
-            let (desk, meaning) = (&*desk, &meaning);
-            spawn(scope, format!("infer-{number}"), desk, move || {
-                inferring::infer(desk, session, meaning, metrics);
+            let decoder = Decoder::new(input.width, input.height, config.limits);
+            let bench = &bench;
+            spawn(scope, format!("worker-{number}"), bench.desk, move || {
+                working::work(bench, session, decoder);
                 Ok(())
             });
         }
@@ -88,6 +81,15 @@ pub fn run(
         Some(error) => Err(error),
         None => Ok(left?),
     }
+}
+
+/// A session for each worker, loaded side by side.
+fn load(runtime: &Runtime, model: &Model, workers: usize) -> Result<Vec<Session>, Error> {
+    std::thread::scope(|scope| {
+        let load = || Session::load(runtime, model, AT_ONCE);
+        let loading: Vec<_> = (0..workers).map(|_| scope.spawn(load)).collect();
+        loading.into_iter().map(|session| Ok(session.join().map_err(|_| Error::Panicked)??)).collect()
+    })
 }
 
 /// A named thread whose failure, even a panic, is the stage's.

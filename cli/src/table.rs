@@ -61,10 +61,13 @@ mod tests {
         let mut table = Table::new(["class", "images"]);
         table.row(["handbags".into(), "7".into()]);
         table.row(["tops".into(), "12".into()]);
-        table.row(["\u{202e}gpj\n".into(), "1".into()]);
-        assert_eq!(
-            table.to_string(),
-            "class     images\nhandbags       7\ntops          12\n\\u{202e}gpj\\u{a}       1\n"
-        );
+        assert_eq!(table.to_string(), "class     images\nhandbags       7\ntops          12\n");
+    }
+
+    #[test]
+    fn no_name_plays_with_the_terminal() {
+        let mut table = Table::new(["name"]);
+        table.row(["\u{202e}gpj\n\u{1b}[2J".into()]);
+        assert_eq!(table.to_string(), "name\n\\u{202e}gpj\\u{a}\\u{1b}[2J\n");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use autorma_e2e::{Photos, Sandbox};
 use serde_json::Value;
@@ -14,7 +14,7 @@ const TAKEN: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "ti
 /// The model and ONNX Runtime take about 130 MB; the largest picture that is allowed may take 256 MB.
 const MOST_MEMORY: u64 = 700 << 20;
 
-fn is_taken(path: &PathBuf) -> bool {
+fn is_taken(path: &Path) -> bool {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
     TAKEN.contains(&extension.as_str())
 }
@@ -84,7 +84,7 @@ fn awkward_names_come_out_readable_and_reversible() {
         names.iter().map(|path| path.file_name().unwrap().as_bytes().to_vec()).collect();
     dropped.push(b"not utf-8 \xff\xfe.jpg".to_vec());
     dropped.push(b"back\\slash\\xFF.jpg".to_vec());
-    dropped.retain(|name| is_taken(&PathBuf::from(OsStr::from_bytes(name))) && !name.starts_with(b"."));
+    dropped.retain(|name| is_taken(Path::new(OsStr::from_bytes(name))) && !name.starts_with(b"."));
     for name in &dropped {
         sandbox.drop_photo(photo, OsStr::from_bytes(name));
     }

@@ -1,6 +1,6 @@
 //! The first stage: finds photos in a folder and publishes image events.
 //!
-//! [`batch`] takes what a folder holds, [`watch`] what comes into it. Both take a file when it is complete
+//! [`batch()`] takes what a folder holds, [`watch()`] what comes into it. Both take a file when it is complete
 //! (`settle.rs`), know what was published before (`ledger.rs`), and publish in transactions that hold the image
 //! events, what is remembered of the files, and the run's new count (`publish.rs`).
 

@@ -95,7 +95,7 @@ impl<'a> Publisher<'a> {
             publisher.commit(closed.map(|run| append(topics::RUNS, &run.run_id, &run)).collect())?;
         }
         if let Some(run) = &publisher.run {
-            tracing::info!(run = run.run_id, images = run.images, "run continued");
+            tracing::info!(run_id = run.run_id, images = run.images, "run continued");
         }
         Ok(publisher)
     }
@@ -178,7 +178,7 @@ impl<'a> Publisher<'a> {
         self.commit(appends)?;
         if let Some(run) = run {
             if run.images == images {
-                tracing::info!(run = run.run_id, kind = %run.kind, input = run.input, "run opened");
+                tracing::info!(run_id = run.run_id, kind = %run.kind, input = run.input, "run opened");
             }
             self.run = Some(run);
         }
@@ -284,7 +284,7 @@ impl<'a> Publisher<'a> {
 }
 
 fn closed(run: RunRecord) -> RunRecord {
-    tracing::info!(run = run.run_id, images = run.images, "run closed");
+    tracing::info!(run_id = run.run_id, images = run.images, "run closed");
     RunRecord { state: RunState::Closed, closed_at: Some(Micros::now()), ..run }
 }
 

@@ -1,7 +1,7 @@
 //! Settings in layers: defaults < `autorma.toml` < `.env` < environment < flags. Every problem is found in one pass
 //! and reported together; every value knows where it comes from.
 //!
-//! [`load`] reads the layers. Then each crate reads its settings into a struct of its own, and at the end
+//! [`load()`] reads the layers. Then each crate reads its settings into a struct of its own, and at the end
 //! [`Settings::finish`] tells what was wrong, a name that nobody asked for included:
 //!
 //! ```

@@ -116,13 +116,18 @@ impl Bookkeeping {
 
     /// The runs that can be finished.
     pub(crate) fn complete(&self) -> Vec<Complete> {
-        let complete = |run: &Run| {
-            let counts = run.counts();
-            let has_all = counts.images.is_some_and(|images| run.outcomes() >= images);
-            let record = run.record.clone().filter(|_| has_all)?;
-            Some(Complete { record, counts })
-        };
-        self.runs.values().filter_map(complete).collect()
+        let complete = |run: &Run| Some(Complete { record: run.record.clone()?, counts: run.counts() });
+        self.runs.values().filter(|run| run.is_complete()).filter_map(complete).collect()
+    }
+
+    /// Whether one of them can.
+    pub(crate) fn is_any_complete(&self) -> bool {
+        self.runs.values().any(Run::is_complete)
+    }
+
+    /// Whether every run is finished.
+    pub(crate) fn is_nothing_open(&self) -> bool {
+        self.runs.is_empty()
     }
 
     /// The runs that aren't finished.
@@ -141,6 +146,11 @@ impl Run {
             Kind::DeadLetter => self.dead_letters += 1,
         }
         is_new
+    }
+
+    /// Whether it is closed and each of its images has an outcome.
+    fn is_complete(&self) -> bool {
+        self.counts().images.is_some_and(|images| self.outcomes() >= images)
     }
 
     fn outcomes(&self) -> u64 {

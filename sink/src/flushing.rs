@@ -25,7 +25,7 @@ impl Sink<'_> {
         self.write_manifest()?;
         self.settle_offsets()?;
         let ended = Instant::now();
-        self.pace.flushed(begun, ended);
+        self.pace.flushed(begun, ended, buffer.seen.len());
         self.report(&buffer, ended - begun);
         self.finish_complete()
     }

@@ -98,7 +98,10 @@ impl Sink<'_> {
     /// Reads what is there, or flushes what was read.
     fn turn(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
         let pause = self.pace.pause(Instant::now());
-        let is_due = !self.buffer.is_empty() && (pause.is_zero() || self.buffer.is_full());
+        // Where nothing more is to come, waiting for it is useless.
+        let is_all = self.books.is_any_complete() || self.books.is_nothing_open();
+        let urgent = pause.is_zero() || self.buffer.is_full() || is_all;
+        let is_due = !self.buffer.is_empty() && urgent;
         if is_due || self.books.is_outside_due(Micros::now()) {
             return self.flush();
         }

@@ -1,0 +1,44 @@
+use std::time::Instant;
+
+use crate::desk::{Desk, Task};
+use crate::fetch::Fetcher;
+use crate::inferring::Meaning;
+use crate::{Config, Decoder, Metrics, Session, decoding};
+
+/// What a worker has beside its session and its decoder.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    pub(crate) desk: &'a Desk,
+    pub(crate) fetcher: &'a Fetcher,
+    pub(crate) meaning: &'a Meaning<'a>,
+    pub(crate) config: &'a Config,
+    pub(crate) metrics: &'a Metrics,
+}
+
+/// One worker's thread: decodes pictures and sends micro-batches through its own session of the model, until there is
+/// nothing to do any more.
+///
+/// There is one a processor, and both are its work: threads for each would take turns on the processors and each
+/// other's data out of the caches.
+pub(crate) fn work(bench: &Bench<'_>, mut session: Session, mut decoder: Decoder) {
+    let Bench { desk, fetcher, meaning, config, metrics } = bench;
+    while let Some(task) = desk.next_task() {
+        let begun = Instant::now();
+        match task {
+            Task::Decode(record) => {
+                let picture = decoding::picture(record, fetcher, &mut decoder, config);
+                metrics.decode_seconds.observe(begun.elapsed().as_secs_f64());
+                desk.decoded(picture);
+            }
+            Task::Infer(batch) => {
+                let images = batch.len();
+                let outcomes = meaning.infer(&mut session, batch);
+                let seconds = begun.elapsed().as_secs_f64();
+                metrics.infer_seconds.observe(seconds);
+                metrics.batch_size.observe(images as f64);
+                tracing::debug!(images, seconds, "micro-batch");
+                desk.finish(outcomes);
+            }
+        }
+    }
+}
