@@ -50,8 +50,6 @@ fn newest_runs(log: &dyn Log) -> anyhow::Result<Vec<RunRecord>> {
     Ok(runs.into_values().collect())
 }
 
-/// The record at an offset, if it is still kept.
-
 /// JSON for scripts.
 fn json_text(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")

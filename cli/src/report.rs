@@ -42,7 +42,7 @@ impl Report {
         let run_id = batch.run.as_ref().map(|run| &run.run_id);
         let is_ours = |finished: &&Finished| run_id.is_none_or(|id| *id == finished.run_id);
         let finished = snapshot.finished.iter().rev().find(is_ours);
-        let summary = finished.map(|finished| read(finished)).transpose()?;
+        let summary = finished.map(read).transpose()?;
         let classified = snapshot.durable_outcomes as f64;
         let text = |path: &std::path::Path| std::path::absolute(path).map(|path| path.display().to_string());
         Ok(Self {

@@ -1,7 +1,11 @@
+use std::f32::consts::TAU;
+
 use super::draw::{Canvas, Colour, Point};
 
+type Draw = fn(&mut Canvas);
+
 /// What is drawn, by name.
-pub(super) const THINGS: [(&str, fn(&mut Canvas)); 5] =
+pub(super) const THINGS: [(&str, Draw); 5] =
     [("shoe", shoe), ("handbag", handbag), ("shirt", shirt), ("top", top), ("watch", watch)];
 
 const CLOTH: [Colour; 5] =
@@ -36,7 +40,7 @@ fn watch(canvas: &mut Canvas) {
         let turn = hour as f32 * std::f32::consts::TAU / 12.0;
         canvas.line(around(turn, 0.175), around(turn, 0.2), 0.012, marks);
     }
-    let (hour, minute) = (canvas.random(0.0, 6.28), canvas.random(0.0, 6.28));
+    let (hour, minute) = (canvas.random(0.0, TAU), canvas.random(0.0, TAU));
     canvas.line((0.5, 0.5), around(hour, 0.1), 0.016, marks);
     canvas.line((0.5, 0.5), around(minute, 0.16), 0.01, marks);
     canvas.ellipse((0.5, 0.5), (0.014, 0.0105), METAL);
