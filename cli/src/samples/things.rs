@@ -37,7 +37,7 @@ fn watch(canvas: &mut Canvas) {
     let marks = if face[0] > 128. { DARK } else { WHITE };
     let around = |turn: f32, far: f32| (0.5 + far * turn.sin(), 0.5 - 0.75 * far * turn.cos());
     for hour in 0..12 {
-        let turn = hour as f32 * std::f32::consts::TAU / 12.0;
+        let turn = hour as f32 * TAU / 12.0;
         canvas.line(around(turn, 0.175), around(turn, 0.2), 0.012, marks);
     }
     let (hour, minute) = (canvas.random(0.0, TAU), canvas.random(0.0, TAU));

@@ -1,0 +1,93 @@
+//! When a stage is behind: its source waits, and what happens to photos meanwhile is told.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use autorma_e2e::{Photos, Sandbox, eventually};
+
+/// Records that are in a topic.
+fn records(sandbox: &Sandbox, topic: &str) -> i64 {
+    let status = sandbox.status();
+    let topics = status["topics"].as_array().unwrap();
+    topics.iter().find(|it| it["topic"] == topic).unwrap()["records"].as_i64().unwrap()
+}
+
+fn finished(sandbox: &Sandbox) -> Option<()> {
+    let status = sandbox.status();
+    let runs = status["runs"].as_array()?;
+    (!runs.is_empty() && runs.iter().all(|run| run["state"] == "finished")).then_some(())
+}
+
+#[test]
+fn ingest_waits_for_a_classifier_that_is_behind() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good.iter().take(100).map(|(path, _)| path));
+    let mut command = sandbox.command(&["ingest", "--set", "ingest.max_ahead=30", "--log-level", "debug"]);
+    command.env("AUTORMA_INGEST_RUN_LENGTH", "1h");
+    let mut ingest = sandbox.spawn(command);
+    eventually("ingest waits", || ingest.said().contains("waiting for the classifier").then_some(()));
+    assert!(records(&sandbox, "images") <= 30);
+    let mut rest = ["classify", "sink"].map(|stage| sandbox.start(&[stage]));
+    eventually("everything is published", || (records(&sandbox, "images") == 100).then_some(()));
+    ingest.signal("TERM");
+    ingest.wait().expect(0);
+    eventually("the run is finished", || finished(&sandbox));
+    for process in &mut rest {
+        process.signal("TERM");
+        process.wait().expect(0);
+    }
+    let names = (0..100).map(|number| format!("photo-{number:05}.jpg")).collect();
+    sandbox.results().expect(&names, &BTreeSet::new()).unwrap();
+}
+
+#[test]
+fn photos_that_vanish_or_change_before_their_turn_are_dead_letters_that_say_so() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good.iter().take(10).map(|(path, _)| path));
+    let mut ingest = sandbox.start(&["ingest"]);
+    eventually("everything is published", || {
+        (sandbox.data().join("log.sqlite").exists() && records(&sandbox, "images") == 10).then_some(())
+    });
+    ingest.signal("TERM");
+    ingest.wait().expect(0);
+    fs::remove_file(sandbox.input().join("photo-00003.jpg")).unwrap();
+    fs::copy(&photos.good[20].0, sandbox.input().join("photo-00007.jpg")).unwrap();
+    let mut rest = ["classify", "sink"].map(|stage| sandbox.start(&[stage]));
+    eventually("the run is finished", || finished(&sandbox));
+    for process in &mut rest {
+        process.signal("TERM");
+        process.wait().expect(0);
+    }
+    let results = sandbox.results();
+    assert_eq!(results.counts(), (8, 2));
+    let reason = |name: &str| results.failed[name][0]["reason"].clone();
+    assert_eq!(reason("photo-00003.jpg"), "missing");
+    assert_eq!(reason("photo-00007.jpg"), "content-changed");
+    // The new content is an event of its own.
+    let report = sandbox.run_batch().expect(0).json();
+    assert_eq!((&report["predictions"], &report["already_done"]), (&1.into(), &8.into()));
+}
+
+#[test]
+fn a_prediction_says_where_it_comes_from() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good.iter().take(3).map(|(path, _)| path));
+    sandbox.run_batch().expect(0);
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/shipped/manifest.json");
+    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
+    for (name, predictions) in sandbox.results().predictions {
+        let story = sandbox.run(&["show", &name, "--json"]).expect(0).json();
+        let (prediction, event) = (&predictions[0], &story[0]);
+        assert_eq!(prediction["model"]["version"], manifest["version"]);
+        assert_eq!(prediction["model"]["sha256"], manifest["model"]["sha256"]);
+        for key in ["topic", "partition", "offset"] {
+            assert_eq!(prediction["origin"][key], event[key]);
+        }
+        assert_eq!(prediction["event_id"], event["event_id"]);
+        let content = fs::read(sandbox.input().join(&name)).unwrap();
+        assert_eq!(prediction["sha256"], autorma_schemas::sha256(&content));
+    }
+}

@@ -1,0 +1,120 @@
+//! Models that fail, say nonsense or aren't what their manifest says.
+
+mod onnx;
+
+use std::fs;
+use std::path::Path;
+
+use autorma_e2e::{Ended, Sandbox};
+use onnx::fussy;
+use serde_json::{Value, json};
+
+/// Writes the fussy model of `onnx.rs` with its manifest.
+fn write_model(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    let model = fussy();
+    fs::write(folder.join("fussy.onnx"), &model).unwrap();
+    let manifest = json!({
+        "format": 1, "name": "fussy", "version": "7",
+        "model": {
+            "file": "fussy.onnx", "sha256": autorma_schemas::sha256(&model), "bytes": model.len(),
+            "precision": "fp32"
+        },
+        "input": {
+            "name": "image", "width": 8, "height": 8, "layout": "NCHW", "color": "RGB",
+            "resize": "stretch-bilinear-antialiased", "mean": [127, 127, 127], "std": [128, 128, 128]
+        },
+        "output": {"name": "logits"}, "classes": ["reds", "greens", "blues"], "temperature": 1.0,
+        "thresholds": {"accept": 0.5, "unknown": 0.5}, "origin": {}, "licence": "Apache-2.0"
+    });
+    fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+}
+
+/// An 8×8 BMP of one colour.
+fn picture([red, green, blue]: [u8; 3]) -> Vec<u8> {
+    let pixels = [blue, green, red].repeat(64);
+    let mut file = b"BM".to_vec();
+    let header: [u32; 13] = [54 + 192, 0, 54, 40, 8, 8, 1 | 24 << 16, 0, 192, 2835, 2835, 0, 0];
+    header.iter().for_each(|value| file.extend(value.to_le_bytes()));
+    file.extend(pixels);
+    file
+}
+
+/// A batch on these pictures, named by their place.
+fn run(sandbox: &Sandbox, colours: &[[u8; 3]]) -> Ended {
+    let model = sandbox.path().join("model");
+    if !model.exists() {
+        write_model(&model);
+    }
+    for (number, colour) in colours.iter().enumerate() {
+        fs::write(sandbox.path().join("picture"), picture(*colour)).unwrap();
+        sandbox.drop_photo(&sandbox.path().join("picture"), format!("{number:02}.bmp"));
+    }
+    sandbox.run(&["run", "--json", "--model", model.to_str().unwrap()])
+}
+
+fn reasons(results: &autorma_e2e::Results) -> Vec<(&str, &Value)> {
+    results.failed.iter().map(|(name, list)| (name.as_str(), &list[0]["reason"])).collect()
+}
+
+const BRIGHT: [u8; 3] = [240, 220, 200];
+
+#[test]
+fn whom_the_model_fails_on_is_a_dead_letter_alone() {
+    let mut colours = [BRIGHT; 25];
+    // The model fails on every call that pure red is in, and says nothing about dark ones.
+    (colours[3], colours[17]) = ([255, 0, 0], [255, 0, 0]);
+    colours[9] = [10, 10, 10];
+    let sandbox = Sandbox::new();
+    let report = run(&sandbox, &colours).expect(2).json();
+    assert_eq!((&report["predictions"], &report["dead_letters"]), (&22.into(), &3.into()));
+    let results = sandbox.results();
+    let expected = [("03.bmp", "model-failed"), ("09.bmp", "not-a-number"), ("17.bmp", "model-failed")];
+    let expected: Vec<_> = expected.into_iter().map(|(name, reason)| (name, json!(reason))).collect();
+    assert_eq!(reasons(&results), expected.iter().map(|(name, reason)| (*name, reason)).collect::<Vec<_>>());
+
+    let alone = Sandbox::new();
+    run(&alone, &[BRIGHT]).expect(0);
+    let expected = alone.results().prediction("00.bmp")["probabilities"].clone();
+    for prediction in results.predictions.values().flatten() {
+        // Not the same bits: this model's logarithms depend on their place in the tensor. The shipped one's don't.
+        for (class, probability) in expected.as_object().unwrap() {
+            let found = prediction["probabilities"][class].as_f64().unwrap();
+            assert!((found - probability.as_f64().unwrap()).abs() < 1e-6, "{prediction}");
+        }
+        assert_eq!(prediction["predicted_class"], "reds");
+        assert_eq!(prediction["model"]["version"], "7");
+    }
+}
+
+#[test]
+fn a_topic_isn_t_drained_into_dead_letters() {
+    let sandbox = Sandbox::new();
+    let colours = [[10, 10, 10]; 60];
+    fs::write(sandbox.path().join("autorma.toml"), "[classifier]\ndead_window = 20\ndead_share = 0.5\n")
+        .unwrap();
+    let ended = run(&sandbox, &colours).expect(1);
+    assert!(ended.errors.contains("classifier.dead_share"), "{}", ended.errors);
+    assert!(ended.errors.contains("not-a-number"), "{}", ended.errors);
+    let letters = sandbox.run(&["dead-letters", "--json"]).expect(0).json();
+    assert!(letters.as_array().unwrap().len() <= 20, "{} dead letters", letters.as_array().unwrap().len());
+    // Once it is allowed, nothing is missing.
+    fs::remove_file(sandbox.path().join("autorma.toml")).unwrap();
+    let model = sandbox.path().join("model");
+    let report = sandbox.run(&["run", "--json", "--model", model.to_str().unwrap()]).expect(2).json();
+    assert_eq!(report["dead_letters"], 60);
+}
+
+#[test]
+fn a_model_that_isn_t_the_one_of_its_manifest_isn_t_loaded() {
+    let sandbox = Sandbox::new();
+    run(&sandbox, &[BRIGHT]).expect(0);
+    let onnx = sandbox.path().join("model/fussy.onnx");
+    let mut content = fs::read(&onnx).unwrap();
+    *content.last_mut().unwrap() ^= 1;
+    fs::write(&onnx, content).unwrap();
+    let ended = run(&sandbox, &[BRIGHT, [1, 2, 3]]).expect(1);
+    assert!(ended.errors.contains("not the one of its manifest"), "{}", ended.errors);
+    let ended = sandbox.run(&["run", "--model", "nowhere"]).expect(1);
+    assert!(ended.errors.contains("--model"), "{}", ended.errors);
+}

@@ -1,0 +1,102 @@
+//! A model small enough to be written by hand, in the encoding of Protocol Buffers, with the field numbers of ONNX's
+//! `onnx.proto3`.
+
+/// Takes pictures of 8×8. Each class's logit is the logarithm of its colour's mean, which is not a number for dark
+/// pictures. A picture that has far more red than blue makes the whole call fail: its index is out of bounds.
+pub(crate) fn fussy() -> Vec<u8> {
+    let nodes = [
+        node("GlobalAveragePool", &["image"], "pooled", None),
+        node("Flatten", &["pooled"], "means", Some(("axis", 1))),
+        node("MatMul", &["means", "red-blue"], "difference", None),
+        node("Cast", &["difference"], "index", Some(("to", INT64))),
+        node("Gather", &["nothing", "index"], "zero", Some(("axis", 0))),
+        node("Log", &["means"], "logarithms", None),
+        node("Add", &["logarithms", "zero"], "logits", None),
+    ];
+    let mut graph = Vec::new();
+    nodes.iter().for_each(|node| bytes(&mut graph, 1, node));
+    bytes(&mut graph, 2, b"fussy");
+    bytes(&mut graph, 5, &tensor("red-blue", &[3, 1], &[1.0, 0.0, -1.0]));
+    bytes(&mut graph, 5, &tensor("nothing", &[1], &[0.0]));
+    bytes(&mut graph, 11, &value("image", &[3, 8, 8]));
+    bytes(&mut graph, 12, &value("logits", &[3]));
+    let mut operators = Vec::new();
+    number(&mut operators, 2, 17);
+    let mut model = Vec::new();
+    number(&mut model, 1, 8);
+    bytes(&mut model, 7, &graph);
+    bytes(&mut model, 8, &operators);
+    model
+}
+
+const FLOAT: u64 = 1;
+const INT64: u64 = 7;
+const ATTRIBUTE_INT: u64 = 2;
+
+fn node(operator: &str, inputs: &[&str], output: &str, attribute: Option<(&str, u64)>) -> Vec<u8> {
+    let mut node = Vec::new();
+    inputs.iter().for_each(|input| bytes(&mut node, 1, input.as_bytes()));
+    bytes(&mut node, 2, output.as_bytes());
+    bytes(&mut node, 4, operator.as_bytes());
+    if let Some((name, value)) = attribute {
+        let mut attribute = Vec::new();
+        bytes(&mut attribute, 1, name.as_bytes());
+        number(&mut attribute, 3, value);
+        number(&mut attribute, 20, ATTRIBUTE_INT);
+        bytes(&mut node, 5, &attribute);
+    }
+    node
+}
+
+fn tensor(name: &str, shape: &[u64], values: &[f32]) -> Vec<u8> {
+    let mut tensor = Vec::new();
+    shape.iter().for_each(|size| number(&mut tensor, 1, *size));
+    number(&mut tensor, 2, FLOAT);
+    bytes(&mut tensor, 8, name.as_bytes());
+    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    bytes(&mut tensor, 9, &raw);
+    tensor
+}
+
+/// An input or output of floats: any number of pictures, then this shape.
+fn value(name: &str, shape: &[u64]) -> Vec<u8> {
+    let mut dimensions = Vec::new();
+    let mut pictures = Vec::new();
+    bytes(&mut pictures, 2, b"pictures");
+    bytes(&mut dimensions, 1, &pictures);
+    for size in shape {
+        let mut dimension = Vec::new();
+        number(&mut dimension, 1, *size);
+        bytes(&mut dimensions, 1, &dimension);
+    }
+    let mut tensor = Vec::new();
+    number(&mut tensor, 1, FLOAT);
+    bytes(&mut tensor, 2, &dimensions);
+    let mut kind = Vec::new();
+    bytes(&mut kind, 1, &tensor);
+    let mut value = Vec::new();
+    bytes(&mut value, 1, name.as_bytes());
+    bytes(&mut value, 2, &kind);
+    value
+}
+
+/// A field that holds a number.
+fn number(message: &mut Vec<u8>, field: u64, value: u64) {
+    varint(message, field << 3);
+    varint(message, value);
+}
+
+/// A field that holds text, bytes or another message.
+fn bytes(message: &mut Vec<u8>, field: u64, content: &[u8]) {
+    varint(message, field << 3 | 2);
+    varint(message, content.len() as u64);
+    message.extend_from_slice(content);
+}
+
+fn varint(message: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        message.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    message.push(value as u8);
+}
