@@ -1,12 +1,13 @@
 //! Progress of `autorma run`: a bar on a terminal, now and then a log line otherwise.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use autorma_ingest::Found;
 use autorma_service::logging;
 use autorma_sink::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// How often a log line says how far it is.
 const LINES: Duration = Duration::from_secs(5);
@@ -34,9 +35,10 @@ impl Display {
         if !io::stderr().is_terminal() {
             return Display::Lines { next: Instant::now() + LINES };
         }
-        let style = "{bar:30} {pos} of {len} · {per_sec} · {eta} left · {elapsed} {msg}";
+        let template = "{bar:30} {pos} of {len} · {rate} · {eta} left · {elapsed}";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::no_length();
-        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(style.with_key("rate", rate));
         Display::Bar(bar)
     }
 
@@ -73,6 +75,11 @@ impl Display {
             bar.finish_and_clear();
         }
     }
+}
+
+fn rate(state: &ProgressState, out: &mut dyn fmt::Write) {
+    // A display that can't be written shows at the next tick.
+    let _ = write!(out, "{:.0} images/s", state.per_sec());
 }
 
 /// Writes log lines to standard error without tearing the bar.

@@ -29,6 +29,9 @@ pub(crate) struct Report {
     summary: Option<Summary>,
     #[serde(skip)]
     input: String,
+    /// How to call autorma on the same data.
+    #[serde(skip)]
+    program: String,
 }
 
 impl Report {
@@ -60,8 +63,15 @@ impl Report {
             summary_path: finished.map(|finished| text(&finished.summary)).transpose()?,
             summary,
             input: configuration.ingest.input.display().to_string(),
+            program: program(configuration),
         })
     }
+}
+
+/// As this process was called, with its data folder.
+fn program(configuration: &Configuration) -> String {
+    let name = std::env::args_os().next().unwrap_or_else(|| "autorma".into());
+    format!("{} --data {}", name.display(), configuration.data.display())
 }
 
 fn read(finished: &Finished) -> anyhow::Result<Summary> {
@@ -114,7 +124,7 @@ impl fmt::Display for Report {
         writeln!(f, "Results: {}", self.results_path.as_deref().unwrap_or_default())?;
         writeln!(f, "Summary: {}", self.summary_path.as_deref().unwrap_or_default())?;
         if self.dead_letters > 0 {
-            writeln!(f, "Dead letters: autorma dead-letters --run {}", summary.run_id)?;
+            writeln!(f, "Dead letters: {} dead-letters --run {}", self.program, summary.run_id)?;
         }
         Ok(())
     }

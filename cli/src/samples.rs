@@ -53,15 +53,19 @@ fn broken(jpeg: &[u8]) -> [(&'static str, Vec<u8>); 4] {
     ]
 }
 
-/// A PNG whose header declares 50,000 × 50,000 pixels, and that has none.
+/// A PNG whose header declares 50,000 × 50,000 pixels, of which hardly any follow.
 fn enormous_png() -> Vec<u8> {
     let side = 50_000_u32.to_be_bytes();
-    let mut header = b"IHDR".to_vec();
-    header.extend(side.iter().chain(&side).chain(&[8, 2, 0, 0, 0]));
-    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
-    png.extend(&header);
-    png.extend(crc32(&header).to_be_bytes());
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    png.extend(chunk(b"IHDR", &[&side[..], &side, &[8, 2, 0, 0, 0]].concat()));
+    png.extend(chunk(b"IDAT", &[0x78, 0x9c]));
     png
+}
+
+/// A chunk of a PNG: length, name, content, check value.
+fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let checked = [name, content].concat();
+    [&(content.len() as u32).to_be_bytes()[..], &checked, &crc32(&checked).to_be_bytes()].concat()
 }
 
 /// The check value of a PNG chunk (PNG specification, annex D).

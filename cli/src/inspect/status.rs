@@ -126,7 +126,7 @@ impl fmt::Display for Status {
             true => writeln!(f, "No stage is running.\n"),
             false => writeln!(f, "{stages}"),
         }?;
-        let mut topics = Table::new(["topic", "partitions", "records kept"]);
+        let mut topics = Table::new(["topic", "partitions", "records"]);
         for it in &self.topics {
             topics.row([it.topic.clone(), it.partitions.to_string(), it.records.to_string()]);
         }
