@@ -59,7 +59,7 @@ pub(crate) enum Command {
     ///
     /// All three stages in one process. Results are written at the end of each run, an hour by default
     /// (--set ingest.run_length=10m), and at the stop. A second signal ends it at once, without losing anything.
-    Up(UpArgs),
+    Up(Whole),
     /// Run only the first stage: watch a folder and publish image events
     Ingest(IngestArgs),
     /// Run only the middle stage: classify image events; several share the work
@@ -125,8 +125,9 @@ pub(crate) struct Http {
     pub(crate) http: Option<String>,
 }
 
+/// What all three stages together need.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct Whole {
     #[command(flatten)]
     pub(crate) input: Input,
     #[command(flatten)]
@@ -135,6 +136,12 @@ pub(crate) struct RunArgs {
     pub(crate) model: Model,
     #[command(flatten)]
     pub(crate) http: Http,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) whole: Whole,
     /// Classify again what an earlier run has classified
     #[arg(long)]
     pub(crate) reprocess: bool,
@@ -144,18 +151,6 @@ pub(crate) struct RunArgs {
     /// Print nothing but errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct UpArgs {
-    #[command(flatten)]
-    pub(crate) input: Input,
-    #[command(flatten)]
-    pub(crate) output: Output,
-    #[command(flatten)]
-    pub(crate) model: Model,
-    #[command(flatten)]
-    pub(crate) http: Http,
 }
 
 #[derive(Debug, Args)]
@@ -263,18 +258,10 @@ impl Cli {
         self.common.flags(&mut flags);
         match &self.command {
             Command::Run(args) => {
-                args.input.flags(&mut flags);
-                args.output.flags(&mut flags);
-                args.model.flags(&mut flags);
-                args.http.flags(&mut flags);
+                args.whole.flags(&mut flags);
                 flags.switch("ingest.reprocess", args.reprocess, "--reprocess");
             }
-            Command::Up(args) => {
-                args.input.flags(&mut flags);
-                args.output.flags(&mut flags);
-                args.model.flags(&mut flags);
-                args.http.flags(&mut flags);
-            }
+            Command::Up(args) => args.flags(&mut flags),
             Command::Ingest(args) => {
                 args.input.flags(&mut flags);
                 args.http.flags(&mut flags);
@@ -312,6 +299,15 @@ impl Common {
         for (key, value) in &self.set {
             flags.value(key, Some(value), "--set");
         }
+    }
+}
+
+impl Whole {
+    fn flags(&self, flags: &mut Flags) {
+        self.input.flags(flags);
+        self.output.flags(flags);
+        self.model.flags(flags);
+        self.http.flags(flags);
     }
 }
 
