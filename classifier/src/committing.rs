@@ -28,7 +28,7 @@ pub(crate) fn commit(
         failpoint::hit("classifier-after-commit");
         desk.committed(outcomes);
         if committed {
-            metrics.committed(&committable.outcomes, begun.elapsed().as_secs_f64(), desk.queues());
+            metrics.committed(&committable.outcomes, begun.elapsed().as_secs_f64());
         }
     }
     Ok(())

@@ -25,7 +25,7 @@ const MAX_DECODE_MEGABYTES: Key =
 const ROOTS: Key = Key::new(
     "classifier.roots",
     "",
-    "folders that file:// references may point into, separated by ':'; empty: the input",
+    "folders that file:// references may point into, separated by ':'; empty: those that ingest has published from",
 );
 const STORES: Key = Key::new(
     "classifier.stores",
@@ -39,6 +39,9 @@ const DEAD_SHARE: Key = Key::new(
 );
 const DEAD_WINDOW: Key = Key::new("classifier.dead_window", "200", "how many events are recent");
 const SLOT: Key = Key::new("classifier.slot", "0", "stable name of this classifier among several");
+
+/// What the program sets unless it is told otherwise.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// The settings of the stage.
 #[derive(Debug, Clone)]
@@ -57,7 +60,7 @@ pub struct Config {
     pub max_in_flight: usize,
     /// What one file may cost.
     pub limits: Limits,
-    /// Folders that references may point into; empty: nowhere, the program puts the input here.
+    /// Folders that references may point into; empty: those that ingest has published from, as the log says.
     pub roots: Vec<PathBuf>,
     /// URLs that references to objects may begin with.
     pub stores: Vec<String>,
@@ -65,6 +68,8 @@ pub struct Config {
     pub dead_share: f64,
     /// How many events are recent.
     pub dead_window: usize,
+    /// How long what is in hand may take to be committed after a shutdown was asked for.
+    pub drain: Duration,
     /// The stable name of this classifier.
     pub slot: String,
 }
@@ -97,6 +102,7 @@ impl Config {
                 .collect(),
             dead_share: settings.get(&DEAD_SHARE, 0.0..=1.0),
             dead_window: settings.get(&DEAD_WINDOW, 1..=1_000_000),
+            drain: DRAIN,
             slot: settings.get(&SLOT, ..),
         }
     }

@@ -10,7 +10,7 @@ use crate::{Config, Decoder, Failure, Picture};
 /// From a record to a picture or a dead letter.
 pub(crate) fn picture(
     record: Record,
-    fetcher: &Fetcher,
+    fetcher: &Fetcher<'_>,
     decoder: &mut Decoder,
     config: &Config,
 ) -> Result<Decoded, Finished> {

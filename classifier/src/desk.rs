@@ -59,6 +59,8 @@ pub(crate) struct Queues {
     pub(crate) ready: usize,
     pub(crate) done: usize,
     pub(crate) in_flight: usize,
+    /// Of the records that wait to be decoded.
+    pub(crate) bytes: usize,
 }
 
 impl Desk {
@@ -215,6 +217,8 @@ impl Desk {
             state.progress.withdraw(&record.stored.at, record.stored.offset);
         }
         self.done.notify_one();
+        // Nothing may be coming any more for those who wait to fill a micro-batch.
+        self.work.notify_all();
         let busy =
             |state: &mut State| state.failure.is_none() && partitions.iter().any(|at| state.is_busy(at));
         let waited = self.room.wait_timeout_while(state, longest, busy);
@@ -224,8 +228,21 @@ impl Desk {
         self.done.notify_one();
     }
 
+    /// Forgets what isn't begun: nothing more is decoded, and no commit passes over it.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        for record in std::mem::take(&mut state.to_decode) {
+            state.progress.withdraw(&record.stored.at, record.stored.offset);
+            state.in_flight -= 1;
+        }
+        drop(state);
+        self.wake();
+    }
+
     /// Waits until everything is committed, or `longest`. Returns whether it is.
     pub(crate) fn wait_until_idle(&self, longest: Duration) -> bool {
+        // An outcome whose assignment has ended since may still lie there, with nobody to clear it away.
+        self.done.notify_one();
         let busy = |state: &mut State| state.in_flight > 0 && state.failure.is_none();
         let waited = self.room.wait_timeout_while(self.lock(), longest, busy);
         waited.unwrap_or_else(PoisonError::into_inner).0.in_flight == 0
@@ -260,6 +277,7 @@ impl Desk {
             ready: state.ready.len(),
             done: state.done.len(),
             in_flight: state.in_flight,
+            bytes: state.to_decode.iter().map(|record| record.stored.value.len()).sum(),
         }
     }
 

@@ -2,23 +2,26 @@
 
 mod file;
 mod object;
+mod roots;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use autorma_schemas::{ImageEvent, Reason, file_path, sha256};
+use autorma_stream::Log;
 
 use crate::Failure;
 use crate::decode::too_many_bytes;
 use object::Objects;
+use roots::Roots;
 
 pub use object::StoreError;
 
 /// Gets the bytes of image events: inline ones, files below the allowed roots, objects of the allowed stores.
 #[derive(Debug)]
-pub(crate) struct Fetcher {
-    roots: Vec<PathBuf>,
+pub(crate) struct Fetcher<'a> {
+    roots: Roots<'a>,
     objects: Objects,
     max_bytes: u64,
 }
@@ -38,10 +41,16 @@ impl From<Failure> for Trouble {
 /// How often reading is tried again that failed in a way that may pass.
 const ATTEMPTS: u32 = 3;
 
-impl Fetcher {
-    /// `stores` are URLs that references may begin with.
-    pub(crate) fn new(roots: &[PathBuf], stores: &[String], max_bytes: u64) -> Result<Self, StoreError> {
-        Ok(Self { roots: roots.to_vec(), objects: Objects::open(stores)?, max_bytes })
+impl<'a> Fetcher<'a> {
+    /// `stores` are URLs that references may begin with; without `roots`, files may be below the folders that ingest
+    /// has published from.
+    pub(crate) fn new(
+        roots: &[PathBuf],
+        stores: &[String],
+        max_bytes: u64,
+        log: &'a dyn Log,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { roots: Roots::new(roots.to_vec(), log), objects: Objects::open(stores)?, max_bytes })
     }
 
     /// The event's bytes, which are those that it was made for: length and SHA-256 are checked.

@@ -105,7 +105,7 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn committed(&self, outcomes: &[Outcome], seconds: f64, queues: Queues) {
+    pub(crate) fn committed(&self, outcomes: &[Outcome], seconds: f64) {
         self.commit_seconds.observe(seconds);
         for outcome in outcomes {
             match outcome {
@@ -119,6 +119,9 @@ impl Metrics {
                 }
             }
         }
+    }
+
+    pub(crate) fn queues(&self, queues: Queues) {
         let lengths = [
             ("to_decode", queues.to_decode),
             ("ready", queues.ready),

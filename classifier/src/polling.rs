@@ -5,10 +5,10 @@ use autorma_service::Shutdown;
 use autorma_stream::{Consumer, Disposition, NextOffset, PollLimit, Rebalance, TopicPartition};
 
 use crate::desk::Desk;
-use crate::{Config, Error};
+use crate::{Config, Error, Metrics};
 
-/// Bytes of records that one poll brings, beyond the first.
-const MAX_POLL_BYTES: usize = 16 << 20;
+/// Bytes of records that wait to be decoded, beyond one: images may travel in them.
+const MAX_WAITING_BYTES: usize = 32 << 20;
 /// How long a poll waits, and how long nobody looks whether to stop.
 const WAIT: Duration = Duration::from_millis(50);
 /// How long work on partitions that go to another member may take to be committed.
@@ -19,16 +19,20 @@ pub(crate) fn poll(
     desk: &Desk,
     consumer: &mut dyn Consumer,
     config: &Config,
-    drain: Duration,
+    metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
     // To wait for room for one record would be to commit one record at a time.
     let wanted = config.batch_size.min(config.max_in_flight);
     while !shutdown.is_requested() && !desk.has_failed() {
         let room = desk.wait_for_room(wanted, WAIT);
-        let (limit, wait) = match room {
-            0 => (PollLimit::NOTHING, Duration::ZERO),
-            records => (PollLimit { records, bytes: MAX_POLL_BYTES }, WAIT),
+        let queues = desk.queues();
+        metrics.queues(queues);
+        let bytes = MAX_WAITING_BYTES.saturating_sub(queues.bytes);
+        let (limit, wait) = match (room, bytes) {
+            (0, _) => (PollLimit::NOTHING, Duration::ZERO),
+            (_, 0) => (PollLimit::NOTHING, WAIT),
+            (records, bytes) => (PollLimit { records, bytes }, WAIT),
         };
         match consumer.poll(limit, wait) {
             Ok(records) if records.is_empty() => {}
@@ -41,9 +45,11 @@ pub(crate) fn poll(
         }
     }
     let begun = std::time::Instant::now();
-    while !desk.has_failed() && !desk.wait_until_idle(WAIT) && begun.elapsed() < drain {
+    while !desk.has_failed() && !desk.wait_until_idle(WAIT) && begun.elapsed() < config.drain {
         consumer.poll(PollLimit::NOTHING, Duration::ZERO)?;
     }
+    // What isn't even begun is left to the next start.
+    desk.abandon();
     Ok(())
 }
 

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 use std::thread::{Builder, Scope};
-use std::time::Duration;
 
 use autorma_models::Model;
 use autorma_schemas::topics;
@@ -21,9 +20,6 @@ pub const GROUP: &str = "classifier";
 /// `classifier/examples/at_once.rs` measures it.
 pub const AT_ONCE: usize = 2;
 
-/// How long what is in hand may take to be committed after a shutdown was asked for.
-const DRAIN: Duration = Duration::from_secs(20);
-
 /// Classifies image events until the shutdown; then what is in hand is committed, and the partitions go to the others.
 /// Calls `ready` when the model is loaded.
 pub fn run(
@@ -34,7 +30,7 @@ pub fn run(
     ready: impl FnOnce(&Model),
 ) -> Result<(), Error> {
     let model = Model::open(&config.model)?;
-    let fetcher = Fetcher::new(&config.roots, &config.stores, config.limits.bytes)?;
+    let fetcher = Fetcher::new(&config.roots, &config.stores, config.limits.bytes, log)?;
     let runtime = Runtime::load(&config.runtime)?;
     let sessions = load(&runtime, &model, config.workers)?;
     metrics.loaded(&model);
@@ -69,7 +65,7 @@ pub fn run(
         spawn(scope, "commit".into(), shared, move || {
             committing::commit(shared, producer, membership, config, metrics)
         });
-        if let Err(error) = polling::poll(&desk, &mut *consumer, config, DRAIN, shutdown) {
+        if let Err(error) = polling::poll(&desk, &mut *consumer, config, metrics, shutdown) {
             desk.fail(error);
         }
         desk.close();

@@ -9,7 +9,7 @@ use crate::{Config, Decoder, Metrics, Session, decoding};
 #[derive(Debug)]
 pub(crate) struct Bench<'a> {
     pub(crate) desk: &'a Desk,
-    pub(crate) fetcher: &'a Fetcher,
+    pub(crate) fetcher: &'a Fetcher<'a>,
     pub(crate) meaning: &'a Meaning<'a>,
     pub(crate) config: &'a Config,
     pub(crate) metrics: &'a Metrics,

@@ -48,3 +48,18 @@ fn every_hostile_file_gets_its_verdict() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Turning 16 bits with alpha into three bytes a pixel needs more than the picture itself.
+#[test]
+fn memory_for_the_conversion_counts_too() {
+    let picture = image::DynamicImage::new_luma_a16(1000, 1000);
+    let mut file = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut file, image::ImageFormat::Png).unwrap();
+    let decode = |memory| {
+        let limits = autorma_classifier::Limits { memory, ..LIMITS };
+        Decoder::new(224, 224, limits).decode(file.get_ref())
+    };
+    let reason = |memory| decode(memory).err().map(|failure| failure.reason);
+    assert_eq!(reason(12_000_000), None);
+    assert_eq!(reason(10_000_000), Some(autorma_schemas::Reason::TooManyPixels));
+}

@@ -61,10 +61,20 @@ pub(crate) enum Command {
     /// (--set ingest.run_length=10m), and at the stop. A second signal ends it at once, without losing anything.
     Up(Whole),
     /// Run only the first stage: watch a folder and publish image events
+    ///
+    /// `autorma classify` and `autorma sink` with the same --data do the rest, in any order of starting, on the same
+    /// machine. Only one ingest runs on a data folder. SIGTERM closes the run, so that the others can finish it.
     Ingest(IngestArgs),
     /// Run only the middle stage: classify image events; several share the work
+    ///
+    /// Start it as often as there are processors to spare, up to the number of partitions (log.partitions, 4 in a new
+    /// log); each takes its share, and those of one that is killed go to the others within seconds. Photos are read from
+    /// the folders that ingest has published from; classifier.roots names others. SIGTERM commits what is in hand.
     Classify(ClassifyArgs),
     /// Run only the last stage: write results and summaries
+    ///
+    /// A run's files are written when it is closed and each of its images has an outcome. Only one sink runs on a data
+    /// folder, and only one on an output folder. It may be killed at any time: the next one continues.
     Sink(SinkArgs),
     /// Show topics, lag, runs, the model and which stages are alive
     Status(Json),
@@ -167,9 +177,6 @@ pub(crate) struct ClassifyArgs {
     pub(crate) model: Model,
     #[command(flatten)]
     pub(crate) http: Http,
-    /// Folder that the photos may be read from. Setting: ingest.input
-    #[arg(long, value_name = "DIR")]
-    pub(crate) input: Option<PathBuf>,
     /// Stable name among several classifiers; by default the first free number. Setting: classifier.slot
     #[arg(long, value_name = "NAME")]
     pub(crate) slot: Option<String>,
@@ -269,7 +276,6 @@ impl Cli {
             Command::Classify(args) => {
                 args.model.flags(&mut flags);
                 args.http.flags(&mut flags);
-                flags.path("ingest.input", args.input.as_ref(), "--input");
                 flags.value("classifier.slot", args.slot.as_ref(), "--slot");
             }
             Command::Sink(args) => {

@@ -68,9 +68,6 @@ impl Configuration {
     /// What follows from other settings, or from where the program is.
     fn complete(&mut self, model_chosen: bool) {
         let classifier = &mut self.classifier;
-        if classifier.roots.is_empty() {
-            classifier.roots = vec![self.ingest.input.clone()];
-        }
         if classifier.runtime.as_os_str().is_empty() {
             classifier.runtime = beside_the_program("onnxruntime/libonnxruntime.so");
         }

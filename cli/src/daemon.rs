@@ -22,15 +22,18 @@ pub(crate) fn run(
     let mut locks = Vec::new();
     let mut slot = String::new();
     for stage in stages {
-        locks.push(match stage {
-            Stage::Ingest => home.take(INGEST, command)?,
-            Stage::Sink => home.take(SINK, command)?,
+        match stage {
+            Stage::Ingest => locks.push(home.take(INGEST, command)?),
+            Stage::Sink => {
+                locks.push(home.take(SINK, command)?);
+                locks.push(home.take_output(configuration, command)?);
+            }
             Stage::Classifier => {
                 let (lock, free) = home.take_classifier(configuration, command)?;
+                locks.push(lock);
                 slot = free;
-                lock
             }
-        });
+        }
     }
     let metrics = Metrics::new(&home)?;
     let health = Health::default();
@@ -47,12 +50,13 @@ pub(crate) fn run(
         tracing::info!(address = %server.address(), "serving /metrics, /health/live and /health/ready");
     }
     let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
+    let reporter = pipeline.reporter();
+    signals::install(move |times| {
+        exit::at_once_if(times > 1);
+        drop(reporter.send(News::Signal));
+    })?;
     std::thread::scope(|scope| {
-        let reporter = pipeline.reporter();
-        signals::install(move |times| {
-            exit::at_once_if(times > 1);
-            drop(reporter.send(News::Signal));
-        })?;
+        let _stop = pipeline.stop_at_the_end();
         // Whoever reads is there before whoever writes.
         for stage in stages.iter().rev() {
             match stage {

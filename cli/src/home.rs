@@ -71,13 +71,25 @@ impl Home {
 
     fn as_it_is(configuration: &Configuration) -> anyhow::Result<Self> {
         let folder = configuration.data.clone();
-        let log = Embedded::open(&place(&folder))?;
+        let failed = || format!("opening the log in {} (--data)", folder.display());
+        let log = Embedded::open(&place(&folder)).with_context(failed)?;
         Ok(Self { folder, log: Arc::new(log) })
     }
 
     /// Takes a role for this process.
     pub(crate) fn take(&self, role: &str, command: &str) -> anyhow::Result<RoleLock> {
         Ok(RoleLock::take(&self.folder, role, command)?)
+    }
+
+    /// Takes the output folder: two sinks, of whatever data folders, would overwrite each other's files.
+    pub(crate) fn take_output(
+        &self,
+        configuration: &Configuration,
+        command: &str,
+    ) -> anyhow::Result<RoleLock> {
+        let output = &configuration.sink.output;
+        RoleLock::take(&output.join(".autorma"), SINK, command)
+            .with_context(|| format!("the output folder {} is in use, or can't be", output.display()))
     }
 
     /// Takes a classifier's role: the slot that is configured, or the first that is free. Returns the slot.

@@ -27,7 +27,14 @@ use pipeline::Stage;
 use progress::Display;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too. 2, which is usual for the rest, says "dead letters" here.
+            drop(error.print());
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
     match execute(&cli) {
         Ok(code) => code,
         // Whoever reads has gone, `autorma runs | head` for example.
@@ -43,9 +50,11 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Samples(args) => samples::draw(args)?,
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "autorma", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "autorma", &mut script);
+            print(&String::from_utf8(script)?)?;
         }
-        Command::Man => clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?,
+        Command::Man => print(&manual()?)?,
         _ => {
             let (configuration, settings) = Configuration::read(cli)?;
             return with_settings(cli, &configuration, &settings);
@@ -88,6 +97,22 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
     };
     print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The manual page: the program, then each command.
+fn manual() -> anyhow::Result<String> {
+    let mut program = Cli::command();
+    program.build();
+    let mut page = Vec::new();
+    clap_mangen::Man::new(program.clone()).render(&mut page)?;
+    for command in program.get_subcommands().filter(|command| command.get_name() != "help") {
+        let name = command.get_bin_name().unwrap_or_default().to_owned();
+        page.extend(format!(".SH {}\n", name.to_uppercase()).into_bytes());
+        let command = clap_mangen::Man::new(command.clone());
+        command.render_description_section(&mut page)?;
+        command.render_options_section(&mut page)?;
+    }
+    Ok(String::from_utf8(page)?)
 }
 
 /// Writes to standard output; `println!` would panic where the reader has gone.

@@ -1,6 +1,7 @@
 //! The stages as threads of one process: how they start, stop and fail together.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use autorma_ingest::{Batch, Found};
 use autorma_schemas::topics;
 use autorma_service::http::Health;
 use autorma_service::{Shutdown, lag};
-use autorma_sink::{Progress, Snapshot};
+use autorma_sink::{Counts, Progress, Snapshot};
 use autorma_stream::{Log, NextOffset, TopicPartition};
 
 use crate::configuration::Configuration;
@@ -27,6 +28,8 @@ pub(crate) struct Pipeline<'a> {
     pub(crate) progress: Progress,
     /// One a stage: they stop one after the other.
     stop: [Shutdown; 3],
+    /// How many outcomes were durable when somebody last asked whether everything is done.
+    looked: AtomicU64,
     news: Sender<News>,
 }
 
@@ -78,7 +81,8 @@ impl<'a> Pipeline<'a> {
         let (sender, news) = channel();
         let stop = std::array::from_fn(|_| Shutdown::new());
         let progress = Progress::default();
-        let pipeline = Self { configuration, home, metrics, health, progress, stop, news: sender };
+        let looked = AtomicU64::new(u64::MAX);
+        let pipeline = Self { configuration, home, metrics, health, progress, stop, looked, news: sender };
         (pipeline, Control { news, running: BTreeSet::new() })
     }
 
@@ -114,7 +118,8 @@ impl<'a> Pipeline<'a> {
     pub(crate) fn classify<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, slot: String) {
         self.spawn(scope, Stage::Classifier, move |stop| {
             let health = self.health.stage(Stage::Classifier.name());
-            let config = autorma_classifier::Config { slot, ..self.configuration.classifier.clone() };
+            let drain = self.configuration.drain;
+            let config = autorma_classifier::Config { slot, drain, ..self.configuration.classifier.clone() };
             let (log, metrics) = (&*self.home.log, &self.metrics.classifier);
             Ok(autorma_classifier::run(&config, log, metrics, stop, |_| health.ready())?)
         });
@@ -159,6 +164,11 @@ impl<'a> Pipeline<'a> {
         &self.stop[stage as usize]
     }
 
+    /// Whatever way the caller's scope is left, the stages stop: the scope waits for their threads.
+    pub(crate) fn stop_at_the_end(&self) -> StopAll<'_> {
+        StopAll(&self.stop)
+    }
+
     /// Asks a stage to stop.
     pub(crate) fn stop(&self, stage: Stage) {
         self.stopper(stage).request();
@@ -172,10 +182,37 @@ impl<'a> Pipeline<'a> {
 
     /// Whether all that was published is classified, and in files, and each closed run finished.
     pub(crate) fn is_done(&self) -> anyhow::Result<bool> {
+        // Without asking the log, as long as something comes: this is asked often.
+        let durable = self.progress.snapshot().durable_outcomes;
+        if self.looked.swap(durable, Ordering::Relaxed) != durable || !self.is_classified()? {
+            return Ok(false);
+        }
+        let ends = ends(&*self.home.log)?;
         let snapshot = self.progress.snapshot();
-        // Without asking the log: this is asked often.
-        let waits = snapshot.open.values().any(|counts| counts.images.is_some());
-        Ok(!waits && self.is_classified()? && has_reached(&snapshot, &ends(&*self.home.log)?))
+        if !has_reached(&snapshot, &ends) {
+            return Ok(false);
+        }
+        // Everything was read, so a run that still lacks outcomes is one that can't be completed.
+        Ok(!snapshot
+            .open
+            .values()
+            .any(|counts| counts.images.is_some_and(|images| outcomes(counts) >= images)))
+    }
+
+    /// The closed runs that aren't finished, once everything is done: outcomes of theirs are missing from the log.
+    pub(crate) fn incomplete(&self) -> Vec<String> {
+        let open = self.progress.snapshot().open.into_iter();
+        open.filter(|(_, counts)| counts.images.is_some()).map(|(run_id, _)| run_id).collect()
+    }
+}
+
+/// Asks every stage to stop when it is dropped.
+#[derive(Debug)]
+pub(crate) struct StopAll<'a>(&'a [Shutdown; 3]);
+
+impl Drop for StopAll<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Shutdown::request);
     }
 }
 
@@ -257,6 +294,10 @@ fn ends(log: &dyn Log) -> anyhow::Result<Vec<(TopicPartition, NextOffset)>> {
         ends.extend(bounds.map(|bounds| (TopicPartition::new(topic, bounds.partition), bounds.end)));
     }
     Ok(ends)
+}
+
+fn outcomes(counts: &Counts) -> u64 {
+    counts.predictions + counts.dead_letters + counts.duplicates
 }
 
 /// Whether the sink has made everything up to `ends` durable.

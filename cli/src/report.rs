@@ -27,6 +27,9 @@ pub(crate) struct Report {
     pub(crate) summary_path: Option<String>,
     #[serde(skip)]
     summary: Option<Summary>,
+    /// Further runs that were finished by the way: interrupted ones of before.
+    #[serde(skip)]
+    others: Vec<Finished>,
     #[serde(skip)]
     input: String,
     /// How to call autorma on the same data.
@@ -46,6 +49,11 @@ impl Report {
         let is_ours = |finished: &&Finished| run_id.is_none_or(|id| *id == finished.run_id);
         let finished = snapshot.finished.iter().rev().find(is_ours);
         let summary = finished.map(read).transpose()?;
+        let run_id = finished.map(|finished| finished.run_id.as_str());
+        let others = snapshot.finished.iter().filter(|other| Some(other.run_id.as_str()) != run_id).cloned();
+        // A run that an earlier process has closed was published before, and classified now.
+        let by_now =
+            if batch.run.is_none() { summary.as_ref().map_or(0, |summary| summary.discovered) } else { 0 };
         let classified = snapshot.durable_outcomes as f64;
         let text = |path: &std::path::Path| std::path::absolute(path).map(|path| path.display().to_string());
         Ok(Self {
@@ -54,7 +62,8 @@ impl Report {
             predictions: summary.as_ref().map_or(0, |summary| summary.predictions),
             dead_letters: summary.as_ref().map_or(0, |summary| summary.dead_letters),
             duplicates: summary.as_ref().map_or(0, |summary| summary.duplicates),
-            already_done: batch.found.already_done,
+            already_done: batch.found.already_done.saturating_sub(by_now),
+            others: others.collect(),
             still_being_written: batch.found.left_out,
             unreadable: batch.found.unreadable,
             duration_seconds: (seconds * 1e3).round() / 1e3,
@@ -74,6 +83,29 @@ fn program(configuration: &Configuration) -> String {
     format!("{} --data {}", name.display(), configuration.data.display())
 }
 
+impl Report {
+    /// Whether there are photos without a prediction that the next run won't try again.
+    pub(crate) fn has_failures(&self) -> bool {
+        self.dead_letters + self.unreadable + self.others.iter().map(|other| other.dead_letters).sum::<u64>()
+            > 0
+    }
+
+    fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left_out = [(self.still_being_written, "still being written"), (self.unreadable, "unreadable")];
+        for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
+            writeln!(f, "{count} files were left out, being {what}: the log names them.")?;
+        }
+        for Finished { run_id, predictions, dead_letters, .. } in &self.others {
+            writeln!(
+                f,
+                "Run {run_id}, interrupted before, is finished too: {predictions} predictions, {dead_letters} dead \
+                 letters."
+            )?;
+        }
+        Ok(())
+    }
+}
+
 fn read(finished: &Finished) -> anyhow::Result<Summary> {
     let failed = || format!("reading {}", finished.summary.display());
     let text = std::fs::read(&finished.summary).with_context(failed)?;
@@ -83,11 +115,12 @@ fn read(finished: &Finished) -> anyhow::Result<Summary> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(summary) = &self.summary else {
-            return writeln!(
+            writeln!(
                 f,
                 "Nothing new in {}: {} photos were classified before (--reprocess does it again).",
                 self.input, self.already_done
-            );
+            )?;
+            return self.write_notes(f);
         };
         let mut table = Table::new(["class", "predictions"]);
         for (class, count) in &summary.predictions_by_class {
@@ -117,10 +150,7 @@ impl fmt::Display for Report {
             self.duration_seconds,
             self.images_per_second
         )?;
-        let left_out = [(self.still_being_written, "still being written"), (self.unreadable, "unreadable")];
-        for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
-            writeln!(f, "{count} files were left out, being {what}: the log names them.")?;
-        }
+        self.write_notes(f)?;
         writeln!(f, "Results: {}", self.results_path.as_deref().unwrap_or_default())?;
         writeln!(f, "Summary: {}", self.summary_path.as_deref().unwrap_or_default())?;
         if self.dead_letters > 0 {

@@ -19,7 +19,7 @@ use crate::progress::Display;
 use crate::report::Report;
 
 /// How often the display is renewed and the end looked for.
-const PACE: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(50);
 
 /// Classifies the folder once.
 pub(crate) fn run(
@@ -31,6 +31,7 @@ pub(crate) fn run(
     let home = Home::open(configuration)?;
     let _ingest = home.take(INGEST, "autorma run")?;
     let _sink = home.take(SINK, "autorma run")?;
+    let _output = home.take_output(configuration, "autorma run")?;
     let (_classifier, slot) = home.take_classifier(configuration, "autorma run")?;
     let metrics = Metrics::new(&home)?;
     let health = Health::default();
@@ -43,16 +44,17 @@ pub(crate) fn run(
     let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
     let batch = Mutex::new(None);
     let found = Mutex::new(Found::default());
+    let reporter = pipeline.reporter();
+    signals::install(move |times| {
+        exit::at_once_if(times > 1);
+        drop(reporter.send(News::Signal));
+    })?;
     let finished = std::thread::scope(|scope| {
+        let _stop = pipeline.stop_at_the_end();
         pipeline.sink(scope);
         pipeline.classify(scope, slot);
         let tell = |now| *lock(&found) = now;
         pipeline.batch(scope, tell, |done| *lock(&batch) = Some(done));
-        let reporter = pipeline.reporter();
-        signals::install(move |times| {
-            exit::at_once_if(times > 1);
-            drop(reporter.send(News::Signal));
-        })?;
         let finished = classify(&pipeline, &mut control, || display.show(&lock(&found), &pipeline.progress))?;
         control.stop(&pipeline)?;
         anyhow::Ok(finished)
@@ -63,13 +65,24 @@ pub(crate) fn run(
     }
     let batch: Batch = lock(&batch).take().context("ingest has ended without a result")?;
     let seconds = begun.elapsed().as_secs_f64();
+    let incomplete = pipeline.incomplete();
+    if !incomplete.is_empty() {
+        tracing::error!(runs = ?incomplete, "outcomes are missing from the log: these runs can't be finished");
+    }
     let report = Report::new(configuration, &batch, &pipeline.progress.snapshot(), seconds)?;
     match (args.json, args.quiet) {
-        (true, _) => println!("{}", serde_json::to_string(&report)?),
+        (true, _) => crate::print(&(serde_json::to_string(&report)? + "\n"))?,
         (false, true) => {}
-        (false, false) => print!("{report}"),
+        (false, false) => crate::print(&report.to_string())?,
     }
-    Ok(if report.dead_letters > 0 { exit::DEAD_LETTERS.into() } else { ExitCode::SUCCESS })
+    let is_ours = |run: &&String| batch.run.as_ref().is_some_and(|ours| ours.run_id == **run);
+    Ok(match () {
+        () if report.still_being_written > 0 || incomplete.iter().any(|run| is_ours(&run)) => {
+            ExitCode::FAILURE
+        }
+        () if report.has_failures() => exit::DEAD_LETTERS.into(),
+        () => ExitCode::SUCCESS,
+    })
 }
 
 /// Until everything is classified and in files, which is true, or a signal came, which is false.

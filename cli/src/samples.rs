@@ -17,8 +17,7 @@ use things::THINGS;
 /// `autorma samples`.
 pub(crate) fn draw(args: &SamplesArgs) -> anyhow::Result<()> {
     let files = write(&args.folder, args.count)?;
-    println!("{files} files in {}", args.folder.display());
-    Ok(())
+    crate::print(&format!("{files} files in {}\n", args.folder.display()))
 }
 
 /// Draws `count` pictures and a few broken files into `folder`. The same count gives the same files.

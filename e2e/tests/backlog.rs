@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use autorma_e2e::{Photos, Sandbox, eventually};
+use autorma_e2e::{Photos, Sandbox, eventually, json_files};
 
 /// Records that are in a topic.
 fn records(sandbox: &Sandbox, topic: &str) -> i64 {
@@ -89,5 +89,57 @@ fn a_prediction_says_where_it_comes_from() {
         assert_eq!(prediction["event_id"], event["event_id"]);
         let content = fs::read(sandbox.input().join(&name)).unwrap();
         assert_eq!(prediction["sha256"], autorma_schemas::sha256(&content));
+    }
+}
+
+#[test]
+fn what_was_queued_from_one_folder_is_classified_though_another_comes_in_between() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good.iter().take(40).map(|(path, _)| path));
+    let mut ingest = sandbox.start(&["ingest"]);
+    eventually("everything is published", || {
+        (sandbox.data().join("log.sqlite").exists() && records(&sandbox, "images") == 40).then_some(())
+    });
+    ingest.signal("KILL");
+    assert_eq!(ingest.wait().code, None);
+    let other = sandbox.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::copy(&photos.good[50].0, other.join("other.jpg")).unwrap();
+    sandbox.run(&["run", "--json", "--input", other.to_str().unwrap()]).expect(0);
+    assert_eq!(sandbox.results().counts(), (41, 0));
+}
+
+#[test]
+fn parts_that_somebody_removes_are_read_anew_from_the_log() {
+    let Some(photos) = Photos::shared() else { return };
+    for while_it_runs in [true, false] {
+        let sandbox = Sandbox::new();
+        sandbox.drop_photos(photos.good.iter().take(20).map(|(path, _)| path));
+        let mut process = sandbox.start(&["up"]);
+        eventually("everything is in parts", || {
+            let lag = sandbox.data().join("log.sqlite").exists().then(|| sandbox.status()["lag"].clone())?;
+            let lag = lag.as_array()?;
+            let sum = |key: &str| lag.iter().map(|it| it[key].as_i64().unwrap()).sum::<i64>();
+            (sum("committed") >= 40 && sum("lag") == 0).then_some(())
+        });
+        if while_it_runs {
+            fs::remove_dir_all(sandbox.output()).unwrap();
+            process.signal("TERM");
+            let ended = process.wait().expect(1);
+            assert!(ended.errors.contains("start again"), "{}", ended.errors);
+        } else {
+            process.kill();
+            let manifest =
+                json_files(&sandbox.output()).into_iter().find(|path| path.ends_with("manifest.json"));
+            for entry in fs::read_dir(manifest.unwrap().parent().unwrap()).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    fs::remove_dir_all(path).unwrap();
+                }
+            }
+        }
+        sandbox.run_batch().expect(0);
+        assert_eq!(sandbox.results().counts(), (20, 0), "removed while it ran: {while_it_runs}");
     }
 }

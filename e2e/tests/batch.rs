@@ -116,3 +116,23 @@ fn folders_in_the_folder_are_read_when_asked_for() {
     let names: BTreeSet<_> = sandbox.results().predictions.into_keys().collect();
     assert_eq!(names, ["a.jpg".to_owned(), "b.JPEG".to_owned()].into());
 }
+
+#[test]
+fn no_other_failure_has_the_exit_status_of_dead_letters() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["run", "--no-such-flag"]).expect(1);
+    sandbox.run(&["run", "--set", "nonsense"]).expect(1);
+    sandbox.run(&["--help"]).expect(0);
+    sandbox.run(&["runs"]).expect(1);
+    sandbox.run_batch().expect(0);
+    sandbox.run(&["dead-letters", "--run", "none"]).expect(1);
+    // Two data folders, one output folder: they would overwrite each other's files.
+    let mut daemon = sandbox.start(&["up"]);
+    autorma_e2e::eventually("the daemon has its locks", || {
+        (sandbox.status()["stages"].as_array()?.len() == 3).then_some(())
+    });
+    let ended = sandbox.run(&["run", "--data", "another"]).expect(1);
+    assert!(ended.errors.contains("output folder"), "{}", ended.errors);
+    daemon.signal("TERM");
+    daemon.wait().expect(0);
+}

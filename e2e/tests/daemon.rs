@@ -135,7 +135,15 @@ fn stages_are_processes_of_their_own_and_classifiers_share_the_work() {
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
     let commands: [&[&str]; 4] = [&["ingest"], &["classify"], &["classify"], &["sink"]];
-    let mut crew: Vec<_> = commands.iter().map(|command| sandbox.start(command)).collect();
+    let start = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        if arguments != ["ingest"] {
+            // Nobody tells the others where the photos are: the log does.
+            command.env_remove("AUTORMA_INGEST_INPUT");
+        }
+        sandbox.spawn(command)
+    };
+    let mut crew: Vec<_> = commands.iter().map(|command| start(command)).collect();
     eventually("four roles are taken and the partitions shared", || {
         (sandbox.status()["stages"].as_array()?.len() == 4).then_some(())
     });

@@ -58,6 +58,14 @@ pub enum RoleError {
         "{0:?} can't name a role: only letters, digits, '-', '_' and '.' can be in it, up to 100 of them"
     )]
     Name(String),
+    /// There is no space for the lock.
+    #[error("no space left for {}: free some and start again; nothing was lost ({cause})", path.display())]
+    DiskFull {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
     /// The lock can't be used.
     #[error("can't lock {}: {cause}", path.display())]
     Io {
@@ -134,6 +142,7 @@ impl RoleLock {
         match lock(&path, what) {
             Ok(Some(file)) => Ok(Self { file, role: role.into() }),
             Ok(None) => Err(RoleError::Held { folder: folder.into(), holder: Holder::read(&path, role) }),
+            Err(cause) if cause.kind() == ErrorKind::StorageFull => Err(RoleError::DiskFull { path, cause }),
             Err(cause) => Err(RoleError::Io { path, cause }),
         }
     }

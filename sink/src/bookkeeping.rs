@@ -101,6 +101,11 @@ impl Bookkeeping {
         self.runs.entry(run_id.to_owned()).or_default().duplicates += duplicates;
     }
 
+    /// How many outcomes each unfinished run has.
+    pub(crate) fn outcomes(&self) -> BTreeMap<String, u64> {
+        self.runs.iter().map(|(run_id, run)| (run_id.clone(), run.outcomes())).collect()
+    }
+
     pub(crate) fn is_finished(&self, run_id: &str) -> bool {
         self.finished.contains(run_id)
     }

@@ -35,6 +35,17 @@ pub enum Error {
         /// What is wrong with it.
         cause: String,
     },
+    /// Parts of a run have been removed from the output folder by somebody else.
+    #[error(
+        "files of run {run_id} have vanished from {place}, which the sink needs until the run is finished: start again, \
+         and it is read anew from the log"
+    )]
+    PartsMissing {
+        /// The run.
+        run_id: String,
+        /// Where its parts should be.
+        place: String,
+    },
     /// A newer version of autorma wrote to the log.
     #[error("record {offset} of {at} is of a newer autorma: start that one; nothing was lost")]
     Newer {

@@ -5,6 +5,7 @@ use autorma_stream::{Append, Transaction, failpoint};
 
 use crate::bookkeeping::Complete;
 use crate::flushing::commit;
+use crate::manifest::Manifest;
 use crate::names::{part_number, results_path, summary_file, summary_path};
 use crate::stage::{Sink, keep_alive};
 use crate::summary::Summary;
@@ -37,6 +38,12 @@ impl Sink<'_> {
             keep_alive(&mut **consumer)
         };
         let tally = Tally::of(&self.store, &parts, &mut alive)?;
+        if !tally.is_of(&complete.counts) {
+            // Whatever removed the parts: the log still has everything.
+            Manifest::forget(&self.store, &self.folder)?;
+            let place = self.store.place(self.folder.path());
+            return Err(Error::PartsMissing { run_id: run.run_id, place });
+        }
         let summary = Summary::of(&run, &tally);
         results::write(&self.store, &run, &parts, &tally, &summary, &mut alive)?;
         failpoint::hit("sink-after-results");

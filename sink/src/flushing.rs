@@ -68,6 +68,7 @@ impl Sink<'_> {
     fn write_manifest(&mut self) -> Result<(), Error> {
         self.manifest.offsets = self.positions.all();
         self.manifest.outside = self.books.outside().cloned();
+        self.manifest.outcomes = self.books.outcomes();
         self.manifest.save(&self.store, &self.folder)?;
         failpoint::hit("sink-after-manifest");
         Ok(())

@@ -25,6 +25,8 @@ pub(crate) struct Manifest {
     pub(crate) offsets: BTreeMap<TopicPartition, NextOffset>,
     /// The sink's own run.
     pub(crate) outside: Option<Outside>,
+    /// How many outcomes the parts of each unfinished run hold: parts that somebody has removed are missed.
+    pub(crate) outcomes: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,6 +37,8 @@ struct Written {
     offsets: Offsets,
     #[serde(default)]
     outside: Option<Outside>,
+    #[serde(default)]
+    outcomes: BTreeMap<String, u64>,
 }
 
 impl Manifest {
@@ -59,6 +63,7 @@ impl Manifest {
             next_part: written.next_part,
             offsets: flat(written.offsets),
             outside: written.outside,
+            outcomes: written.outcomes,
         }))
     }
 
@@ -70,9 +75,15 @@ impl Manifest {
             next_part: self.next_part,
             offsets: nested(&self.offsets),
             outside: self.outside.clone(),
+            outcomes: self.outcomes.clone(),
         };
         let text = serde_json::to_vec_pretty(&written).expect("numbers and text are JSON");
         store.put(&folder.manifest(), text)
+    }
+
+    /// Without a manifest, the next start reads the log from its beginning, and nothing of the parts counts.
+    pub(crate) fn forget(store: &Store, folder: &Folder) -> Result<(), Error> {
+        store.remove(&[folder.manifest()])
     }
 }
 
@@ -109,6 +120,7 @@ mod tests {
             next_part: 7,
             offsets: BTreeMap::from([(at(0), NextOffset(5)), (at(11), NextOffset(9))]),
             outside: Some(Outside { run_id: "o".into(), opened_at: Micros(3), closed_at: None }),
+            outcomes: BTreeMap::from([("20261123_153147".into(), 41)]),
         };
         manifest.save(&store, &folder).unwrap();
         assert_eq!(Manifest::load(&store, &folder, "here").unwrap(), Some(manifest));

@@ -40,6 +40,14 @@ pub(crate) fn recover(
     // All of them, so that an outcome of a run that was finished long ago is known for what it is.
     read_runs(log, &mut books)?;
     take_up_parts(store, folder, &manifest, &mut books)?;
+    if let Some(run_id) = lacking(&manifest, &books) {
+        tracing::error!(
+            run_id,
+            "files of the run have vanished from the output folder: reading the log anew"
+        );
+        Manifest::forget(store, folder)?;
+        return recover(store, folder, log, run_length);
+    }
     books.hold_outside();
     tracing::info!(
         output = %store.output().display(),
@@ -48,6 +56,16 @@ pub(crate) fn recover(
         "sink continues"
     );
     Ok(Recovered { manifest, books })
+}
+
+/// A run of which the manifest knows more outcomes than its parts hold.
+fn lacking<'a>(manifest: &'a Manifest, books: &Bookkeeping) -> Option<&'a str> {
+    let found = books.outcomes();
+    let has_all = |run_id: &str, count: u64| {
+        books.is_finished(run_id) || found.get(run_id).copied().unwrap_or(0) == count
+    };
+    let mut runs = manifest.outcomes.iter();
+    runs.find(|(run_id, count)| !has_all(run_id, **count)).map(|(run_id, _)| run_id.as_str())
 }
 
 /// Where a sink begins in a folder that knows nothing of this log: with the log's oldest records.

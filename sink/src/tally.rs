@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use autorma_schemas::{Decision, Micros, ModelVersion};
 
+use crate::Counts;
 use crate::Error;
 use crate::outcome::Id;
 use crate::part::{Line, Part};
@@ -96,6 +97,12 @@ impl Tally {
             let reason = line.dead_letter.map_or_else(String::new, |failed| failed.reason);
             *self.reasons.entry(reason).or_default() += 1;
         }
+    }
+
+    /// Whether nothing is missing of what was counted when it was read.
+    pub(crate) fn is_of(&self, counts: &Counts) -> bool {
+        let found = (self.predictions.len() as u64, self.failed.len() as u64, self.duplicates);
+        found == (counts.predictions, counts.dead_letters, counts.duplicates)
     }
 
     fn sort(&mut self) {

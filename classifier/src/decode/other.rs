@@ -3,7 +3,7 @@ use std::io::Cursor;
 use autorma_schemas::Reason;
 use image::error::LimitErrorKind;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use super::{Limits, Raw};
 use crate::Failure;
@@ -16,10 +16,23 @@ pub(super) fn decode(file: &[u8], format: ImageFormat, limits: &Limits) -> Resul
     reader.limits(own);
     let mut decoder = reader.into_decoder().map_err(failure)?;
     let (width, height) = decoder.dimensions();
-    limits.check(width.into(), height.into(), decoder.total_bytes())?;
+    let pixels = u64::from(width) * u64::from(height);
+    let memory =
+        decoder.total_bytes().saturating_add(pixels.saturating_mul(conversion(decoder.color_type())));
+    limits.check(width.into(), height.into(), memory)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let picture = DynamicImage::from_decoder(decoder).map_err(failure)?;
     Ok(Raw { width, height, pixels: opaque(picture), orientation })
+}
+
+/// Bytes a pixel that [`opaque`] needs beside the picture as it was decoded.
+fn conversion(color: ColorType) -> u64 {
+    match color {
+        ColorType::Rgb8 => 0,
+        ColorType::Rgba8 => 3,
+        color if color.has_alpha() => 4 + 3,
+        _ => 3,
+    }
 }
 
 /// Three bytes a pixel; what is transparent shows white.
@@ -32,10 +45,12 @@ fn opaque(picture: DynamicImage) -> Vec<u8> {
         let (value, alpha) = (u32::from(value), u32::from(alpha));
         ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
     };
-    picture
-        .chunks_exact(4)
-        .flat_map(|pixel| [0, 1, 2].map(|channel| on_white(pixel[channel], pixel[3])))
-        .collect()
+    // Sized beforehand: a vector that grows by doubling would need more than was checked.
+    let mut opaque = Vec::with_capacity(picture.len() / 4 * 3);
+    for pixel in picture.chunks_exact(4) {
+        opaque.extend([0, 1, 2].map(|channel| on_white(pixel[channel], pixel[3])));
+    }
+    opaque
 }
 
 fn failure(error: ImageError) -> Failure {

@@ -2,20 +2,19 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use autorma_schemas::Reason;
 
 use super::Trouble;
+use super::roots::Roots;
 use crate::Failure;
 use crate::decode::too_many_bytes;
 
 /// The content of a file below one of the roots.
-pub(super) fn read(path: &Path, roots: &[PathBuf], max_bytes: u64) -> Result<Vec<u8>, Trouble> {
+pub(super) fn read(path: &Path, roots: &Roots<'_>, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
     let path = path.canonicalize()?;
-    // Now and not once at the start: a root may be made later.
-    let is_below = |root: &PathBuf| root.canonicalize().is_ok_and(|root| path.starts_with(root));
-    if !roots.iter().any(is_below) {
+    if !roots.allow(&path) {
         let message = format!("{} is not below an allowed root (classifier.roots)", path.display());
         return Err(Failure::new(Reason::ForbiddenReference, message).into());
     }
@@ -51,9 +50,11 @@ impl From<io::Error> for Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use autorma_stream::memory::Memory;
 
     fn reason(path: &Path, root: &Path) -> Option<Reason> {
-        match read(path, &[root.to_owned()], 10) {
+        let log = Memory::new().unwrap();
+        match read(path, &Roots::new(vec![root.to_owned()], &log), 10) {
             Err(Trouble::Lasting(failure)) => Some(failure.reason),
             _ => None,
         }

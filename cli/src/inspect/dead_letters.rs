@@ -1,7 +1,8 @@
+use anyhow::bail;
 use autorma_schemas::{DeadLetter, Event, file_path, readable, topics};
 use serde::Serialize;
 
-use super::{json_text, scan};
+use super::{json_text, newest_runs, scan};
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::table::Table;
@@ -50,6 +51,12 @@ pub(crate) fn dead_letters(
     json: bool,
 ) -> anyhow::Result<String> {
     let home = Home::look(configuration)?;
+    let known = |run: &str| anyhow::Ok(newest_runs(&*home.log)?.iter().any(|known| known.run_id == run));
+    if let Some(run) = run
+        && !known(run)?
+    {
+        bail!("there is no run {run:?}; `autorma runs` lists them");
+    }
     let mut letters = Vec::new();
     scan(&*home.log, topics::DEAD_LETTERS, |record| {
         if let Ok(letter) = DeadLetter::decode(&record.value)

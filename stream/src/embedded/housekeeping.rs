@@ -35,11 +35,12 @@ fn partitions_by_age(sql: &Connection, now: i64) -> Result<Vec<(i64, i64)>, Insi
     Ok(partitions.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Drops the partition's first records, up to one that is younger or that a group hasn't read.
+/// Drops the partition's first records, up to one that is younger or that a group hasn't read. Without any group
+/// everything stays: those for whom it is kept haven't come yet.
 fn expire(sql: &Connection, partition: i64, oldest: i64) -> Result<usize, Inside> {
     let (start, read): (i64, i64) = sql
         .prepare_cached(
-            "SELECT start, coalesce((SELECT min(next) FROM offsets o WHERE o.partition = p.id), next)
+            "SELECT start, coalesce((SELECT min(next) FROM offsets o WHERE o.partition = p.id), start)
              FROM partitions p WHERE id = ?",
         )?
         .query_row([partition], |row| Ok((row.get(0)?, row.get(1)?)))?;

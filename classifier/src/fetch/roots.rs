@@ -1,0 +1,100 @@
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use autorma_schemas::{Event, RunKind, RunRecord, topics};
+use autorma_stream::{Log, NextOffset, TopicPartition};
+
+/// Records that one read brings.
+const PAGE: usize = 1000;
+
+/// The folders that files may be read from: those that are configured, or else those that ingest has published from,
+/// which is what its runs in the log say. Those who may write such a record may also write the photos' events.
+#[derive(Debug)]
+pub(super) struct Roots<'a> {
+    configured: Vec<PathBuf>,
+    log: &'a dyn Log,
+    published: Mutex<Published>,
+}
+
+/// What `runs` says, as far as it was read.
+#[derive(Debug, Default)]
+struct Published {
+    folders: BTreeSet<PathBuf>,
+    next: NextOffset,
+}
+
+impl<'a> Roots<'a> {
+    pub(super) fn new(configured: Vec<PathBuf>, log: &'a dyn Log) -> Self {
+        Self { configured, log, published: Mutex::default() }
+    }
+
+    /// Whether a canonical path is below one of them.
+    pub(super) fn allow(&self, path: &Path) -> bool {
+        // Now and not once at the start: a root may be made later.
+        let is_below = |root: &PathBuf| root.canonicalize().is_ok_and(|root| path.starts_with(root));
+        if !self.configured.is_empty() {
+            return self.configured.iter().any(is_below);
+        }
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        if published.folders.iter().any(|root| path.starts_with(root)) {
+            return true;
+        }
+        // The run that the photo belongs to may be news.
+        if let Err(error) = published.read(self.log) {
+            tracing::warn!(%error, "the folders of ingest aren't known");
+        }
+        published.folders.iter().any(|root| path.starts_with(root))
+    }
+}
+
+impl Published {
+    fn read(&mut self, log: &dyn Log) -> autorma_stream::Result<()> {
+        let at = TopicPartition::new(topics::RUNS, 0);
+        loop {
+            let page = log.read(&at, self.next, PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            self.next = last.offset.next();
+            let runs = page.iter().filter_map(|record| RunRecord::decode(&record.value).ok());
+            let of_ingest = runs.filter(|run| matches!(run.kind, RunKind::Batch | RunKind::Stream));
+            self.folders
+                .extend(of_ingest.map(|run| PathBuf::from(run.input)).filter(|root| root.is_absolute()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autorma_schemas::{Micros, RunState};
+    use autorma_stream::memory::Memory;
+    use autorma_stream::{Append, Retention, Topic, Transaction};
+
+    #[test]
+    fn folders_that_ingest_published_from_are_allowed_where_none_is_configured() {
+        let log = Memory::new().unwrap();
+        let runs = Topic { name: topics::RUNS.into(), partitions: 1, retention: Retention::Compact };
+        log.create(&[runs]).unwrap();
+        let roots = Roots::new(Vec::new(), &log);
+        assert!(!roots.allow(Path::new("/photos/a.jpg")));
+        let run = RunRecord {
+            run_id: "20261124_220330".into(),
+            kind: RunKind::Stream,
+            state: RunState::Open,
+            input: "/photos".into(),
+            images: 1,
+            already_done: 0,
+            opened_at: Micros(0),
+            closed_at: None,
+            predictions: 0,
+            dead_letters: 0,
+            duplicates: 0,
+        };
+        let append = Append { topic: topics::RUNS.into(), value: run.encode(), ..Append::default() };
+        let mut producer = log.producer("ingest").unwrap();
+        producer.commit(&Transaction { appends: vec![append], advance: None }).unwrap();
+        assert!(roots.allow(Path::new("/photos/a.jpg")));
+        assert!(!roots.allow(Path::new("/photos-of-others/a.jpg")));
+        assert!(!Roots::new(vec!["/".into()], &log).allow(Path::new("nowhere")));
+    }
+}
