@@ -254,11 +254,13 @@ impl Control {
             News::Started(stage) => drop(self.running.insert(stage)),
             News::Ended(stage, result) => {
                 self.running.remove(&stage);
+                let health = pipeline.health.stage(stage.name());
                 if let Err(error) = result {
-                    pipeline.health.stage(stage.name()).failed(&format!("{error:#}"));
+                    health.failed(&format!("{error:#}"));
                     Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
                     return Err(error).with_context(|| stage.name());
                 }
+                health.stopped();
             }
         }
         Ok(true)

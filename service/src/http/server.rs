@@ -1,7 +1,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -108,11 +108,11 @@ fn router(sources: Sources) -> Router {
 }
 
 async fn live(State(sources): State<Sources>) -> Response {
-    probe(&sources.health.live(Instant::now()))
+    probe(&sources.health.live())
 }
 
 async fn ready(State(sources): State<Sources>) -> Response {
-    probe(&sources.health.ready(Instant::now()))
+    probe(&sources.health.ready())
 }
 
 async fn metrics(State(sources): State<Sources>) -> Response {

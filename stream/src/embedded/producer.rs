@@ -76,7 +76,7 @@ fn commit_offsets(sql: &Connection, advance: &Advance, with_appends: bool) -> Re
     for (at, next) in offsets {
         let partition = database::partition(sql, at)?;
         let committed = held_offset(sql, membership, partition)?;
-        let refused = committed.is_none_or(|committed| with_appends && *next < committed);
+        let refused = committed.is_none_or(|committed| with_appends && *next <= committed);
         if refused {
             return Err(Error::AssignmentEnded(at.clone()).into());
         }
