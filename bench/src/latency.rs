@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 
-use crate::program::Program;
+use crate::program::{Program, metrics};
 use crate::report::{Report, quantile};
 
 /// Drops `drops` photos in, one after the other, each after the daemon has come to rest.
@@ -17,7 +17,7 @@ pub(crate) fn measure(photos: &Path, folder: &Path, drops: usize, report: &mut R
     let input = folder.join("input");
     fs::create_dir_all(&input)?;
     let mut program = Program::start(&folder, &["up"], &input)?;
-    wait("the daemon is ready", || program.metrics())?;
+    wait("the daemon is ready", || metrics(&program.address))?;
     let mut seconds = Vec::new();
     let available: Vec<PathBuf> = fs::read_dir(photos)?
         .take(100)

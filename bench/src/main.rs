@@ -1,6 +1,6 @@
 //! `make bench`: what autorma costs, as ratios within one run. JSON on standard output, a table on standard error.
 //!
-//! `cargo run --release -p autorma-bench [-- --images 2000 --rounds 2 --tiny 10000 --drops 200]`
+//! `cargo run --release -p autorma-bench [-- --images 2000 --rounds 3 --tiny 10000 --drops 200]`
 
 mod bare;
 mod latency;
@@ -25,7 +25,7 @@ struct Size {
 }
 
 fn main() -> anyhow::Result<()> {
-    let mut size = Size { images: 2000, rounds: 2, tiny: 10_000, drops: 200 };
+    let mut size = Size { images: 2000, rounds: 3, tiny: 10_000, drops: 200 };
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     // The bare loop is a process of its own, as the pipeline is.
     if let [mode, folder] = arguments.as_slice()

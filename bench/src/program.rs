@@ -28,15 +28,15 @@ impl Program {
         command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self { child: command.spawn()?, address })
     }
+}
 
-    /// Its metrics, while it serves them.
-    pub(crate) fn metrics(&self) -> Option<Metrics> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(Metrics(answer))
-    }
+/// The metrics of a program at an address, while it serves them.
+pub(crate) fn metrics(address: &str) -> Option<Metrics> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(Metrics(answer))
 }
 
 impl Drop for Program {

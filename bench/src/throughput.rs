@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 
-use crate::program::{Program, memory};
+use crate::program::{Program, memory, metrics};
 use crate::report::{Report, median};
 
 /// Bare loop and pipeline in turn, `rounds` times.
@@ -54,14 +55,24 @@ struct Seen {
 fn run(photos: &Path, folder: &Path, images: f64) -> anyhow::Result<Seen> {
     std::fs::create_dir(folder)?;
     let mut program = Program::start(folder, &["run", "--json"], photos)?;
-    let id = program.child.id();
+    let (id, address) = (program.child.id(), program.address.clone());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| watch(id, &address, images, &over));
+        let status = program.child.wait();
+        over.store(true, Ordering::Relaxed);
+        let seen = watching.join().map_err(|_| anyhow!("a panic"))?;
+        let status = status?;
+        ensure!(status.success(), "autorma run: {status}");
+        Ok(seen)
+    })
+}
+
+/// Looks at the process's memory now and then.
+fn watch(id: u32, address: &str, images: f64, over: &AtomicBool) -> Seen {
     let mut seen = Seen { early: 0.0, last: 0.0, peak: 0.0 };
-    loop {
-        if let Some(status) = program.child.try_wait()? {
-            ensure!(status.success(), "autorma run: {status}");
-            return Ok(seen);
-        }
-        if let Some(metrics) = program.metrics() {
+    while !over.load(Ordering::Relaxed) {
+        if let Some(metrics) = metrics(address) {
             let durable = metrics.sum("autorma_sink_outcomes_total");
             let resident = memory(id, "VmRSS:") as f64;
             if seen.early == 0.0 && durable >= 200.0_f64.min(images / 2.0) {
@@ -71,6 +82,7 @@ fn run(photos: &Path, folder: &Path, images: f64) -> anyhow::Result<Seen> {
                 (seen.last, seen.peak) = (resident, seen.peak.max(memory(id, "VmHWM:") as f64));
             }
         }
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(500));
     }
+    seen
 }

@@ -1,8 +1,8 @@
 //! The stages as threads of one process: how they start, stop and fail together.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::metrics::Metrics;
 
+/// How often the log is asked for outcomes that a run still waits for.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What the stages of a process share.
 #[derive(Debug)]
 pub(crate) struct Pipeline<'a> {
@@ -28,8 +31,8 @@ pub(crate) struct Pipeline<'a> {
     pub(crate) progress: Progress,
     /// One a stage: they stop one after the other.
     stop: [Shutdown; 3],
-    /// How many outcomes were durable when somebody last asked whether everything is done.
-    looked: AtomicU64,
+    /// When the log was last asked whether everything is done.
+    looked: Mutex<Instant>,
     news: Sender<News>,
 }
 
@@ -81,7 +84,7 @@ impl<'a> Pipeline<'a> {
         let (sender, news) = channel();
         let stop = std::array::from_fn(|_| Shutdown::new());
         let progress = Progress::default();
-        let looked = AtomicU64::new(u64::MAX);
+        let looked = Mutex::new(Instant::now());
         let pipeline = Self { configuration, home, metrics, health, progress, stop, looked, news: sender };
         (pipeline, Control { news, running: BTreeSet::new() })
     }
@@ -182,9 +185,14 @@ impl<'a> Pipeline<'a> {
 
     /// Whether all that was published is classified, and in files, and each closed run finished.
     pub(crate) fn is_done(&self) -> anyhow::Result<bool> {
-        // Without asking the log, as long as something comes: this is asked often.
-        let durable = self.progress.snapshot().durable_outcomes;
-        if self.looked.swap(durable, Ordering::Relaxed) != durable || !self.is_classified()? {
+        // This is asked often: while a run waits for outcomes, the log is looked at now and then only.
+        let waits = self.progress.snapshot().open.values().any(|counts| counts.images.is_some());
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits && looked.elapsed() < LOOK {
+            return Ok(false);
+        }
+        *looked = Instant::now();
+        if !self.is_classified()? {
             return Ok(false);
         }
         let ends = ends(&*self.home.log)?;

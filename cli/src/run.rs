@@ -19,7 +19,7 @@ use crate::progress::Display;
 use crate::report::Report;
 
 /// How often the display is renewed and the end looked for.
-const PACE: Duration = Duration::from_millis(50);
+const PACE: Duration = Duration::from_millis(20);
 
 /// Classifies the folder once.
 pub(crate) fn run(
@@ -56,6 +56,10 @@ pub(crate) fn run(
         let tell = |now| *lock(&found) = now;
         pipeline.batch(scope, tell, |done| *lock(&batch) = Some(done));
         let finished = classify(&pipeline, &mut control, || display.show(&lock(&found), &pipeline.progress))?;
+        if finished {
+            // Nobody has anything left for the next one.
+            Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
+        }
         control.stop(&pipeline)?;
         anyhow::Ok(finished)
     });
