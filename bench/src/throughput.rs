@@ -29,9 +29,8 @@ pub(crate) fn measure(
         let model: f64 = said.split_whitespace().next().context("no figure")?.parse()?;
 
         eprintln!("round {round}: pipeline");
-        let begun = Instant::now();
-        let seen = run(photos, &folder.join(format!("round-{round}")), images)?;
-        pipeline.push(images / begun.elapsed().as_secs_f64());
+        let (seconds, seen) = run(photos, &folder.join(format!("round-{round}")), images)?;
+        pipeline.push(images / seconds);
         growth.push(seen.last / seen.early);
         beyond.push((seen.peak - model) / 1e6);
     }
@@ -52,19 +51,22 @@ struct Seen {
     peak: f64,
 }
 
-fn run(photos: &Path, folder: &Path, images: f64) -> anyhow::Result<Seen> {
+/// From the start of the process to its end, in seconds.
+fn run(photos: &Path, folder: &Path, images: f64) -> anyhow::Result<(f64, Seen)> {
     std::fs::create_dir(folder)?;
+    let begun = Instant::now();
     let mut program = Program::start(folder, &["run", "--json"], photos)?;
     let (id, address) = (program.child.id(), program.address.clone());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watching = scope.spawn(|| watch(id, &address, images, &over));
         let status = program.child.wait();
+        let seconds = begun.elapsed().as_secs_f64();
         over.store(true, Ordering::Relaxed);
         let seen = watching.join().map_err(|_| anyhow!("a panic"))?;
         let status = status?;
         ensure!(status.success(), "autorma run: {status}");
-        Ok(seen)
+        Ok((seconds, seen))
     })
 }
 
