@@ -18,7 +18,8 @@ if ! python3 -m pip --version >/dev/null 2>&1; then
     exit 1
 fi
 
-work=$(mktemp -d)
+mkdir -p target
+work=$(mktemp -d target/fetch.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 echo "fetching ONNX Runtime"
 python3 -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
