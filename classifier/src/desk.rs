@@ -320,3 +320,6 @@ impl State {
         committable
     }
 }
+
+#[cfg(test)]
+mod tests;

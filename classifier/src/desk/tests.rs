@@ -1,0 +1,109 @@
+use std::collections::BTreeMap;
+
+use autorma_schemas::{ImageEvent, Micros};
+use autorma_stream::{Assignment, StoredRecord};
+
+use super::*;
+use crate::Picture;
+use crate::outcome::{origin, unreadable};
+
+fn desk() -> Desk {
+    Desk::new(100, 10, Duration::from_secs(3600))
+}
+
+fn at() -> TopicPartition {
+    TopicPartition::new("images", 0)
+}
+
+fn records(assignment: &Assignment, count: i64) -> Vec<Record> {
+    let stored = |offset| StoredRecord {
+        at: at(),
+        offset: Offset(offset),
+        key: None,
+        value: Vec::new(),
+        headers: Vec::new(),
+        appended_at: 0,
+    };
+    (0..count).map(|offset| Record { stored: stored(offset), assignment: assignment.clone() }).collect()
+}
+
+/// What a worker gets to decode.
+fn take(desk: &Desk) -> Record {
+    match desk.next_task() {
+        Some(Task::Decode(record)) => record,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn die(desk: &Desk, record: Record) {
+    desk.decoded(Err(unreadable(record, "a test".into())));
+}
+
+fn committable(desk: &Desk) -> (usize, Option<NextOffset>) {
+    let committable = desk.lock().take_committable();
+    (committable.outcomes.len(), committable.offsets.get(&at()).copied())
+}
+
+#[test]
+fn an_outcome_waits_for_those_before_it() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 3));
+    let [first, second, third] = std::array::from_fn(|_| take(&desk));
+    die(&desk, third);
+    die(&desk, second);
+    assert_eq!(committable(&desk), (0, None));
+    die(&desk, first);
+    assert_eq!(committable(&desk), (3, Some(NextOffset(3))));
+    desk.committed(3);
+    assert!(desk.wait_until_idle(Duration::ZERO));
+}
+
+#[test]
+fn work_on_a_partition_that_was_given_up_is_dropped_with_its_assignment() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 3));
+    let first = take(&desk);
+    desk.give_up(&[at()], Duration::ZERO);
+    assert_eq!(desk.queues().to_decode, 0);
+    die(&desk, first);
+    assert_eq!(committable(&desk), (0, None));
+    assignment.end();
+    assert_eq!(committable(&desk), (0, None));
+    assert!(desk.wait_until_idle(Duration::ZERO), "nothing is left of it");
+}
+
+#[test]
+fn no_commit_passes_over_what_was_abandoned() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 3));
+    let first = take(&desk);
+    desk.abandon();
+    die(&desk, first);
+    assert_eq!(committable(&desk), (1, Some(NextOffset(1))));
+    desk.committed(1);
+    desk.close();
+    assert!(desk.next_task().is_none() && desk.next_commit().is_none());
+}
+
+#[test]
+fn a_lone_picture_waits_for_nobody() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 1));
+    let record = take(&desk);
+    let event = ImageEvent {
+        event_id: String::new(),
+        run_id: None,
+        sequence: 0,
+        source: String::new(),
+        name: String::new(),
+        uri: None,
+        bytes: None,
+        sha256: String::new(),
+        length: 0,
+        seen_at: Micros(0),
+        attributes: BTreeMap::new(),
+    };
+    let (origin, picture) = (origin(&record.stored), Picture(Vec::new()));
+    desk.decoded(Ok(Decoded { assignment: record.assignment, origin, event, picture }));
+    assert!(matches!(desk.next_task(), Some(Task::Infer(batch)) if batch.len() == 1));
+}
