@@ -1,5 +1,7 @@
 //! `autorma up`, and each stage as a process of its own.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -41,11 +43,7 @@ pub(crate) fn run(
         // Not ready until it says so.
         health.stage(stage.name());
     }
-    let server = configuration
-        .http
-        .address
-        .map(|address| Server::start(address, metrics.registry.clone(), health.clone()));
-    let server = server.transpose()?;
+    let server = serve(configuration, &metrics, &health)?;
     if let Some(server) = &server {
         tracing::info!(address = %server.address(), "serving /metrics, /health/live and /health/ready");
     }
@@ -80,4 +78,22 @@ pub(crate) fn run(
     })?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves metrics and health where the settings say. Several stages on one machine share the default address: whoever
+/// comes later takes any that is free.
+fn serve(
+    configuration: &Configuration,
+    metrics: &Metrics,
+    health: &Health,
+) -> anyhow::Result<Option<Server>> {
+    let Some(address) = configuration.http.address else { return Ok(None) };
+    let start = |address| Server::start(address, metrics.registry.clone(), health.clone());
+    match start(address) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && !configuration.http_chosen => {
+            tracing::warn!(%address, "the default address is in use: serving at another");
+            Ok(Some(start(SocketAddr::new(address.ip(), 0))?))
+        }
+        other => Ok(Some(other?)),
+    }
 }
