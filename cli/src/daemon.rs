@@ -6,13 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use autorma_service::http::{Health, Server};
-use autorma_service::signals;
 
 use crate::configuration::Configuration;
-use crate::exit;
 use crate::home::{Home, INGEST, SINK};
 use crate::metrics::Metrics;
-use crate::pipeline::{News, Pipeline, Stage};
+use crate::pipeline::{Pipeline, Stage};
 
 /// Runs these stages until a signal; then what is in hand is finished.
 pub(crate) fn run(
@@ -48,11 +46,7 @@ pub(crate) fn run(
         tracing::info!(address = %server.address(), "serving /metrics, /health/live and /health/ready");
     }
     let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
-    let reporter = pipeline.reporter();
-    signals::install(move |times| {
-        exit::at_once_if(times > 1);
-        drop(reporter.send(News::Signal));
-    })?;
+    pipeline.report_signals()?;
     std::thread::scope(|scope| {
         let _stop = pipeline.stop_at_the_end();
         // Whoever reads is there before whoever writes.

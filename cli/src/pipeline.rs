@@ -1,6 +1,7 @@
 //! The stages as threads of one process: how they start, stop and fail together.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope};
@@ -10,11 +11,12 @@ use anyhow::{Context, anyhow};
 use autorma_ingest::{Batch, Found};
 use autorma_schemas::topics;
 use autorma_service::http::Health;
-use autorma_service::{Shutdown, lag};
+use autorma_service::{Shutdown, lag, signals};
 use autorma_sink::{Counts, Progress, Snapshot};
 use autorma_stream::{Log, NextOffset, TopicPartition};
 
 use crate::configuration::Configuration;
+use crate::exit;
 use crate::home::Home;
 use crate::metrics::Metrics;
 
@@ -89,9 +91,13 @@ impl<'a> Pipeline<'a> {
         (pipeline, Control { news, running: BTreeSet::new() })
     }
 
-    /// Where a signal is reported to.
-    pub(crate) fn reporter(&self) -> Sender<News> {
-        self.news.clone()
+    /// From now on the first signal is news, and the second ends the process on the spot.
+    pub(crate) fn report_signals(&self) -> io::Result<()> {
+        let news = self.news.clone();
+        signals::install(move |times| {
+            exit::at_once_if(times > 1);
+            drop(news.send(News::Signal));
+        })
     }
 
     /// Starts ingest as a daemon.

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use autorma_ingest::{Batch, Found};
 use autorma_service::http::{Health, Server};
-use autorma_service::signals;
 
 use crate::args::RunArgs;
 use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::{Home, INGEST, SINK};
 use crate::metrics::Metrics;
-use crate::pipeline::{Control, News, Pipeline, Stage};
+use crate::pipeline::{Control, Pipeline, Stage};
 use crate::progress::Display;
 use crate::report::Report;
 
@@ -44,11 +43,7 @@ pub(crate) fn run(
     let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
     let batch = Mutex::new(None);
     let found = Mutex::new(Found::default());
-    let reporter = pipeline.reporter();
-    signals::install(move |times| {
-        exit::at_once_if(times > 1);
-        drop(reporter.send(News::Signal));
-    })?;
+    pipeline.report_signals()?;
     let finished = std::thread::scope(|scope| {
         let _stop = pipeline.stop_at_the_end();
         pipeline.sink(scope);

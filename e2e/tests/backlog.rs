@@ -3,13 +3,22 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use autorma_e2e::{Photos, Sandbox, eventually, json_files};
+use autorma_e2e::{Photos, Process, Sandbox, eventually, json_files};
 
 /// Records that are in a topic.
 fn records(sandbox: &Sandbox, topic: &str) -> i64 {
     let status = sandbox.status();
     let topics = status["topics"].as_array().unwrap();
     topics.iter().find(|it| it["topic"] == topic).unwrap()["records"].as_i64().unwrap()
+}
+
+/// Ingest, once it has published so many photos.
+fn publish(sandbox: &Sandbox, images: i64) -> Process {
+    let ingest = sandbox.start(&["ingest"]);
+    eventually("everything is published", || {
+        (sandbox.data().join("log.sqlite").exists() && records(sandbox, "images") == images).then_some(())
+    });
+    ingest
 }
 
 fn finished(sandbox: &Sandbox) -> Option<()> {
@@ -46,10 +55,7 @@ fn photos_that_vanish_or_change_before_their_turn_are_dead_letters_that_say_so()
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
     sandbox.drop_photos(photos.good.iter().take(10).map(|(path, _)| path));
-    let mut ingest = sandbox.start(&["ingest"]);
-    eventually("everything is published", || {
-        (sandbox.data().join("log.sqlite").exists() && records(&sandbox, "images") == 10).then_some(())
-    });
+    let mut ingest = publish(&sandbox, 10);
     ingest.signal("TERM");
     ingest.wait().expect(0);
     fs::remove_file(sandbox.input().join("photo-00003.jpg")).unwrap();
@@ -97,10 +103,7 @@ fn what_was_queued_from_one_folder_is_classified_though_another_comes_in_between
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
     sandbox.drop_photos(photos.good.iter().take(40).map(|(path, _)| path));
-    let mut ingest = sandbox.start(&["ingest"]);
-    eventually("everything is published", || {
-        (sandbox.data().join("log.sqlite").exists() && records(&sandbox, "images") == 40).then_some(())
-    });
+    let mut ingest = publish(&sandbox, 40);
     ingest.signal("KILL");
     assert_eq!(ingest.wait().code, None);
     let other = sandbox.path().join("other");
