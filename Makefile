@@ -54,7 +54,7 @@ e2e-program: tools runtime
 	@mkdir -p target/e2e
 	@cp target/debug/autorma target/e2e/autorma.new && mv target/e2e/autorma.new target/e2e/autorma
 
-kafka: tools
+kafka:
 	@scripts/tools.sh kafka
 	@cargo run --quiet --locked --package autorma-broker -- start --port $(KAFKA_PORT)
 
