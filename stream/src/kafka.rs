@@ -135,7 +135,8 @@ impl Cluster {
         }
         let mut config = self.config.reader(true);
         config.set("group.id", self.config.full(group));
-        let client = Arc::new(self.check(config.create_with_context(self.ear()), "asking for a group's offsets")?);
+        let client =
+            Arc::new(self.check(config.create_with_context(self.ear()), "asking for a group's offsets")?);
         clients.insert(group.to_owned(), Arc::clone(&client));
         Ok(client)
     }

@@ -40,8 +40,10 @@ pub(super) fn create(cluster: &Cluster, topics: &[Topic]) -> Result<()> {
         Retention::Compact => ("cleanup.policy", "compact".to_owned()),
         Retention::Age(age) => ("retention.ms", age.as_millis().to_string()),
     };
-    let facts: Vec<_> =
-        missing.iter().map(|topic| (cluster.config.full(&topic.name), topic.partitions, retention(topic))).collect();
+    let facts: Vec<_> = missing
+        .iter()
+        .map(|topic| (cluster.config.full(&topic.name), topic.partitions, retention(topic)))
+        .collect();
     let new = facts.iter().map(|(name, partitions, (key, value))| {
         let topic = NewTopic::new(name, (*partitions).max(1) as i32, TopicReplication::Fixed(replication));
         let topic = if *key == "retention.ms" { topic.set("cleanup.policy", "delete") } else { topic };

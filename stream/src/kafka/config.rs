@@ -139,6 +139,7 @@ impl KafkaConfig {
         // Until the markers of the last transaction are written, the broker wants to be asked again: measured, 100 ms a
         // transaction with the default, 4 ms with this.
         config.set("retry.backoff.ms", "1").set("linger.ms", "0").set("compression.codec", "lz4");
+        config.set("socket.timeout.ms", self.transaction_timeout.as_millis().min(20_000).to_string());
         config.set("message.max.bytes", "16777216").set("sticky.partitioning.linger.ms", "0");
         let id = self.full(slot);
         let longest = self.transaction_timeout.as_millis().to_string();
@@ -164,10 +165,12 @@ pub fn guarded(property: &str) -> Option<&'static str> {
             "offsets are committed with the results, in one transaction"
         }
         "isolation.level" => "what was not committed must not be read",
-        "acks" | "request.required.acks" | "enable.idempotence" | "max.in.flight"
-        | "max.in.flight.requests.per.connection" | "enable.gapless.guarantee" => {
-            "a record that was acknowledged must not be lost or doubled"
-        }
+        "acks"
+        | "request.required.acks"
+        | "enable.idempotence"
+        | "max.in.flight"
+        | "max.in.flight.requests.per.connection"
+        | "enable.gapless.guarantee" => "a record that was acknowledged must not be lost or doubled",
         "transactional.id" | "group.id" | "group.instance.id" => {
             "it follows from the prefix and the slot, and fences zombies"
         }

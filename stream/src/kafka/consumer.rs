@@ -20,6 +20,8 @@ const WAITING: usize = 200;
 /// How long a partition must be quiet before is asked whether anything is left in it, and how often when nothing came.
 const QUIET: Duration = Duration::from_millis(15);
 const SELDOM: Duration = Duration::from_secs(1);
+/// The shortest poll.
+const GLANCE: Duration = Duration::from_millis(2);
 /// How long a member that leaves waits for the group to hear of it.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -35,8 +37,18 @@ pub(super) struct KafkaConsumer {
     looked: Instant,
     /// Whether something came since the ends were looked at.
     behind: bool,
+    /// When the last poll ended.
+    polled: Instant,
     passed: BTreeMap<TopicPartition, NextOffset>,
     left: bool,
+}
+
+/// What came of listening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Record,
+    Event,
+    Nothing,
 }
 
 impl KafkaConsumer {
@@ -65,7 +77,8 @@ impl KafkaConsumer {
         let names: Vec<_> = topics.iter().map(|topic| cluster.config.full(topic)).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         cluster.check(consumer.subscribe(&names), &doing)?;
-        let member = Member::enrol(group, slot, consumer, Arc::clone(&held));
+        let place = (cluster.config.brokers.clone(), cluster.config.prefix.clone());
+        let member = Member::enrol(group, slot, place, consumer, Arc::clone(&held));
         let now = Instant::now();
         Ok(Self {
             cluster,
@@ -76,6 +89,7 @@ impl KafkaConsumer {
             heard: now,
             looked: now,
             behind: true,
+            polled: now,
             passed: BTreeMap::new(),
             left: false,
         })
@@ -85,20 +99,18 @@ impl KafkaConsumer {
         self.member.consumer.context()
     }
 
-    /// One event of the client: a record into the queue, or a rebalance. Whether it was a record.
-    fn hear(&mut self, longest: Duration) -> Result<bool> {
+    /// One event of the client: a record into the queue, a rebalance, an error that passes.
+    fn hear(&mut self, longest: Duration) -> Result<Heard> {
         let record = match self.member.consumer.poll(longest) {
-            None => None,
-            Some(Ok(message)) => Some(reader::record(&self.cluster, &message)),
+            // A rebalance comes back as nothing, too.
+            None if self.listener().changed.load(Ordering::Relaxed) => return self.heard_of(Heard::Event),
+            None => return self.heard_of(Heard::Nothing),
+            Some(Ok(message)) => reader::record(&self.cluster, &message),
             Some(Err(error)) => {
                 self.fail(&error)?;
-                None
+                return self.heard_of(Heard::Event);
             }
         };
-        if let Some(error) = self.listener().failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Err(error);
-        }
-        let Some(record) = record else { return Ok(false) };
         self.cluster.contact.works();
         (self.heard, self.behind) = (Instant::now(), true);
         let mut held = lock(&self.held);
@@ -110,7 +122,14 @@ impl KafkaConsumer {
             held.position = record.offset.next();
             self.waiting.push_back(record);
         }
-        Ok(true)
+        drop(held);
+        self.heard_of(Heard::Record)
+    }
+
+    /// Unless the stage's listener has failed meanwhile.
+    fn heard_of(&self, heard: Heard) -> Result<Heard> {
+        let failure = self.listener().failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(Ok(heard), Err)
     }
 
     /// Most errors pass by themselves: librdkafka goes on trying.
@@ -139,6 +158,15 @@ impl KafkaConsumer {
         }
     }
 
+    /// Whether partitions came or went since the last look. Those of a fenced member went for good.
+    fn rebalanced(&mut self) -> Result<bool> {
+        let changed = self.listener().changed.swap(false, Ordering::Relaxed);
+        if changed && let Some((code, _)) = self.member.consumer.client().fatal_error() {
+            return self.fail(&KafkaError::Global(code)).map(|()| true);
+        }
+        Ok(changed)
+    }
+
     fn lose_all(&mut self) {
         let held: Vec<_> = lock(&self.held).keys().cloned().collect();
         self.waiting.clear();
@@ -150,8 +178,9 @@ impl KafkaConsumer {
         let held = lock(&self.held);
         while let Some(next) = self.waiting.front() {
             let size = next.value.len() + next.key.as_ref().map_or(0, Vec::len);
-            let has_room =
-                taken.len() < limit.records && (taken.is_empty() || *bytes + size <= limit.bytes) && limit.bytes > 0;
+            let has_room = taken.len() < limit.records
+                && (taken.is_empty() || *bytes + size <= limit.bytes)
+                && limit.bytes > 0;
             if !has_room {
                 return false;
             }
@@ -200,7 +229,8 @@ impl KafkaConsumer {
             }
             match self.cluster.reader.read(&self.cluster, &at, position, 1) {
                 Ok(records) if records.is_empty() => {
-                    if let Some(held) = lock(&self.held).get_mut(&at).filter(|held| held.position == position) {
+                    if let Some(held) = lock(&self.held).get_mut(&at).filter(|held| held.position == position)
+                    {
                         held.position = end;
                         self.passed.insert(at, end);
                     }
@@ -209,6 +239,43 @@ impl KafkaConsumer {
                 _ => self.behind = true,
             }
         }
+    }
+
+    /// Polls until the limit, the end of the wait, or a rebalance.
+    fn poll_on(&mut self, limit: PollLimit, wait: Duration, begun: Instant) -> Result<Vec<Record>> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        if limit.records == 0 || limit.bytes == 0 {
+            self.pause(self.waiting.len() >= WAITING)?;
+            loop {
+                // Events that are nobody's business end a call without any time.
+                let heard = self.hear(wait.saturating_sub(begun.elapsed()).max(GLANCE))?;
+                self.rebalanced()?;
+                if heard == Heard::Nothing || self.waiting.len() >= WAITING {
+                    return Ok(taken);
+                }
+            }
+        }
+        self.pause(false)?;
+        while self.take(limit, &mut taken, &mut bytes) {
+            let rest = wait.saturating_sub(begun.elapsed());
+            let rest = if taken.is_empty() { rest } else { Duration::ZERO };
+            // The look behind must come in between.
+            let heard = self.hear(rest.min(QUIET))?;
+            if self.rebalanced()? {
+                if !taken.is_empty() {
+                    self.listener().changed.store(true, Ordering::Relaxed);
+                }
+                break;
+            }
+            if heard == Heard::Nothing {
+                if !taken.is_empty() || rest.is_zero() {
+                    break;
+                }
+                self.look_behind();
+            }
+        }
+        taken.retain(|record: &Record| record.assignment.is_alive());
+        Ok(taken)
     }
 
     fn depart(&mut self) {
@@ -228,48 +295,21 @@ impl KafkaConsumer {
 impl Consumer for KafkaConsumer {
     fn poll(&mut self, limit: PollLimit, wait: Duration) -> Result<Vec<Record>> {
         let begun = Instant::now();
-        let (mut taken, mut bytes) = (Vec::new(), 0);
-        if limit.records == 0 || limit.bytes == 0 {
-            self.pause(self.waiting.len() >= WAITING)?;
-            let deadline = begun + wait;
-            loop {
-                let rest = deadline.saturating_duration_since(Instant::now());
-                let heard = self.hear(rest)?;
-                if !heard || self.waiting.len() >= WAITING {
-                    break;
-                }
-            }
-            self.listener().changed.store(false, Ordering::Relaxed);
-            return Ok(taken);
+        if begun - self.polled > self.cluster.config.session_timeout * 2 {
+            // The group has thrown this member out, and it is about to hear of it piece by piece.
+            self.lose_all();
         }
-        self.pause(false)?;
-        while self.take(limit, &mut taken, &mut bytes) {
-            let rest = wait.saturating_sub(begun.elapsed());
-            let rest = if taken.is_empty() { rest } else { Duration::ZERO };
-            // The look behind must come in between.
-            let heard = self.hear(rest.min(QUIET))?;
-            if self.listener().changed.swap(false, Ordering::Relaxed) {
-                if !taken.is_empty() {
-                    self.listener().changed.store(true, Ordering::Relaxed);
-                }
-                break;
-            }
-            if !heard {
-                if !taken.is_empty() || rest.is_zero() {
-                    break;
-                }
-                self.look_behind();
-                if !self.passed.is_empty() {
-                    break;
-                }
-            }
-        }
-        taken.retain(|record: &Record| record.assignment.is_alive());
-        Ok(taken)
+        let polled = self.poll_on(limit, wait, begun);
+        self.polled = Instant::now();
+        polled
     }
 
     fn passed(&mut self) -> BTreeMap<TopicPartition, NextOffset> {
-        std::mem::take(&mut self.passed)
+        let held = lock(&self.held);
+        let mut passed = std::mem::take(&mut self.passed);
+        // What was taken away, and perhaps given back, since then starts elsewhere.
+        passed.retain(|at, end| held.get(at).is_some_and(|held| held.position >= *end));
+        passed
     }
 
     fn membership(&self) -> Membership {

@@ -115,8 +115,13 @@ pub(super) fn is_fenced(code: Code) -> bool {
     use Code::*;
     matches!(
         code,
-        Fenced | ProducerFenced | InvalidProducerEpoch | InvalidProducerIdMapping | InvalidTransactionalState
-            | UnknownProducerId | TransactionCoordinatorFenced
+        Fenced
+            | ProducerFenced
+            | InvalidProducerEpoch
+            | InvalidProducerIdMapping
+            | InvalidTransactionalState
+            | UnknownProducerId
+            | TransactionCoordinatorFenced
     )
 }
 

@@ -15,6 +15,8 @@ static INCARNATIONS: AtomicI64 = AtomicI64::new(1);
 pub(super) struct Member {
     pub(super) membership: Membership,
     pub(super) consumer: BaseConsumer<Listener>,
+    /// Brokers and prefix.
+    cluster: (String, String),
     held: Arc<Mutex<Holdings>>,
 }
 
@@ -36,23 +38,32 @@ impl Member {
     pub(super) fn enrol(
         group: String,
         slot: String,
+        cluster: (String, String),
         consumer: BaseConsumer<Listener>,
         held: Arc<Mutex<Holdings>>,
     ) -> Arc<Self> {
         let incarnation = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
         let membership = Membership { group, slot, incarnation };
-        let member = Arc::new(Self { membership, consumer, held });
+        let member = Arc::new(Self { membership, consumer, cluster, held });
         let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
         living.retain(|_, member| member.strong_count() > 0);
         living.insert(incarnation, Arc::downgrade(&member));
         member
     }
 
-    /// The member of this process with this membership.
+    /// The member of this process with this membership; none if its slot has a later incarnation.
     pub(super) fn of(membership: &Membership) -> Option<Arc<Self>> {
         let living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
-        let member = living.get(&membership.incarnation)?.upgrade();
-        member.filter(|member| member.membership == *membership)
+        let member = living.get(&membership.incarnation)?.upgrade()?;
+        let is_later =
+            |(_, other): (_, &Weak<Self>)| other.upgrade().is_some_and(|other| member.is_of_slot(&other));
+        let is_out = living.range(membership.incarnation + 1..).any(is_later);
+        (member.membership == *membership && !is_out).then_some(member)
+    }
+
+    fn is_of_slot(&self, other: &Self) -> bool {
+        let (mine, others) = (&self.membership, &other.membership);
+        (&mine.group, &mine.slot, &self.cluster) == (&others.group, &others.slot, &other.cluster)
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Holdings> {

@@ -18,6 +18,8 @@ use crate::{Append, Error, Producer, Result, TopicPartition, Transaction, failpo
 const STEP: Duration = Duration::from_secs(1);
 /// The pause when librdkafka's queue is full.
 const FULL: Duration = Duration::from_millis(2);
+/// How long a commit waits for a rebalance that is under way.
+const REBALANCE: Duration = Duration::from_secs(1);
 
 /// The transactional producer of a slot.
 pub(super) struct KafkaProducer {
@@ -134,7 +136,9 @@ impl KafkaProducer {
                     tracing::debug!(%error, "a transaction was left as it is");
                     return Err(Failure::GivenUp);
                 }
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.txn_requires_abort() => {
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && !error.txn_requires_abort() =>
+                {
                     if errors::is_passing(error.code()) && error.code() != Code::ConcurrentTransactions {
                         self.cluster.contact.failed();
                     }
@@ -194,7 +198,7 @@ impl KafkaProducer {
     /// The group has moved on. Where the partition is still this member's, the next try carries the new generation.
     fn of_the_group(&self, code: Code, at: &TopicPartition) -> Error {
         match code {
-            Code::RebalanceInProgress | Code::IllegalGeneration | Code::UnknownMemberId => {
+            Code::RebalanceInProgress | Code::IllegalGeneration => {
                 Error::Busy(format!("the group is rebalancing, {at} among others"))
             }
             _ => Error::AssignmentEnded(at.clone()),
@@ -227,6 +231,19 @@ impl Producer for KafkaProducer {
             return Err(self.ended(end));
         }
         self.expect(&transaction.appends)?;
+        let begun = Instant::now();
+        loop {
+            match self.once(transaction) {
+                // The group went on to its next generation, perhaps without touching these partitions.
+                Err(Error::Busy(_)) if begun.elapsed() < REBALANCE => std::thread::sleep(FULL * 5),
+                result => return result,
+            }
+        }
+    }
+}
+
+impl KafkaProducer {
+    fn once(&mut self, transaction: &Transaction) -> Result<()> {
         let mut member = None;
         let mut permit = None;
         if let Some(advance) = &transaction.advance {

@@ -119,7 +119,8 @@ impl Listener {
             list.add_partition(element.topic(), element.partition());
         }
         let found = consumer.committed_offsets(list, REQUEST);
-        let found = found.inspect_err(|error| tracing::debug!(%error, "the group's offsets aren't known yet"));
+        let found =
+            found.inspect_err(|error| tracing::debug!(%error, "the group's offsets aren't known yet"));
         let offsets = found.ok()?;
         let next = offsets.elements().into_iter().filter_map(|it| match it.offset() {
             KafkaOffset::Offset(next) => Some((self.our(it.topic(), it.partition()), NextOffset(next))),
