@@ -41,7 +41,7 @@ fn settle(
     committable: &mut Committable,
     desk: &Desk,
 ) -> Result<bool, Error> {
-    while !committable.outcomes.is_empty() {
+    while !committable.is_empty() {
         let transaction = Transaction {
             appends: committable.outcomes.iter().map(Outcome::append).collect(),
             advance: Some(Advance { membership: membership.clone(), offsets: committable.offsets.clone() }),

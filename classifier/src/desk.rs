@@ -30,6 +30,8 @@ struct State {
     done: BTreeMap<(TopicPartition, Offset), Finished>,
     committing: BTreeSet<TopicPartition>,
     progress: Progress,
+    /// Where partitions go on behind their last record, to be committed when nothing of them is in work.
+    passed: BTreeMap<TopicPartition, NextOffset>,
     in_flight: usize,
     /// No further record comes.
     closed: bool,
@@ -63,6 +65,13 @@ pub(crate) struct Queues {
     pub(crate) bytes: usize,
 }
 
+impl Committable {
+    /// Whether there is nothing to commit.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.outcomes.is_empty() && self.offsets.is_empty()
+    }
+}
+
 impl Desk {
     pub(crate) fn new(max_in_flight: usize, batch_size: usize, max_wait: Duration) -> Self {
         let state = State {
@@ -72,6 +81,7 @@ impl Desk {
             done: BTreeMap::new(),
             committing: BTreeSet::new(),
             progress: Progress::default(),
+            passed: BTreeMap::new(),
             in_flight: 0,
             closed: false,
             failure: None,
@@ -98,6 +108,15 @@ impl Desk {
         }
         drop(state);
         self.work.notify_all();
+    }
+
+    /// Partitions go on there, with nothing in between.
+    pub(crate) fn pass(&self, passed: BTreeMap<TopicPartition, NextOffset>) {
+        if passed.is_empty() {
+            return;
+        }
+        self.lock().passed.extend(passed);
+        self.done.notify_one();
     }
 
     /// What a free worker should do next; None when there will be nothing any more. Micro-batches come first: they are
@@ -184,7 +203,7 @@ impl Desk {
                 return None;
             }
             let committable = state.take_committable();
-            if !committable.outcomes.is_empty() {
+            if !committable.is_empty() {
                 return Some(committable);
             }
             self.room.notify_all();
@@ -223,7 +242,10 @@ impl Desk {
             |state: &mut State| state.failure.is_none() && partitions.iter().any(|at| state.is_busy(at));
         let waited = self.room.wait_timeout_while(state, longest, busy);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        partitions.iter().for_each(|at| state.progress.forget(at));
+        for at in partitions {
+            state.progress.forget(at);
+            state.passed.remove(at);
+        }
         drop(state);
         self.done.notify_one();
     }
@@ -316,6 +338,11 @@ impl State {
             } else {
                 self.done.insert((at, offset), finished);
             }
+        }
+        // Outcomes come first: what is passed lies behind them.
+        if committable.outcomes.is_empty() {
+            let passed = std::mem::take(&mut self.passed);
+            (committable.offsets, self.passed) = passed.into_iter().partition(|(at, _)| !self.is_busy(at));
         }
         committable
     }

@@ -35,7 +35,7 @@ pub(crate) fn poll(
             (records, bytes) => (PollLimit { records, bytes }, WAIT),
         };
         match consumer.poll(limit, wait) {
-            Ok(records) if records.is_empty() => {}
+            Ok(records) if records.is_empty() => desk.pass(consumer.passed()),
             Ok(records) => desk.admit(records),
             Err(error) if error.disposition() == Disposition::Transient => {
                 tracing::warn!(%error, "reading again");

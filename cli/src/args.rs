@@ -24,12 +24,18 @@ pub(crate) struct Cli {
 /// What every command understands.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Folder of the log and the locks; the state of everything. Setting: data
+    /// Folder of the log and the locks; the state of everything. On Kafka, of the locks alone. Setting: data
     #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
     pub(crate) data: Option<PathBuf>,
     /// Configuration file, instead of ./autorma.toml if there is one
     #[arg(long, global = true, value_name = "FILE", env = "AUTORMA_CONFIG", help_heading = "Settings")]
     pub(crate) config: Option<PathBuf>,
+    /// Where the log is: embedded, in the data folder, or kafka. Setting: log.kind
+    #[arg(long, global = true, value_name = "KIND", help_heading = "Settings")]
+    pub(crate) log: Option<String>,
+    /// Brokers of the Kafka cluster: HOST:PORT, separated by commas. Setting: log.kafka.brokers
+    #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
+    pub(crate) brokers: Option<String>,
     /// Any setting, for example --set classifier.max_wait=20ms; may be repeated
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = assignment, help_heading = "Settings")]
     pub(crate) set: Vec<(String, String)>,
@@ -82,6 +88,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// List the images that couldn't be classified, with the reasons
     DeadLetters(DeadLettersArgs),
+    /// Create the topics of a Kafka cluster, or compare them with what they should be
+    Topics(TopicsArgs),
     /// Tell what happened to a photo: by file name, path or event id
     Show(ShowArgs),
     /// Show the effective configuration and where each value comes from
@@ -231,6 +239,23 @@ pub(crate) struct DeadLettersArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct TopicsArgs {
+    #[command(subcommand)]
+    pub(crate) command: TopicsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicsCommand {
+    /// Create the topics that are missing; those that exist stay as they are
+    ///
+    /// With log.partitions partitions each (runs and ingest-ledger have one), log.retention, compaction for runs and
+    /// ingest-ledger, and log.kafka.replication copies. No stage creates topics by itself.
+    Create(Json),
+    /// Compare the topics with what they should be; exit status 1 if something would go wrong
+    Check(Json),
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// A file's name or path, or an event's id
     pub(crate) image: String,
@@ -295,6 +320,8 @@ impl Cli {
 
 impl Common {
     fn flags(&self, flags: &mut Flags) {
+        flags.value("log.kind", self.log.as_ref(), "--log");
+        flags.value("log.kafka.brokers", self.brokers.as_ref(), "--brokers");
         flags.path("data", self.data.as_ref(), "--data");
         flags.value("logging.level", self.log_level.as_ref(), "--log-level");
         let format = self.log_format.map(|format| match format {

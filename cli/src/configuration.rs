@@ -7,24 +7,17 @@ use autorma_service::settings::{self, Key, Settings};
 use autorma_service::{http, logging};
 
 use crate::args::Cli;
+use crate::log_settings::LogSettings;
 
 const DATA: Key =
     Key::new("data", "data/autorma", "folder of the log and the locks: the state of everything");
-const PARTITIONS: Key = Key::new(
-    "log.partitions",
-    "4",
-    "partitions of a new log's topics: how many classifiers can share the work; an existing log keeps its own",
-);
-const RETENTION: Key =
-    Key::new("log.retention", "7d", "how long events stay in a new log once every stage has read them");
 const DRAIN: Key = Key::new("drain", "20s", "how long work in hand may take after a stop was asked for");
 
 /// Everything that is configured.
 #[derive(Debug)]
 pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
-    pub(crate) partitions: u32,
-    pub(crate) retention: Duration,
+    pub(crate) log: LogSettings,
     pub(crate) drain: Duration,
     pub(crate) logging: logging::Config,
     pub(crate) http: http::Config,
@@ -44,8 +37,7 @@ impl Configuration {
         let mut settings = settings::load(file, Path::new("."), cli.layer())?;
         let mut configuration = Self {
             data: settings.get(&DATA, ..),
-            partitions: settings.get(&PARTITIONS, 1..=1000),
-            retention: settings.get(&RETENTION, Duration::from_secs(60)..),
+            log: LogSettings::read(&mut settings),
             drain: settings.get(&DRAIN, ..=Duration::from_secs(3600)),
             logging: logging::Config::read(&mut settings),
             http: http::Config::read(&mut settings),

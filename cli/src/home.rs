@@ -1,4 +1,4 @@
-//! The data folder: the log in it, and who has which role there.
+//! The data folder: the log in it, or the locks beside one on Kafka, and who has which role on this machine.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use autorma_schemas::topics;
 use autorma_service::roles::RoleLock;
 use autorma_stream::embedded::Embedded;
-use autorma_stream::{Log, Retention, Topic};
+use autorma_stream::kafka::Kafka;
+use autorma_stream::{Error as LogError, Log, Retention, Topic};
 
 use crate::configuration::Configuration;
 
@@ -31,27 +32,43 @@ const CREATION_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Home {
     pub(crate) folder: PathBuf,
     pub(crate) log: Arc<dyn Log>,
+    /// The cluster, if the log is on one.
+    pub(crate) kafka: Option<Kafka>,
 }
 
 impl Home {
-    /// Opens it, creating what isn't there.
+    /// Opens it, creating what isn't there. The topics of a cluster are created by `autorma topics create` alone, and
+    /// looked for when a stage begins: the cluster may be away now.
     pub(crate) fn open(configuration: &Configuration) -> anyhow::Result<Self> {
         let home = Self::as_it_is(configuration)?;
-        let keep = Retention::Age(configuration.retention);
-        let topic = |name: &str, partitions, retention| Topic { name: name.into(), partitions, retention };
-        home.log.create(&[
-            topic(topics::IMAGES, configuration.partitions, keep),
-            topic(topics::PREDICTIONS, configuration.partitions, keep),
-            topic(topics::DEAD_LETTERS, configuration.partitions, keep),
-            // The order of a run's records matters, and there are few of them.
-            topic(topics::RUNS, 1, Retention::Compact),
-            topic(topics::LEDGER, 1, Retention::Compact),
-        ])?;
+        if home.kafka.is_none() {
+            home.log.create(&topics(configuration))?;
+        }
         Ok(home)
+    }
+
+    /// An error unless the log has its topics.
+    pub(crate) fn expect_topics(&self) -> anyhow::Result<()> {
+        for topic in NAMES {
+            match self.log.bounds(topic) {
+                Ok(_) => {}
+                Err(error @ LogError::UnknownTopic(_)) => {
+                    let advice = "`autorma topics create` makes the topics of a cluster; log.kafka.prefix must be the same";
+                    return Err(anyhow::Error::new(error).context(advice));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Opens it for looking: it must be there.
     pub(crate) fn look(configuration: &Configuration) -> anyhow::Result<Self> {
+        if configuration.log.kafka.is_some() {
+            let home = Self::as_it_is(configuration)?;
+            home.expect_topics()?;
+            return Ok(home);
+        }
         if !place(&configuration.data).exists() {
             bail!(
                 "there is no log in {}: `autorma run` or `autorma up` creates it; --data names another folder",
@@ -71,9 +88,15 @@ impl Home {
 
     fn as_it_is(configuration: &Configuration) -> anyhow::Result<Self> {
         let folder = configuration.data.clone();
+        if let Some(config) = &configuration.log.kafka {
+            std::fs::create_dir_all(&folder)
+                .with_context(|| format!("creating the folder {}", folder.display()))?;
+            let kafka = Kafka::new(config.clone())?;
+            return Ok(Self { folder, log: Arc::new(kafka.clone()), kafka: Some(kafka) });
+        }
         let failed = || format!("opening the log in {} (--data)", folder.display());
         let log = Embedded::open(&place(&folder)).with_context(failed)?;
-        Ok(Self { folder, log: Arc::new(log) })
+        Ok(Self { folder, log: Arc::new(log), kafka: None })
     }
 
     /// Takes a role for this process.
@@ -104,7 +127,8 @@ impl Home {
         }
         let (lock, slot) = RoleLock::take_first_free(&self.folder, CLASSIFIER, 0..MOST_CLASSIFIERS, command)
             .context("no slot is free for another classifier")?;
-        Ok((lock, slot.to_string()))
+        // On a cluster there are other machines with a first classifier, too.
+        Ok((lock, if self.kafka.is_some() { format!("{}-{slot}", host_name()) } else { slot.to_string() }))
     }
 
     /// Drops old records now and then, while `going_on` says so after the pause that it makes.
@@ -117,6 +141,34 @@ impl Home {
             }
         }
     }
+}
+
+/// The topics that every log has.
+const NAMES: [&str; 5] =
+    [topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS, topics::LEDGER];
+
+/// The topics, as they should be in a new log.
+pub(crate) fn topics(configuration: &Configuration) -> Vec<Topic> {
+    let keep = Retention::Age(configuration.log.retention);
+    let topic = |name: &&str| {
+        // The order of a run's records matters, and there are few of them.
+        let is_memory = [topics::RUNS, topics::LEDGER].contains(name);
+        let partitions = if is_memory { 1 } else { configuration.log.partitions };
+        Topic {
+            name: (*name).into(),
+            partitions,
+            retention: if is_memory { Retention::Compact } else { keep },
+        }
+    };
+    NAMES.iter().map(topic).collect()
+}
+
+/// What this machine is called, as far as it may stand in a name.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String =
+        name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    if name.is_empty() { "host".into() } else { name }
 }
 
 /// The log's file in a data folder.

@@ -6,6 +6,7 @@ mod daemon;
 mod exit;
 mod home;
 mod inspect;
+mod log_settings;
 mod metrics;
 mod pipeline;
 mod progress;
@@ -14,6 +15,7 @@ mod run;
 mod samples;
 mod show_configuration;
 mod table;
+mod topics;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -80,6 +82,7 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
         Command::Up(_) => return daemon::run(configuration, &Stage::ALL, "autorma up"),
         Command::Ingest(_) => return daemon::run(configuration, &[Stage::Ingest], "autorma ingest"),
         Command::Classify(_) => return daemon::run(configuration, &[Stage::Classifier], "autorma classify"),
+        Command::Topics(args) => return topics::run(configuration, args),
         Command::Sink(_) => return daemon::run(configuration, &[Stage::Sink], "autorma sink"),
         _ => {}
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use autorma_schemas::topics;
 use autorma_service::http::Health;
 use autorma_service::{Shutdown, lag, signals};
 use autorma_sink::{Counts, Progress, Snapshot};
-use autorma_stream::{Log, NextOffset, TopicPartition};
+use autorma_stream::{Error as LogError, Log, NextOffset, TopicPartition};
 
 use crate::configuration::Configuration;
 use crate::exit;
@@ -22,6 +22,10 @@ use crate::metrics::Metrics;
 
 /// How often the log is asked for outcomes that a run still waits for.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The pauses of a stage that begins anew.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the stages of a process share.
 #[derive(Debug)]
@@ -114,7 +118,7 @@ impl<'a> Pipeline<'a> {
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         mut found: impl FnMut(Found) + Send + 'scope,
-        done: impl FnOnce(Batch) + Send + 'scope,
+        mut done: impl FnMut(Batch) + Send + 'scope,
     ) {
         self.spawn(scope, Stage::Ingest, move |stop| {
             let (config, log) = (&self.configuration.ingest, &*self.home.log);
@@ -128,7 +132,11 @@ impl<'a> Pipeline<'a> {
         self.spawn(scope, Stage::Classifier, move |stop| {
             let health = self.health.stage(Stage::Classifier.name());
             let drain = self.configuration.drain;
-            let config = autorma_classifier::Config { slot, drain, ..self.configuration.classifier.clone() };
+            let config = autorma_classifier::Config {
+                slot: slot.clone(),
+                drain,
+                ..self.configuration.classifier.clone()
+            };
             let (log, metrics) = (&*self.home.log, &self.metrics.classifier);
             Ok(autorma_classifier::run(&config, log, metrics, stop, |_| health.ready())?)
         });
@@ -150,11 +158,11 @@ impl<'a> Pipeline<'a> {
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         stage: Stage,
-        work: impl FnOnce(&Shutdown) -> anyhow::Result<()> + Send + 'scope,
+        mut work: impl FnMut(&Shutdown) -> anyhow::Result<()> + Send + 'scope,
     ) {
         let guarded = move || {
-            let stop = self.stopper(stage);
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(stop)));
+            let persistent = || self.persist(stage, &mut work);
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(persistent));
             let fault = |_| Err(anyhow!("a panic: this is a fault in autorma"));
             self.report(News::Ended(stage, result.unwrap_or_else(fault)));
         };
@@ -162,6 +170,53 @@ impl<'a> Pipeline<'a> {
         if let Err(error) = Builder::new().name(stage.name().into()).spawn_scoped(scope, guarded) {
             self.report(News::Ended(stage, Err(error.into())));
         }
+    }
+
+    /// Does a stage's work, and begins it anew when the log was out of reach: all that it knows it reads from there.
+    fn persist(
+        &self,
+        stage: Stage,
+        work: &mut impl FnMut(&Shutdown) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let stop = self.stopper(stage);
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let begun = Instant::now();
+            let error = match self.home.expect_topics().and_then(|()| work(stop)) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let passes = of_the_log(&error);
+            if stop.is_requested() && passes.is_some_and(|it| it.may_begin_anew() || is_given_up(it)) {
+                tracing::warn!(
+                    stage = stage.name(),
+                    "stopped without the log: {error:#}; the next start continues"
+                );
+                return Ok(());
+            }
+            if !passes.is_some_and(LogError::may_begin_anew) {
+                return Err(error);
+            }
+            self.health.stage(stage.name()).starting(&format!("{error:#}"));
+            pause = if begun.elapsed() > LONGEST_PAUSE * 2 {
+                SHORTEST_PAUSE
+            } else {
+                (pause * 2).min(LONGEST_PAUSE)
+            };
+            tracing::warn!(stage = stage.name(), again_in = ?pause, "beginning anew: {error:#}");
+            stop.sleep(pause);
+        }
+    }
+
+    /// Whoever waits for a log that doesn't answer gives up after the drain time.
+    pub(crate) fn hurry(&self) {
+        let (log, drain) = (Arc::clone(&self.home.log), self.configuration.drain);
+        let wait = move || {
+            std::thread::sleep(drain);
+            log.hurry();
+        };
+        // Without it the process would only wait longer.
+        drop(Builder::new().name("hurry".into()).spawn(wait));
     }
 
     fn report(&self, news: News) {
@@ -191,6 +246,16 @@ impl<'a> Pipeline<'a> {
 
     /// Whether all that was published is classified, and in files, and each closed run finished.
     pub(crate) fn is_done(&self) -> anyhow::Result<bool> {
+        match self.is_all_durable() {
+            Err(error) if of_the_log(&error).is_some_and(LogError::may_begin_anew) => {
+                tracing::debug!("the log doesn't say whether everything is done: {error:#}");
+                Ok(false)
+            }
+            result => result,
+        }
+    }
+
+    fn is_all_durable(&self) -> anyhow::Result<bool> {
         // This is asked often: while a run waits for outcomes, the log is looked at now and then only.
         let waits = self.progress.snapshot().open.values().any(|counts| counts.images.is_some());
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -271,6 +336,7 @@ impl Control {
                 let health = pipeline.health.stage(stage.name());
                 if let Err(error) = result {
                     health.failed(&format!("{error:#}"));
+                    pipeline.hurry();
                     Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
                     return Err(error).with_context(|| stage.name());
                 }
@@ -294,12 +360,36 @@ impl Control {
     /// Stops the stages one after the other: what one has committed, the next may still read. A further signal is
     /// no news here: the process ends by itself at the second one.
     pub(crate) fn stop(&mut self, pipeline: &Pipeline<'_>) -> anyhow::Result<()> {
+        pipeline.hurry();
         for stage in Stage::ALL {
             pipeline.stop(stage);
             while !self.wait(pipeline, Duration::from_secs(1), |control| Ok(!control.is_running(stage)))? {}
         }
         Ok(())
     }
+}
+
+/// What the log said, if the failure is its.
+fn of_the_log(error: &anyhow::Error) -> Option<&LogError> {
+    error.chain().find_map(|cause| {
+        let ingest = cause.downcast_ref().and_then(|error| match error {
+            autorma_ingest::Error::Log(error) => Some(error),
+            _ => None,
+        });
+        let classifier = || match cause.downcast_ref()? {
+            autorma_classifier::Error::Log(error) => Some(error),
+            _ => None,
+        };
+        let sink = || match cause.downcast_ref()? {
+            autorma_sink::Error::Log(error) => Some(error),
+            _ => None,
+        };
+        cause.downcast_ref().or(ingest).or_else(classifier).or_else(sink)
+    })
+}
+
+fn is_given_up(error: &LogError) -> bool {
+    matches!(error, LogError::GivenUp { .. })
 }
 
 /// Where the topics that the sink reads end at the moment.

@@ -7,7 +7,7 @@ use autorma_stream::Log;
 use crate::content::{self, Content};
 use crate::ledger::{Key, Known, Ledger};
 use crate::metrics::Outcome;
-use crate::publish::{Photo, Publisher};
+use crate::publish::{Photo, Publisher, take_slot};
 use crate::root::{Look, Root, Seen};
 use crate::settle::{Moment, Settling, Sight, Verdict};
 use crate::warned::Warned;
@@ -68,9 +68,10 @@ impl<'a> Intake<'a> {
         kind: RunKind,
         most_pending: usize,
     ) -> Result<Self, Error> {
+        let producer = take_slot(log)?;
         let ledger = Ledger::load(log)?;
         tracing::info!(input = root.text(), known = ledger.len(), "ingest ready");
-        let publisher = Publisher::start(config, log, metrics, shutdown, kind, root.text())?;
+        let publisher = Publisher::start(config, log, metrics, shutdown, producer, kind, root.text())?;
         Ok(Self {
             root,
             publisher,

@@ -25,6 +25,13 @@ const MAX_WAIT: Duration = Duration::from_millis(50);
 /// How often a classifier that is behind is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Takes ingest's slot. From then on no earlier ingest writes, and everything that it has written can be read.
+pub(crate) fn take_slot(log: &dyn Log) -> Result<Box<dyn Producer>, Error> {
+    let producer = patiently(|| log.producer(SLOT))?;
+    patiently(|| log.settle(&[topics::LEDGER, topics::RUNS]))?;
+    Ok(producer)
+}
+
 /// A complete file.
 #[derive(Debug)]
 pub(crate) struct Photo {
@@ -68,12 +75,12 @@ impl<'a> Publisher<'a> {
         log: &'a dyn Log,
         metrics: &'a Metrics,
         shutdown: &'a Shutdown,
+        producer: Box<dyn Producer>,
         kind: RunKind,
         input: String,
     ) -> Result<Self, Error> {
         let runs = Runs::load(log)?;
         let choice = runs.choose(kind, &input, config.run_length, Micros::now());
-        let producer = patiently(|| log.producer(SLOT))?;
         let (run, chunk) = (choice.adopted, Chunk::default());
         let (published, already_done) = (0, 0);
         let mut publisher = Self {

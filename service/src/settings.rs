@@ -33,6 +33,7 @@ mod load;
 mod problem;
 mod value;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeBounds;
 
@@ -86,6 +87,37 @@ impl Settings {
             let value = T::parse(text).ok_or_else(|| value::allowed::<T>(&..))?;
             check(&value).map(|()| value)
         })
+    }
+
+    /// All settings whose names begin with `prefix`, by the rest of the name: those of another program, which autorma
+    /// passes on. `check` says what is wrong with one; a secret's value is never shown. In the environment an underscore
+    /// stands for each dot.
+    pub fn table(
+        &mut self,
+        prefix: &str,
+        about: &str,
+        is_secret: impl Fn(&str) -> bool,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for layer in &self.layers {
+            found.extend(layer.below(prefix));
+        }
+        let mut table = BTreeMap::new();
+        for (rest, entry) in found {
+            let key = format!("{prefix}{rest}");
+            let value = if is_secret(&rest) { "(hidden)".to_owned() } else { entry.value.clone() };
+            let (origin, about) = (entry.origin.clone(), about.to_owned());
+            match check(&rest) {
+                Ok(()) => drop(table.insert(rest, entry.value)),
+                Err(allowed) => {
+                    let value = Some(value.clone());
+                    self.problems.push(Problem { key: key.clone(), value, origin: origin.clone(), allowed });
+                }
+            }
+            self.effective.push(Effective { key, value, origin, about });
+        }
+        table
     }
 
     /// The settings asked for so far, in the order of asking.

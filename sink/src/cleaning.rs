@@ -47,6 +47,15 @@ pub(crate) fn remove_orphans(store: &Store, orphans: &[String]) -> Result<(), Er
     Ok(())
 }
 
+/// Moves the folder of a log out of the way, under a name that no other has, and says which.
+pub(crate) fn set_aside(store: &Store, folder: &Folder) -> Result<String, Error> {
+    let from = store.output().join(folder.path());
+    let kept = |number: u32| from.with_extension(format!("old-{number}"));
+    let free = (1..).map(kept).find(|path| !path.exists()).expect("there are more numbers than folders");
+    fs::rename(&from, &free).map_err(|error| Error::at(from.display().to_string(), &error))?;
+    Ok(free.display().to_string())
+}
+
 /// The temporary files of a folder for the names that `is_ours`: `<name>#<number>`.
 fn temporary(folder: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, Error> {
     let is_temporary = |path: &PathBuf| {

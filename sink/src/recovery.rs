@@ -32,7 +32,17 @@ pub(crate) fn recover(
 ) -> Result<Recovered, Error> {
     cleaning::remove_temporary(store, folder)?;
     let identity = log.identity()?;
+    // What an ingest that died in a transaction has left must not hide what is behind it.
+    log.settle(&TOPICS)?;
     let manifest = match Manifest::load(store, folder, &identity)? {
+        Some(manifest) if is_of_other_topics(&manifest, log)? => {
+            let kept = cleaning::set_aside(store, folder)?;
+            tracing::error!(
+                kept,
+                "the log's topics were made anew: what was not finished of the old ones is kept there"
+            );
+            first_manifest(identity, log)?
+        }
         Some(manifest) => manifest,
         None => first_manifest(identity, log)?,
     };
@@ -66,6 +76,18 @@ fn lacking<'a>(manifest: &'a Manifest, books: &Bookkeeping) -> Option<&'a str> {
     };
     let mut runs = manifest.outcomes.iter();
     runs.find(|(run_id, count)| !has_all(run_id, **count)).map(|(run_id, _)| run_id.as_str())
+}
+
+/// Whether the manifest goes further than the log: then its topics were deleted and made anew.
+fn is_of_other_topics(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error> {
+    for topic in TOPICS {
+        for bounds in log.bounds(topic)? {
+            if next_of(manifest, &TopicPartition::new(topic, bounds.partition)) > bounds.end {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Where a sink begins in a folder that knows nothing of this log: with the log's oldest records.

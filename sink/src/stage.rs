@@ -107,13 +107,28 @@ impl Sink<'_> {
         }
         let wait = if self.buffer.is_empty() { WAIT } else { pause.min(WAIT) };
         match self.consumer.poll(self.buffer.room(), wait) {
-            Ok(records) => records.iter().try_for_each(|record| self.read(&record.stored)),
+            Ok(records) => {
+                records.iter().try_for_each(|record| self.read(&record.stored))?;
+                self.pass();
+                Ok(())
+            }
             Err(error) if error.disposition() == Disposition::Transient => {
                 tracing::warn!(%error, "reading again");
                 shutdown.sleep(WAIT);
                 Ok(())
             }
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Sink<'_> {
+    /// Partitions go on behind their last record: to be told with the next flush.
+    fn pass(&mut self) {
+        for (at, next) in self.consumer.passed() {
+            if self.positions.advance(&at, next) {
+                self.buffer.count();
+            }
         }
     }
 }

@@ -94,6 +94,11 @@ impl StageHealth {
         self.set(State::Ready, None);
     }
 
+    /// It doesn't work yet, or for the moment, and tries again.
+    pub fn starting(&self, why: &str) {
+        self.set(State::Starting, Some(why.into()));
+    }
+
     /// It has ended with an error.
     pub fn failed(&self, why: &str) {
         self.set(State::Failed, Some(why.into()));

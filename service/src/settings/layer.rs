@@ -62,6 +62,18 @@ impl Layer {
         }
     }
 
+    /// The entries whose names begin with `prefix`, by the rest of the dotted name.
+    pub(super) fn below(&self, prefix: &str) -> Vec<(String, Entry)> {
+        let variable = key::variable(prefix);
+        let rest = |name: &String| match self.naming {
+            Naming::Dotted => name.strip_prefix(prefix).map(str::to_owned),
+            Naming::Variables => {
+                name.strip_prefix(&variable).map(|rest| rest.to_lowercase().replace('_', "."))
+            }
+        };
+        self.values.iter().filter_map(|(name, entry)| Some((rest(name)?, entry.clone()))).collect()
+    }
+
     /// Problems with names that aren't among the settings `names`.
     pub(super) fn unknown(&self, names: &[&str]) -> Vec<Problem> {
         let naming = |name: &&str| match self.naming {

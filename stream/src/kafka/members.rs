@@ -82,7 +82,7 @@ impl Member {
             };
             match held.committed {
                 // Its outputs are there already.
-                Some(committed) if *next < committed && has_outputs => {
+                Some(committed) if *next <= committed && has_outputs => {
                     return Err(Error::AssignmentEnded(at.clone()));
                 }
                 Some(committed) if *next <= committed => {}

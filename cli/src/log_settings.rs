@@ -1,0 +1,164 @@
+//! Where the log is: in the data folder, or on a Kafka cluster.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use autorma_service::settings::{Key, Settings};
+use autorma_stream::kafka::{KafkaConfig, guarded};
+
+const KIND: Key =
+    Key::new("log.kind", "embedded", "where the log is: embedded (in the data folder) or kafka");
+const PARTITIONS: Key = Key::new(
+    "log.partitions",
+    "4",
+    "partitions of a new log's topics: how many classifiers can share the work; an existing log keeps its own",
+);
+const RETENTION: Key =
+    Key::new("log.retention", "7d", "how long events stay in a new log once every stage has read them");
+const BROKERS: Key =
+    Key::new("log.kafka.brokers", "", "where the cluster is: HOST:PORT, separated by commas");
+const PREFIX: Key = Key::new(
+    "log.kafka.prefix",
+    "",
+    "what the names of topics, groups and transactional ids begin with on the cluster",
+);
+const REPLICATION: Key = Key::new(
+    "log.kafka.replication",
+    "0",
+    "copies of each partition of a new topic; 0 leaves it to the cluster",
+);
+const SECURITY: Key = Key::new(
+    "log.kafka.security",
+    "plaintext",
+    "how the connection is secured: plaintext, ssl, sasl_plaintext or sasl_ssl",
+);
+const MECHANISM: Key = Key::new(
+    "log.kafka.mechanism",
+    "SCRAM-SHA-256",
+    "how SASL proves who this is: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+);
+const USERNAME: Key = Key::new("log.kafka.username", "", "the user for SASL");
+const PASSWORD: Key = Key::new(
+    "log.kafka.password",
+    "",
+    "the password for SASL; set it in the environment or in log.kafka.password_file, not on the command line",
+)
+.secret();
+const PASSWORD_FILE: Key =
+    Key::new("log.kafka.password_file", "", "a file that holds the password and nothing else");
+const CA: Key =
+    Key::new("log.kafka.ca", "", "PEM file of the authorities that are trusted; empty for the system's");
+const CERTIFICATE: Key =
+    Key::new("log.kafka.certificate", "", "PEM file of this client's certificate, if it has one");
+const KEY: Key = Key::new("log.kafka.key", "", "PEM file of the certificate's key");
+const SESSION: Key = Key::new(
+    "log.kafka.session_timeout",
+    "10s",
+    "how long a stage that says nothing counts as living; then its partitions go to others",
+);
+const TRANSACTION: Key = Key::new(
+    "log.kafka.transaction_timeout",
+    "10s",
+    "how long a transaction may take; so long may one that died hide what was written behind it",
+);
+const PROPERTIES: &str = "log.kafka.properties.";
+
+/// What librdkafka calls secret.
+const SECRETS: [&str; 4] = ["password", "secret", "pem", "oauthbearer.config"];
+
+/// Where the log is and how a new one is made.
+#[derive(Debug)]
+pub(crate) struct LogSettings {
+    pub(crate) partitions: u32,
+    pub(crate) retention: Duration,
+    /// The cluster; none if the log is in the data folder.
+    pub(crate) kafka: Option<KafkaConfig>,
+}
+
+impl LogSettings {
+    /// Reads them; what is wrong is left in the settings.
+    pub(crate) fn read(settings: &mut Settings) -> Self {
+        let kind: String = settings.get_if(&KIND, |kind: &String| one_of(kind, &["embedded", "kafka"]));
+        let is_kafka = kind == "kafka";
+        let partitions = settings.get(&PARTITIONS, 1..=1000);
+        let retention = settings.get(&RETENTION, Duration::from_secs(60)..);
+        let config = kafka(settings, is_kafka);
+        Self { partitions, retention, kafka: is_kafka.then_some(config) }
+    }
+}
+
+fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
+    let brokers: String =
+        settings.get_if(&BROKERS, |brokers: &String| match brokers.is_empty() && is_kafka {
+            true => Err("HOST:PORT of the cluster: log.kind is kafka (--brokers)".into()),
+            false => Ok(()),
+        });
+    let prefix = settings.get_if(&PREFIX, |prefix: &String| {
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if prefix.chars().all(is_legal) && prefix.len() <= 100 {
+            Ok(())
+        } else {
+            Err("letters, digits, '.', '_' and '-'".into())
+        }
+    });
+    let replication: u16 = settings.get(&REPLICATION, 0..=100);
+    let security = security(settings);
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+    let session_timeout = settings.get(&SESSION, second..=hour);
+    let transaction_timeout = settings.get(&TRANSACTION, second..=hour / 4);
+    let is_secret = |name: &str| SECRETS.iter().any(|secret| name.contains(secret));
+    let about = "a property of librdkafka";
+    let properties = settings.table(PROPERTIES, about, is_secret, |name| match guarded(name) {
+        Some(why) => Err(format!("nothing: {why}")),
+        None => Ok(()),
+    });
+    let replication = (replication > 0).then_some(replication);
+    KafkaConfig { brokers, prefix, replication, session_timeout, transaction_timeout, security, properties }
+}
+
+/// As librdkafka calls it.
+fn security(settings: &mut Settings) -> BTreeMap<String, String> {
+    let protocols = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
+    let protocol: String = settings.get_if(&SECURITY, |it: &String| one_of(it, &protocols));
+    let mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+    let mechanism: String = settings.get_if(&MECHANISM, |it: &String| one_of(it, &mechanisms));
+    let username: String = settings.get(&USERNAME, ..);
+    let password: String = settings.get(&PASSWORD, ..);
+    let from_file = settings.get_if(&PASSWORD_FILE, |path: &PathBuf| match path.as_os_str().is_empty() {
+        true => Ok(()),
+        false => std::fs::read_to_string(path)
+            .map(drop)
+            .map_err(|error| format!("a file that can be read ({error})")),
+    });
+    let password = match from_file.as_os_str().is_empty() {
+        true => password,
+        false => {
+            std::fs::read_to_string(&from_file).unwrap_or_default().trim_end_matches(['\r', '\n']).to_owned()
+        }
+    };
+    let mut properties = BTreeMap::from([("security.protocol".to_owned(), protocol.clone())]);
+    if protocol.starts_with("sasl") {
+        properties.insert("sasl.mechanisms".into(), mechanism);
+        properties.insert("sasl.username".into(), username);
+        properties.insert("sasl.password".into(), password);
+    }
+    for (key, property) in
+        [(&CA, "ssl.ca.location"), (&CERTIFICATE, "ssl.certificate.location"), (&KEY, "ssl.key.location")]
+    {
+        let path: String = settings.get_if(key, |path: &String| {
+            match path.is_empty() || std::fs::File::open(path).is_ok() {
+                true => Ok(()),
+                false => Err("a file that can be read".into()),
+            }
+        });
+        if !path.is_empty() && protocol.ends_with("ssl") {
+            properties.insert(property.into(), path);
+        }
+    }
+    properties
+}
+
+fn one_of(value: &str, allowed: &[&str]) -> Result<(), String> {
+    if allowed.contains(&value) { Ok(()) } else { Err(allowed.join(", ")) }
+}

@@ -1,0 +1,135 @@
+//! `autorma topics`: creates the topics of a cluster, and compares them with what they should be.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use autorma_stream::kafka::Found;
+use autorma_stream::{Log, Retention, Topic};
+use serde::Serialize;
+
+use crate::args::{TopicsArgs, TopicsCommand};
+use crate::configuration::Configuration;
+use crate::home::{Home, topics};
+use crate::table::Table;
+
+/// A topic as it should be and as it is.
+#[derive(Debug, Serialize)]
+struct Checked {
+    topic: String,
+    partitions: u32,
+    replication: u16,
+    cleanup: String,
+    retention_seconds: Option<u64>,
+    max_message_bytes: u64,
+    /// What would go wrong.
+    problems: Vec<String>,
+    /// What may be meant so.
+    notes: Vec<String>,
+}
+
+/// Creates or checks them.
+pub(crate) fn run(configuration: &Configuration, args: &TopicsArgs) -> anyhow::Result<ExitCode> {
+    let home = Home::open(configuration)?;
+    let wanted = topics(configuration);
+    let (json, creates) = match &args.command {
+        TopicsCommand::Create(json) => (json.json, true),
+        TopicsCommand::Check(json) => (json.json, false),
+    };
+    let Some(kafka) = &home.kafka else {
+        bail!(
+            "the log is in the data folder, where topics are made by themselves; --log kafka --brokers HOST:PORT"
+        );
+    };
+    kafka.reach()?;
+    if creates {
+        kafka.create(&wanted)?;
+    }
+    let found = kafka.inspect(&wanted)?;
+    let checked: Vec<_> = wanted.iter().zip(found).map(|(wanted, found)| check(wanted, found)).collect();
+    if json {
+        crate::print(&(serde_json::to_string_pretty(&checked)? + "\n"))?;
+    } else {
+        crate::print(&text(&checked))?;
+    }
+    let is_good = checked.iter().all(|it| it.problems.is_empty());
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check(wanted: &Topic, found: Option<Found>) -> Checked {
+    let mut checked = Checked {
+        topic: wanted.name.clone(),
+        partitions: 0,
+        replication: 0,
+        cleanup: String::new(),
+        retention_seconds: None,
+        max_message_bytes: 0,
+        problems: Vec::new(),
+        notes: Vec::new(),
+    };
+    let Some(found) = found else {
+        checked.problems.push("it isn't there: `autorma topics create` makes it".into());
+        return checked;
+    };
+    compare(wanted, &found, &mut checked);
+    let Found { partitions, replication, cleanup, retention, max_message_bytes } = found;
+    let retention_seconds = retention.map(|retention| retention.as_secs());
+    Checked { partitions, replication, cleanup, retention_seconds, max_message_bytes, ..checked }
+}
+
+fn compare(wanted: &Topic, found: &Found, checked: &mut Checked) {
+    let (compacts, deletes) = (found.cleanup.contains("compact"), found.cleanup.contains("delete"));
+    match wanted.retention {
+        Retention::Compact if !compacts || deletes => checked.problems.push(format!(
+            "cleanup.policy is {}, which forgets what must be remembered: set it to compact",
+            found.cleanup
+        )),
+        Retention::Age(_) if compacts => checked.problems.push(format!(
+            "cleanup.policy is {}, which drops events that share a key: set it to delete",
+            found.cleanup
+        )),
+        Retention::Age(age) if found.retention.is_some_and(|retention| retention < age) => {
+            checked.notes.push("it keeps events for less than log.retention".into());
+        }
+        _ => {}
+    }
+    let (has, wants) = (found.partitions, wanted.partitions);
+    match wanted.retention {
+        Retention::Compact if has != 1 => {
+            checked.problems.push(format!("it has {has} partitions: the order of its records needs 1"));
+        }
+        Retention::Age(_) if has < wants => {
+            checked.notes.push(format!(
+                "it has {has} partitions, not {wants}: so many classifiers can share the work"
+            ));
+        }
+        _ => {}
+    }
+    if found.replication == 1 {
+        checked.notes.push("there is one copy of it: it is lost with its broker".into());
+    }
+}
+
+fn text(checked: &[Checked]) -> String {
+    let mut table = Table::new(["topic", "partitions", "copies", "cleanup", "keeps", "largest record"]);
+    for it in checked {
+        let keeps = match it.retention_seconds {
+            _ if it.cleanup == "compact" => "newest of each key".to_owned(),
+            Some(seconds) => format!("{} h", seconds / 3600),
+            None => "for ever".to_owned(),
+        };
+        let numbers = [it.partitions.to_string(), it.replication.to_string()];
+        let [partitions, copies] = numbers;
+        let largest = it.max_message_bytes.to_string();
+        table.row([it.topic.clone(), partitions, copies, it.cleanup.clone(), keeps, largest]);
+    }
+    let mut text = format!("{table}\n");
+    for it in checked {
+        let lines = it
+            .problems
+            .iter()
+            .map(|line| ("problem", line))
+            .chain(it.notes.iter().map(|line| ("note", line)));
+        lines.for_each(|(kind, line)| text += &format!("{kind}: {}: {line}\n", it.topic));
+    }
+    text
+}
