@@ -12,6 +12,8 @@ use crate::{Ended, Process, Results};
 pub struct Sandbox {
     folder: TempDir,
     started: AtomicUsize,
+    /// The brokers, if the log isn't in the data folder.
+    brokers: Option<String>,
 }
 
 impl Default for Sandbox {
@@ -21,11 +23,37 @@ impl Default for Sandbox {
 }
 
 impl Sandbox {
-    /// A new one with an empty input.
+    /// A new one with an empty input. Its log is embedded; with `LOG=kafka` in the environment it is on the one broker
+    /// of this process.
     pub fn new() -> Self {
-        let sandbox = Self { folder: TempDir::new().unwrap(), started: AtomicUsize::new(0) };
+        if std::env::var("LOG").is_ok_and(|log| log == "kafka") {
+            return Self::on_kafka(&autorma_broker::shared().bootstrap());
+        }
+        Self::empty(None)
+    }
+
+    /// A new one with its log on the cluster, under a prefix of its own.
+    pub fn on_kafka(brokers: &str) -> Self {
+        let sandbox = Self::bare_on_kafka(brokers);
+        sandbox.run(&["topics", "create"]).expect(0);
+        sandbox
+    }
+
+    /// The same without topics.
+    pub fn bare_on_kafka(brokers: &str) -> Self {
+        Self::empty(Some(brokers.to_owned()))
+    }
+
+    fn empty(brokers: Option<String>) -> Self {
+        let sandbox = Self { folder: TempDir::new().unwrap(), started: AtomicUsize::new(0), brokers };
         fs::create_dir(sandbox.input()).unwrap();
         sandbox
+    }
+
+    /// What the names of this sandbox's topics begin with.
+    pub fn prefix(&self) -> String {
+        let name = self.path().file_name().unwrap().to_string_lossy();
+        format!("t{}-", name.trim_start_matches('.'))
     }
 
     /// The folder around everything.
@@ -82,6 +110,10 @@ impl Sandbox {
         command.env("AUTORMA_DATA", self.data());
         command.env("AUTORMA_INGEST_SETTLE", "200ms");
         command.env("AUTORMA_HTTP_ADDRESS", "off");
+        if let Some(brokers) = &self.brokers {
+            command.env("AUTORMA_LOG_KIND", "kafka").env("AUTORMA_LOG_KAFKA_BROKERS", brokers);
+            command.env("AUTORMA_LOG_KAFKA_PREFIX", self.prefix());
+        }
         command
     }
 
