@@ -8,12 +8,16 @@ mod home;
 mod inspect;
 mod metrics;
 mod pipeline;
+mod produce;
 mod progress;
+mod publishing;
+mod reading;
 mod report;
 mod run;
 mod samples;
 mod show_configuration;
 mod table;
+mod tail;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -81,6 +85,8 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
         Command::Ingest(_) => return daemon::run(configuration, &[Stage::Ingest], "autorma ingest"),
         Command::Classify(_) => return daemon::run(configuration, &[Stage::Classifier], "autorma classify"),
         Command::Sink(_) => return daemon::run(configuration, &[Stage::Sink], "autorma sink"),
+        Command::Produce(args) => return produce::run(configuration, args),
+        Command::Tail(args) => return tail::run(configuration, args),
         _ => {}
     }
     let text = match &cli.command {
