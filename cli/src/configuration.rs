@@ -20,7 +20,7 @@ const RETENTION: Key =
 const DRAIN: Key = Key::new("drain", "20s", "how long work in hand may take after a stop was asked for");
 
 /// Everything that is configured.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     pub(crate) partitions: u32,

@@ -7,11 +7,14 @@ mod exit;
 mod home;
 mod inspect;
 mod metrics;
+mod outcomes;
+mod photo;
 mod pipeline;
 mod produce;
 mod progress;
 mod publishing;
 mod reading;
+mod replay;
 mod report;
 mod run;
 mod samples;
@@ -75,6 +78,7 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
     let quiet = matches!(&cli.command, Command::Run(args) if args.quiet);
     let mut display = match &cli.command {
         Command::Run(args) => Display::new(args.quiet),
+        Command::Replay(_) => Display::new(false),
         _ => Display::Silent,
     };
     let level = if quiet { "error" } else { &configuration.logging.level };
@@ -87,6 +91,7 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
         Command::Sink(_) => return daemon::run(configuration, &[Stage::Sink], "autorma sink"),
         Command::Produce(args) => return produce::run(configuration, args),
         Command::Tail(args) => return tail::run(configuration, args),
+        Command::Replay(args) => return replay::run(configuration, args, &mut display),
         _ => {}
     }
     let text = match &cli.command {

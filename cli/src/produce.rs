@@ -1,6 +1,5 @@
 //! `autorma produce`: photos from a script, as image events.
 
-mod photo;
 mod run;
 
 use std::collections::BTreeMap;
@@ -17,8 +16,8 @@ use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::Home;
 use crate::inspect::json_text;
+use crate::photo::{self, Photo};
 use crate::publishing::{Publisher, append};
-use photo::Photo;
 use run::Run;
 
 /// Events and bytes a transaction, about.

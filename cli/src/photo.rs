@@ -13,25 +13,25 @@ const BUFFER: usize = 1 << 16;
 
 /// A file that was read.
 #[derive(Debug)]
-pub(super) struct Photo {
+pub(crate) struct Photo {
     /// Absolute; the folder is the real one, the name may be that of a link.
-    pub(super) path: PathBuf,
-    pub(super) uri: String,
-    pub(super) sha256: String,
-    pub(super) length: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) uri: String,
+    pub(crate) sha256: String,
+    pub(crate) length: u64,
     /// The content, if it is to travel in the event.
-    pub(super) bytes: Option<Vec<u8>>,
+    pub(crate) bytes: Option<Vec<u8>>,
 }
 
 impl Photo {
     /// As ingest would name it: the same file published both ways is the same event.
-    pub(super) fn event_id(&self) -> String {
+    pub(crate) fn event_id(&self) -> String {
         event_id(&self.uri, &self.sha256)
     }
 }
 
 /// Reads a file. `inline` is the largest that may travel in its event; None: none does.
-pub(super) fn read(file: &Path, inline: Option<u64>) -> anyhow::Result<Photo> {
+pub(crate) fn read(file: &Path, inline: Option<u64>) -> anyhow::Result<Photo> {
     let before = fs::metadata(file).context("can't be read")?;
     if before.is_dir() {
         bail!(
