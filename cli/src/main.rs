@@ -16,6 +16,7 @@ mod publishing;
 mod reading;
 mod replay;
 mod report;
+mod retry;
 mod run;
 mod samples;
 mod show_configuration;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command, RunsCommand};
+use args::{Cli, Command, DeadLettersArgs, DeadLettersCommand, RunsCommand};
 use autorma_service::{logging, settings::Settings};
 use configuration::Configuration;
 use pipeline::Stage;
@@ -92,6 +93,9 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
         Command::Produce(args) => return produce::run(configuration, args),
         Command::Tail(args) => return tail::run(configuration, args),
         Command::Replay(args) => return replay::run(configuration, args, &mut display),
+        Command::DeadLetters(DeadLettersArgs { command: Some(DeadLettersCommand::Retry(args)), .. }) => {
+            return retry::run(configuration, args);
+        }
         _ => {}
     }
     let text = match &cli.command {

@@ -240,3 +240,77 @@ fn what_cannot_be_is_said() {
     let nothing = sandbox.run(&["replay", "--run", &run, "--class", "socks"]).expect(0);
     assert!(nothing.output.contains("Nothing to replay"), "{}", nothing.output);
 }
+
+#[test]
+fn dead_letters_are_tried_again_once_their_photos_are_mended() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photo(&photos.good[0].0, "good.jpg");
+    sandbox.drop_photo(&photos.bad[1], "broken.jpg");
+    sandbox.drop_photo(&photos.bad[2], "hopeless.jpg");
+    let [lost, inline] = ["lost.jpg", "inline.jpg"].map(|name| sandbox.path().join(name));
+    fs::copy(&photos.good[1].0, sandbox.input().join("lost.jpg")).unwrap();
+    fs::copy(&photos.bad[3], &inline).unwrap();
+    let mut ingest = sandbox.start(&["ingest"]);
+    eventually("three photos are published", || {
+        let status = sandbox.run(&["status", "--json"]);
+        let topics = (status.code == Some(0)).then(|| status.json()["topics"].clone())?;
+        let images = topics.as_array()?.iter().find(|topic| topic["topic"] == "images")?.clone();
+        (images["records"] == 4).then_some(())
+    });
+    ingest.signal("TERM");
+    ingest.wait().expect(0);
+    let order = ["--run", "o", "--attribute", "order=4711"];
+    sandbox.run(&[&["produce", "--inline", inline.to_str().unwrap()], &order[..]].concat()).expect(0);
+    fs::rename(sandbox.input().join("lost.jpg"), &lost).unwrap();
+    sandbox.run_batch().expect(2);
+    let failed = sandbox.results().failed;
+    assert_eq!(failed.keys().collect::<Vec<_>>(), ["broken.jpg", "hopeless.jpg", "inline.jpg", "lost.jpg"]);
+    let retry = |arguments: &[&str], code: i32| {
+        sandbox.run(&[&["dead-letters", "retry", "--json"], arguments].concat()).expect(code).json()
+    };
+
+    // What is lost comes back, what is broken is taken anew.
+    fs::rename(&lost, sandbox.input().join("lost.jpg")).unwrap();
+    let missing = retry(&["--reason", "missing"], 0);
+    assert_eq!((&missing["published"], &missing["events"][0]["name"]), (&1.into(), &"lost.jpg".into()));
+    assert_eq!(missing["events"][0]["event_id"], missing["events"][0]["former_event_id"]);
+    let twice = retry(&["--reason", "missing"], 0);
+    assert_eq!((&twice["published"], &twice["waiting"]), (&0.into(), &1.into()), "it is on its way");
+    sandbox.run_batch().expect(0);
+    let run = missing["runs"][0]["run_id"].as_str().unwrap();
+    let results = read_json(&sandbox.output().join(format!("predictions_{run}.json"))).unwrap();
+    assert_eq!((&results["successful"], &results["failed"]), (&1.into(), &0.into()));
+    assert_eq!(results["predictions"][0]["image_name"], "lost.jpg");
+
+    fs::copy(&photos.good[2].0, sandbox.input().join("broken.jpg")).unwrap();
+    let all = retry(&[], 0);
+    assert_eq!((&all["published"], &all["classified_since"]), (&3.into(), &1.into()), "{all}");
+    let events = all["events"].as_array().unwrap().iter();
+    let anew: Vec<_> = events.filter(|it| it["event_id"] != it["former_event_id"]).collect();
+    assert_eq!(anew.len(), 1);
+    assert_eq!(anew[0]["name"], "broken.jpg");
+    // From another input: ingest would see the new content too.
+    let other = sandbox.path().join("other");
+    fs::create_dir(&other).unwrap();
+    sandbox.run(&["run", "--input", other.to_str().unwrap()]).expect(2);
+    let run = all["runs"][0]["run_id"].as_str().unwrap();
+    let results = read_json(&sandbox.output().join(format!("predictions_{run}.json"))).unwrap();
+    assert_eq!((&results["successful"], &results["failed"]), (&1.into(), &2.into()));
+    let still = results["failed_images"].as_array().unwrap();
+    let facts = still.iter().find(|it| it["image_name"] == "inline.jpg").unwrap();
+    assert_eq!(facts["attributes"]["order"], "4711", "what travelled inline is there again, with its facts");
+    let runs = sandbox.run(&["runs", "--json"]).expect(0).json();
+    let listed = runs.as_array().unwrap().iter().find(|it| it["run_id"] == run).unwrap();
+    assert_eq!((&listed["kind"], &listed["state"]), (&"replay".into(), &"finished".into()));
+
+    // Of one run only; and nothing is not an error.
+    let of_run = retry(&["--run", "o"], 0);
+    assert_eq!((&of_run["published"], &of_run["events"][0]["name"]), (&1.into(), &"inline.jpg".into()));
+    assert_eq!(retry(&["--reason", "not-a-number"], 0)["published"], 0);
+    let told = sandbox.run(&["dead-letters", "retry", "--reason", "lost"]).expect(1).errors;
+    assert!(told.contains("content-changed"), "{told}");
+    assert!(
+        sandbox.run(&["dead-letters", "retry", "--run", "none"]).expect(1).errors.contains("autorma runs")
+    );
+}
