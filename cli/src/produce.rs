@@ -1,15 +1,16 @@
 //! `autorma produce`: photos from a script, as image events.
 
+mod forbidden;
+mod report;
 mod run;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_schemas::{ImageEvent, Micros, readable, topics};
 use autorma_stream::{Append, Disposition, Error as LogError};
-use serde::Serialize;
 
 use crate::args::ProduceArgs;
 use crate::configuration::Configuration;
@@ -18,34 +19,12 @@ use crate::home::Home;
 use crate::inspect::json_text;
 use crate::photo::{self, Photo};
 use crate::publishing::{Publisher, append};
+use report::{Published, Report};
 use run::Run;
 
 /// Events and bytes a transaction, about.
 const CHUNK: usize = 500;
 const CHUNK_BYTES: usize = 8 << 20;
-
-/// What `autorma produce` says.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    run_id: Option<String>,
-    published: usize,
-    failed: Vec<Failed>,
-    events: Vec<Published>,
-}
-
-#[derive(Debug, Serialize)]
-struct Published {
-    file: String,
-    event_id: String,
-    sha256: String,
-    bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Failed {
-    file: String,
-    error: String,
-}
 
 /// Publishes the files.
 pub(crate) fn run(configuration: &Configuration, args: &ProduceArgs) -> anyhow::Result<ExitCode> {
@@ -71,7 +50,7 @@ pub(crate) fn run(configuration: &Configuration, args: &ProduceArgs) -> anyhow::
         }
     }
     calling.flush(true)?;
-    warn_of_forbidden(configuration, &home, &references)?;
+    forbidden::warn(configuration, &home, &references)?;
     let report = calling.report;
     crate::print(&if args.json.json { json_text(&report)? } else { report.text() })?;
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
@@ -164,25 +143,6 @@ impl Calling {
     }
 }
 
-impl Report {
-    fn failed(&mut self, file: String, error: String) {
-        tracing::error!(file, error, "not published");
-        self.failed.push(Failed { file, error });
-    }
-
-    fn text(&self) -> String {
-        let of_run = match &self.run_id {
-            Some(run) => format!(" in the run {run}"),
-            None => String::new(),
-        };
-        let failed = match self.failed.len() {
-            0 => String::new(),
-            count => format!("; {count} files can't be: the log names them"),
-        };
-        format!("{} photos are published{of_run}{failed}.\n", self.published)
-    }
-}
-
 /// The facts, by name.
 fn attributes(pairs: &[(String, String)]) -> anyhow::Result<BTreeMap<String, String>> {
     let mut attributes = BTreeMap::new();
@@ -195,35 +155,6 @@ fn attributes(pairs: &[(String, String)]) -> anyhow::Result<BTreeMap<String, Str
         }
     }
     Ok(attributes)
-}
-
-/// References that a classifier with these settings would refuse are worth a word now.
-fn warn_of_forbidden(
-    configuration: &Configuration,
-    home: &Home,
-    references: &[PathBuf],
-) -> anyhow::Result<()> {
-    if references.is_empty() {
-        return Ok(());
-    }
-    let mut roots = configuration.classifier.roots.clone();
-    if roots.is_empty() {
-        roots = autorma_classifier::published_folders(&*home.log)?;
-    }
-    let roots: Vec<_> = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
-    let is_outside = |path: &&PathBuf| {
-        path.canonicalize().is_ok_and(|path| !roots.iter().any(|root| path.starts_with(root)))
-    };
-    let outside: Vec<_> = references.iter().filter(is_outside).collect();
-    if let Some(first) = outside.first() {
-        tracing::warn!(
-            files = outside.len(),
-            first = %first.display(),
-            "the classifier may refuse these as forbidden-reference: they are below neither classifier.roots nor a \
-             folder that ingest has published from; allow their folder there, or send them with --inline"
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub(crate) fn run(
     let model = model::find(&configuration.classifier.model, args.model.as_deref())?;
     let manifest = Model::manifest(&model)?;
     let output = &configuration.sink.output;
+    // Two at a time could choose the same name for their runs.
+    let _alone = home.take("replay", "autorma replay")?;
     let selection = criteria.select(&*home.log)?;
     let mut report = Report::new(args, &manifest, &selection);
     if selection.len() > 0 {

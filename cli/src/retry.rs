@@ -1,15 +1,14 @@
 //! `autorma dead-letters retry`: dead letters become image events again.
 
 mod again;
+mod report;
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_schemas::{DeadLetter, Event, ImageEvent, Micros, Reason, RunKind, RunRecord, RunState, topics};
 use autorma_stream::{Append, Log};
-use serde::Serialize;
 
 use crate::args::RetryArgs;
 use crate::configuration::Configuration;
@@ -19,47 +18,11 @@ use crate::inspect::json_text;
 use crate::outcomes::{self, Id};
 use crate::publishing::{Publisher, append, free_run_id};
 use crate::reading::{newest_runs, scan};
+use report::{Published, Report, Run};
 
 /// Events and bytes of one run, about: it is one transaction, so that there is no half of it.
 const MOST: usize = 10_000;
 const MOST_BYTES: usize = 32 << 20;
-
-/// What `autorma dead-letters retry` says.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    runs: Vec<Run>,
-    published: usize,
-    /// Images that have a prediction by now.
-    classified_since: usize,
-    /// Images that were published again already, and wait for the classifier.
-    waiting: usize,
-    events: Vec<Published>,
-    failed: Vec<Failed>,
-}
-
-#[derive(Debug, Serialize)]
-struct Run {
-    run_id: String,
-    images: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct Published {
-    /// Another one than before if the photo has other content by now.
-    event_id: String,
-    former_event_id: Option<String>,
-    name: String,
-    reason: String,
-    run_id: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Failed {
-    event_id: Option<String>,
-    name: String,
-    reason: String,
-    error: String,
-}
 
 /// A dead letter and the event that it is to become.
 #[derive(Debug)]
@@ -75,6 +38,8 @@ pub(crate) fn run(configuration: &Configuration, args: &RetryArgs) -> anyhow::Re
     let home = Home::look(configuration)?;
     let log = &*home.log;
     check(args, log)?;
+    // Two at a time would publish the same ones.
+    let _alone = home.take("retry", "autorma dead-letters retry")?;
     let mut report = Report::default();
     let mut again = Vec::new();
     for letter in letters(args, log)? {
@@ -229,40 +194,5 @@ fn closed(run_id: &str, args: &RetryArgs, images: usize) -> RunRecord {
         predictions: 0,
         dead_letters: 0,
         duplicates: 0,
-    }
-}
-
-impl Report {
-    fn failed(&mut self, letter: DeadLetter, error: &anyhow::Error) {
-        let origin = &letter.origin;
-        let name = if letter.name.is_empty() {
-            format!("{}-{}@{}", origin.topic, origin.partition, origin.offset)
-        } else {
-            letter.name
-        };
-        let error = format!("{error:#}");
-        tracing::error!(name, reason = letter.reason, error, "not published");
-        self.failed.push(Failed { event_id: letter.event_id, name, reason: letter.reason, error });
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.published == 0 {
-            writeln!(f, "Nothing to try again.")?;
-        }
-        for Run { run_id, images } in &self.runs {
-            writeln!(f, "Run {run_id}: {images} images are published and wait for the classifier.")?;
-        }
-        if self.classified_since > 0 {
-            writeln!(f, "{} images were classified since and are left out.", self.classified_since)?;
-        }
-        if self.waiting > 0 {
-            writeln!(f, "{} images wait for the classifier already and are left out.", self.waiting)?;
-        }
-        match self.failed.len() {
-            0 => Ok(()),
-            failed => writeln!(f, "{failed} dead letters can't be published again: the log names them."),
-        }
     }
 }

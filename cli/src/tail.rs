@@ -1,5 +1,6 @@
 //! `autorma tail`: what comes into a topic, as it comes.
 
+mod json;
 mod line;
 
 use std::process::ExitCode;

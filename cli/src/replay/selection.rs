@@ -148,3 +148,6 @@ impl Selection {
         self.offsets.values().map(|offsets| offsets.len() as u64).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

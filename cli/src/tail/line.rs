@@ -1,15 +1,11 @@
 //! How a record is printed.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use autorma_schemas::{
-    DeadLetter, Decision, Event, ImageEvent, Micros, ModelVersion, Origin, Prediction, RunRecord, topics,
-};
+use autorma_schemas::{DeadLetter, Decision, Event, ImageEvent, Micros, Prediction, RunRecord};
 use autorma_stream::StoredRecord;
-use serde::Serialize;
-use serde_json::{Value, json};
 
+use super::json;
 use crate::args::{Chosen, Topic};
 use crate::inspect::{place, run_json};
 use crate::table::printable;
@@ -20,27 +16,6 @@ pub(super) struct Style<'a> {
     pub(super) topic: Topic,
     pub(super) json: bool,
     pub(super) chosen: &'a Chosen,
-}
-
-/// A prediction for scripts.
-#[derive(Debug, Serialize)]
-struct Predicted<'a> {
-    event_id: &'a str,
-    run_id: Option<&'a str>,
-    name: &'a str,
-    path: Option<String>,
-    predicted_class: &'a str,
-    confidence: f64,
-    decision: Decision,
-    probabilities: BTreeMap<&'a str, f64>,
-    unknown_probability: f64,
-    attributes: &'a BTreeMap<String, String>,
-    source: &'a str,
-    sha256: &'a str,
-    model: &'a ModelVersion,
-    origin: &'a Origin,
-    seen_at: String,
-    processed_at: String,
 }
 
 impl Style<'_> {
@@ -82,17 +57,15 @@ impl Style<'_> {
         let line = match self.topic {
             Topic::Predictions => match Prediction::decode(value) {
                 Ok(it) if !self.is_chosen(&it) => return None,
-                decoded => {
-                    decoded.map(|it| if self.json { json_line(&predicted(&it)) } else { prediction(it) })
-                }
+                decoded => decoded.map(|it| if self.json { json::prediction(&it) } else { prediction(it) }),
             },
-            Topic::DeadLetters => DeadLetter::decode(value)
-                .map(|it| if self.json { json_line(&letter_json(it)) } else { letter(it) }),
-            Topic::Images => ImageEvent::decode(value)
-                .map(|it| if self.json { image_json(&it, record) } else { image(it) }),
-            Topic::Runs => {
-                RunRecord::decode(value).map(|it| if self.json { json_line(&run_json(&it)) } else { run(it) })
+            Topic::DeadLetters => {
+                DeadLetter::decode(value).map(|it| if self.json { json::letter(&it) } else { letter(it) })
             }
+            Topic::Images => ImageEvent::decode(value)
+                .map(|it| if self.json { json::image(&it, record) } else { image(it) }),
+            Topic::Runs => RunRecord::decode(value)
+                .map(|it| if self.json { json::line(&run_json(&it)) } else { run(it) }),
         };
         if let Err(error) = &line {
             tracing::warn!(at = %record.at, offset = record.offset.0, %error, "a record can't be read");
@@ -110,10 +83,6 @@ fn line(cells: [String; 6]) -> String {
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
-}
-
-fn json_line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("numbers and text are JSON") + "\n"
 }
 
 /// To the second.
@@ -138,28 +107,6 @@ fn prediction(it: Prediction) -> String {
     ])
 }
 
-fn predicted(it: &Prediction) -> Predicted<'_> {
-    let class = |class: &'_ autorma_schemas::ClassProbability| class.probability;
-    Predicted {
-        event_id: &it.event_id,
-        run_id: it.run_id.as_deref(),
-        name: &it.name,
-        path: it.uri.as_deref().map(place),
-        predicted_class: &it.predicted_class,
-        confidence: it.confidence,
-        decision: it.decision,
-        probabilities: it.probabilities.iter().map(|it| (&*it.label, class(it))).collect(),
-        unknown_probability: it.unknown_probability,
-        attributes: &it.attributes,
-        source: &it.source,
-        sha256: &it.sha256,
-        model: &it.model,
-        origin: &it.origin,
-        seen_at: it.seen_at.iso(),
-        processed_at: it.processed_at.iso(),
-    }
-}
-
 fn letter(it: DeadLetter) -> String {
     let photo = path_or_name(it.uri.as_deref(), it.name);
     let rest = format!("{photo}: {}", it.message);
@@ -167,46 +114,10 @@ fn letter(it: DeadLetter) -> String {
     line([time(it.failed_at), it.reason, nothing(), nothing(), it.run_id.unwrap_or_default(), rest])
 }
 
-fn letter_json(it: DeadLetter) -> Value {
-    json!({
-        "event_id": it.event_id,
-        "run_id": it.run_id,
-        "name": it.name,
-        "path": it.uri.as_deref().map(place),
-        "reason": it.reason,
-        "message": it.message,
-        "attributes": it.attributes,
-        "source": it.source,
-        "sha256": it.sha256,
-        "origin": it.origin,
-        "seen_at": it.seen_at.iso(),
-        "failed_at": it.failed_at.iso(),
-    })
-}
-
 fn image(it: ImageEvent) -> String {
     let photo = path_or_name(it.uri.as_deref(), it.name);
     let bytes = it.length.to_string();
     line([time(it.seen_at), it.source, String::new(), bytes, it.run_id.unwrap_or_default(), photo])
-}
-
-fn image_json(it: &ImageEvent, record: &StoredRecord) -> String {
-    json_line(&json!({
-        "event_id": it.event_id,
-        "run_id": it.run_id,
-        "sequence": it.sequence,
-        "name": it.name,
-        "path": it.uri.as_deref().map(place),
-        "is_inline": it.bytes.is_some(),
-        "bytes": it.length,
-        "attributes": it.attributes,
-        "source": it.source,
-        "sha256": it.sha256,
-        "origin": {
-            "topic": topics::IMAGES, "partition": record.at.partition, "offset": record.offset.0,
-        },
-        "seen_at": it.seen_at.iso(),
-    }))
 }
 
 fn run(it: RunRecord) -> String {
