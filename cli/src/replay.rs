@@ -22,7 +22,7 @@ use autorma_ingest::Found;
 use autorma_models::Model;
 use autorma_schemas::{Micros, RunKind, RunRecord, RunState, topics};
 use autorma_service::http::Health;
-use autorma_sink::{Finished, move_run, results_path};
+use autorma_sink::{Finished, move_run, results_path, summary_path};
 use autorma_stream::{Log, Transaction, failpoint};
 
 use crate::args::ReplayArgs;
@@ -64,7 +64,7 @@ pub(crate) fn run(
         let staging = Staging::open(output)?;
         let mut publisher = Publisher::open(&home, "autorma replay")?;
         let opened_at = Micros::now();
-        let is_taken = |id: &str| results_path(output, id).exists();
+        let is_taken = |id: &str| results_path(output, id).exists() || summary_path(output, id).exists();
         let run = run_record(
             free_run_id(&*home.log, "replay_", opened_at, is_taken)?,
             criteria.text.clone(),
