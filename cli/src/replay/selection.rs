@@ -61,7 +61,7 @@ impl Criteria {
             ("decision", decision.map(|decision| decision.to_string())),
         ];
         let words = text.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
-        let text = format!("replay of {}", words.collect::<Vec<_>>().join(", "));
+        let text = format!("replay of images: {}", words.collect::<Vec<_>>().join(", "));
         let (run, class) = (args.run.clone(), args.class.clone());
         Ok(Self { from, to, run, ranges, class, decision, text })
     }
