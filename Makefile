@@ -4,18 +4,21 @@ INPUT ?= data/samples
 OUTPUT ?= data/results
 DATA ?= data/autorma
 SEEDS ?= 1000
+KAFKA_PORT ?= 9092
 
 # CMake from scripts/tools.sh, where the machine has none.
 export PATH := $(PATH):$(CURDIR)/target/tools/cmake/cmake/data/bin
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test bench chaos program e2e-program tools runtime lint docs model clean
+.PHONY: help run test bench chaos program e2e-program tools runtime lint docs model kafka kafka-stop clean
 
 help:
 	@echo "make run [INPUT=/photos] [OUTPUT=/results]   build, then classify a folder; without INPUT, sample pictures"
 	@echo "make test                                    format, lints, documentation, every test"
 	@echo "make bench                                   measure: JSON and a table"
 	@echo "make chaos [SEEDS=1000] [SEED=17]            kill seeds, as many as asked, or one again"
+	@echo "make kafka [KAFKA_PORT=9092]                 start a Kafka on this machine, with its data in data/kafka"
+	@echo "make kafka-stop                              end it; its data stays"
 	@echo "make program                                 build target/release/autorma"
 	@echo "make model                                   build models/shipped anew (needs the photos)"
 
@@ -26,6 +29,7 @@ run: program
 		echo; echo "These were pictures that autorma has drawn. Your own folder: make run INPUT=/photos"; fi
 
 test: lint docs e2e-program
+	@scripts/tools.sh kafka
 	cargo test --workspace --locked
 
 lint: tools runtime
@@ -49,6 +53,13 @@ e2e-program: tools runtime
 	cargo build --locked --package autorma-cli --features failpoints
 	@mkdir -p target/e2e
 	@cp target/debug/autorma target/e2e/autorma.new && mv target/e2e/autorma.new target/e2e/autorma
+
+kafka:
+	@scripts/tools.sh kafka
+	@cargo run --quiet --locked --package autorma-broker -- start --port $(KAFKA_PORT)
+
+kafka-stop:
+	@cargo run --quiet --locked --package autorma-broker -- stop
 
 tools:
 	@scripts/tools.sh

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Looks for the tools that the build needs, says which one is missing and how to install it, and fetches CMake into
-# target/tools where there is none.
+# target/tools where there is none. `tools.sh kafka` looks for what a Kafka on this machine needs, which is for tests and
+# `make kafka` only.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,6 +11,22 @@ need() {
     echo "$1 is missing: $2" >&2
     missing=1
 }
+if [ "${1:-}" = kafka ]; then
+    newest=0
+    for java in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} java; do
+        version=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p') || continue
+        [ "${version:-0}" -le "$newest" ] || newest=$version
+    done
+    if [ "$newest" -lt 17 ]; then
+        echo "Java 17 or newer is missing: install it (on Debian: apt-get install openjdk-17-jre-headless, or" \
+            "default-jre-headless)" >&2
+        missing=1
+    fi
+    need mvn "install Maven (on Debian: apt-get install maven)"
+    need openssl "install OpenSSL (on Debian: apt-get install openssl)"
+    [ "$missing" = 0 ] || echo "these are for tests and for make kafka; make run does without them" >&2
+    exit "$missing"
+fi
 need cargo "install Rust 1.92 or newer, with rustup"
 need cc "install a C compiler (on Debian: apt-get install build-essential)"
 need python3 "install Python 3 (on Debian: apt-get install python3 python3-pip)"

@@ -5,6 +5,7 @@
 //! (`failpoints`); `AUTORMA_PROGRAM` names another.
 
 mod chaos;
+mod examples;
 mod photos;
 mod process;
 mod random;
@@ -13,6 +14,7 @@ mod sandbox;
 mod watcher;
 
 pub use chaos::{Outcome, name, play};
+pub use examples::Examples;
 pub use photos::{Photos, shared};
 pub use process::{Ended, Process};
 pub use random::Random;
@@ -20,6 +22,7 @@ pub use results::{Results, json_files, read_json};
 pub use sandbox::Sandbox;
 pub use watcher::Watcher;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Waits until `condition` holds; panics with `what` when it takes longer than anything should.
@@ -32,4 +35,14 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
         assert!(begun.elapsed() < Duration::from_secs(90), "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Runs a command that must succeed; what it wrote to standard output.
+#[track_caller]
+pub fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{told}\n{errors}", output.status);
+    told
 }

@@ -40,7 +40,8 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
         let contract = Contract::of::<Self>();
         if bytes.starts_with(&SINGLE_OBJECT) && bytes.len() >= SINGLE_OBJECT_HEADER {
             let (header, datum) = bytes.split_at(SINGLE_OBJECT_HEADER);
-            let version = contract.versions.iter().find(|version| version.header == header);
+            let version =
+                contract.versions.iter().find(|it| it.header == header || it.early_header == header);
             return contract.read(version.ok_or(DecodeError::UnknownSchema)?, datum);
         }
         let datum = match bytes {
@@ -88,6 +89,26 @@ struct Contract {
 struct Version {
     schema: Schema,
     header: [u8; SINGLE_OBJECT_HEADER],
+    /// What logs have that were written before November 26, 2026: see [`Version::of`].
+    early_header: [u8; SINGLE_OBJECT_HEADER],
+}
+
+impl Version {
+    /// A schema is named by the fingerprint of its canonical form, which has no logical types. apache-avro 0.22 leaves
+    /// the braces around what had one, `{"type":"long"}`, where the specification and all other libraries have
+    /// `"long"`; parsed once more, it is that.
+    fn of(text: &str) -> Version {
+        let parse = |text: &str| Schema::parse_str(text).expect("schemas/avro holds valid schemas");
+        let header = |schema: &Schema| {
+            let mut header = [0; SINGLE_OBJECT_HEADER];
+            header[..2].copy_from_slice(&SINGLE_OBJECT);
+            header[2..].copy_from_slice(&schema.fingerprint::<Rabin>().bytes);
+            header
+        };
+        let schema = parse(text);
+        let plain = parse(&schema.canonical_form());
+        Version { header: header(&plain), early_header: header(&schema), schema }
+    }
 }
 
 impl Contract {
@@ -100,14 +121,7 @@ impl Contract {
     }
 
     fn parse(schemas: &[&str]) -> Contract {
-        let version = |text: &&str| {
-            let schema = Schema::parse_str(text).expect("schemas/avro holds valid schemas");
-            let mut header = [0; SINGLE_OBJECT_HEADER];
-            header[..2].copy_from_slice(&SINGLE_OBJECT);
-            header[2..].copy_from_slice(&schema.fingerprint::<Rabin>().bytes);
-            Version { schema, header }
-        };
-        Contract { versions: schemas.iter().map(version).collect() }
+        Contract { versions: schemas.iter().map(|text| Version::of(text)).collect() }
     }
 
     fn newest(&self) -> &Version {

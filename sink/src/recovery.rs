@@ -31,7 +31,7 @@ pub(crate) fn recover(
     run_length: Duration,
 ) -> Result<Recovered, Error> {
     cleaning::remove_temporary(store, folder)?;
-    let identity = log.identity();
+    let identity = log.identity()?;
     let manifest = match Manifest::load(store, folder, &identity)? {
         Some(manifest) => manifest,
         None => first_manifest(identity, log)?,

@@ -37,7 +37,7 @@ pub fn run(
     ready: impl FnOnce(),
 ) -> Result<(), Error> {
     let store = Store::open(&config.output)?;
-    let folder = Folder::new(&log.identity());
+    let folder = Folder::new(&log.identity()?);
     // Its earlier incarnation writes no more once this one has the slot, so files are looked at after that.
     let producer = log.producer(&format!("{GROUP}-{}", config.slot))?;
     let Recovered { manifest, books } = recover(&store, &folder, log, config.run_length)?;

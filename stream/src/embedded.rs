@@ -80,8 +80,8 @@ impl fmt::Debug for Embedded {
 }
 
 impl Log for Embedded {
-    fn identity(&self) -> String {
-        self.identity.as_ref().into()
+    fn identity(&self) -> Result<String> {
+        Ok(self.identity.as_ref().into())
     }
 
     fn create(&self, topics: &[Topic]) -> Result<()> {

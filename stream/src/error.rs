@@ -19,6 +19,69 @@ pub enum Error {
     /// Another process is writing, or the log is out of reach for the moment.
     #[error("the log is busy: {0}")]
     Busy(String),
+    /// The log is out of reach. What was under way has not happened.
+    #[error("{place} can't be reached: {cause}")]
+    Unreachable {
+        /// Where the log is.
+        place: String,
+        /// What was wrong.
+        cause: String,
+    },
+    /// A transaction took longer than the log allows, and was undone. The producer is of no use any more: its owner
+    /// begins anew from what the log says.
+    #[error("a transaction of the slot {slot:?} took longer than {longest:?} and was undone")]
+    Expired {
+        /// The slot.
+        slot: String,
+        /// How long one may take.
+        longest: std::time::Duration,
+    },
+    /// The process is ending and didn't wait for the log any longer. Whether the transaction has happened, the next
+    /// start learns from the log.
+    #[error("the process is ending: no longer waiting for {place}")]
+    GivenUp {
+        /// Where the log is.
+        place: String,
+    },
+    /// The log doesn't know this user, or the password is wrong.
+    #[error("{place} refuses the credentials: {cause}; check the user, the password and the mechanism")]
+    Credentials {
+        /// Where the log is.
+        place: String,
+        /// What it said.
+        cause: String,
+    },
+    /// No safe connection came about.
+    #[error("no TLS connection to {place}: {cause}; check the certificates and log.kafka.security")]
+    Insecure {
+        /// Where the log is.
+        place: String,
+        /// What was wrong.
+        cause: String,
+    },
+    /// The user may not do this.
+    #[error("the log forbids {what} to this user: grant it (docs/kafka.md lists the rights)")]
+    Forbidden {
+        /// What was to be done.
+        what: String,
+    },
+    /// A setting of the log can't be.
+    #[error("{0}")]
+    Configuration(String),
+    /// A record is larger than its topic takes.
+    #[error(
+        "a record of {bytes} bytes is larger than the topic {topic:?} takes: raise max.message.bytes of the topic, or \
+         refer to the photo instead of sending it inline"
+    )]
+    TooLarge {
+        /// The topic.
+        topic: String,
+        /// The record's size, about.
+        bytes: usize,
+    },
+    /// The topic isn't the one that was being read: it was deleted and made anew.
+    #[error("the topic of {0} was made anew while it was read: start again")]
+    MadeAnew(TopicPartition),
     /// Nothing was written; free some space and start again.
     #[error("no space left for the log at {place}: free some and start again; nothing was lost ({cause})")]
     DiskFull {
@@ -72,8 +135,14 @@ impl Error {
     /// What to do about it.
     pub fn disposition(&self) -> Disposition {
         match self {
-            Error::Busy(_) => Disposition::Transient,
+            Error::Busy(_) | Error::Unreachable { .. } => Disposition::Transient,
+            Error::TooLarge { .. } => Disposition::Poison,
             _ => Disposition::Fatal,
         }
+    }
+
+    /// Whether a stage that fails with it may begin anew in the same process, from what the log says then.
+    pub fn may_begin_anew(&self) -> bool {
+        self.disposition() == Disposition::Transient || matches!(self, Error::Expired { .. })
     }
 }

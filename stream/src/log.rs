@@ -9,7 +9,7 @@ use crate::{Membership, NextOffset, Record, Result, StoredRecord, TopicPartition
 pub trait Log: Debug + Send + Sync {
     /// The log's random name, given at its creation. Whoever keeps offsets outside the log keeps this beside them, so
     /// that nobody continues at the offsets of another log.
-    fn identity(&self) -> String;
+    fn identity(&self) -> Result<String>;
 
     /// Creates the topics that don't exist. One that exists keeps its partitions, whatever is asked for.
     fn create(&self, topics: &[Topic]) -> Result<()>;
@@ -33,6 +33,16 @@ pub trait Log: Debug + Send + Sync {
 
     /// The first and the next offset of each partition of a topic, in order.
     fn bounds(&self, topic: &str) -> Result<Vec<Bounds>>;
+
+    /// Waits until [`Log::bounds`] and [`Log::read`] show everything that was committed to these topics before the call.
+    /// Where several write to a topic, one that died within a transaction may hide for a while what others have
+    /// committed behind it; whoever reads a topic to learn what is so must not take half of it for all.
+    fn settle(&self, _topics: &[&str]) -> Result<()> {
+        Ok(())
+    }
+
+    /// From now on nothing is waited for that may never come: the process is about to end, and has waited enough.
+    fn hurry(&self) {}
 
     /// Where a group continues, for each partition that it has committed or subscribed to.
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, NextOffset>>;
@@ -82,6 +92,13 @@ pub trait Consumer: Send {
     /// within each partition. Heartbeats and rebalances happen inside, so it must be called every second or so; with
     /// room for no records it does only that. Returns early, and empty, when there was a rebalance.
     fn poll(&mut self, limit: PollLimit, wait: Duration) -> Result<Vec<Record>>;
+
+    /// Where partitions go on behind the last record that was handed out, if that is further than the record's next
+    /// offset: a log may keep more than records at its offsets. Each is told once, when it is news. To commit it is to
+    /// say that nothing is left to do.
+    fn passed(&mut self) -> BTreeMap<TopicPartition, NextOffset> {
+        BTreeMap::new()
+    }
 
     /// Who this is, for [`crate::Advance`].
     fn membership(&self) -> Membership;

@@ -20,7 +20,7 @@ impl Memory {
 }
 
 impl Log for Memory {
-    fn identity(&self) -> String {
+    fn identity(&self) -> Result<String> {
         self.0.identity()
     }
 

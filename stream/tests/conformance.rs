@@ -22,8 +22,10 @@ fn memory() -> Open {
 
 mod embedded {
     autorma_stream::conformance_tests!(super::file);
+    autorma_stream::housekeeping_tests!(super::file);
 }
 
 mod in_memory {
     autorma_stream::conformance_tests!(super::memory);
+    autorma_stream::housekeeping_tests!(super::memory);
 }

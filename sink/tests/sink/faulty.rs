@@ -53,7 +53,7 @@ impl Producer for FaultyProducer {
 }
 
 impl Log for Faulty {
-    fn identity(&self) -> String {
+    fn identity(&self) -> autorma_stream::Result<String> {
         self.log.identity()
     }
 

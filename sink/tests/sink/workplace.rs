@@ -84,7 +84,7 @@ impl Workplace {
     }
 
     pub(crate) fn hidden(&self) -> PathBuf {
-        self.output.path().join(".autorma").join(self.log.identity())
+        self.output.path().join(".autorma").join(self.log.identity().unwrap())
     }
 
     /// Parts of a run, and temporary files, that are in the folder.

@@ -76,7 +76,7 @@ fn many_open_a_new_log_at_once_and_find_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.db");
     let identities: Vec<_> = thread::scope(|threads| {
-        let open = [(); 8].map(|()| threads.spawn(|| Embedded::open(&path).unwrap().identity()));
+        let open = [(); 8].map(|()| threads.spawn(|| Embedded::open(&path).unwrap().identity().unwrap()));
         open.map(|thread| thread.join().unwrap()).into()
     });
     assert!(identities.iter().all(|identity| *identity == identities[0]), "{identities:?}");

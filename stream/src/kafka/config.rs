@@ -1,0 +1,230 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+/// Where the cluster is, and how to talk to it.
+#[derive(Clone)]
+pub struct KafkaConfig {
+    /// `HOST:PORT`, separated by commas.
+    pub brokers: String,
+    /// What the names of topics, groups and transactional ids begin with on the cluster, so that several systems can
+    /// share it.
+    pub prefix: String,
+    /// Copies of each partition in a new topic; None leaves it to the cluster.
+    pub replication: Option<u16>,
+    /// How long a member that says nothing counts as living.
+    pub session_timeout: Duration,
+    /// How long a transaction may take before the cluster undoes it: so long may one that died hide what others have
+    /// written behind it.
+    pub transaction_timeout: Duration,
+    /// How the connection is secured; librdkafka's names.
+    pub security: BTreeMap<String, String>,
+    /// Further properties of librdkafka, but for those that [`guarded`] names.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl KafkaConfig {
+    /// The cluster behind these brokers, everything else as usual.
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            prefix: String::new(),
+            replication: None,
+            session_timeout: Duration::from_secs(10),
+            transaction_timeout: Duration::from_secs(10),
+            security: BTreeMap::new(),
+            properties: BTreeMap::new(),
+        }
+    }
+
+    /// A name as the cluster has it.
+    pub(super) fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// What every client has in common. What comes later wins: properties over defaults.
+    fn client(&self, name: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        let defaults = [
+            ("reconnect.backoff.ms", "50"),
+            ("reconnect.backoff.max.ms", "1000"),
+            ("socket.connection.setup.timeout.ms", "10000"),
+            ("socket.timeout.ms", "20000"),
+            ("socket.keepalive.enable", "true"),
+            ("statistics.interval.ms", "5000"),
+        ];
+        for (key, value) in defaults {
+            config.set(key, value);
+        }
+        config.set("bootstrap.servers", &self.brokers).set("client.id", name);
+        for (key, value) in &self.security {
+            config.set(key, value);
+        }
+        config
+    }
+
+    /// The user's properties, and then those that nobody may change.
+    fn finish(&self, mut config: ClientConfig, fixed: &[(&str, &str)]) -> ClientConfig {
+        let allowed = self.properties.iter().filter(|(key, _)| guarded(key).is_none());
+        for (key, value) in allowed {
+            config.set(key, value);
+        }
+        for (key, value) in fixed {
+            config.set(*key, *value);
+        }
+        if self.properties.contains_key("debug") {
+            config.set_log_level(rdkafka::config::RDKafkaLogLevel::Debug);
+        }
+        config
+    }
+
+    /// A client that asks and creates.
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.finish(self.client("autorma"), &[])
+    }
+
+    /// A consumer without a group's duties: it reads from where it is told.
+    pub(super) fn reader(&self, committed_only: bool) -> ClientConfig {
+        let mut config = self.client("autorma-reader");
+        config.set("fetch.wait.max.ms", "50").set("queued.min.messages", "1000");
+        config.set("queued.max.messages.kbytes", "8192").set("fetch.error.backoff.ms", "100");
+        let isolation = if committed_only { "read_committed" } else { "read_uncommitted" };
+        let group = self.full("reader");
+        self.finish(
+            config,
+            &[
+                ("group.id", &group),
+                ("isolation.level", isolation),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("enable.partition.eof", "true"),
+                ("auto.offset.reset", "earliest"),
+                ("allow.auto.create.topics", "false"),
+            ],
+        )
+    }
+
+    /// A member of a group. A heartbeat is when it hears of a rebalance.
+    pub(super) fn member(&self, group: &str, slot: &str) -> ClientConfig {
+        // Whoever lists the group's members learns the process from it.
+        let mut config = self.client(&format!("{slot}/{}", std::process::id()));
+        let session = self.session_timeout.as_millis().to_string();
+        let beat = (self.session_timeout.as_millis() / 20).clamp(100, 3000).to_string();
+        let longest_pause = (self.session_timeout.as_millis() * 2).to_string();
+        config.set("heartbeat.interval.ms", beat).set("fetch.error.backoff.ms", "100");
+        config.set("fetch.wait.max.ms", "200").set("queued.max.messages.kbytes", "16384");
+        let group = self.full(group);
+        self.finish(
+            config,
+            &[
+                ("group.id", &group),
+                ("group.instance.id", slot),
+                ("partition.assignment.strategy", "cooperative-sticky"),
+                ("session.timeout.ms", &session),
+                ("max.poll.interval.ms", &longest_pause),
+                ("isolation.level", "read_committed"),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "earliest"),
+                ("allow.auto.create.topics", "false"),
+            ],
+        )
+    }
+
+    /// A producer that writes the transactions of a slot.
+    pub(super) fn producer(&self, slot: &str) -> ClientConfig {
+        let mut config = self.client(slot);
+        // Until the markers of the last transaction are written, the broker wants to be asked again: measured, 100 ms a
+        // transaction with the default, 4 ms with this.
+        config.set("retry.backoff.ms", "1").set("linger.ms", "0").set("compression.codec", "lz4");
+        config.set("socket.timeout.ms", self.transaction_timeout.as_millis().min(20_000).to_string());
+        config.set("message.max.bytes", "16777216").set("sticky.partitioning.linger.ms", "0");
+        let id = self.full(slot);
+        let longest = self.transaction_timeout.as_millis().to_string();
+        self.finish(
+            config,
+            &[
+                ("transactional.id", &id),
+                ("transaction.timeout.ms", &longest),
+                ("message.timeout.ms", &longest),
+                ("enable.idempotence", "true"),
+                ("acks", "all"),
+                ("partitioner", "murmur2_random"),
+                ("allow.auto.create.topics", "false"),
+            ],
+        )
+    }
+}
+
+/// Why a property of librdkafka isn't for the user; None if it is.
+pub fn guarded(property: &str) -> Option<&'static str> {
+    Some(match property {
+        "enable.auto.commit" | "enable.auto.offset.store" | "auto.commit.interval.ms" => {
+            "offsets are committed with the results, in one transaction"
+        }
+        "isolation.level" => "what was not committed must not be read",
+        "acks"
+        | "request.required.acks"
+        | "enable.idempotence"
+        | "max.in.flight"
+        | "max.in.flight.requests.per.connection"
+        | "enable.gapless.guarantee" => "a record that was acknowledged must not be lost or doubled",
+        "transactional.id" | "group.id" | "group.instance.id" => {
+            "it follows from the prefix and the slot, and fences zombies"
+        }
+        "transaction.timeout.ms" | "message.timeout.ms" | "delivery.timeout.ms" => {
+            "log.kafka.transaction_timeout sets it"
+        }
+        "session.timeout.ms" | "max.poll.interval.ms" => "log.kafka.session_timeout sets it",
+        "group.protocol" | "group.remote.assignor" | "partition.assignment.strategy" => {
+            "partitions are handed over while the others go on"
+        }
+        "enable.partition.eof" | "auto.offset.reset" | "allow.auto.create.topics" => {
+            "stages rely on it to neither miss nor invent records"
+        }
+        "partitioner" => "the records of one key must stay in order, whoever writes them",
+        "bootstrap.servers" | "metadata.broker.list" => "log.kafka.brokers sets it",
+        "security.protocol" | "sasl.mechanism" | "sasl.mechanisms" | "sasl.username" | "sasl.password" => {
+            "log.kafka.security, .mechanism, .username and .password set it"
+        }
+        _ => return None,
+    })
+}
+
+impl fmt::Debug for KafkaConfig {
+    /// Without the values that may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaConfig")
+            .field("brokers", &self.brokers)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_break_a_guarantee_stays() {
+        let mut config = KafkaConfig::new("127.0.0.1:9092");
+        for key in ["enable.auto.commit", "isolation.level", "acks", "linger.ms"] {
+            config.properties.insert(key.into(), "7".into());
+        }
+        let member = config.member("g", "a");
+        assert_eq!(member.get("enable.auto.commit"), Some("false"));
+        assert_eq!(member.get("isolation.level"), Some("read_committed"));
+        let producer = config.producer("a");
+        assert_eq!(producer.get("acks"), Some("all"));
+        assert_eq!(producer.get("linger.ms"), Some("7"));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut config = KafkaConfig::new("127.0.0.1:9092");
+        config.security.insert("sasl.password".into(), "hunter2".into());
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,332 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::Offset as KafkaOffset;
+
+use super::members::{Holdings, Member, lock};
+use super::rebalancing::Listener;
+use super::{Cluster, errors, offsets, reader};
+use crate::{
+    Consumer, Error, Membership, NextOffset, PollLimit, Rebalance, Record, Result, StoredRecord,
+    Subscription, TopicPartition,
+};
+
+/// Records that wait here while the stage has room for none, at most; then the partitions are paused.
+const WAITING: usize = 200;
+/// How long a partition must be quiet before is asked whether anything is left in it, and how often when nothing came.
+const QUIET: Duration = Duration::from_millis(15);
+const SELDOM: Duration = Duration::from_secs(1);
+/// The shortest poll.
+const GLANCE: Duration = Duration::from_millis(2);
+/// How long a member that leaves waits for the group to hear of it.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// A member of a Kafka consumer group. It is polled, and dropped, on one thread.
+pub(super) struct KafkaConsumer {
+    cluster: Arc<Cluster>,
+    member: Arc<Member>,
+    held: Arc<Mutex<Holdings>>,
+    waiting: VecDeque<StoredRecord>,
+    paused: bool,
+    /// When a record came last, and when the ends were looked at last.
+    heard: Instant,
+    looked: Instant,
+    /// Whether something came since the ends were looked at.
+    behind: bool,
+    /// When the last poll ended.
+    polled: Instant,
+    passed: BTreeMap<TopicPartition, NextOffset>,
+    left: bool,
+}
+
+/// What came of listening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Record,
+    Event,
+    Nothing,
+}
+
+impl KafkaConsumer {
+    pub(super) fn join(
+        cluster: Arc<Cluster>,
+        subscription: Subscription,
+        stage: Box<dyn Rebalance>,
+    ) -> Result<Self> {
+        let Subscription { group, topics, slot } = subscription;
+        topics.iter().try_for_each(|topic| cluster.known.partitions(&cluster, topic).map(drop))?;
+        let held = Arc::<Mutex<Holdings>>::default();
+        let listener = Listener {
+            ear: cluster.ear(),
+            prefix: cluster.config.prefix.clone(),
+            group: group.clone(),
+            slot: slot.clone(),
+            stage: Mutex::new(stage),
+            held: Arc::clone(&held),
+            changed: AtomicBool::new(false),
+            failure: Mutex::default(),
+        };
+        let doing = format!("joining the group {group:?}");
+        let config = cluster.config.member(&group, &slot);
+        let consumer = config.create_with_context::<_, BaseConsumer<Listener>>(listener);
+        let consumer = cluster.check(consumer, &doing)?;
+        let names: Vec<_> = topics.iter().map(|topic| cluster.config.full(topic)).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        cluster.check(consumer.subscribe(&names), &doing)?;
+        let place = (cluster.config.brokers.clone(), cluster.config.prefix.clone());
+        let member = Member::enrol(group, slot, place, consumer, Arc::clone(&held));
+        let now = Instant::now();
+        Ok(Self {
+            cluster,
+            member,
+            held,
+            waiting: VecDeque::new(),
+            paused: false,
+            heard: now,
+            looked: now,
+            behind: true,
+            polled: now,
+            passed: BTreeMap::new(),
+            left: false,
+        })
+    }
+
+    fn listener(&self) -> &Listener {
+        self.member.consumer.context()
+    }
+
+    /// One event of the client: a record into the queue, a rebalance, an error that passes.
+    fn hear(&mut self, longest: Duration) -> Result<Heard> {
+        let record = match self.member.consumer.poll(longest) {
+            // A rebalance comes back as nothing, too.
+            None if self.listener().changed.load(Ordering::Relaxed) => return self.heard_of(Heard::Event),
+            None => return self.heard_of(Heard::Nothing),
+            Some(Ok(message)) => reader::record(&self.cluster, &message),
+            Some(Err(error)) => {
+                self.fail(&error)?;
+                return self.heard_of(Heard::Event);
+            }
+        };
+        self.cluster.contact.works();
+        (self.heard, self.behind) = (Instant::now(), true);
+        let mut held = lock(&self.held);
+        // What comes of a partition that has just gone is its next owner's.
+        if let Some(held) = held.get_mut(&record.at) {
+            if record.offset.0 < held.position.0 {
+                return Err(Error::MadeAnew(record.at));
+            }
+            held.position = record.offset.next();
+            self.waiting.push_back(record);
+        }
+        drop(held);
+        self.heard_of(Heard::Record)
+    }
+
+    /// Unless the stage's listener has failed meanwhile.
+    fn heard_of(&self, heard: Heard) -> Result<Heard> {
+        let failure = self.listener().failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(Ok(heard), Err)
+    }
+
+    /// Most errors pass by themselves: librdkafka goes on trying.
+    fn fail(&mut self, error: &KafkaError) -> Result<()> {
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        match code {
+            Code::FencedInstanceId => {
+                self.lose_all();
+                Err(Error::Fenced { slot: self.member.membership.slot.clone() })
+            }
+            Code::UnknownTopicOrPartition | Code::UnknownTopic => {
+                self.cluster.known.forget();
+                let cause = "a topic that was being read has gone; `autorma topics create` makes it".into();
+                Err(Error::Storage { place: self.cluster.place(), cause })
+            }
+            Code::PollExceeded | Code::NoOffset => Ok(()),
+            code if errors::is_of_the_group(code) => Ok(()),
+            code if errors::is_passing(code) => match errors::of_code(&self.cluster, "reading", code) {
+                error @ (Error::Credentials { .. } | Error::Insecure { .. }) => {
+                    tracing::debug!(%error, "a connection was refused");
+                    Ok(())
+                }
+                _ => Ok(()),
+            },
+            code => Err(errors::of_code(&self.cluster, "reading", code)),
+        }
+    }
+
+    /// Whether partitions came or went since the last look. Those of a fenced member went for good.
+    fn rebalanced(&mut self) -> Result<bool> {
+        let changed = self.listener().changed.swap(false, Ordering::Relaxed);
+        if changed && let Some((code, _)) = self.member.consumer.client().fatal_error() {
+            return self.fail(&KafkaError::Global(code)).map(|()| true);
+        }
+        Ok(changed)
+    }
+
+    fn lose_all(&mut self) {
+        let held: Vec<_> = lock(&self.held).keys().cloned().collect();
+        self.waiting.clear();
+        self.listener().revoke(&held, true);
+    }
+
+    /// What waits, within the limit, as records of living assignments.
+    fn take(&mut self, limit: PollLimit, taken: &mut Vec<Record>, bytes: &mut usize) -> bool {
+        let held = lock(&self.held);
+        while let Some(next) = self.waiting.front() {
+            let size = next.value.len() + next.key.as_ref().map_or(0, Vec::len);
+            let has_room = taken.len() < limit.records
+                && (taken.is_empty() || *bytes + size <= limit.bytes)
+                && limit.bytes > 0;
+            if !has_room {
+                return false;
+            }
+            let Some(stored) = self.waiting.pop_front() else { break };
+            if let Some(held) = held.get(&stored.at) {
+                *bytes += size;
+                taken.push(Record { stored, assignment: held.assignment.clone() });
+            }
+        }
+        taken.len() < limit.records
+    }
+
+    /// Keeps what waits from growing: while the stage has no room, nothing more is fetched.
+    fn pause(&mut self, pause: bool) -> Result<()> {
+        if self.paused == pause {
+            return Ok(());
+        }
+        let consumer = &self.member.consumer;
+        let done = consumer.assignment().and_then(|all| match pause {
+            true => consumer.pause(&all),
+            false => consumer.resume(&all),
+        });
+        self.paused = pause;
+        self.cluster.check(done, if pause { "pausing" } else { "going on" })
+    }
+
+    /// Partitions end behind their last record: markers of transactions stand there too. When a partition is quiet, and
+    /// its end further than the last record, and nothing lies between, then it was passed.
+    fn look_behind(&mut self) {
+        let due = if self.behind { QUIET } else { SELDOM };
+        if self.heard.elapsed() < QUIET || self.looked.elapsed() < due || !self.waiting.is_empty() {
+            return;
+        }
+        self.looked = Instant::now();
+        let config = &self.cluster.config;
+        let positions: Vec<_> =
+            lock(&self.held).iter().map(|(at, held)| (at.clone(), held.position)).collect();
+        let all = positions.iter().map(|(at, _)| (config.full(&at.topic), at.partition));
+        let Ok(ends) = offsets::ends(&self.cluster, &self.cluster.asking, all, KafkaOffset::End) else {
+            return;
+        };
+        self.behind = false;
+        for ((at, position), (_, end)) in positions.into_iter().zip(ends) {
+            if end <= position {
+                continue;
+            }
+            match self.cluster.reader.read(&self.cluster, &at, position, 1) {
+                Ok(records) if records.is_empty() => {
+                    if let Some(held) = lock(&self.held).get_mut(&at).filter(|held| held.position == position)
+                    {
+                        held.position = end;
+                        self.passed.insert(at, end);
+                    }
+                }
+                // It is about to come.
+                _ => self.behind = true,
+            }
+        }
+    }
+
+    /// Polls until the limit, the end of the wait, or a rebalance.
+    fn poll_on(&mut self, limit: PollLimit, wait: Duration, begun: Instant) -> Result<Vec<Record>> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        if limit.records == 0 || limit.bytes == 0 {
+            self.pause(self.waiting.len() >= WAITING)?;
+            loop {
+                // Events that are nobody's business end a call without any time.
+                let heard = self.hear(wait.saturating_sub(begun.elapsed()).max(GLANCE))?;
+                self.rebalanced()?;
+                if heard == Heard::Nothing || self.waiting.len() >= WAITING {
+                    return Ok(taken);
+                }
+            }
+        }
+        self.pause(false)?;
+        while self.take(limit, &mut taken, &mut bytes) {
+            let rest = wait.saturating_sub(begun.elapsed());
+            let rest = if taken.is_empty() { rest } else { Duration::ZERO };
+            // The look behind must come in between.
+            let heard = self.hear(rest.min(QUIET))?;
+            if self.rebalanced()? {
+                if !taken.is_empty() {
+                    self.listener().changed.store(true, Ordering::Relaxed);
+                }
+                break;
+            }
+            if heard == Heard::Nothing {
+                if !taken.is_empty() || rest.is_zero() {
+                    break;
+                }
+                self.look_behind();
+            }
+        }
+        taken.retain(|record: &Record| record.assignment.is_alive());
+        Ok(taken)
+    }
+
+    fn depart(&mut self) {
+        self.left = true;
+        // A static member that only goes away keeps its partitions for the session: it must unsubscribe first.
+        self.member.consumer.unsubscribe();
+        let begun = Instant::now();
+        let mut quiet = 0;
+        while quiet < 3 && begun.elapsed() < GOODBYE {
+            let heard = self.member.consumer.poll(Duration::from_millis(10)).is_some();
+            let is_free = lock(&self.held).is_empty();
+            quiet = if is_free && !heard { quiet + 1 } else { 0 };
+        }
+    }
+}
+
+impl Consumer for KafkaConsumer {
+    fn poll(&mut self, limit: PollLimit, wait: Duration) -> Result<Vec<Record>> {
+        let begun = Instant::now();
+        if begun - self.polled > self.cluster.config.session_timeout * 2 {
+            // The group has thrown this member out, and it is about to hear of it piece by piece.
+            self.lose_all();
+        }
+        let polled = self.poll_on(limit, wait, begun);
+        self.polled = Instant::now();
+        polled
+    }
+
+    fn passed(&mut self) -> BTreeMap<TopicPartition, NextOffset> {
+        let held = lock(&self.held);
+        let mut passed = std::mem::take(&mut self.passed);
+        // What was taken away, and perhaps given back, since then starts elsewhere.
+        passed.retain(|at, end| held.get(at).is_some_and(|held| held.position >= *end));
+        passed
+    }
+
+    fn membership(&self) -> Membership {
+        self.member.membership.clone()
+    }
+
+    fn leave(mut self: Box<Self>) -> Result<()> {
+        self.depart();
+        Ok(())
+    }
+}
+
+impl Drop for KafkaConsumer {
+    /// A member that is dropped leaves, so that the others needn't wait for its session to end.
+    fn drop(&mut self) {
+        if !self.left && !std::thread::panicking() {
+            self.depart();
+        }
+    }
+}

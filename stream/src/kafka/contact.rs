@@ -1,0 +1,93 @@
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use std::sync::Arc;
+
+use super::figures::Figures;
+
+/// How often an outage that goes on is told again.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// What the clients of one cluster know of being in contact with it. An outage is told once, and its end.
+#[derive(Debug, Default)]
+pub(super) struct Contact(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Since when nothing has worked, and when that was told last.
+    out: Option<(Instant, Instant)>,
+    /// What was wrong last.
+    cause: Option<(Code, String)>,
+}
+
+impl Contact {
+    /// A client has lost a broker, or can't reach one.
+    pub(super) fn lost(&self, code: Code, why: &str) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Says only that others have failed, which have said why.
+        if code != Code::AllBrokersDown || state.cause.is_none() {
+            state.cause = Some((code, why.to_owned()));
+        }
+    }
+
+    /// Something was tried in vain.
+    pub(super) fn failed(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let since = state.out.map_or(now, |(since, _)| since);
+        if state.out.is_none_or(|(_, told)| now - told >= AGAIN) {
+            let cause = state.cause.as_ref().map_or("no answer", |(_, cause)| cause);
+            tracing::warn!(cause, seconds = (now - since).as_secs(), "kafka is out of reach: waiting for it");
+            state.out = Some((since, now));
+        }
+    }
+
+    /// Something worked.
+    pub(super) fn works(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((since, _)) = state.out.take() {
+            tracing::info!(seconds = since.elapsed().as_secs(), "kafka is within reach again");
+        }
+        state.cause = None;
+    }
+
+    /// What was wrong last.
+    pub(super) fn cause(&self) -> Option<(Code, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).cause.clone()
+    }
+}
+
+/// Hears what a client says of itself.
+#[derive(Debug, Clone)]
+pub(super) struct Ear {
+    pub(super) contact: Arc<Contact>,
+    pub(super) figures: Arc<Figures>,
+}
+
+impl ClientContext for Ear {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(fac, "librdkafka: {message}")
+            }
+            // What matters of the rest comes back as an error, and is told where it is handled.
+            _ => tracing::debug!(fac, "librdkafka: {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(code) = error.rdkafka_error_code() {
+            self.contact.lost(code, reason);
+        }
+        tracing::debug!(%error, reason, "librdkafka reports");
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        self.figures.note(&statistics);
+    }
+}
+
+impl rdkafka::consumer::ConsumerContext for Ear {}

@@ -1,0 +1,68 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::Statistics;
+
+/// What happened on a cluster's clients in this process, for metrics.
+#[derive(Debug, Default)]
+pub struct Figures {
+    pub(super) committed: AtomicU64,
+    pub(super) aborted: AtomicU64,
+    pub(super) fenced: AtomicU64,
+    pub(super) rebalances: AtomicU64,
+    clients: Mutex<BTreeMap<String, Client>>,
+}
+
+/// What librdkafka says of one client, every five seconds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Client {
+    /// `consumer` or `producer`.
+    pub kind: String,
+    /// The mean time of a request to the slowest broker that is up, in seconds.
+    pub round_trip: f64,
+    /// Messages that wait: to be sent, or to be taken by the application.
+    pub queued: u64,
+    /// Brokers that the client is connected to.
+    pub connected: u64,
+}
+
+impl Figures {
+    /// Transactions that were committed, aborted, and refused because the slot has another owner.
+    pub fn transactions(&self) -> [(&'static str, u64); 3] {
+        let all = [("committed", &self.committed), ("aborted", &self.aborted), ("fenced", &self.fenced)];
+        all.map(|(outcome, count)| (outcome, count.load(Ordering::Relaxed)))
+    }
+
+    /// How often partitions came or went.
+    pub fn rebalances(&self) -> u64 {
+        self.rebalances.load(Ordering::Relaxed)
+    }
+
+    /// The clients that have reported, by librdkafka's name of them.
+    pub fn clients(&self) -> BTreeMap<String, Client> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note(&self, statistics: &Statistics) {
+        let up = || statistics.brokers.values().filter(|broker| broker.state == "UP");
+        let round_trips = up().filter_map(|broker| Some(broker.rtt.as_ref()?.avg));
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        let fetched: i64 = partitions.map(|partition| partition.fetchq_cnt.max(0)).sum();
+        let client = Client {
+            kind: statistics.client_type.clone(),
+            round_trip: round_trips.max().unwrap_or(0) as f64 / 1e6,
+            queued: statistics.msg_cnt + fetched as u64,
+            connected: up().count() as u64,
+        };
+        // The number at the end of `slot/process#producer-3` is of the instance.
+        let name = statistics.name.split('#').next().unwrap_or_default();
+        let name = name.split('/').next().unwrap_or_default().to_owned();
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.insert(format!("{name}-{}", client.kind), client);
+    }
+}

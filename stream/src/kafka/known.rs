@@ -1,0 +1,59 @@
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use super::{Cluster, REQUEST, errors};
+use crate::{Result, TopicPartition};
+
+/// How long a topic's number of partitions is believed.
+const BELIEVED: Duration = Duration::from_secs(30);
+
+/// How many partitions each topic has, as the cluster said lately.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<BTreeMap<String, (u32, Instant)>>);
+
+impl Known {
+    /// How many partitions the topic has.
+    pub(super) fn partitions(&self, cluster: &Cluster, topic: &str) -> Result<u32> {
+        let known = self.lock().get(topic).copied();
+        if let Some((partitions, _)) = known.filter(|(_, since)| since.elapsed() < BELIEVED) {
+            return Ok(partitions);
+        }
+        let partitions = ask(cluster, topic)?;
+        self.lock().insert(topic.to_owned(), (partitions, Instant::now()));
+        Ok(partitions)
+    }
+
+    /// An error if there is no such topic or partition.
+    pub(super) fn expect(&self, cluster: &Cluster, at: &TopicPartition) -> Result<()> {
+        let partitions = self.partitions(cluster, &at.topic)?;
+        let is_there = u32::try_from(at.partition).is_ok_and(|partition| partition < partitions);
+        if is_there { Ok(()) } else { Err(errors::unknown_partition(at)) }
+    }
+
+    /// Asks again the next time.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (u32, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ask(cluster: &Cluster, topic: &str) -> Result<u32> {
+    let full = cluster.config.full(topic);
+    let doing = format!("describing the topic {full:?}");
+    let metadata = cluster.check(cluster.asking.fetch_metadata(Some(&full), REQUEST), &doing)?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == full) else {
+        return Err(errors::unknown_topic(topic));
+    };
+    match found.error().map(Code::from) {
+        None => Ok(found.partitions().len() as u32),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Err(errors::unknown_topic(topic)),
+        Some(code) => Err(errors::of_code(cluster, &doing, code)),
+    }
+}

@@ -1,0 +1,291 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
+use rdkafka::{ClientContext, config::RDKafkaLogLevel};
+
+use super::contact::Ear;
+use super::figures::Figures;
+use super::members::{Member, Permit};
+use super::{Cluster, REQUEST, errors};
+use crate::{Append, Error, Producer, Result, TopicPartition, Transaction, failpoint};
+
+/// How long one call for the end of a transaction may take, before anybody looks whether to go on.
+const STEP: Duration = Duration::from_secs(1);
+/// The pause when librdkafka's queue is full.
+const FULL: Duration = Duration::from_millis(2);
+/// How long a commit waits for a rebalance that is under way.
+const REBALANCE: Duration = Duration::from_secs(1);
+
+/// The transactional producer of a slot.
+pub(super) struct KafkaProducer {
+    cluster: Arc<Cluster>,
+    slot: String,
+    client: ThreadedProducer<Delivery>,
+    /// Why it can't be used any more.
+    end: Option<End>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Fenced,
+    Expired,
+}
+
+/// Deliveries that fail make the transaction fail, which tells it.
+struct Delivery(Ear);
+
+impl ClientContext for Delivery {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.0.log(level, fac, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.error(error, reason);
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        self.0.stats(statistics);
+    }
+}
+
+impl ProducerContext for Delivery {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            tracing::debug!(%error, "a record wasn't delivered");
+        }
+    }
+}
+
+impl KafkaProducer {
+    /// Takes the slot: whatever an earlier producer of it has begun is undone, and it is fenced.
+    pub(super) fn open(cluster: Arc<Cluster>, slot: &str) -> Result<Self> {
+        let config = cluster.config.producer(slot);
+        let client = config.create_with_context(Delivery(cluster.ear()));
+        let doing = format!("taking the slot {slot:?}");
+        let client: ThreadedProducer<Delivery> = cluster.check(client, &doing)?;
+        let begun = Instant::now();
+        loop {
+            match client.init_transactions(STEP) {
+                Ok(()) => break,
+                Err(error) if cluster.is_in_a_hurry() => {
+                    tracing::debug!(%error, "no slot was taken");
+                    return Err(cluster.given_up());
+                }
+                Err(KafkaError::Transaction(error)) if error.is_retriable() => {
+                    if begun.elapsed() > REQUEST * 4 {
+                        return Err(errors::of_code(&cluster, &doing, error.code()));
+                    }
+                }
+                Err(error) => return cluster.check(Err(error), &doing),
+            }
+        }
+        cluster.contact.works();
+        Ok(Self { cluster, slot: slot.to_owned(), client, end: None })
+    }
+
+    /// Everything is there that the records go to.
+    fn expect(&self, appends: &[Append]) -> Result<()> {
+        let known = &self.cluster.known;
+        let topics: BTreeSet<_> = appends.iter().map(|append| append.topic.as_str()).collect();
+        topics.into_iter().try_for_each(|topic| known.partitions(&self.cluster, topic).map(drop))?;
+        let chosen = appends.iter().filter_map(|append| Some((append, append.partition?)));
+        for (append, partition) in chosen {
+            known.expect(&self.cluster, &TopicPartition::new(append.topic.as_str(), partition))?;
+        }
+        Ok(())
+    }
+
+    fn send(&self, append: &Append) -> Result<(), KafkaError> {
+        let topic = self.cluster.config.full(&append.topic);
+        let mut headers = OwnedHeaders::new_with_capacity(append.headers.len());
+        for (key, value) in &append.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let mut record = BaseRecord::<'_, [u8], [u8]>::to(&topic).payload(&append.value);
+        record.key = append.key.as_deref();
+        record.partition = append.partition;
+        if !append.headers.is_empty() {
+            record = record.headers(headers);
+        }
+        loop {
+            match self.client.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(Code::QueueFull), same)) => {
+                    record = same;
+                    std::thread::sleep(FULL);
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    /// What `step` does, again and again while that may help. A commit whose answer was lost is asked for until the
+    /// answer comes: nobody else can know whether it has happened.
+    fn insist(&self, step: impl Fn() -> Result<(), KafkaError>) -> Result<(), Failure> {
+        loop {
+            match step() {
+                Ok(()) => return Ok(()),
+                Err(error) if self.cluster.is_in_a_hurry() => {
+                    tracing::debug!(%error, "a transaction was left as it is");
+                    return Err(Failure::GivenUp);
+                }
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && !error.txn_requires_abort() =>
+                {
+                    if errors::is_passing(error.code()) && error.code() != Code::ConcurrentTransactions {
+                        self.cluster.contact.failed();
+                    }
+                }
+                Err(error) => return Err(Failure::Kafka(error)),
+            }
+        }
+    }
+
+    fn attempt(&self, transaction: &Transaction, permit: Option<&Permit>) -> Result<(), Failure> {
+        self.client.begin_transaction()?;
+        transaction.appends.iter().try_for_each(|append| self.send(append))?;
+        if let Some(permit) = permit.filter(|permit| !permit.offsets.is_empty()) {
+            let mut list = TopicPartitionList::with_capacity(permit.offsets.len());
+            for (at, next) in &permit.offsets {
+                let topic = self.cluster.config.full(&at.topic);
+                list.add_partition_offset(&topic, at.partition, KafkaOffset::Offset(next.0))?;
+            }
+            self.insist(|| self.client.send_offsets_to_transaction(&list, &permit.metadata, STEP))?;
+        }
+        failpoint::hit("log-before-commit");
+        self.insist(|| match self.client.commit_transaction(STEP) {
+            // Stuck in delivery: the next call goes on waiting, or says what failed.
+            Err(KafkaError::Flush(_)) => self.client.commit_transaction(STEP),
+            other => other,
+        })
+    }
+
+    /// Undoes what was begun, and says what it was for.
+    fn undo(&mut self, failure: Failure, begun: Instant, transaction: &Transaction) -> Error {
+        let error = match failure {
+            Failure::GivenUp => return self.cluster.given_up(),
+            Failure::Kafka(error) => error,
+        };
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        tracing::debug!(%error, ?code, slot = self.slot, "undoing a transaction");
+        if let Some((code, _)) = self.client.client().fatal_error() {
+            return self.finish(code, begun);
+        }
+        match self.insist(|| self.client.abort_transaction(STEP)) {
+            Ok(()) => Figures::count(&self.cluster.figures.aborted),
+            Err(Failure::GivenUp) => return self.cluster.given_up(),
+            Err(Failure::Kafka(_)) => return self.finish(code, begun),
+        }
+        let first = transaction.advance.iter().flat_map(|advance| advance.offsets.keys()).next();
+        match (code, first) {
+            (code, Some(at)) if errors::is_of_the_group(code) => self.of_the_group(code, at),
+            (Code::MessageSizeTooLarge, _) => too_large(transaction),
+            (Code::UnknownTopicOrPartition | Code::UnknownPartition, _) => {
+                self.cluster.known.forget();
+                Error::Busy(format!("a topic isn't there: {code}"))
+            }
+            _ => errors::of_code(&self.cluster, "writing", code),
+        }
+    }
+
+    /// The group has moved on. Where the partition is still this member's, the next try carries the new generation.
+    fn of_the_group(&self, code: Code, at: &TopicPartition) -> Error {
+        match code {
+            Code::RebalanceInProgress | Code::IllegalGeneration => {
+                Error::Busy(format!("the group is rebalancing, {at} among others"))
+            }
+            _ => Error::AssignmentEnded(at.clone()),
+        }
+    }
+
+    /// The producer can't be used any more.
+    fn finish(&mut self, code: Code, begun: Instant) -> Error {
+        Figures::count(&self.cluster.figures.fenced);
+        let overstayed = begun.elapsed() + STEP >= self.cluster.config.transaction_timeout;
+        tracing::debug!(?code, overstayed, slot = self.slot, "a producer has ended");
+        let end = if errors::is_fenced(code) && !overstayed { End::Fenced } else { End::Expired };
+        self.end = Some(end);
+        self.ended(end)
+    }
+
+    fn ended(&self, end: End) -> Error {
+        match end {
+            End::Fenced => Error::Fenced { slot: self.slot.clone() },
+            End::Expired => {
+                Error::Expired { slot: self.slot.clone(), longest: self.cluster.config.transaction_timeout }
+            }
+        }
+    }
+}
+
+impl Producer for KafkaProducer {
+    fn commit(&mut self, transaction: &Transaction) -> Result<()> {
+        if let Some(end) = self.end {
+            return Err(self.ended(end));
+        }
+        self.expect(&transaction.appends)?;
+        let begun = Instant::now();
+        loop {
+            match self.once(transaction) {
+                // The group went on to its next generation, perhaps without touching these partitions.
+                Err(Error::Busy(_)) if begun.elapsed() < REBALANCE => std::thread::sleep(FULL * 5),
+                result => return result,
+            }
+        }
+    }
+}
+
+impl KafkaProducer {
+    fn once(&mut self, transaction: &Transaction) -> Result<()> {
+        let mut member = None;
+        let mut permit = None;
+        if let Some(advance) = &transaction.advance {
+            let ended = || advance.offsets.keys().next().cloned().map(Error::AssignmentEnded);
+            let Some(found) = Member::of(&advance.membership) else {
+                return ended().map_or(Ok(()), Err);
+            };
+            permit = Some(found.permit(advance, !transaction.appends.is_empty())?);
+            member = Some(found);
+        }
+        let moves = permit.as_ref().is_some_and(|permit| !permit.offsets.is_empty());
+        if transaction.appends.is_empty() && !moves {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        if let Err(failure) = self.attempt(transaction, permit.as_ref()) {
+            return Err(self.undo(failure, begun, transaction));
+        }
+        failpoint::hit("log-after-commit");
+        self.cluster.contact.works();
+        Figures::count(&self.cluster.figures.committed);
+        if let (Some(member), Some(permit)) = (member, permit) {
+            member.committed(&permit.offsets);
+        }
+        Ok(())
+    }
+}
+
+enum Failure {
+    Kafka(KafkaError),
+    GivenUp,
+}
+
+impl From<KafkaError> for Failure {
+    fn from(error: KafkaError) -> Self {
+        Failure::Kafka(error)
+    }
+}
+
+/// Which record it was isn't said: the largest.
+fn too_large(transaction: &Transaction) -> Error {
+    let largest = transaction.appends.iter().max_by_key(|append| append.value.len());
+    let (topic, bytes) = largest.map_or((String::new(), 0), |it| (it.topic.clone(), it.value.len()));
+    Error::TooLarge { topic, bytes }
+}

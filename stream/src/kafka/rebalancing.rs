@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+
+use super::REQUEST;
+use super::contact::Ear;
+use super::figures::Figures;
+use super::members::{Held, Holdings, lock};
+use crate::{Assignment, Error, NextOffset, Rebalance, TopicPartition};
+
+/// Hands partitions to the stage and takes them back, inside the consumer's poll and on its thread.
+///
+/// Rebalances are cooperative: only what moves is taken away, and the rest goes on. While a partition is being revoked,
+/// the stage may still commit its work, for the group waits for this member until the call returns.
+pub(super) struct Listener {
+    pub(super) ear: Ear,
+    pub(super) prefix: String,
+    pub(super) group: String,
+    pub(super) slot: String,
+    pub(super) stage: Mutex<Box<dyn Rebalance>>,
+    pub(super) held: Arc<Mutex<Holdings>>,
+    /// Whether partitions came or went since the last look.
+    pub(super) changed: AtomicBool,
+    pub(super) failure: Mutex<Option<Error>>,
+}
+
+impl ClientContext for Listener {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.ear.log(level, fac, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.ear.error(error, reason);
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        self.ear.stats(statistics);
+    }
+}
+
+impl ConsumerContext for Listener {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        err: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        self.changed.store(true, Ordering::Relaxed);
+        Figures::count(&self.ear.figures.rebalances);
+        let done = match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.assign(consumer, partitions);
+                consumer.incremental_assign(partitions)
+            }
+            _ => {
+                self.revoke(&self.ours(partitions), consumer.assignment_lost());
+                consumer.incremental_unassign(partitions)
+            }
+        };
+        if let Err(error) = done {
+            // librdkafka begins the rebalance again when the group's view differs from its own.
+            tracing::warn!(%error, group = self.group, slot = self.slot, "a rebalance was not accepted");
+        }
+    }
+}
+
+impl Listener {
+    fn ours(&self, partitions: &TopicPartitionList) -> Vec<TopicPartition> {
+        let all = partitions.elements().into_iter();
+        all.map(|it| self.our(it.topic(), it.partition())).collect()
+    }
+
+    fn our(&self, topic: &str, partition: i32) -> TopicPartition {
+        TopicPartition::new(topic.strip_prefix(self.prefix.as_str()).unwrap_or(topic), partition)
+    }
+
+    /// Each partition starts where the stage says, or else where the group continues.
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
+        let committed = self.committed(consumer, partitions);
+        for mut element in partitions.elements() {
+            let at = self.our(element.topic(), element.partition());
+            let group = committed.as_ref().map(|all| all.get(&at).copied());
+            let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+            let chosen = stage.assigned(&at).unwrap_or_else(|error| {
+                self.fail(error);
+                None
+            });
+            drop(stage);
+            let (offset, position) = match (chosen, group) {
+                (Some(next), _) | (None, Some(Some(next))) => (KafkaOffset::Offset(next.0.max(0)), next),
+                (None, Some(None)) => (KafkaOffset::Beginning, NextOffset::START),
+                // The group didn't answer: librdkafka asks again until it does.
+                (None, None) => (KafkaOffset::Invalid, NextOffset::START),
+            };
+            if let Err(error) = element.set_offset(offset) {
+                tracing::warn!(%error, partition = %at, "no offset to start from");
+            }
+            let held = Held { assignment: Assignment::begin(), position, committed: group.flatten() };
+            lock(&self.held).insert(at, held);
+        }
+        tracing::debug!(group = self.group, slot = self.slot, partitions = ?self.ours(partitions), "partitions assigned");
+    }
+
+    /// Where the group continues in these; None if it can't be asked.
+    fn committed(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> Option<BTreeMap<TopicPartition, NextOffset>> {
+        let mut list = TopicPartitionList::with_capacity(partitions.count());
+        for element in partitions.elements() {
+            list.add_partition(element.topic(), element.partition());
+        }
+        let found = consumer.committed_offsets(list, REQUEST);
+        let found =
+            found.inspect_err(|error| tracing::debug!(%error, "the group's offsets aren't known yet"));
+        let offsets = found.ok()?;
+        let next = offsets.elements().into_iter().filter_map(|it| match it.offset() {
+            KafkaOffset::Offset(next) => Some((self.our(it.topic(), it.partition()), NextOffset(next))),
+            _ => None,
+        });
+        Some(next.collect())
+    }
+
+    /// The stage finishes or drops its work on these; what is `lost` can't be committed any more.
+    pub(super) fn revoke(&self, partitions: &[TopicPartition], lost: bool) {
+        let is_held = |at: &&TopicPartition| lock(&self.held).contains_key(at);
+        let partitions: Vec<_> = partitions.iter().filter(is_held).cloned().collect();
+        if partitions.is_empty() {
+            return;
+        }
+        let (group, slot) = (&self.group, &self.slot);
+        if lost {
+            tracing::warn!(group, slot, ?partitions, "partitions lost");
+            self.end(&partitions);
+        }
+        // Not while holding what the committer looks at: the stage waits for it.
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner).revoked(&partitions, lost);
+        self.end(&partitions);
+        tracing::debug!(group, slot, ?partitions, "partitions revoked");
+    }
+
+    fn end(&self, partitions: &[TopicPartition]) {
+        let mut held = lock(&self.held);
+        for at in partitions {
+            if let Some(held) = held.remove(at) {
+                held.assignment.end();
+            }
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
