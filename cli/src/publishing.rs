@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Context;
-use autorma_schemas::{Event, Micros};
+use autorma_schemas::{Event, Micros, topics};
 use autorma_service::roles::RoleLock;
 use autorma_stream::{Append, Error as LogError, Log, Producer, Transaction};
 
@@ -56,6 +56,7 @@ pub(crate) fn free_run_id(
     now: Micros,
     mut is_taken: impl FnMut(&str) -> bool,
 ) -> anyhow::Result<String> {
+    patiently(|| log.settle(&[topics::RUNS]))?;
     let known = newest_runs(log)?;
     let names = (0..).map(|seconds| format!("{prefix}{}", Micros(now.0 + seconds * 1_000_000).stamp()));
     let mut free = names.filter(|name| !known.iter().any(|run| run.run_id == *name) && !is_taken(name));

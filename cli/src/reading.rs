@@ -39,6 +39,11 @@ impl Pages {
         Self { at, next: from, records: FIRST }
     }
 
+    /// The partition's number.
+    pub(crate) fn number(&self) -> i32 {
+        self.at.partition
+    }
+
     /// Where the next page begins.
     pub(crate) fn position(&self) -> NextOffset {
         self.next

@@ -58,6 +58,7 @@ pub(crate) fn run(
     let output = &configuration.sink.output;
     // Two at a time could choose the same name for their runs.
     let _alone = home.take("replay", "autorma replay")?;
+    patiently(|| home.log.settle(&[topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS]))?;
     let selection = criteria.select(&*home.log)?;
     let mut report = Report::new(args, &manifest, &selection);
     if selection.len() > 0 {

@@ -17,7 +17,7 @@ use crate::home::Home;
 use crate::inspect::json_text;
 use crate::outcomes::{self, Id};
 use crate::publishing::{Publisher, append, free_run_id};
-use crate::reading::{newest_runs, scan};
+use crate::reading::{newest_runs, patiently, scan};
 use report::{Published, Report, Run};
 
 /// Events and bytes of one run, about: it is one transaction, so that there is no half of it.
@@ -40,6 +40,7 @@ pub(crate) fn run(configuration: &Configuration, args: &RetryArgs) -> anyhow::Re
     check(args, log)?;
     // Two at a time would publish the same ones.
     let _alone = home.take("retry", "autorma dead-letters retry")?;
+    patiently(|| log.settle(&[topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS]))?;
     let mut report = Report::default();
     let mut again = Vec::new();
     for letter in letters(args, log)? {

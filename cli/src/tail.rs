@@ -99,7 +99,12 @@ impl<'a> Tail<'a> {
     /// The next records of each partition, in the order in which they came.
     fn news(&mut self) -> anyhow::Result<Vec<StoredRecord>> {
         let mut records = Vec::new();
-        for partition in &mut self.partitions {
+        let bounds = patiently(|| self.log.bounds(self.topic))?;
+        // To ask for each partition's records costs more than to ask for all their ends.
+        let has_news = |partition: &Pages| {
+            bounds.iter().any(|it| it.partition == partition.number() && it.end > partition.position())
+        };
+        for partition in self.partitions.iter_mut().filter(|partition| has_news(partition)) {
             records.extend(partition.read(self.log)?);
         }
         records.sort_by_key(|record| record.appended_at);

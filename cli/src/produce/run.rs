@@ -1,9 +1,9 @@
 use anyhow::{Context, bail};
-use autorma_schemas::{Micros, RunKind, RunRecord, RunState};
+use autorma_schemas::{Micros, RunKind, RunRecord, RunState, topics};
 use autorma_service::roles::RoleLock;
 
 use crate::home::Home;
-use crate::reading::newest_runs;
+use crate::reading::{newest_runs, patiently};
 
 /// Whoever publishes into a run of its own: two in the same run would miscount it.
 const ROLE: &str = "produce-run";
@@ -25,6 +25,7 @@ impl Run {
         let lock = home
             .take(ROLE, "autorma produce --run")
             .context("another `autorma produce --run` is at work: wait for its end")?;
+        patiently(|| home.log.settle(&[topics::RUNS]))?;
         let mut known = newest_runs(&*home.log)?.into_iter().filter(|run| run.run_id == id);
         let record = match known.next() {
             None => new(id, input),

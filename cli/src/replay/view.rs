@@ -80,7 +80,7 @@ impl View {
 }
 
 impl Log for View {
-    fn identity(&self) -> String {
+    fn identity(&self) -> Result<String> {
         self.memory.identity()
     }
 
