@@ -17,6 +17,7 @@ use object::Objects;
 use roots::Roots;
 
 pub use object::StoreError;
+pub use roots::published_folders;
 
 /// Gets the bytes of image events: inline ones, files below the allowed roots, objects of the allowed stores.
 #[derive(Debug)]

@@ -1,10 +1,16 @@
 //! The command line: every command, flag and help text. Flags that are settings end up in a [`Layer`].
 
+mod events;
+
 use std::path::PathBuf;
 
 use autorma_service::settings::Layer;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use events::{
+    Chosen, DeadLettersArgs, DeadLettersCommand, ProduceArgs, ReplayArgs, RetryArgs, TailArgs, Topic,
+};
 
 /// Turns photographs of returned goods into labels: a folder of photos in, durable predictions out, exactly once.
 #[derive(Debug, Parser)]
@@ -82,11 +88,34 @@ pub(crate) enum Command {
     /// A run's files are written when it is closed and each of its images has an outcome. Only one sink runs on a data
     /// folder, and only one on an output folder. It may be killed at any time: the next one continues.
     Sink(SinkArgs),
+    /// Publish photos as image events, from a script or another machine
+    ///
+    /// The stages that are running classify them, or else the next `autorma up` or `autorma run`. An event refers to its
+    /// file, which must stay where it is: the classifier reads it, and only from below classifier.roots or a folder that
+    /// ingest has published from; a photo from elsewhere would be a dead letter, forbidden-reference. Where the classifier
+    /// can't read the file, --inline sends its content. A file that can't be read costs itself: it is reported and the
+    /// others are published. With --run, an interrupted call is completed by the same command: photos that are published
+    /// twice are counted as duplicates. Exit status: 0 all are published; 2 some files can't be; 1 anything else.
+    Produce(ProduceArgs),
+    /// Print predictions as they come, until Ctrl-C
+    ///
+    /// Lines for people, or with --json one object a line. What comes from now on, unless --from-beginning or --last says
+    /// otherwise. Records of one partition are in order.
+    Tail(TailArgs),
+    /// Classify images of the log again, maybe with another model, and tell what changed
+    ///
+    /// Reads the image events that are chosen (all conditions must hold) and classifies them into a run replay_… of its
+    /// own, with results and summary in the output folder, then compares with each event's newest outcome in the log.
+    /// Nothing that is running notices: no offsets move, nothing is appended but the record of the finished run, and the
+    /// topic predictions isn't written to. Only what the log still has (log.retention) can be chosen, and photos must be
+    /// where they were. A replay that is interrupted leaves nothing; start it again. Exit status: 0 all are classified; 2
+    /// some are dead letters; 1 not finished.
+    Replay(ReplayArgs),
     /// Show topics, lag, runs, the model and which stages are alive
     Status(Json),
     /// List the runs, or show one
     Runs(RunsArgs),
-    /// List the images that couldn't be classified, with the reasons
+    /// List the images that couldn't be classified, with the reasons; `retry` publishes them again
     DeadLetters(DeadLettersArgs),
     /// Create the topics of a Kafka cluster, or compare them with what they should be
     Topics(TopicsArgs),
@@ -230,15 +259,6 @@ pub(crate) enum RunsCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct DeadLettersArgs {
-    /// Only those of this run
-    #[arg(long, value_name = "ID")]
-    pub(crate) run: Option<String>,
-    #[command(flatten)]
-    pub(crate) json: Json,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct TopicsArgs {
     #[command(subcommand)]
     pub(crate) command: TopicsCommand,
@@ -312,6 +332,7 @@ impl Cli {
                 None => args.output.flags(&mut flags),
             },
             Command::Show(args) => args.output.flags(&mut flags),
+            Command::Replay(args) => args.output.flags(&mut flags),
             _ => {}
         }
         flags.0

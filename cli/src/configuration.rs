@@ -14,7 +14,7 @@ const DATA: Key =
 const DRAIN: Key = Key::new("drain", "20s", "how long work in hand may take after a stop was asked for");
 
 /// Everything that is configured.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     pub(crate) log: LogSettings,

@@ -68,7 +68,7 @@ const PROPERTIES: &str = "log.kafka.properties.";
 const SECRETS: [&str; 4] = ["password", "secret", "pem", "oauthbearer.config"];
 
 /// Where the log is and how a new one is made.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LogSettings {
     pub(crate) partitions: u32,
     pub(crate) retention: Duration,

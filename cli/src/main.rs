@@ -8,13 +8,21 @@ mod home;
 mod inspect;
 mod log_settings;
 mod metrics;
+mod outcomes;
+mod photo;
 mod pipeline;
+mod produce;
 mod progress;
+mod publishing;
+mod reading;
+mod replay;
 mod report;
+mod retry;
 mod run;
 mod samples;
 mod show_configuration;
 mod table;
+mod tail;
 mod topics;
 
 use std::io::Write;
@@ -22,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command, RunsCommand};
+use args::{Cli, Command, DeadLettersArgs, DeadLettersCommand, RunsCommand};
 use autorma_service::{logging, settings::Settings};
 use configuration::Configuration;
 use pipeline::Stage;
@@ -73,6 +81,7 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
     let quiet = matches!(&cli.command, Command::Run(args) if args.quiet);
     let mut display = match &cli.command {
         Command::Run(args) => Display::new(args.quiet),
+        Command::Replay(_) => Display::new(false),
         _ => Display::Silent,
     };
     let level = if quiet { "error" } else { &configuration.logging.level };
@@ -84,6 +93,12 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
         Command::Classify(_) => return daemon::run(configuration, &[Stage::Classifier], "autorma classify"),
         Command::Topics(args) => return topics::run(configuration, args),
         Command::Sink(_) => return daemon::run(configuration, &[Stage::Sink], "autorma sink"),
+        Command::Produce(args) => return produce::run(configuration, args),
+        Command::Tail(args) => return tail::run(configuration, args),
+        Command::Replay(args) => return replay::run(configuration, args, &mut display),
+        Command::DeadLetters(DeadLettersArgs { command: Some(DeadLettersCommand::Retry(args)), .. }) => {
+            return retry::run(configuration, args);
+        }
         _ => {}
     }
     let text = match &cli.command {

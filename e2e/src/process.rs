@@ -78,6 +78,11 @@ impl Process {
         fs::read_to_string(&self.errors).unwrap_or_default()
     }
 
+    /// What it has written to standard output so far.
+    pub fn output(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();

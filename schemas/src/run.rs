@@ -33,7 +33,7 @@ pub enum RunKind {
     Batch,
     /// A stretch of the daemon's time, an hour by default (`autorma up`).
     Stream,
-    /// Photos sent over HTTP together.
+    /// Photos sent together, over HTTP or by `autorma produce`.
     Upload,
     /// Events read again from the log.
     Replay,

@@ -48,6 +48,14 @@ impl<'a> Roots<'a> {
     }
 }
 
+/// The folders that ingest has published from, as its runs in the log say: files may be read from there where
+/// `classifier.roots` names no others.
+pub fn published_folders(log: &dyn Log) -> autorma_stream::Result<Vec<PathBuf>> {
+    let mut published = Published::default();
+    published.read(log)?;
+    Ok(published.folders.into_iter().collect())
+}
+
 impl Published {
     fn read(&mut self, log: &dyn Log) -> autorma_stream::Result<()> {
         let at = TopicPartition::new(topics::RUNS, 0);
@@ -94,6 +102,7 @@ mod tests {
         let mut producer = log.producer("ingest").unwrap();
         producer.commit(&Transaction { appends: vec![append], advance: None }).unwrap();
         assert!(roots.allow(Path::new("/photos/a.jpg")));
+        assert_eq!(published_folders(&log).unwrap(), [PathBuf::from("/photos")]);
         assert!(!roots.allow(Path::new("/photos-of-others/a.jpg")));
         assert!(!Roots::new(vec!["/".into()], &log).allow(Path::new("nowhere")));
     }

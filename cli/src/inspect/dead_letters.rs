@@ -2,9 +2,10 @@ use anyhow::bail;
 use autorma_schemas::{DeadLetter, Event, file_path, readable, topics};
 use serde::Serialize;
 
-use super::{json_text, newest_runs, scan};
+use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
+use crate::reading::{newest_runs, scan};
 use crate::table::Table;
 
 /// A dead letter as it is listed.
@@ -40,7 +41,7 @@ impl From<DeadLetter> for Listed {
 }
 
 /// A file's path for people, any other URL as it is.
-pub(super) fn place(uri: &str) -> String {
+pub(crate) fn place(uri: &str) -> String {
     file_path(uri).map_or_else(|| uri.to_owned(), |path| readable(path.as_os_str()))
 }
 

@@ -2,9 +2,10 @@ use anyhow::{Context, bail};
 use autorma_schemas::{RunRecord, RunState};
 use serde::Serialize;
 
-use super::{json_text, newest_runs};
+use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
+use crate::reading::newest_runs;
 use crate::table::Table;
 
 /// A run as it is listed.
@@ -41,6 +42,11 @@ impl From<&RunRecord> for Listed {
             closed_at: run.closed_at.map(|at| at.iso()),
         }
     }
+}
+
+/// A run's record for scripts.
+pub(crate) fn as_json(run: &RunRecord) -> impl Serialize {
+    Listed::from(run)
 }
 
 /// As a table for people. Outcomes are known once a run is finished.

@@ -6,9 +6,10 @@ use autorma_stream::{NextOffset, TopicPartition};
 use serde::Serialize;
 
 use super::dead_letters::place;
-use super::{json_text, scan};
+use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
+use crate::reading::scan;
 use crate::table::Table;
 
 /// What happened to one image event.

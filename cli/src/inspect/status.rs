@@ -6,10 +6,11 @@ use autorma_service::lag;
 use autorma_service::roles::RoleLock;
 use serde::Serialize;
 
-use super::{json_text, newest_runs, runs};
+use super::{json_text, runs};
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::metrics::GROUPS;
+use crate::reading::newest_runs;
 use crate::table::Table;
 
 /// How many finished runs are recent.

@@ -1,0 +1,157 @@
+//! The commands that work on single events: publishing, following, replaying, trying again.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+
+use super::{Json, Output, assignment};
+
+#[derive(Debug, Args)]
+pub(crate) struct ProduceArgs {
+    /// The photos; a shell expands folder/*.jpg
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// A fact about the photos that comes out again on their predictions, for example order=4711; may be repeated
+    #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = assignment)]
+    pub(crate) attributes: Vec<(String, String)>,
+    /// Make them a run of this name, with results of its own; without it the sink collects them in runs outside_…
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+    /// Send the files' content in the events, instead of saying where the files are
+    #[arg(long)]
+    pub(crate) inline: bool,
+    /// The largest file that is sent inline, in MB; the log must take records that large
+    #[arg(long, value_name = "MB", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=2047))]
+    pub(crate) inline_limit: u64,
+    /// Who the events are from
+    #[arg(long, value_name = "NAME", default_value = "produce")]
+    pub(crate) source: String,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// What to print
+    #[arg(long, value_enum, value_name = "TOPIC", default_value = "predictions")]
+    pub(crate) topic: Topic,
+    /// Everything that the log still has, before what comes
+    #[arg(long, conflicts_with = "last")]
+    pub(crate) from_beginning: bool,
+    /// The newest N that the log has, before what comes
+    #[arg(long, value_name = "N")]
+    pub(crate) last: Option<usize>,
+    /// End after N records
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+/// The topics that people look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Topic {
+    Predictions,
+    DeadLetters,
+    Images,
+    Runs,
+}
+
+/// Which predictions.
+#[derive(Debug, Args, Default)]
+pub(crate) struct Chosen {
+    /// Only predictions of this class
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
+    /// Only predictions with this decision
+    #[arg(long, value_enum, value_name = "DECISION")]
+    pub(crate) decision: Option<Decision>,
+}
+
+/// What is done with a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Decision {
+    Accept,
+    Review,
+    Unknown,
+}
+
+impl From<Decision> for autorma_schemas::Decision {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Accept => Self::Accept,
+            Decision::Review => Self::Review,
+            Decision::Unknown => Self::Unknown,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("events").required(true).multiple(true))]
+pub(crate) struct ReplayArgs {
+    /// Events that came into the log at this time or later: a date, or a time as in 2026-11-24T02:00:00Z; without a
+    /// zone, local time
+    #[arg(long, value_name = "TIME", group = "events")]
+    pub(crate) from: Option<String>,
+    /// Events that came into the log before this time; a date is its first moment
+    #[arg(long, value_name = "TIME", group = "events")]
+    pub(crate) to: Option<String>,
+    /// Events of this run
+    #[arg(long, value_name = "ID", group = "events")]
+    pub(crate) run: Option<String>,
+    /// Events at these places of the topic images, for example images-0:100..200,images-1:..
+    #[arg(long, value_name = "RANGES", group = "events")]
+    pub(crate) offsets: Option<String>,
+    /// Events whose newest prediction is of this class
+    #[arg(long, value_name = "CLASS", group = "events")]
+    pub(crate) class: Option<String>,
+    /// Events whose newest prediction has this decision
+    #[arg(long, value_enum, value_name = "DECISION", group = "events")]
+    pub(crate) decision: Option<Decision>,
+    /// The model: its folder, or the version of one in the folder beside the configured model's
+    #[arg(long, value_name = "DIR|VERSION")]
+    pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// How many of the photos that changed the table lists; JSON has all of them
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) list: usize,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLettersArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DeadLettersCommand>,
+    /// Only those of this run
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// Publish dead letters again, once what was wrong is mended
+    ///
+    /// Each becomes an image event again, in a new run retry_… that has results of its own. This only publishes them:
+    /// the stages that are running classify them, or else the next `autorma up` or `autorma run`. Images that were
+    /// classified or published since are left out. A file that has other content by now is taken as it is now. Exit status: 0 all
+    /// are published, or there was nothing to do; 2 some can't be.
+    Retry(RetryArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// Only those of this run
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+    /// Only those with this reason, for example missing; may be repeated
+    #[arg(long = "reason", value_name = "REASON")]
+    pub(crate) reasons: Vec<String>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}

@@ -1,0 +1,29 @@
+use std::path::PathBuf;
+
+use crate::configuration::Configuration;
+use crate::home::Home;
+
+/// References that a classifier with these settings would refuse are worth a word now.
+pub(super) fn warn(configuration: &Configuration, home: &Home, references: &[PathBuf]) -> anyhow::Result<()> {
+    if references.is_empty() {
+        return Ok(());
+    }
+    let mut roots = configuration.classifier.roots.clone();
+    if roots.is_empty() {
+        roots = autorma_classifier::published_folders(&*home.log)?;
+    }
+    let roots: Vec<_> = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
+    let is_outside = |path: &&PathBuf| {
+        path.canonicalize().is_ok_and(|path| !roots.iter().any(|root| path.starts_with(root)))
+    };
+    let outside: Vec<_> = references.iter().filter(is_outside).collect();
+    if let Some(first) = outside.first() {
+        tracing::warn!(
+            files = outside.len(),
+            first = %first.display(),
+            "the classifier may refuse these as forbidden-reference: they are below neither classifier.roots nor a \
+             folder that ingest has published from; allow their folder there, or send them with --inline"
+        );
+    }
+    Ok(())
+}

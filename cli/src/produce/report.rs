@@ -1,0 +1,45 @@
+use serde::Serialize;
+
+/// What `autorma produce` says.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) run_id: Option<String>,
+    pub(super) published: usize,
+    pub(super) failed: Vec<Failed>,
+    pub(super) events: Vec<Published>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Published {
+    pub(super) file: String,
+    pub(super) event_id: String,
+    pub(super) sha256: String,
+    pub(super) bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Failed {
+    pub(super) file: String,
+    pub(super) error: String,
+}
+
+impl Report {
+    /// A file can't be published.
+    pub(super) fn failed(&mut self, file: String, error: String) {
+        tracing::error!(file, error, "not published");
+        self.failed.push(Failed { file, error });
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let of_run = match &self.run_id {
+            Some(run) => format!(" in the run {run}"),
+            None => String::new(),
+        };
+        let failed = match self.failed.len() {
+            0 => String::new(),
+            count => format!("; {count} files can't be: the log names them"),
+        };
+        format!("{} photos are published{of_run}{failed}.\n", self.published)
+    }
+}

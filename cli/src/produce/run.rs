@@ -1,0 +1,83 @@
+use anyhow::{Context, bail};
+use autorma_schemas::{Micros, RunKind, RunRecord, RunState, topics};
+use autorma_service::roles::RoleLock;
+
+use crate::home::Home;
+use crate::reading::{newest_runs, patiently};
+
+/// Whoever publishes into a run of its own: two in the same run would miscount it.
+const ROLE: &str = "produce-run";
+
+/// The run of a call.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// As the log has it; without images it isn't there yet.
+    record: RunRecord,
+    _lock: RoleLock,
+}
+
+impl Run {
+    /// A new one, or one that an interrupted call has left open.
+    pub(super) fn open(home: &Home, id: &str, input: &str) -> anyhow::Result<Self> {
+        if id.is_empty() {
+            bail!("--run is empty: give the run a name, or leave it out");
+        }
+        let lock = home
+            .take(ROLE, "autorma produce --run")
+            .context("another `autorma produce --run` is at work: wait for its end")?;
+        patiently(|| home.log.settle(&[topics::RUNS]))?;
+        let mut known = newest_runs(&*home.log)?.into_iter().filter(|run| run.run_id == id);
+        let record = match known.next() {
+            None => new(id, input),
+            Some(run) if run.kind == RunKind::Upload && run.state == RunState::Open => {
+                tracing::info!(run_id = id, images = run.images, "continuing the run of an interrupted call");
+                run
+            }
+            Some(run) => bail!(
+                "there is a run {id:?} already, a {} that isn't to be added to: choose another name",
+                run.kind
+            ),
+        };
+        Ok(Self { record, _lock: lock })
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.record.run_id
+    }
+
+    /// Image events that are committed.
+    pub(super) fn images(&self) -> i64 {
+        self.record.images
+    }
+
+    /// What `runs` is to say once so many images more are committed; nothing if that is no news.
+    pub(super) fn with(&self, images: i64, is_last: bool) -> Option<RunRecord> {
+        let images_then = self.record.images + images;
+        if images_then == 0 || (images == 0 && !is_last) {
+            return None;
+        }
+        let (state, closed_at) =
+            if is_last { (RunState::Closed, Some(Micros::now())) } else { (RunState::Open, None) };
+        Some(RunRecord { images: images_then, state, closed_at, ..self.record.clone() })
+    }
+
+    pub(super) fn committed(&mut self, record: RunRecord) {
+        self.record = record;
+    }
+}
+
+fn new(id: &str, input: &str) -> RunRecord {
+    RunRecord {
+        run_id: id.into(),
+        kind: RunKind::Upload,
+        state: RunState::Open,
+        input: input.into(),
+        images: 0,
+        already_done: 0,
+        opened_at: Micros::now(),
+        closed_at: None,
+        predictions: 0,
+        dead_letters: 0,
+        duplicates: 0,
+    }
+}

@@ -1,0 +1,64 @@
+//! Appending to the log from a command that comes and goes.
+
+use std::fs;
+
+use anyhow::Context;
+use autorma_schemas::{Event, Micros, topics};
+use autorma_service::roles::RoleLock;
+use autorma_stream::{Append, Error as LogError, Log, Producer, Transaction};
+
+use crate::home::Home;
+use crate::reading::{newest_runs, patiently};
+
+/// How many such commands may write to a log from one machine at the same time.
+const MOST: usize = 256;
+
+/// A producer that no other process has.
+pub(crate) struct Publisher {
+    producer: Box<dyn Producer>,
+    /// Keeps the slot: a second producer of it would fence this one.
+    _lock: RoleLock,
+}
+
+impl Publisher {
+    /// Takes the first slot that is free on this machine, so that what a killed predecessor has left half-done ends.
+    pub(crate) fn open(home: &Home, command: &str) -> anyhow::Result<Self> {
+        let (lock, number) = RoleLock::take_first_free(&home.folder, "producer-", 0..MOST, command)
+            .context("too many commands are publishing at the same time")?;
+        // Other machines may use the same log, and have locks of their own.
+        let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let slot = format!("producer-{}-{number}", machine.trim());
+        let producer = patiently(|| home.log.producer(&slot))?;
+        Ok(Self { producer, _lock: lock })
+    }
+
+    /// Appends all of it, or nothing.
+    pub(crate) fn commit(&mut self, appends: Vec<Append>) -> Result<(), LogError> {
+        let transaction = Transaction { appends, advance: None };
+        patiently(|| self.producer.commit(&transaction))
+    }
+}
+
+/// An event on its way to a topic.
+pub(crate) fn append(topic: &str, key: &str, event: &impl Event) -> Append {
+    Append {
+        topic: topic.into(),
+        key: Some(key.as_bytes().to_vec()),
+        value: event.encode(),
+        ..Append::default()
+    }
+}
+
+/// A name for a run that none has: `prefix` and the time, moved on by seconds.
+pub(crate) fn free_run_id(
+    log: &dyn Log,
+    prefix: &str,
+    now: Micros,
+    mut is_taken: impl FnMut(&str) -> bool,
+) -> anyhow::Result<String> {
+    patiently(|| log.settle(&[topics::RUNS]))?;
+    let known = newest_runs(log)?;
+    let names = (0..).map(|seconds| format!("{prefix}{}", Micros(now.0 + seconds * 1_000_000).stamp()));
+    let mut free = names.filter(|name| !known.iter().any(|run| run.run_id == *name) && !is_taken(name));
+    Ok(free.next().expect("there are more seconds than runs"))
+}

@@ -1,0 +1,156 @@
+//! Reading topics outside any group, with bounded memory whatever the records hold.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use autorma_schemas::{Event, RunRecord, topics};
+use autorma_stream::retry::{Backoff, retry};
+use autorma_stream::{Error as LogError, Log, NextOffset, StoredRecord, TopicPartition};
+
+/// Records that the first page holds, and any page at most.
+const FIRST: usize = 16;
+const MOST: usize = 1000;
+/// Bytes that a page should hold about: images may travel in their events.
+const BYTES: usize = 16 << 20;
+
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(5), longest: Duration::from_secs(2), attempts: 30 };
+
+/// Does it again while the log is busy.
+pub(crate) fn patiently<T>(attempt: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+    let pause = |pause: Duration| {
+        tracing::warn!(?pause, "the log is busy");
+        std::thread::sleep(pause);
+        true
+    };
+    retry(BACKOFF, LogError::disposition, pause, attempt)
+}
+
+/// A partition, page by page. The number of records in a page follows their size.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    at: TopicPartition,
+    next: NextOffset,
+    records: usize,
+}
+
+impl Pages {
+    pub(crate) fn new(at: TopicPartition, from: NextOffset) -> Self {
+        Self { at, next: from, records: FIRST }
+    }
+
+    /// The partition's number.
+    pub(crate) fn number(&self) -> i32 {
+        self.at.partition
+    }
+
+    /// Where the next page begins.
+    pub(crate) fn position(&self) -> NextOffset {
+        self.next
+    }
+
+    /// Goes on at `next`, if that is further.
+    pub(crate) fn skip_to(&mut self, next: NextOffset) {
+        self.next = self.next.max(next);
+    }
+
+    /// The next records; none at the end.
+    pub(crate) fn read(&mut self, log: &dyn Log) -> Result<Vec<StoredRecord>, LogError> {
+        let page = patiently(|| log.read(&self.at, self.next, self.records))?;
+        if let Some(last) = page.last() {
+            self.next = last.offset.next();
+            self.records = fit(self.records, page.iter().map(|record| record.value.len()).sum());
+        }
+        Ok(page)
+    }
+}
+
+/// How many records the next page should hold, after one of `records` that took `bytes`.
+fn fit(records: usize, bytes: usize) -> usize {
+    match bytes {
+        bytes if bytes > BYTES => (records / 4).max(1),
+        bytes if bytes < BYTES / 8 => (records * 4).min(MOST),
+        _ => records,
+    }
+}
+
+/// Calls `each` with every record that a topic has now, partition by partition; false ends it.
+pub(crate) fn scan(
+    log: &dyn Log,
+    topic: &str,
+    mut each: impl FnMut(StoredRecord) -> bool,
+) -> anyhow::Result<()> {
+    for bounds in patiently(|| log.bounds(topic))? {
+        let mut pages = Pages::new(TopicPartition::new(topic, bounds.partition), bounds.start);
+        // Where others write all the time, reading up to the end would never end.
+        while pages.position() < bounds.end {
+            let page = pages.read(log)?;
+            if page.is_empty() {
+                break;
+            }
+            for record in page {
+                if !each(record) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The newest record of each run, the oldest run first.
+pub(crate) fn newest_runs(log: &dyn Log) -> anyhow::Result<Vec<RunRecord>> {
+    let mut runs = BTreeMap::new();
+    scan(log, topics::RUNS, |record| {
+        if let Ok(run) = RunRecord::decode(&record.value) {
+            runs.insert((run.opened_at, run.run_id.clone()), run);
+        }
+        true
+    })?;
+    Ok(runs.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autorma_stream::memory::Memory;
+    use autorma_stream::{Append, Retention, Topic, Transaction};
+
+    #[test]
+    fn pages_shrink_with_large_records_and_grow_with_small_ones() {
+        assert_eq!(fit(16, 100), 64);
+        assert_eq!(fit(MOST, 100), MOST);
+        assert_eq!(fit(16, BYTES + 1), 4);
+        assert_eq!(fit(1, BYTES * 100), 1);
+        assert_eq!(fit(16, BYTES / 2), 16);
+    }
+
+    #[test]
+    fn every_record_is_scanned_once() {
+        let log = Memory::new().unwrap();
+        let keep = Retention::Age(Duration::from_secs(60));
+        log.create(&[Topic { name: "numbers".into(), partitions: 3, retention: keep }]).unwrap();
+        let append = |number: u32| Append {
+            topic: "numbers".into(),
+            value: number.to_be_bytes().to_vec(),
+            ..Append::default()
+        };
+        let transaction = Transaction { appends: (0..5000).map(append).collect(), advance: None };
+        log.producer("test").unwrap().commit(&transaction).unwrap();
+        let mut found = Vec::new();
+        scan(&log, "numbers", |record| {
+            found.push(u32::from_be_bytes(record.value.try_into().unwrap()));
+            true
+        })
+        .unwrap();
+        found.sort_unstable();
+        assert_eq!(found, (0..5000).collect::<Vec<_>>());
+        let mut seen = 0;
+        scan(&log, "numbers", |_| {
+            seen += 1;
+            seen < 7
+        })
+        .unwrap();
+        assert_eq!(seen, 7);
+    }
+}

@@ -1,0 +1,174 @@
+//! `autorma replay`: image events of the log once more, in a run that nothing else notices.
+//!
+//! The classifier and the sink work on a log of their own in memory (`view.rs`), which shows them the chosen events of
+//! the real one (`selection.rs`, `reader.rs`). The files are made out of sight (`staging.rs`) and moved at the end.
+
+mod comparison;
+mod model;
+mod ranges;
+mod reader;
+mod report;
+mod selection;
+mod staging;
+mod view;
+mod when;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use autorma_ingest::Found;
+use autorma_models::Model;
+use autorma_schemas::{Micros, RunKind, RunRecord, RunState, topics};
+use autorma_service::http::Health;
+use autorma_sink::{Finished, move_run, results_path, summary_path};
+use autorma_stream::{Log, Transaction, failpoint};
+
+use crate::args::ReplayArgs;
+use crate::configuration::Configuration;
+use crate::exit;
+use crate::home::Home;
+use crate::inspect::json_text;
+use crate::metrics::Metrics;
+use crate::pipeline::{Pipeline, Stage};
+use crate::progress::Display;
+use crate::publishing::{Publisher, append, free_run_id};
+use crate::reading::patiently;
+use comparison::Comparison;
+use report::Report;
+use selection::Criteria;
+use staging::Staging;
+use view::{NewRun, View};
+
+/// How often the display is renewed and the end looked for.
+const PACE: Duration = Duration::from_millis(20);
+
+/// Classifies the chosen events again, and says what changed.
+pub(crate) fn run(
+    configuration: &Configuration,
+    args: &ReplayArgs,
+    display: &mut Display,
+) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    let home = Home::look(configuration)?;
+    let criteria = Criteria::of(args, &*home.log)?;
+    let model = model::find(&configuration.classifier.model, args.model.as_deref())?;
+    let manifest = Model::manifest(&model)?;
+    let output = &configuration.sink.output;
+    // Two at a time could choose the same name for their runs.
+    let _alone = home.take("replay", "autorma replay")?;
+    patiently(|| home.log.settle(&[topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS]))?;
+    let selection = criteria.select(&*home.log)?;
+    let mut report = Report::new(args, &manifest, &selection);
+    if selection.len() > 0 {
+        let staging = Staging::open(output)?;
+        let mut publisher = Publisher::open(&home, "autorma replay")?;
+        let opened_at = Micros::now();
+        let is_taken = |id: &str| results_path(output, id).exists() || summary_path(output, id).exists();
+        let run = run_record(
+            free_run_id(&*home.log, "replay_", opened_at, is_taken)?,
+            criteria.text.clone(),
+            opened_at,
+        );
+        let mut inner = configuration.clone();
+        inner.classifier.model = model;
+        if inner.classifier.roots.is_empty() {
+            inner.classifier.roots = patiently(|| autorma_classifier::published_folders(&*home.log))?;
+        }
+        inner.sink.output = staging.folder().to_owned();
+        // A replay that is stopped is lost anyway.
+        inner.drain = Duration::ZERO;
+        let chosen = selection.len();
+        let comparison = Comparison::with(selection.former);
+        let new = NewRun { id: run.run_id.as_str().into(), renumber: args.run.is_none() };
+        let view = View::new(Arc::clone(&home.log), new, selection.offsets, comparison)?;
+        let classified = classify(&inner, &home, &view, &run, chosen, display);
+        display.clear();
+        let (closed, finished) = classified?;
+        failpoint::hit("replay-before-move");
+        move_run(staging.folder(), output, &run.run_id)?;
+        let record = RunRecord {
+            state: RunState::Finished,
+            predictions: finished.predictions as i64,
+            dead_letters: finished.dead_letters as i64,
+            ..closed
+        };
+        publisher.commit(vec![append(topics::RUNS, &record.run_id, &record)])?;
+        report.finished(&record, output, &view.comparison(), chosen - record.images as u64)?;
+    }
+    report.took(begun.elapsed());
+    crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
+    Ok(if report.dead_letters > 0 { exit::DEAD_LETTERS.into() } else { ExitCode::SUCCESS })
+}
+
+/// Runs the two stages until the run is finished. Returns the run as it was closed, and its files.
+fn classify(
+    configuration: &Configuration,
+    home: &Home,
+    view: &View,
+    run: &RunRecord,
+    chosen: u64,
+    display: &mut Display,
+) -> anyhow::Result<(RunRecord, Finished)> {
+    let home = Home { folder: home.folder.clone(), log: Arc::new(view.clone()), kafka: None };
+    let metrics = Metrics::new(&home)?;
+    let health = Health::default();
+    let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
+    pipeline.report_signals()?;
+    let found = Found { discovered: chosen, published: chosen, ..Found::default() };
+    let finished = || {
+        let all = pipeline.progress.snapshot().finished.into_iter();
+        all.into_iter().find(|finished| finished.run_id == run.run_id)
+    };
+    let mut closed = None;
+    std::thread::scope(|scope| {
+        let _stop = pipeline.stop_at_the_end();
+        pipeline.sink(scope);
+        pipeline.classify(scope, "replay".into());
+        let done = control.wait(&pipeline, PACE, |_| {
+            display.show(&found, &pipeline.progress);
+            if closed.is_none()
+                && let Some(images) = view.reading.images(chosen)
+            {
+                closed = Some(close(view, run, images)?);
+            }
+            Ok(finished().is_some())
+        })?;
+        Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
+        control.stop(&pipeline)?;
+        if !done {
+            anyhow::bail!("stopped before the end: nothing was written, the same command starts again");
+        }
+        closed.zip(finished()).context("the run has ended without being closed: this is a fault in autorma")
+    })
+}
+
+/// Tells the sink how many outcomes there will be.
+fn close(view: &View, run: &RunRecord, images: u64) -> anyhow::Result<RunRecord> {
+    let closed = RunRecord {
+        state: RunState::Closed,
+        images: images as i64,
+        closed_at: Some(Micros::now()),
+        ..run.clone()
+    };
+    let appends = vec![append(topics::RUNS, &closed.run_id, &closed)];
+    view.producer("replay")?.commit(&Transaction { appends, advance: None })?;
+    Ok(closed)
+}
+
+fn run_record(run_id: String, input: String, opened_at: Micros) -> RunRecord {
+    RunRecord {
+        run_id,
+        kind: RunKind::Replay,
+        state: RunState::Open,
+        input,
+        images: 0,
+        already_done: 0,
+        opened_at,
+        closed_at: None,
+        predictions: 0,
+        dead_letters: 0,
+        duplicates: 0,
+    }
+}

@@ -1,0 +1,77 @@
+use std::fmt;
+
+use autorma_schemas::DeadLetter;
+use serde::Serialize;
+
+/// What `autorma dead-letters retry` says.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) runs: Vec<Run>,
+    pub(super) published: usize,
+    /// Images that have a prediction by now.
+    pub(super) classified_since: usize,
+    /// Images that were published again already, and wait for the classifier.
+    pub(super) waiting: usize,
+    pub(super) events: Vec<Published>,
+    pub(super) failed: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Run {
+    pub(super) run_id: String,
+    pub(super) images: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Published {
+    /// Another one than before if the photo has other content by now.
+    pub(super) event_id: String,
+    pub(super) former_event_id: Option<String>,
+    pub(super) name: String,
+    pub(super) reason: String,
+    pub(super) run_id: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Failed {
+    pub(super) event_id: Option<String>,
+    pub(super) name: String,
+    pub(super) reason: String,
+    pub(super) error: String,
+}
+
+impl Report {
+    /// A dead letter can't become an event again.
+    pub(super) fn failed(&mut self, letter: DeadLetter, error: &anyhow::Error) {
+        let origin = &letter.origin;
+        let name = if letter.name.is_empty() {
+            format!("{}-{}@{}", origin.topic, origin.partition, origin.offset)
+        } else {
+            letter.name
+        };
+        let error = format!("{error:#}");
+        tracing::error!(name, reason = letter.reason, error, "not published");
+        self.failed.push(Failed { event_id: letter.event_id, name, reason: letter.reason, error });
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.published == 0 {
+            writeln!(f, "Nothing to try again.")?;
+        }
+        for Run { run_id, images } in &self.runs {
+            writeln!(f, "Run {run_id}: {images} images are published and wait for the classifier.")?;
+        }
+        if self.classified_since > 0 {
+            writeln!(f, "{} images were classified since and are left out.", self.classified_since)?;
+        }
+        if self.waiting > 0 {
+            writeln!(f, "{} images wait for the classifier already and are left out.", self.waiting)?;
+        }
+        match self.failed.len() {
+            0 => Ok(()),
+            failed => writeln!(f, "{failed} dead letters can't be published again: the log names them."),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `autorma tail`: what comes into a topic, as it comes.
+
+mod json;
+mod line;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use autorma_schemas::topics;
+use autorma_service::{Shutdown, signals};
+use autorma_stream::{Bounds, Log, NextOffset, StoredRecord, TopicPartition};
+
+use crate::args::{TailArgs, Topic};
+use crate::configuration::Configuration;
+use crate::exit;
+use crate::home::Home;
+use crate::reading::{Pages, patiently};
+use line::Style;
+
+/// How often new records are looked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// How many records more than wanted are looked at first, since some may not be of the kind, and offsets have gaps.
+const SURPLUS: i64 = 4;
+
+/// Prints until a signal, or until enough is printed.
+pub(crate) fn run(configuration: &Configuration, args: &TailArgs) -> anyhow::Result<ExitCode> {
+    let chosen = &args.chosen;
+    if args.topic != Topic::Predictions && (chosen.class.is_some() || chosen.decision.is_some()) {
+        bail!("--class and --decision choose predictions: leave them out with another --topic");
+    }
+    let home = Home::look(configuration)?;
+    let stop = Shutdown::new();
+    let on_signal = stop.clone();
+    signals::install(move |times| {
+        exit::at_once_if(times > 1);
+        on_signal.request();
+    })?;
+    let mut tail = Tail::new(&*home.log, args)?;
+    let style = Style { topic: args.topic, json: args.json.json, chosen: &args.chosen };
+    let mut left = args.count.unwrap_or(u64::MAX);
+    let mut text = style.title();
+    for record in tail.former(args, &style)? {
+        left -= style.print(&record, left, &mut text);
+    }
+    loop {
+        crate::print(&text)?;
+        text.clear();
+        if left == 0 || stop.is_requested() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let records = tail.news()?;
+        if records.is_empty() {
+            stop.sleep(LOOK);
+        }
+        for record in &records {
+            left -= style.print(record, left, &mut text);
+        }
+    }
+}
+
+/// The topic as far as it was read.
+struct Tail<'a> {
+    log: &'a dyn Log,
+    topic: &'static str,
+    bounds: Vec<Bounds>,
+    partitions: Vec<Pages>,
+}
+
+impl<'a> Tail<'a> {
+    /// From now on, or from the beginning.
+    fn new(log: &'a dyn Log, args: &TailArgs) -> anyhow::Result<Self> {
+        let topic = match args.topic {
+            Topic::Predictions => topics::PREDICTIONS,
+            Topic::DeadLetters => topics::DEAD_LETTERS,
+            Topic::Images => topics::IMAGES,
+            Topic::Runs => topics::RUNS,
+        };
+        let bounds = patiently(|| log.bounds(topic))?;
+        let begin = |bounds: &Bounds| {
+            let from = if args.from_beginning { bounds.start } else { bounds.end };
+            Pages::new(TopicPartition::new(topic, bounds.partition), from)
+        };
+        let partitions = bounds.iter().map(begin).collect();
+        Ok(Self { log, topic, bounds, partitions })
+    }
+
+    /// The newest records that were there before, in the order in which they came.
+    fn former(&self, args: &TailArgs, style: &Style<'_>) -> anyhow::Result<Vec<StoredRecord>> {
+        let wanted = args.last.unwrap_or(0);
+        let mut found = Vec::new();
+        for bounds in &self.bounds {
+            found.extend(newest(self.log, self.topic, bounds, wanted, |record| style.wants(record))?);
+        }
+        found.sort_by_key(|record| record.appended_at);
+        Ok(found.split_off(found.len().saturating_sub(wanted)))
+    }
+
+    /// The next records of each partition, in the order in which they came.
+    fn news(&mut self) -> anyhow::Result<Vec<StoredRecord>> {
+        let mut records = Vec::new();
+        let bounds = patiently(|| self.log.bounds(self.topic))?;
+        // To ask for each partition's records costs more than to ask for all their ends.
+        let has_news = |partition: &Pages| {
+            bounds.iter().any(|it| it.partition == partition.number() && it.end > partition.position())
+        };
+        for partition in self.partitions.iter_mut().filter(|partition| has_news(partition)) {
+            records.extend(partition.read(self.log)?);
+        }
+        records.sort_by_key(|record| record.appended_at);
+        Ok(records)
+    }
+}
+
+/// The newest `wanted` records of a partition that are of the kind. It is looked at from ever further back until there
+/// are so many.
+fn newest(
+    log: &dyn Log,
+    topic: &str,
+    bounds: &Bounds,
+    wanted: usize,
+    is_wanted: impl Fn(&StoredRecord) -> bool,
+) -> anyhow::Result<Vec<StoredRecord>> {
+    let mut back = i64::try_from(wanted).unwrap_or(i64::MAX).saturating_mul(SURPLUS);
+    if back == 0 {
+        return Ok(Vec::new());
+    }
+    loop {
+        let from = NextOffset(bounds.end.0.saturating_sub(back)).max(bounds.start);
+        let mut pages = Pages::new(TopicPartition::new(topic, bounds.partition), from);
+        let mut found = std::collections::VecDeque::new();
+        while pages.position() < bounds.end {
+            let page = pages.read(log)?;
+            if page.is_empty() {
+                break;
+            }
+            let before = |record: &StoredRecord| record.offset.next() <= bounds.end;
+            for record in page.into_iter().filter(before).filter(&is_wanted) {
+                found.push_back(record);
+                if found.len() > wanted {
+                    found.pop_front();
+                }
+            }
+        }
+        if found.len() >= wanted || from == bounds.start {
+            return Ok(found.into());
+        }
+        back = back.saturating_mul(SURPLUS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autorma_stream::memory::Memory;
+    use autorma_stream::{Append, Retention, Transaction};
+
+    #[test]
+    fn the_newest_are_found_however_rare_they_are() {
+        let log = Memory::new().unwrap();
+        let retention = Retention::Age(Duration::from_secs(60));
+        log.create(&[autorma_stream::Topic { name: "t".into(), partitions: 1, retention }]).unwrap();
+        let append = |number: u8| Append { topic: "t".into(), value: vec![number], ..Append::default() };
+        let transaction = Transaction { appends: (0..200).map(append).collect(), advance: None };
+        log.producer("test").unwrap().commit(&transaction).unwrap();
+        let bounds = log.bounds("t").unwrap()[0];
+        let newest = |wanted, every: u8| {
+            let found = newest(&log, "t", &bounds, wanted, |record| record.value[0] % every == 0).unwrap();
+            found.into_iter().map(|record| record.value[0]).collect::<Vec<_>>()
+        };
+        assert_eq!(newest(3, 1), [197, 198, 199]);
+        assert_eq!(newest(2, 50), [100, 150]);
+        assert_eq!(newest(9, 50), [0, 50, 100, 150]);
+        assert_eq!(newest(0, 1), [0_u8; 0]);
+    }
+}

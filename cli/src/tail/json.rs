@@ -1,0 +1,96 @@
+//! Records as one JSON object a line.
+
+use std::collections::BTreeMap;
+
+use autorma_schemas::{DeadLetter, Decision, ImageEvent, ModelVersion, Origin, Prediction, topics};
+use autorma_stream::StoredRecord;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::inspect::place;
+
+/// A prediction for scripts.
+#[derive(Debug, Serialize)]
+struct Predicted<'a> {
+    event_id: &'a str,
+    run_id: Option<&'a str>,
+    name: &'a str,
+    path: Option<String>,
+    predicted_class: &'a str,
+    confidence: f64,
+    decision: Decision,
+    probabilities: BTreeMap<&'a str, f64>,
+    unknown_probability: f64,
+    attributes: &'a BTreeMap<String, String>,
+    source: &'a str,
+    sha256: &'a str,
+    model: &'a ModelVersion,
+    origin: &'a Origin,
+    seen_at: String,
+    processed_at: String,
+}
+
+/// One object a line.
+pub(super) fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("numbers and text are JSON") + "\n"
+}
+
+/// A prediction's line.
+pub(super) fn prediction(it: &Prediction) -> String {
+    line(&Predicted {
+        event_id: &it.event_id,
+        run_id: it.run_id.as_deref(),
+        name: &it.name,
+        path: it.uri.as_deref().map(place),
+        predicted_class: &it.predicted_class,
+        confidence: it.confidence,
+        decision: it.decision,
+        probabilities: it.probabilities.iter().map(|it| (&*it.label, it.probability)).collect(),
+        unknown_probability: it.unknown_probability,
+        attributes: &it.attributes,
+        source: &it.source,
+        sha256: &it.sha256,
+        model: &it.model,
+        origin: &it.origin,
+        seen_at: it.seen_at.iso(),
+        processed_at: it.processed_at.iso(),
+    })
+}
+
+/// A dead letter's line.
+pub(super) fn letter(it: &DeadLetter) -> String {
+    line(&json!({
+        "event_id": it.event_id,
+        "run_id": it.run_id,
+        "name": it.name,
+        "path": it.uri.as_deref().map(place),
+        "reason": it.reason,
+        "message": it.message,
+        "attributes": it.attributes,
+        "source": it.source,
+        "sha256": it.sha256,
+        "origin": it.origin,
+        "seen_at": it.seen_at.iso(),
+        "failed_at": it.failed_at.iso(),
+    }))
+}
+
+/// An image event's line.
+pub(super) fn image(it: &ImageEvent, record: &StoredRecord) -> String {
+    line(&json!({
+        "event_id": it.event_id,
+        "run_id": it.run_id,
+        "sequence": it.sequence,
+        "name": it.name,
+        "path": it.uri.as_deref().map(place),
+        "is_inline": it.bytes.is_some(),
+        "bytes": it.length,
+        "attributes": it.attributes,
+        "source": it.source,
+        "sha256": it.sha256,
+        "origin": {
+            "topic": topics::IMAGES, "partition": record.at.partition, "offset": record.offset.0,
+        },
+        "seen_at": it.seen_at.iso(),
+    }))
+}
