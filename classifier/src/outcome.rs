@@ -1,3 +1,5 @@
+use std::ops::Deref;
+
 use autorma_models::Verdict;
 use autorma_schemas::{
     DeadLetter, Event, HeaderValue, ImageEvent, Micros, ModelVersion, Origin, Prediction, Reason,
@@ -5,6 +7,7 @@ use autorma_schemas::{
 };
 use autorma_stream::{Append, Assignment, Offset, Record, StoredRecord, TopicPartition};
 
+use crate::trace::{Headers, carried};
 use crate::{Failure, Picture};
 
 /// An image event whose picture is ready for the model.
@@ -15,6 +18,8 @@ pub(crate) struct Decoded {
     /// Without its bytes: the picture is made of them.
     pub(crate) event: ImageEvent,
     pub(crate) picture: Picture,
+    /// Of its trace, for the outcome's record.
+    pub(crate) trace: Headers,
 }
 
 /// An image event with its outcome.
@@ -29,18 +34,36 @@ pub(crate) struct Finished {
 /// What becomes of an image event.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Prediction(Box<Prediction>),
-    DeadLetter(Reason, Box<DeadLetter>),
+    Prediction(Box<Traced<Prediction>>),
+    DeadLetter(Reason, Box<Traced<DeadLetter>>),
+}
+
+/// An event with the headers of its record.
+#[derive(Debug)]
+pub(crate) struct Traced<T> {
+    event: T,
+    trace: Headers,
+}
+
+impl<T> Deref for Traced<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.event
+    }
 }
 
 impl Outcome {
     /// As it goes to its topic, keyed by the event.
     pub(crate) fn append(&self) -> Append {
-        let (topic, key, value) = match self {
-            Outcome::Prediction(it) => (topics::PREDICTIONS, Some(it.event_id.clone()), it.encode()),
-            Outcome::DeadLetter(_, it) => (topics::DEAD_LETTERS, it.event_id.clone(), it.encode()),
+        let (topic, key, value, trace) = match self {
+            Outcome::Prediction(it) => {
+                (topics::PREDICTIONS, Some(it.event_id.clone()), it.encode(), &it.trace)
+            }
+            Outcome::DeadLetter(_, it) => (topics::DEAD_LETTERS, it.event_id.clone(), it.encode(), &it.trace),
         };
-        Append { topic: topic.into(), key: key.map(String::into_bytes), value, ..Append::default() }
+        let key = key.map(String::into_bytes);
+        Append { topic: topic.into(), key, value, headers: trace.clone(), ..Append::default() }
     }
 
     /// Whether its image event stands in this partition.
@@ -81,12 +104,13 @@ impl Decoded {
             seen_at: event.seen_at,
             processed_at: Micros::now(),
         };
-        finished(self.assignment, self.origin, Outcome::Prediction(Box::new(prediction)))
+        let outcome = Outcome::Prediction(Box::new(Traced { event: prediction, trace: self.trace }));
+        finished(self.assignment, self.origin, outcome)
     }
 
     /// With the reason why there is no prediction.
     pub(crate) fn failed(self, failure: Failure, batch_size: usize) -> Finished {
-        dead(self.assignment, self.origin, self.event, failure, batch_size)
+        dead((self.assignment, self.origin, self.trace), self.event, failure, batch_size)
     }
 }
 
@@ -97,8 +121,7 @@ pub(crate) fn origin(stored: &StoredRecord) -> Origin {
 
 /// An image event that can't be classified.
 pub(crate) fn dead(
-    assignment: Assignment,
-    origin: Origin,
+    (assignment, origin, trace): (Assignment, Origin, Headers),
     event: ImageEvent,
     failure: Failure,
     batch_size: usize,
@@ -116,6 +139,7 @@ pub(crate) fn dead(
         seen_at: event.seen_at,
         ..blank(failure.message, failure.reason, origin.clone())
     };
+    let letter = Traced { event: letter, trace };
     finished(assignment, origin, Outcome::DeadLetter(failure.reason, Box::new(letter)))
 }
 
@@ -123,6 +147,7 @@ pub(crate) fn dead(
 pub(crate) fn unreadable(record: Record, message: String) -> Finished {
     let Record { stored, assignment } = record;
     let origin = origin(&stored);
+    let trace = carried(&stored, None, &origin);
     let header = |(name, value): (String, Vec<u8>)| (name, HeaderValue(value));
     let letter = DeadLetter {
         raw: Some(stored.value),
@@ -130,6 +155,7 @@ pub(crate) fn unreadable(record: Record, message: String) -> Finished {
         seen_at: Micros(stored.appended_at),
         ..blank(message, Reason::UnreadableEvent, origin.clone())
     };
+    let letter = Traced { event: letter, trace };
     finished(assignment, origin, Outcome::DeadLetter(Reason::UnreadableEvent, Box::new(letter)))
 }
 
@@ -158,3 +184,6 @@ fn finished(assignment: Assignment, origin: Origin, outcome: Outcome) -> Finishe
     let at = TopicPartition::new(origin.topic, origin.partition);
     Finished { assignment, at, offset: Offset(origin.offset), outcome }
 }
+
+#[cfg(test)]
+mod tests;
