@@ -4,7 +4,7 @@ use autorma_schemas::{Event, ImageEvent, Reason};
 use autorma_stream::Record;
 
 use crate::fetch::Fetcher;
-use crate::outcome::{Decoded, Finished, dead, origin, unreadable};
+use crate::outcome::{Decoded, Finished, dead, fits, origin, unreadable};
 use crate::trace::carried;
 use crate::{Config, Decoder, Failure, Picture};
 
@@ -19,6 +19,9 @@ pub(crate) fn picture(
         Ok(event) => event,
         Err(error) => return Err(unreadable(record, error.to_string())),
     };
+    if let Err(message) = fits(&event) {
+        return Err(unreadable(record, message));
+    }
     let origin = origin(&record.stored);
     let trace = carried(&record.stored, Some(&event.event_id), &origin);
     let assignment = record.assignment;

@@ -1,3 +1,5 @@
+mod shrink;
+
 use std::ops::Deref;
 
 use autorma_models::Verdict;
@@ -7,8 +9,11 @@ use autorma_schemas::{
 };
 use autorma_stream::{Append, Assignment, Offset, Record, StoredRecord, TopicPartition};
 
+use self::shrink::{LARGEST, short, shrink};
 use crate::trace::{Headers, carried};
 use crate::{Failure, Picture};
+
+pub(crate) use self::shrink::fits;
 
 /// An image event whose picture is ready for the model.
 #[derive(Debug)]
@@ -60,7 +65,11 @@ impl Outcome {
             Outcome::Prediction(it) => {
                 (topics::PREDICTIONS, Some(it.event_id.clone()), it.encode(), &it.trace)
             }
-            Outcome::DeadLetter(_, it) => (topics::DEAD_LETTERS, it.event_id.clone(), it.encode(), &it.trace),
+            Outcome::DeadLetter(_, it) => {
+                let value = Some(it.encode()).filter(|value| value.len() <= LARGEST);
+                let value = value.unwrap_or_else(|| shrink(it, LARGEST).encode());
+                (topics::DEAD_LETTERS, it.event_id.clone(), value, &it.trace)
+            }
         };
         let key = key.map(String::into_bytes);
         Append { topic: topic.into(), key, value, headers: trace.clone(), ..Append::default() }
@@ -171,7 +180,7 @@ fn blank(message: String, reason: Reason, origin: Origin) -> DeadLetter {
         sha256: String::new(),
         attributes: Default::default(),
         reason: reason.as_str().into(),
-        message,
+        message: short(message),
         raw: None,
         headers: Default::default(),
         origin,

@@ -82,3 +82,42 @@ fn an_outcome_s_record_is_of_the_event_s_trace() {
         assert!(value.starts_with(format!("00-{TRACE}-").as_bytes()) && value.ends_with(b"-01"));
     }
 }
+
+/// Kafka's limit is on the batch: the record with its key and headers, and 70 bytes or so of its own.
+fn size(append: &Append) -> usize {
+    let headers = append.headers.iter().map(|(name, value)| name.len() + value.len());
+    append.value.len() + append.key.as_ref().map_or(0, Vec::len) + headers.sum::<usize>() + 100
+}
+
+#[test]
+fn whatever_the_record_is_its_outcome_can_be_written() {
+    let mebibyte = 1 << 20;
+    let dead = unreadable(record(vec![b'{'; mebibyte]), "?".repeat(mebibyte));
+    assert!(size(&dead.outcome.append()) < mebibyte);
+
+    let longest = 256 << 10;
+    let events = [
+        ImageEvent { event_id: "i".repeat(longest - 11), ..event() },
+        ImageEvent { name: "n".repeat(longest - 7), ..event() },
+        ImageEvent { attributes: [("a".repeat(1000), "b".repeat(longest - 1012))].into(), ..event() },
+    ];
+    for event in events {
+        assert_eq!(fits(&event), Ok(()));
+        let failure = Failure::new(Reason::InvalidEvent, "?".repeat(mebibyte));
+        for finished in [
+            decoded(event.clone()).predicted(verdict(), &model(), 10),
+            decoded(event.clone()).failed(failure, 10),
+        ] {
+            assert!(size(&finished.outcome.append()) < mebibyte);
+        }
+        assert!(fits(&ImageEvent { source: "s".repeat(20), ..event }).unwrap_err().contains("262158"));
+    }
+}
+
+#[test]
+fn a_small_dead_letter_keeps_its_record() {
+    let finished = unreadable(record(b"?".to_vec()), "no event".into());
+    let letter = DeadLetter::decode(&finished.outcome.append().value).unwrap();
+    assert_eq!((letter.raw, letter.headers.len()), (Some(b"?".to_vec()), 2));
+    assert_eq!(letter.message, "no event");
+}
