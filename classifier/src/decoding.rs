@@ -4,7 +4,8 @@ use autorma_schemas::{Event, ImageEvent, Reason};
 use autorma_stream::Record;
 
 use crate::fetch::Fetcher;
-use crate::outcome::{Decoded, Finished, dead, origin, unreadable};
+use crate::outcome::{Decoded, Finished, dead, fits, origin, unreadable};
+use crate::trace::carried;
 use crate::{Config, Decoder, Failure, Picture};
 
 /// From a record to a picture or a dead letter.
@@ -18,16 +19,21 @@ pub(crate) fn picture(
         Ok(event) => event,
         Err(error) => return Err(unreadable(record, error.to_string())),
     };
-    let (assignment, origin) = (record.assignment, origin(&record.stored));
+    if let Err(message) = fits(&event) {
+        return Err(unreadable(record, message));
+    }
+    let origin = origin(&record.stored);
+    let trace = carried(&record.stored, Some(&event.event_id), &origin);
+    let assignment = record.assignment;
     let made = fetcher.fetch(&event).and_then(|file| contained(|| decoder.decode(&file)));
     match made {
         Ok(picture) => {
             event.bytes = None;
-            Ok(Decoded { assignment, origin, event, picture })
+            Ok(Decoded { assignment, origin, event, picture, trace })
         }
         Err(failure) => {
             tracing::debug!(event_id = event.event_id, name = event.name, %failure, "dead letter");
-            Err(dead(assignment, origin, event, failure, config.batch_size))
+            Err(dead((assignment, origin, trace), event, failure, config.batch_size))
         }
     }
 }

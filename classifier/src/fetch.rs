@@ -3,6 +3,7 @@
 mod file;
 mod object;
 mod roots;
+mod store;
 
 use std::io;
 use std::path::PathBuf;

@@ -18,6 +18,7 @@ mod outcome;
 mod polling;
 mod session;
 mod stage;
+mod trace;
 mod working;
 
 pub use config::Config;

@@ -1,3 +1,7 @@
+mod shrink;
+
+use std::ops::Deref;
+
 use autorma_models::Verdict;
 use autorma_schemas::{
     DeadLetter, Event, HeaderValue, ImageEvent, Micros, ModelVersion, Origin, Prediction, Reason,
@@ -5,7 +9,11 @@ use autorma_schemas::{
 };
 use autorma_stream::{Append, Assignment, Offset, Record, StoredRecord, TopicPartition};
 
+use self::shrink::{LARGEST, short, shrink};
+use crate::trace::{Headers, carried};
 use crate::{Failure, Picture};
+
+pub(crate) use self::shrink::fits;
 
 /// An image event whose picture is ready for the model.
 #[derive(Debug)]
@@ -15,6 +23,8 @@ pub(crate) struct Decoded {
     /// Without its bytes: the picture is made of them.
     pub(crate) event: ImageEvent,
     pub(crate) picture: Picture,
+    /// Of its trace, for the outcome's record.
+    pub(crate) trace: Headers,
 }
 
 /// An image event with its outcome.
@@ -29,18 +39,40 @@ pub(crate) struct Finished {
 /// What becomes of an image event.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Prediction(Box<Prediction>),
-    DeadLetter(Reason, Box<DeadLetter>),
+    Prediction(Box<Traced<Prediction>>),
+    DeadLetter(Reason, Box<Traced<DeadLetter>>),
+}
+
+/// An event with the headers of its record.
+#[derive(Debug)]
+pub(crate) struct Traced<T> {
+    event: T,
+    trace: Headers,
+}
+
+impl<T> Deref for Traced<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.event
+    }
 }
 
 impl Outcome {
     /// As it goes to its topic, keyed by the event.
     pub(crate) fn append(&self) -> Append {
-        let (topic, key, value) = match self {
-            Outcome::Prediction(it) => (topics::PREDICTIONS, Some(it.event_id.clone()), it.encode()),
-            Outcome::DeadLetter(_, it) => (topics::DEAD_LETTERS, it.event_id.clone(), it.encode()),
+        let (topic, key, value, trace) = match self {
+            Outcome::Prediction(it) => {
+                (topics::PREDICTIONS, Some(it.event_id.clone()), it.encode(), &it.trace)
+            }
+            Outcome::DeadLetter(_, it) => {
+                let value = Some(it.encode()).filter(|value| value.len() <= LARGEST);
+                let value = value.unwrap_or_else(|| shrink(it, LARGEST).encode());
+                (topics::DEAD_LETTERS, it.event_id.clone(), value, &it.trace)
+            }
         };
-        Append { topic: topic.into(), key: key.map(String::into_bytes), value, ..Append::default() }
+        let key = key.map(String::into_bytes);
+        Append { topic: topic.into(), key, value, headers: trace.clone(), ..Append::default() }
     }
 
     /// Whether its image event stands in this partition.
@@ -81,12 +113,13 @@ impl Decoded {
             seen_at: event.seen_at,
             processed_at: Micros::now(),
         };
-        finished(self.assignment, self.origin, Outcome::Prediction(Box::new(prediction)))
+        let outcome = Outcome::Prediction(Box::new(Traced { event: prediction, trace: self.trace }));
+        finished(self.assignment, self.origin, outcome)
     }
 
     /// With the reason why there is no prediction.
     pub(crate) fn failed(self, failure: Failure, batch_size: usize) -> Finished {
-        dead(self.assignment, self.origin, self.event, failure, batch_size)
+        dead((self.assignment, self.origin, self.trace), self.event, failure, batch_size)
     }
 }
 
@@ -97,8 +130,7 @@ pub(crate) fn origin(stored: &StoredRecord) -> Origin {
 
 /// An image event that can't be classified.
 pub(crate) fn dead(
-    assignment: Assignment,
-    origin: Origin,
+    (assignment, origin, trace): (Assignment, Origin, Headers),
     event: ImageEvent,
     failure: Failure,
     batch_size: usize,
@@ -116,6 +148,7 @@ pub(crate) fn dead(
         seen_at: event.seen_at,
         ..blank(failure.message, failure.reason, origin.clone())
     };
+    let letter = Traced { event: letter, trace };
     finished(assignment, origin, Outcome::DeadLetter(failure.reason, Box::new(letter)))
 }
 
@@ -123,6 +156,7 @@ pub(crate) fn dead(
 pub(crate) fn unreadable(record: Record, message: String) -> Finished {
     let Record { stored, assignment } = record;
     let origin = origin(&stored);
+    let trace = carried(&stored, None, &origin);
     let header = |(name, value): (String, Vec<u8>)| (name, HeaderValue(value));
     let letter = DeadLetter {
         raw: Some(stored.value),
@@ -130,6 +164,7 @@ pub(crate) fn unreadable(record: Record, message: String) -> Finished {
         seen_at: Micros(stored.appended_at),
         ..blank(message, Reason::UnreadableEvent, origin.clone())
     };
+    let letter = Traced { event: letter, trace };
     finished(assignment, origin, Outcome::DeadLetter(Reason::UnreadableEvent, Box::new(letter)))
 }
 
@@ -145,7 +180,7 @@ fn blank(message: String, reason: Reason, origin: Origin) -> DeadLetter {
         sha256: String::new(),
         attributes: Default::default(),
         reason: reason.as_str().into(),
-        message,
+        message: short(message),
         raw: None,
         headers: Default::default(),
         origin,
@@ -158,3 +193,6 @@ fn finished(assignment: Assignment, origin: Origin, outcome: Outcome) -> Finishe
     let at = TopicPartition::new(origin.topic, origin.partition);
     Finished { assignment, at, offset: Offset(origin.offset), outcome }
 }
+
+#[cfg(test)]
+mod tests;

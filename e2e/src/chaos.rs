@@ -182,12 +182,7 @@ impl Game {
             return;
         }
         let expected = (self.good.len() + self.bad.len()) as i64;
-        eventually("every photo is published", || {
-            let status = self.sandbox.status();
-            let topics = status["topics"].as_array().unwrap();
-            let images = topics.iter().find(|topic| topic["topic"] == "images").unwrap();
-            (images["records"].as_i64().unwrap() >= expected).then_some(())
-        });
+        eventually("every photo is published", || (self.sandbox.published() >= expected).then_some(()));
         for (command, process) in &mut self.crew {
             let process = process.as_mut().unwrap();
             process.signal("TERM");

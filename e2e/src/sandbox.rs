@@ -139,6 +139,22 @@ impl Sandbox {
         self.run(&["run", "--json"])
     }
 
+    /// Images that the runs hold.
+    pub fn published(&self) -> i64 {
+        let runs = self.run(&["runs", "--json"]).expect(0).json();
+        runs.as_array().unwrap().iter().map(|run| run["images"].as_i64().unwrap()).sum()
+    }
+
+    /// Whether there is a log to ask.
+    pub fn has_log(&self) -> bool {
+        self.is_on_kafka() || self.data().join("log.sqlite").exists()
+    }
+
+    /// Whether the log is on a cluster.
+    pub fn is_on_kafka(&self) -> bool {
+        self.brokers.is_some()
+    }
+
     /// What is in the output folder.
     pub fn results(&self) -> Results {
         Results::read(&self.output())

@@ -5,18 +5,11 @@ use std::fs;
 
 use autorma_e2e::{Photos, Process, Sandbox, eventually, json_files};
 
-/// Records that are in a topic.
-fn records(sandbox: &Sandbox, topic: &str) -> i64 {
-    let status = sandbox.status();
-    let topics = status["topics"].as_array().unwrap();
-    topics.iter().find(|it| it["topic"] == topic).unwrap()["records"].as_i64().unwrap()
-}
-
 /// Ingest, once it has published so many photos.
 fn publish(sandbox: &Sandbox, images: i64) -> Process {
     let ingest = sandbox.start(&["ingest"]);
     eventually("everything is published", || {
-        (sandbox.data().join("log.sqlite").exists() && records(sandbox, "images") == images).then_some(())
+        (sandbox.has_log() && sandbox.published() == images).then_some(())
     });
     ingest
 }
@@ -36,9 +29,9 @@ fn ingest_waits_for_a_classifier_that_is_behind() {
     command.env("AUTORMA_INGEST_RUN_LENGTH", "1h");
     let mut ingest = sandbox.spawn(command);
     eventually("ingest waits", || ingest.said().contains("waiting for the classifier").then_some(()));
-    assert!(records(&sandbox, "images") <= 30);
+    assert!(sandbox.published() <= 30);
     let mut rest = ["classify", "sink"].map(|stage| sandbox.start(&[stage]));
-    eventually("everything is published", || (records(&sandbox, "images") == 100).then_some(()));
+    eventually("everything is published", || (sandbox.published() == 100).then_some(()));
     ingest.signal("TERM");
     ingest.wait().expect(0);
     eventually("the run is finished", || finished(&sandbox));
@@ -121,7 +114,7 @@ fn parts_that_somebody_removes_are_read_anew_from_the_log() {
         sandbox.drop_photos(photos.good.iter().take(20).map(|(path, _)| path));
         let mut process = sandbox.start(&["up"]);
         eventually("everything is in parts", || {
-            let lag = sandbox.data().join("log.sqlite").exists().then(|| sandbox.status()["lag"].clone())?;
+            let lag = sandbox.has_log().then(|| sandbox.status()["lag"].clone())?;
             let lag = lag.as_array()?;
             let sum = |key: &str| lag.iter().map(|it| it[key].as_i64().unwrap()).sum::<i64>();
             (sum("committed") >= 40 && sum("lag") == 0).then_some(())

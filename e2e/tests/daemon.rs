@@ -153,7 +153,8 @@ fn stages_are_processes_of_their_own_and_classifiers_share_the_work() {
         let lag = status["lag"].as_array()?.iter();
         let done =
             lag.clone().filter(|it| it["stage"] == "classifier").map(|it| it["committed"].as_i64().unwrap());
-        (done.sum::<i64>() == 80 && lag.map(|it| it["lag"].as_i64().unwrap()).sum::<i64>() == 0).then_some(())
+        // On Kafka, offsets are of transactions' markers too.
+        (done.sum::<i64>() >= 80 && lag.map(|it| it["lag"].as_i64().unwrap()).sum::<i64>() == 0).then_some(())
     });
     for process in &mut crew {
         process.signal("TERM");

@@ -104,6 +104,7 @@ fn a_lone_picture_waits_for_nobody() {
         attributes: BTreeMap::new(),
     };
     let (origin, picture) = (origin(&record.stored), Picture(Vec::new()));
-    desk.decoded(Ok(Decoded { assignment: record.assignment, origin, event, picture }));
+    let trace = Vec::new();
+    desk.decoded(Ok(Decoded { assignment: record.assignment, origin, event, picture, trace }));
     assert!(matches!(desk.next_task(), Some(Task::Infer(batch)) if batch.len() == 1));
 }

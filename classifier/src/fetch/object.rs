@@ -1,5 +1,7 @@
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use autorma_schemas::Reason;
 use futures::TryStreamExt;
@@ -9,9 +11,13 @@ use percent_encoding::percent_decode_str;
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
-use super::Trouble;
+use super::{ATTEMPTS, Trouble, store};
 use crate::Failure;
 use crate::decode::too_many_bytes;
+
+/// How long one object may take, with all that its client does to get it: a store that is dead or hardly alive must not
+/// hold a worker for ever.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Objects below the allowed URLs, read through `object_store`.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub(super) struct Objects {
     stores: Vec<Store>,
     /// None where no store is allowed.
     runtime: Option<Runtime>,
+    /// [`LONGEST`].
+    longest: Duration,
 }
 
 #[derive(Debug)]
@@ -39,7 +47,11 @@ pub struct StoreError {
 
 impl Objects {
     pub(super) fn open(urls: &[String]) -> Result<Self, StoreError> {
-        let stores = urls.iter().map(|url| Store::open(url)).collect::<Result<Vec<_>, _>>()?;
+        Self::with(urls, &store::variables())
+    }
+
+    fn with(urls: &[String], variables: &[(String, String)]) -> Result<Self, StoreError> {
+        let stores = urls.iter().map(|url| Store::open(url, variables)).collect::<Result<Vec<_>, _>>()?;
         Self::of(stores)
     }
 
@@ -47,7 +59,7 @@ impl Objects {
         let runtime =
             (!stores.is_empty()).then(|| Builder::new_multi_thread().worker_threads(1).enable_all().build());
         let failed = |error: io::Error| StoreError { url: "a thread".into(), cause: error.to_string() };
-        Ok(Self { stores, runtime: runtime.transpose().map_err(failed)? })
+        Ok(Self { stores, runtime: runtime.transpose().map_err(failed)?, longest: LONGEST })
     }
 
     /// The content of an object.
@@ -61,8 +73,26 @@ impl Objects {
         let rest = percent_decode_str(rest).decode_utf8().map_err(|error| invalid(&error))?;
         let rest = Path::parse(&*rest).map_err(|error| invalid(&error))?;
         let place = Path::from_iter(store.base.parts().chain(rest.parts()));
-        runtime.block_on(get(&*store.store, &place, max_bytes))
+        let get = get_whole(&*store.store, &place, max_bytes);
+        let longest = self.longest;
+        let too_long = |_| Failure::new(Reason::Unreadable, format!("not read within {longest:?}"));
+        runtime.block_on(async { tokio::time::timeout(longest, get).await }).map_err(too_long)?
     }
+}
+
+/// The client tries a request again as often as it should, but not an answer that broke off.
+async fn get_whole(store: &dyn ObjectStore, place: &Path, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
+    for failed in 1..=ATTEMPTS {
+        match get(store, place, max_bytes).await {
+            Err(Trouble::Passing(error)) => tracing::debug!(%error, %place, failed, "reading again"),
+            known => return known,
+        }
+    }
+    let lasting = |trouble| match trouble {
+        Trouble::Passing(error) => Failure::new(Reason::Unreadable, error.to_string()).into(),
+        known => known,
+    };
+    get(store, place, max_bytes).await.map_err(lasting)
 }
 
 /// The size is known before the content is read.
@@ -73,61 +103,50 @@ async fn get(store: &dyn ObjectStore, place: &Path, max_bytes: u64) -> Result<Ve
     }
     let mut content = object.into_stream();
     let mut bytes = Vec::new();
-    while let Some(chunk) = content.try_next().await? {
+    let broken = |error| Trouble::Passing(io::Error::other(told(&error)));
+    while let Some(chunk) = content.try_next().await.map_err(broken)? {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
 impl Store {
-    fn open(text: &str) -> Result<Self, StoreError> {
-        let failed =
-            |cause: &dyn std::fmt::Display| StoreError { url: text.into(), cause: cause.to_string() };
+    fn open(text: &str, variables: &[(String, String)]) -> Result<Self, StoreError> {
+        let failed = |cause: String| StoreError { url: text.into(), cause };
         let mut url = text.trim_end_matches('/').to_owned();
         url.push('/');
-        let parsed = Url::parse(&url).map_err(|error| failed(&error))?;
-        let (store, base) = object_store::parse_url(&parsed).map_err(|error| failed(&error))?;
-        Ok(Self { url, store: store.into(), base })
+        let parsed = Url::parse(&url).map_err(|error| failed(error.to_string()))?;
+        let (store, base) = store::open(&parsed, variables).map_err(|error| failed(told(&error)))?;
+        Ok(Self { url, store, base })
     }
 }
 
+/// What the client gave up on, after trying again where that may help.
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        match error {
-            Error::NotFound { .. } => Failure::new(Reason::Missing, error.to_string()).into(),
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                Failure::new(Reason::Unreadable, error.to_string()).into()
-            }
-            other => Trouble::Passing(io::Error::other(other)),
-        }
+        let reason = match error {
+            Error::NotFound { .. } => Reason::Missing,
+            _ => Reason::Unreadable,
+        };
+        Failure::new(reason, told(&error)).into()
     }
+}
+
+/// An error with those causes that it doesn't tell itself, for example that nobody listens there.
+fn told(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let further = error.to_string();
+        if !text.contains(&further) {
+            text = format!("{text}: {further}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use object_store::memory::InMemory;
-
-    #[test]
-    fn objects_below_an_allowed_url_are_read() {
-        let memory = Arc::new(InMemory::new());
-        futures::executor::block_on(memory.put(&Path::from("in/a b.jpg"), b"photo".to_vec().into())).unwrap();
-        let store = Store { url: "s3://returns/".into(), store: memory, base: Path::default() };
-        let objects = Objects::of(vec![store]).unwrap();
-        let read = |uri: &str, most| match objects.read(uri, most) {
-            Ok(bytes) => Ok(bytes),
-            Err(Trouble::Lasting(failure)) => Err(failure.reason),
-            Err(Trouble::Passing(error)) => panic!("{error}"),
-        };
-        assert_eq!(read("s3://returns/in/a%20b.jpg", 5), Ok(b"photo".to_vec()));
-        assert_eq!(read("s3://returns/in/a%20b.jpg", 4), Err(Reason::TooManyBytes));
-        assert_eq!(read("s3://returns/in/none.jpg", 5), Err(Reason::Missing));
-        assert_eq!(read("s3://returns/../secret.jpg", 5), Err(Reason::InvalidEvent));
-        assert_eq!(read("s3://others/a.jpg", 5), Err(Reason::ForbiddenReference));
-    }
-
-    #[test]
-    fn a_store_that_can_t_be_used_is_said_at_the_start() {
-        assert!(Objects::open(&["s3://returns".into()]).unwrap_err().to_string().contains("s3://returns"));
-    }
-}
+mod moto;
+#[cfg(test)]
+mod tests;
