@@ -16,7 +16,7 @@ help:
 	@echo "make run [INPUT=/photos] [OUTPUT=/results]   build, then classify a folder; without INPUT, sample pictures"
 	@echo "make test                                    format, lints, documentation, every test"
 	@echo "make bench                                   measure: JSON and a table"
-	@echo "make chaos [SEEDS=1000] [SEED=17]            kill seeds, as many as asked, or one again"
+	@echo "make chaos [SEEDS=1000] [SEED=17] [LOG=kafka]  kill seeds, as many as asked, or one again"
 	@echo "make kafka [KAFKA_PORT=9092]                 start a Kafka on this machine, with its data in data/kafka"
 	@echo "make kafka-stop                              end it; its data stays"
 	@echo "make program                                 build target/release/autorma"
@@ -28,9 +28,13 @@ run: program
 	@if [ "$(INPUT)" = data/samples ]; then \
 		echo; echo "These were pictures that autorma has drawn. Your own folder: make run INPUT=/photos"; fi
 
+# The tests of the main path run on both homes of the log.
+BOTH_HOMES := batch daemon backlog hostile model chaos produce
+
 test: lint docs e2e-program
 	@scripts/tools.sh kafka
-	cargo test --workspace --locked
+	env -u LOG cargo test --workspace --locked
+	LOG=kafka cargo test --locked --package autorma-e2e $(addprefix --test ,$(BOTH_HOMES))
 
 lint: tools runtime
 	cargo fmt --all --check

@@ -29,6 +29,11 @@ if [ "${1:-}" = kafka ]; then
 fi
 need cargo "install Rust 1.92 or newer, with rustup"
 need cc "install a C compiler (on Debian: apt-get install build-essential)"
+if command -v cc >/dev/null 2>&1 &&
+    ! printf '#include <openssl/ssl.h>\n#include <zlib.h>\n' | cc -E - >/dev/null 2>&1; then
+    echo "the headers of OpenSSL and zlib are missing: install them (on Debian: apt-get install libssl-dev zlib1g-dev)" >&2
+    missing=1
+fi
 need python3 "install Python 3 (on Debian: apt-get install python3 python3-pip)"
 [ "$missing" = 0 ] || exit 1
 if ! python3 -m pip --version >/dev/null 2>&1; then

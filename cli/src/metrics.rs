@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use autorma_schemas::topics;
+use autorma_service::kafka::KafkaCollector;
 use autorma_service::lag::LagCollector;
 use prometheus::Registry;
 
@@ -27,6 +28,9 @@ impl Metrics {
     pub(crate) fn new(home: &Home) -> anyhow::Result<Self> {
         let registry = Registry::new();
         registry.register(Box::new(LagCollector::new(Arc::clone(&home.log), &GROUPS)))?;
+        if let Some(kafka) = &home.kafka {
+            registry.register(Box::new(KafkaCollector::new(kafka.figures())))?;
+        }
         autorma_service::process::register(&registry)?;
         Ok(Self {
             ingest: autorma_ingest::Metrics::new(&registry)?,

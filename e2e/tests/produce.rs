@@ -132,7 +132,9 @@ fn an_interrupted_call_is_completed_by_the_same_command() {
 fn what_comes_is_printed_as_it_comes() {
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
-    sandbox.run(&["tail"]).expect(1);
+    if !sandbox.is_on_kafka() {
+        sandbox.run(&["tail"]).expect(1);
+    }
     let mut command = sandbox.command(&["up"]);
     command.env("AUTORMA_SINK_RUN_LENGTH", "1s");
     let mut daemon = sandbox.spawn(command);
@@ -183,7 +185,8 @@ fn what_comes_is_printed_as_it_comes() {
     let program = sandbox.command(&[]).get_program().to_owned();
     let script = format!("{} tail --from-beginning | head -1", text(Path::new(&program)));
     let mut shell = Command::new("bash");
-    shell.args(["-o", "pipefail", "-c", &script]).env("AUTORMA_DATA", sandbox.data());
+    shell.args(["-o", "pipefail", "-c", &script]);
+    shell.envs(sandbox.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut shell = shell.current_dir(sandbox.path()).stdout(Stdio::null()).spawn().unwrap();
     eventually("the next record finds that nobody reads", || {
         produce(&files[3]);

@@ -1,8 +1,9 @@
 //! What every process needs around its stages: [`settings`] with where each comes from, [`Shutdown`] and [`signals`],
-//! [`logging`], metrics and health over [`http`], the [`lag`] of the stages, what the system knows of the
+//! [`logging`], metrics and health over [`http`], the [`lag`] of the stages, what the clients of [`kafka`] do, what the system knows of the
 //! [`process`], and the locks that keep two processes from the same role ([`roles`]).
 
 pub mod http;
+pub mod kafka;
 pub mod lag;
 pub mod logging;
 pub mod process;

@@ -20,9 +20,11 @@ const RECENT: usize = 5;
 #[derive(Debug, Serialize)]
 struct Status {
     data: String,
+    log: String,
     topics: Vec<Topic>,
     lag: Vec<Lag>,
     stages: Vec<Stage>,
+    members: Vec<Member>,
     runs: Vec<runs::Listed>,
     model: ModelStatus,
 }
@@ -44,7 +46,16 @@ struct Lag {
     lag: i64,
 }
 
-/// A role that a living process has.
+/// A living member of a stage's group, on whatever machine.
+#[derive(Debug, Serialize)]
+struct Member {
+    stage: String,
+    slot: String,
+    process: Option<u32>,
+    partitions: Vec<String>,
+}
+
+/// A role that a living process of this machine has.
 #[derive(Debug, Serialize)]
 struct Stage {
     stage: String,
@@ -72,7 +83,10 @@ impl Status {
     fn now(configuration: &Configuration, home: &Home) -> anyhow::Result<Self> {
         let log = &*home.log;
         let mut topics = Vec::new();
-        for topic in log.topics()? {
+        // A cluster without a prefix may have those of other systems too.
+        for topic in
+            log.topics()?.into_iter().filter(|topic| crate::home::NAMES.contains(&topic.name.as_str()))
+        {
             let bounds = log.bounds(&topic.name)?;
             let records = bounds.iter().map(|bounds| bounds.end.0 - bounds.start.0).sum();
             topics.push(Topic { topic: topic.name, partitions: topic.partitions, records });
@@ -94,6 +108,17 @@ impl Status {
             command: holder.command,
             since: holder.since,
         });
+        let ours = |group: &autorma_stream::Group| GROUPS.iter().any(|(name, _)| *name == group.name);
+        let groups = log.groups()?.into_iter().filter(ours);
+        let members = groups.flat_map(|group| {
+            group.members.into_iter().map(move |it| Member {
+                stage: group.name.clone(),
+                slot: it.slot,
+                process: it.process,
+                partitions: it.partitions.iter().map(ToString::to_string).collect(),
+            })
+        });
+        let members = members.collect();
         let runs = newest_runs(log)?;
         let finished = runs.iter().filter(|run| run.state == RunState::Finished).count();
         let (mut skip, mut listed) = (finished.saturating_sub(RECENT), Vec::new());
@@ -106,9 +131,15 @@ impl Status {
         }
         Ok(Self {
             data: home.folder.display().to_string(),
+            log: configuration
+                .log
+                .kafka
+                .as_ref()
+                .map_or_else(|| "embedded".into(), |kafka| format!("kafka at {}", kafka.brokers)),
             topics,
             lag: all,
             stages: stages.collect(),
+            members,
             runs: listed,
             model: ModelStatus::of(configuration),
         })
@@ -117,7 +148,7 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Data folder: {}\n", self.data)?;
+        writeln!(f, "Data folder: {}\nLog: {}\n", self.data, self.log)?;
         let mut stages = Table::new(["stage", "process", "command", "since"]);
         for it in &self.stages {
             let cells = [it.stage.clone(), it.process.to_string(), it.command.clone(), it.since.clone()];
@@ -127,6 +158,14 @@ impl fmt::Display for Status {
             true => writeln!(f, "No stage is running.\n"),
             false => writeln!(f, "{stages}"),
         }?;
+        if !self.members.is_empty() {
+            let mut members = Table::new(["member of", "slot", "process", "partitions"]);
+            for it in &self.members {
+                let process = it.process.map_or_else(String::new, |process| process.to_string());
+                members.row([it.stage.clone(), it.slot.clone(), process, it.partitions.join(" ")]);
+            }
+            writeln!(f, "{members}")?;
+        }
         let mut topics = Table::new(["topic", "partitions", "records"]);
         for it in &self.topics {
             topics.row([it.topic.clone(), it.partitions.to_string(), it.records.to_string()]);

@@ -53,7 +53,7 @@ impl Producer for FaultyProducer {
 }
 
 impl Log for Faulty {
-    fn identity(&self) -> autorma_stream::Result<String> {
+    fn identity(&self) -> Result<String> {
         self.log.identity()
     }
 

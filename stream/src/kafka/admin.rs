@@ -5,6 +5,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
+use super::config::LARGEST;
 use super::contact::Ear;
 use super::{Cluster, REQUEST, errors};
 use crate::{Result, Retention, Topic};
@@ -46,7 +47,10 @@ pub(super) fn create(cluster: &Cluster, topics: &[Topic]) -> Result<()> {
         .collect();
     let new = facts.iter().map(|(name, partitions, (key, value))| {
         let topic = NewTopic::new(name, (*partitions).max(1) as i32, TopicReplication::Fixed(replication));
-        let topic = if *key == "retention.ms" { topic.set("cleanup.policy", "delete") } else { topic };
+        let topic = match *key {
+            "retention.ms" => topic.set("cleanup.policy", "delete").set("max.message.bytes", LARGEST),
+            _ => topic,
+        };
         topic.set(key, value)
     });
     let new: Vec<_> = new.collect();
