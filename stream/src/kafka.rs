@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
@@ -40,6 +40,9 @@ use reader::Reader;
 
 /// How long one request may take before it is tried again or given up.
 const REQUEST: Duration = Duration::from_secs(5);
+
+/// How long the reason why a connection has gone may come after the news that it has.
+const REASON: Duration = Duration::from_millis(500);
 
 /// The log on a cluster. Its clones are handles on the same clients.
 #[derive(Clone)]
@@ -121,7 +124,7 @@ impl Cluster {
                 Ok(done)
             }
             Err(error) => {
-                self.listen();
+                self.listen(error.rdkafka_error_code().is_some_and(errors::is_passing));
                 Err(errors::error(self, doing, &error))
             }
         }
@@ -141,10 +144,16 @@ impl Cluster {
         Ok(client)
     }
 
-    /// Lets the asking client say what happened to its connections.
-    fn listen(&self) {
-        while let Some(event) = self.asking.poll(Duration::ZERO) {
-            drop(event);
+    /// Lets the asking client say what happened to its connections. With `lost`, one has gone: what a request says of
+    /// that comes before the reason, without which a wrong password looks like a broker that is away.
+    fn listen(&self, lost: bool) {
+        let begun = Instant::now();
+        loop {
+            let waits = lost && self.contact.cause().is_none();
+            let rest = if waits { REASON.saturating_sub(begun.elapsed()) } else { Duration::ZERO };
+            if self.asking.poll(rest).is_none() && (rest.is_zero() || begun.elapsed() >= REASON) {
+                return;
+            }
         }
     }
 

@@ -1,0 +1,66 @@
+//! Somebody moves the sink's offsets with Kafka's tools. What it has in files, it knows from the files.
+
+use std::collections::BTreeSet;
+
+use autorma_broker::shared;
+use autorma_e2e::{Photos, Sandbox, eventually};
+
+use crate::daemon::Daemon;
+use crate::told;
+
+const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+
+/// Resets all offsets of the sink, which isn't there.
+fn reset(sandbox: &Sandbox, to: &str) {
+    let group = format!("{}sink", sandbox.prefix());
+    let args = ["--group", &group, "--all-topics", "--reset-offsets", to, "--execute"];
+    eventually("the group is empty, and its offsets are moved", || {
+        let (done, said) = told(shared().tool(GROUPS, &args).unwrap());
+        // It says so, with a good status, as long as a member is there.
+        (done && !said.contains("Error")).then_some(())
+    });
+}
+
+fn sink(sandbox: &Sandbox) -> Daemon {
+    Daemon::of(sandbox, sandbox.command(&["sink"])).ready()
+}
+
+#[test]
+fn offsets_that_somebody_moves_change_nothing() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::on_kafka(&shared().bootstrap());
+    let drop_in = |from: usize, to: usize| {
+        for (number, (photo, _)) in photos.good.iter().enumerate().take(to).skip(from) {
+            sandbox.drop_photo(photo, format!("photo-{number:05}.jpg"));
+        }
+    };
+    drop_in(0, 12);
+    let of = |stage: &str| Daemon::of(&sandbox, sandbox.command(&[stage, "--set", "ingest.run_length=1h"]));
+    let (ingest, classifier) = (of("ingest").ready(), of("classify").ready());
+    let before = sink(&sandbox);
+    before.outcomes(12);
+    before.end();
+    // Back to what is in files already.
+    reset(&sandbox, "--to-earliest");
+    let back = sink(&sandbox);
+    drop_in(12, 20);
+    back.outcomes(8);
+    back.end();
+    // Over what isn't in files yet.
+    drop_in(20, 30);
+    eventually("ten more are classified", || {
+        (classifier.metric("autorma_classifier_predictions_total")? >= 30.0).then_some(())
+    });
+    reset(&sandbox, "--to-latest");
+    let over = sink(&sandbox);
+    over.outcomes(10);
+    ingest.end();
+    eventually("the run is finished", || {
+        let runs = sandbox.status()["runs"].clone();
+        runs.as_array()?.iter().all(|run| run["state"] == "finished").then_some(())
+    });
+    over.end();
+    classifier.end();
+    let names = (0..30).map(|number| format!("photo-{number:05}.jpg")).collect();
+    sandbox.results().expect(&names, &BTreeSet::new()).unwrap();
+}

@@ -1,0 +1,39 @@
+//! Events in the framings and versions that others write.
+
+use autorma_broker::shared;
+use autorma_e2e::{Photos, Sandbox};
+use autorma_schemas::{DeadLetter, Event, Prediction, topics};
+
+use crate::daemon::Daemon;
+use crate::outsider::{Outsider, append, inline, raw};
+
+/// Of the image event's first version, as docs/events.md gives it to others.
+const V1: [u8; 10] = [0xc3, 0x01, 0xf3, 0xd4, 0xa6, 0xe4, 0x4a, 0xad, 0xb3, 0x87];
+
+#[test]
+fn single_objects_and_confluents_framing_are_read_and_later_versions_are_not() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::on_kafka(&shared().bootstrap());
+    let mut outsider = Outsider::of(&sandbox, shared());
+    let of = |number: usize, name: &str| inline(&photos.good[number].0, name);
+    let single = of(0, "single.jpg").encode();
+    assert_eq!(single[..10], V1);
+    let confluent = [&[0, 0, 0, 0x12, 0x34], &of(1, "confluent.jpg").encode()[10..]].concat();
+    let later = [&V1[..2], b"version9", &of(2, "later.jpg").encode()[10..]].concat();
+    let longer = [&[0, 0, 0, 0x12, 0x35], &of(3, "longer.jpg").encode()[10..], b"more"].concat();
+    let last = append(&of(4, "last.jpg"));
+    outsider.send(vec![raw(single), raw(confluent), raw(later.clone()), raw(longer.clone()), last]);
+    let daemon = Daemon::up(&sandbox, &["sink.run_length=1s"]).ready();
+    let predictions: Vec<Prediction> = outsider.events(topics::PREDICTIONS, 3);
+    let mut names: Vec<_> = predictions.iter().map(|it| it.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["confluent.jpg", "last.jpg", "single.jpg"]);
+    let letters: Vec<DeadLetter> = outsider.events(topics::DEAD_LETTERS, 2);
+    for poison in [later, longer] {
+        let letter = letters.iter().find(|letter| letter.raw.as_ref() == Some(&poison)).unwrap();
+        assert_eq!(letter.reason, "unreadable-event");
+        assert!(letter.message.contains("schema"), "{}", letter.message);
+    }
+    daemon.outcomes(5);
+    daemon.end();
+}
