@@ -1,10 +1,14 @@
 //! One game of chaos: a seed decides which photos come when, which processes there are, and when each of them is
-//! killed. At its end nothing may be lost, doubled or half-written.
+//! killed. At its end nothing may be lost, doubled or half-written. On Kafka, processes sleep until they are zombies, guests
+//! come and go, and brokers die too (`chaos/on_kafka.rs`).
+
+mod on_kafka;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use autorma_broker::Cluster;
 use serde_json::Value;
 
 use crate::{Photos, Process, Random, Sandbox, Watcher, eventually};
@@ -51,8 +55,10 @@ pub struct Outcome {
 pub fn play(seed: u64, photos: &Photos, reference: &BTreeMap<String, Value>) -> Outcome {
     let mut random = Random::new(seed);
     let (topology, commands) = *random.pick(&TOPOLOGIES);
+    let cluster = on_kafka::cluster(&mut random);
     let mut game = Game {
-        sandbox: Sandbox::new(),
+        sandbox: cluster.map_or_else(Sandbox::new, |cluster| Sandbox::on_kafka(&cluster.bootstrap())),
+        cluster,
         coming: draw(&mut random, photos),
         good: BTreeSet::new(),
         bad: BTreeSet::new(),
@@ -102,6 +108,8 @@ fn draw(random: &mut Random, photos: &Photos) -> Vec<(PathBuf, String, bool)> {
 #[derive(Debug)]
 struct Game {
     sandbox: Sandbox,
+    /// The brokers, if the log is on some.
+    cluster: Option<&'static Cluster>,
     coming: Vec<(PathBuf, String, bool)>,
     good: BTreeSet<String>,
     bad: BTreeSet<String>,
@@ -125,6 +133,9 @@ impl Game {
 
     /// Kills a process, at a moment or at a place, and starts it again.
     fn strike(&mut self, random: &mut Random) {
+        if self.cluster.is_some() && random.chance(40) {
+            return self.trouble(random);
+        }
         let victim = random.within(0, self.crew.len());
         let command = self.crew[victim].0;
         if random.chance(50) {
@@ -158,6 +169,7 @@ impl Game {
     fn spawn(&self, command: &[&str], place: Option<&str>) -> Process {
         let mut command = self.sandbox.command(command);
         command.env("AUTORMA_INGEST_RUN_LENGTH", self.run_length);
+        command.envs(on_kafka::TIMES);
         if let Some(place) = place {
             command.env("AUTORMA_FAILPOINT", place);
         }
@@ -177,7 +189,7 @@ impl Game {
             let (_, process) = self.crew.remove(0);
             let ended = process.unwrap().wait();
             assert!(matches!(ended.code, Some(0 | 2)), "{}", ended.errors);
-            let ended = self.sandbox.run_batch();
+            let ended = self.spawn(&["run", "--json"], None).wait();
             assert!(matches!(ended.code, Some(0 | 2)), "{}", ended.errors);
             return;
         }
@@ -208,6 +220,9 @@ impl Game {
         }
         for name in &self.good {
             assert_eq!(results.prediction(name)["probabilities"], reference[name], "{name} after {told}");
+        }
+        if let Some(cluster) = self.cluster {
+            on_kafka::witness(cluster, &self.sandbox, &told);
         }
         let parts = walk(&self.sandbox.output());
         let left: Vec<_> =
