@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use autorma_models::{Input, Manifest, Model};
 use ndarray::{Array4, ArrayView1, Axis};
@@ -35,12 +36,19 @@ pub enum LoadError {
 }
 
 impl Runtime {
-    /// Loads the shared library at `path`; the first one that a process loads stays.
+    /// Loads the shared library at `path`; the first one that a process loads stays: it allows no second, and a
+    /// classifier that begins anew comes here again.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
+        static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(environment) = &*loaded {
+            return Ok(Self(environment.clone()));
+        }
         let failed = |cause: String| LoadError::Runtime { path: path.to_owned(), cause };
         let builder = ort::init_from(path).map_err(|error| failed(error.to_string()))?;
         let environment = builder.with_name("autorma").with_telemetry(false).build();
-        environment.map(Self).map_err(|error| failed(error.to_string()))
+        let environment = environment.map_err(|error| failed(error.to_string()))?;
+        Ok(Self(loaded.insert(environment).clone()))
     }
 }
 

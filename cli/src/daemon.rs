@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autorma_service::http::{Health, Server};
 
@@ -59,12 +59,15 @@ pub(crate) fn run(
         }
         while control.wait(&pipeline, Duration::from_secs(3600), |_| Ok(false))? {}
         tracing::info!("stopping: finishing what is in hand");
+        // From here on, whatever the stages wait for.
+        let begun = Instant::now();
+        pipeline.hurry();
         if stages == Stage::ALL {
             pipeline.stop(Stage::Ingest);
             control.wait(&pipeline, Duration::from_secs(3600), |control| {
                 Ok(!control.is_running(Stage::Ingest))
             })?;
-            if !control.drain(&pipeline)? {
+            if !control.drain(&pipeline, begun)? {
                 tracing::info!("not everything is classified yet: the next start continues");
             }
         }

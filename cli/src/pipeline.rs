@@ -346,9 +346,9 @@ impl Control {
         Ok(true)
     }
 
-    /// Waits until everything is done, at most for the drain time. Returns whether it is.
-    pub(crate) fn drain(&mut self, pipeline: &Pipeline<'_>) -> anyhow::Result<bool> {
-        let deadline = Instant::now() + pipeline.configuration.drain;
+    /// Waits until everything is done, at most for the drain time, which has begun already. Returns whether it is.
+    pub(crate) fn drain(&mut self, pipeline: &Pipeline<'_>, begun: Instant) -> anyhow::Result<bool> {
+        let deadline = begun + pipeline.configuration.drain;
         let mut finished = false;
         self.wait(pipeline, Duration::from_millis(20), |_| {
             finished = pipeline.is_done()?;

@@ -40,6 +40,8 @@ use reader::Reader;
 
 /// How long one request may take before it is tried again or given up.
 const REQUEST: Duration = Duration::from_secs(5);
+/// The same when the process is ending and has waited long enough.
+const HURRIED: Duration = Duration::from_millis(500);
 
 /// How long the reason why a connection has gone may come after the news that it has.
 const REASON: Duration = Duration::from_millis(500);
@@ -91,7 +93,7 @@ impl Kafka {
 
     /// Whether the cluster answers.
     pub fn reach(&self) -> Result<()> {
-        let answer = self.0.asking.fetch_metadata(Some(&self.0.config.full("reach")), REQUEST);
+        let answer = self.0.asking.fetch_metadata(Some(&self.0.config.full("reach")), self.0.patience());
         self.0.check(answer.map(drop), "asking for metadata")
     }
 
@@ -157,6 +159,11 @@ impl Cluster {
         }
     }
 
+    /// How long a request may take now.
+    fn patience(&self) -> Duration {
+        if self.is_in_a_hurry() { HURRIED } else { REQUEST }
+    }
+
     /// Whether nothing is waited for any more.
     fn is_in_a_hurry(&self) -> bool {
         self.hurry.load(Ordering::Relaxed)
@@ -188,7 +195,7 @@ impl Log for Kafka {
             return Ok(identity.clone());
         }
         self.reach()?;
-        let Some(id) = self.0.asking.client().fetch_cluster_id(REQUEST) else {
+        let Some(id) = self.0.asking.client().fetch_cluster_id(self.0.patience()) else {
             let cause = "it doesn't tell its id".into();
             return Err(Error::Unreachable { place: self.0.place(), cause });
         };

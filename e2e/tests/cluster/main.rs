@@ -4,9 +4,12 @@
 mod daemon;
 mod outsider;
 
+mod at_start;
 mod duplicates;
 mod offsets;
+mod outage;
 mod poison;
+mod security;
 mod topics;
 mod versions;
 mod watched;

@@ -8,7 +8,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use super::config::LARGEST;
 use super::contact::Ear;
 use super::{Cluster, REQUEST, errors};
-use crate::{Result, Retention, Topic};
+use crate::{Error, Result, Retention, Topic};
 
 /// How a topic is on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,8 @@ fn wait(cluster: &Cluster, topics: &[Topic]) -> Result<()> {
 
 /// The full names of the topics with our prefix, in order, with their partitions.
 pub(super) fn names(cluster: &Cluster) -> Result<Vec<(String, u32)>> {
-    let metadata = cluster.check(cluster.asking.fetch_metadata(None, REQUEST), "listing topics")?;
+    let metadata =
+        cluster.check(cluster.asking.fetch_metadata(None, cluster.patience()), "listing topics")?;
     let is_ours = |name: &str| name.starts_with(&cluster.config.prefix) && !name.starts_with("__");
     let ours = metadata.topics().iter().filter(|topic| is_ours(topic.name()) && topic.error().is_none());
     let mut names: Vec<_> =
@@ -109,12 +110,22 @@ pub(super) fn topics(cluster: &Cluster) -> Result<Vec<Topic>> {
 }
 
 pub(super) fn inspect(cluster: &Cluster, topics: &[Topic]) -> Result<Vec<Option<Found>>> {
-    describe(cluster, &topics.iter().map(|topic| cluster.config.full(&topic.name)).collect::<Vec<_>>())
+    let names: Vec<_> = topics.iter().map(|topic| cluster.config.full(&topic.name)).collect();
+    let found = describe(cluster, &names)?;
+    for (topic, _) in topics.iter().zip(&found).filter(|(_, found)| found.is_none()) {
+        // A list of all topics leaves out those that this user may not see; asked for by name, they are forbidden.
+        match cluster.known.partitions(cluster, &topic.name) {
+            Ok(_) | Err(Error::UnknownTopic(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 /// How the topics of these full names are.
 fn describe(cluster: &Cluster, names: &[String]) -> Result<Vec<Option<Found>>> {
-    let metadata = cluster.check(cluster.asking.fetch_metadata(None, REQUEST), "listing topics")?;
+    let metadata =
+        cluster.check(cluster.asking.fetch_metadata(None, cluster.patience()), "listing topics")?;
     let shape = |name: &str| {
         let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none())?;
         let replication = topic.partitions().first().map_or(0, |first| first.replicas().len());

@@ -1,11 +1,11 @@
 use rdkafka::consumer::Consumer as _;
 
-use super::{Cluster, REQUEST};
+use super::Cluster;
 use crate::{Group, Member, Result, TopicPartition};
 
 /// Every group with our prefix, with its living members.
 pub(super) fn groups(cluster: &Cluster) -> Result<Vec<Group>> {
-    let list = cluster.check(cluster.asking.fetch_group_list(None, REQUEST), "listing groups")?;
+    let list = cluster.check(cluster.asking.fetch_group_list(None, cluster.patience()), "listing groups")?;
     let prefix = cluster.config.prefix.as_str();
     let ours = list.groups().iter().filter(|group| group.protocol_type() == "consumer");
     let mut groups: Vec<_> = ours

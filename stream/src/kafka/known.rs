@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use super::{Cluster, REQUEST, errors};
+use super::{Cluster, errors};
 use crate::{Result, TopicPartition};
 
 /// How long a topic's number of partitions is believed.
@@ -47,7 +47,7 @@ impl Known {
 fn ask(cluster: &Cluster, topic: &str) -> Result<u32> {
     let full = cluster.config.full(topic);
     let doing = format!("describing the topic {full:?}");
-    let metadata = cluster.check(cluster.asking.fetch_metadata(Some(&full), REQUEST), &doing)?;
+    let metadata = cluster.check(cluster.asking.fetch_metadata(Some(&full), cluster.patience()), &doing)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == full) else {
         return Err(errors::unknown_topic(topic));
     };

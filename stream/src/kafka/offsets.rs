@@ -5,7 +5,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::contact::Ear;
-use super::{Cluster, REQUEST, errors};
+use super::{Cluster, errors};
 use crate::{Bounds, Error, NextOffset, Result, TopicPartition};
 
 /// How often is looked whether a dead producer's transaction has been undone.
@@ -46,7 +46,7 @@ pub(super) fn ends(
     if list.count() == 0 {
         return Ok(Vec::new());
     }
-    let found = cluster.check(asking.offsets_for_times(list, REQUEST), "asking for offsets")?;
+    let found = cluster.check(asking.offsets_for_times(list, cluster.patience()), "asking for offsets")?;
     found.elements().iter().map(|found| offset_of(cluster, found)).collect()
 }
 
@@ -80,7 +80,7 @@ pub(super) fn settle(cluster: &Cluster, topic: &str) -> Result<()> {
         if written.iter().zip(&stable).all(|((_, written), (_, stable))| stable >= written) {
             return Ok(());
         }
-        if begun.elapsed() > cluster.config.transaction_timeout * 2 + REQUEST {
+        if begun.elapsed() > cluster.config.transaction_timeout * 2 + cluster.patience() {
             let cause = format!("a transaction on {full} stays open: another system's?");
             return Err(Error::Unreachable { place: cluster.place(), cause });
         }
@@ -107,7 +107,7 @@ pub(super) fn committed(cluster: &Cluster, group: &str) -> Result<BTreeMap<Topic
         return Ok(BTreeMap::new());
     }
     let asking = cluster.group_client(group)?;
-    let found = cluster.check(asking.committed_offsets(list, REQUEST), &doing)?;
+    let found = cluster.check(asking.committed_offsets(list, cluster.patience()), &doing)?;
     let prefix = cluster.config.prefix.len();
     let offsets = found.elements().into_iter().filter_map(|found| match found.offset() {
         KafkaOffset::Offset(offset) => {

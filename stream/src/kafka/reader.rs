@@ -7,7 +7,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::contact::Ear;
-use super::{Cluster, REQUEST, errors};
+use super::{Cluster, errors};
 use crate::{NextOffset, Offset, Result, StoredRecord, TopicPartition};
 
 /// Reads partitions from any offset, outside all groups: one at a time.
@@ -81,11 +81,11 @@ impl Open {
                         cluster.known.forget();
                         return Err(errors::unknown_topic(&at.topic));
                     }
-                    if !code.is_some_and(errors::is_passing) || heard.elapsed() > REQUEST {
+                    if !code.is_some_and(errors::is_passing) || heard.elapsed() > cluster.patience() {
                         return cluster.check(Err(error), &format!("reading {at}"));
                     }
                 }
-                None if heard.elapsed() > REQUEST => {
+                None if heard.elapsed() > cluster.patience() => {
                     return Err(errors::of_code(cluster, &format!("reading {at}"), Code::OperationTimedOut));
                 }
                 None => {}

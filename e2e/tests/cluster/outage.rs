@@ -1,0 +1,56 @@
+//! Brokers that die while there is work.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use autorma_broker::{Cluster, Options};
+use autorma_e2e::{Photos, Sandbox, eventually};
+
+use crate::daemon::Daemon;
+
+/// Longer than sessions and transactions live.
+const OUTAGE: Duration = Duration::from_secs(12);
+/// What may be taken beside what the work itself takes: librdkafka's queues of three stages are bounded by less.
+const SPARE: u64 = 200 << 20;
+
+#[test]
+fn an_outage_longer_than_a_transaction_costs_nothing_but_time() {
+    let Some(photos) = Photos::shared() else { return };
+    let cluster = Cluster::start(Options::default()).unwrap();
+    let sandbox = Sandbox::on_kafka(&cluster.bootstrap());
+    let (first, all) = (100, 160);
+    let drop_in = |from: usize, to: usize| {
+        for (number, (photo, _)) in photos.good.iter().enumerate().take(to).skip(from) {
+            sandbox.drop_photo(photo, format!("photo-{number:05}.jpg"));
+        }
+    };
+    drop_in(0, first);
+    let mut daemon =
+        Daemon::up(&sandbox, &["log.kafka.transaction_timeout=5s", "log.kafka.session_timeout=5s"]).ready();
+    eventually("it is in the middle of it", || {
+        (daemon.metric("autorma_classifier_predictions_total")? >= 10.0).then_some(())
+    });
+    cluster.kill(0).unwrap();
+    let before = daemon.memory();
+    drop_in(first, all);
+    // How long it lasts is what matters here.
+    std::thread::sleep(OUTAGE);
+    assert!(daemon.is_running(), "{}", daemon.said());
+    assert_eq!(daemon.status("/health/live"), Some(200));
+    let after = daemon.memory();
+    assert!(after < before + SPARE, "{before} bytes before the outage, {after} after it");
+    cluster.restart(0).unwrap();
+    eventually("everything is in files", || {
+        assert!(daemon.is_running(), "{}", daemon.said());
+        let durable = sandbox.run(&["status", "--json"]);
+        let lag = (durable.code == Some(0)).then(|| durable.json()["lag"].clone())?;
+        let lag: i64 = lag.as_array()?.iter().map(|it| it["lag"].as_i64().unwrap()).sum();
+        (lag == 0 && sandbox.published() as usize == all).then_some(())
+    });
+    assert!(daemon.memory() < before + SPARE, "{before} bytes before, {} at the end", daemon.memory());
+    let said = daemon.said();
+    assert!(said.contains("out of reach") && said.contains("within reach again"), "{said}");
+    daemon.ready().end();
+    let names = (0..all).map(|number| format!("photo-{number:05}.jpg")).collect();
+    sandbox.results().expect(&names, &BTreeSet::new()).unwrap();
+}
