@@ -11,7 +11,7 @@ use autorma_stream::kafka::{Kafka, KafkaConfig};
 use autorma_stream::{Log, TopicPartition};
 
 use super::Game;
-use crate::{Random, Sandbox};
+use crate::{Random, Sandbox, eventually};
 
 /// Short ones, so that a process that sleeps for longer than them is a zombie when it wakes up.
 pub(super) const TIMES: [(&str, &str); 2] =
@@ -79,7 +79,18 @@ impl Game {
         self.arrive(random.within(5, 30));
         sleep(Duration::from_millis(random.within(500, 4000) as u64));
         cluster.restart(node).unwrap();
+        whole_again(cluster);
     }
+}
+
+/// Until every partition has all its copies again: three brokers bear the loss of one at a time.
+fn whole_again(cluster: &Cluster) {
+    eventually("every partition has all its copies", || {
+        let described = cluster
+            .tool("org.apache.kafka.tools.TopicCommand", &["--describe", "--under-replicated-partitions"])
+            .unwrap();
+        (described.status.success() && described.stdout.iter().all(u8::is_ascii_whitespace)).then_some(())
+    });
 }
 
 /// Whoever reads what was committed, in no group, sees one outcome of each image event of a run.
