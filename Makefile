@@ -15,7 +15,7 @@ export CARGO_TERM_COLOR ?= auto
 help:
 	@echo "make run [INPUT=/photos] [OUTPUT=/results]   build, then classify a folder; without INPUT, sample pictures"
 	@echo "make test                                    format, lints, documentation, every test"
-	@echo "make bench                                   measure: JSON and a table"
+	@echo "make bench [LOG=kafka]                       measure, the second time on a Kafka of its own: JSON and a table"
 	@echo "make chaos [SEEDS=1000] [SEED=17] [LOG=kafka]  kill seeds, as many as asked, or one again"
 	@echo "make kafka [KAFKA_PORT=9092]                 start a Kafka on this machine, with its data in data/kafka"
 	@echo "make kafka-stop                              end it; its data stays"
@@ -44,7 +44,8 @@ docs: tools
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
 bench: program
-	cargo run --release --locked --package autorma-bench
+	$(if $(filter kafka,$(LOG)),@scripts/tools.sh kafka)
+	cargo run --release --locked --package autorma-bench $(if $(filter kafka,$(LOG)),-- --log kafka)
 
 chaos: e2e-program
 	SEEDS=$(SEEDS) $(if $(SEED),SEED=$(SEED)) cargo test --locked --package autorma-e2e --test chaos -- --nocapture

@@ -1,8 +1,11 @@
 //! `make bench`: what autorma costs, as ratios within one run. JSON on standard output, a table on standard error.
 //!
-//! `cargo run --release -p autorma-bench [-- --images 2000 --rounds 3 --tiny 10000 --drops 200]`
+//! `cargo run --release -p autorma-bench [-- --images 2000 --rounds 3 --tiny 10000 --drops 200]` measures the embedded
+//! log; with `--log kafka` (and `--events 100000` instead of `--tiny`), Kafka: see [`kafka`].
 
 mod bare;
+mod home;
+mod kafka;
 mod latency;
 mod log;
 mod photos;
@@ -10,10 +13,13 @@ mod program;
 mod report;
 mod throughput;
 mod tiny;
+mod wait;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+
+use home::Home;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -22,10 +28,12 @@ struct Size {
     rounds: usize,
     tiny: usize,
     drops: usize,
+    events: usize,
 }
 
 fn main() -> anyhow::Result<()> {
-    let mut size = Size { images: 2000, rounds: 3, tiny: 10_000, drops: 200 };
+    let mut size = Size { images: 2000, rounds: 3, tiny: 10_000, drops: 200, events: 100_000 };
+    let mut on_kafka = false;
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     // The bare loop is a process of its own, as the pipeline is.
     if let [mode, folder] = arguments.as_slice()
@@ -35,21 +43,38 @@ fn main() -> anyhow::Result<()> {
     }
     for pair in arguments.chunks(2) {
         let [name, value] = pair else { bail!("{} needs a value", pair[0]) };
+        if name == "--log" {
+            on_kafka = match value.as_str() {
+                "embedded" => false,
+                "kafka" => true,
+                other => bail!("there is no log {other}; there are embedded and kafka"),
+            };
+            continue;
+        }
         let value = value.parse().with_context(|| format!("{name} {value}"))?;
         match name.as_str() {
             "--images" => size.images = value,
             "--rounds" => size.rounds = value,
             "--tiny" => size.tiny = value,
             "--drops" => size.drops = value,
-            other => bail!("there is no {other}; there are --images, --rounds, --tiny and --drops"),
+            "--events" => size.events = value,
+            other => {
+                bail!(
+                    "there is no {other}; there are --log, --images, --rounds, --tiny, --drops and --events"
+                )
+            }
         }
     }
     let folder = tempfile::tempdir_in(root().join("target"))?;
     eprintln!("making {} photos of 1200×1600", size.images);
     let photos = photos::large(folder.path(), size.images)?;
     let mut report = report::Report::default();
+    if on_kafka {
+        kafka::measure(&photos, folder.path(), size, &mut report)?;
+        return report.print();
+    }
     throughput::measure(&photos, folder.path(), size.rounds, &mut report)?;
-    latency::measure(&photos, folder.path(), size.drops, &mut report)?;
+    latency::measure(&Home::Embedded, &photos, &folder.path().join("latency"), size.drops, &mut report)?;
     log::measure(&mut report)?;
     let tiny = photos::tiny(folder.path(), size.tiny)?;
     tiny::measure(&tiny, folder.path(), &mut report)?;

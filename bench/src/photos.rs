@@ -30,6 +30,18 @@ pub(crate) fn large(folder: &Path, count: usize) -> anyhow::Result<PathBuf> {
     Ok(input)
 }
 
+/// A folder of `count` photos that are further names of these, again and again.
+pub(crate) fn names(of: &Path, folder: &Path, count: usize) -> anyhow::Result<PathBuf> {
+    let input = folder.join(format!("photos-{count}"));
+    fs::create_dir(&input)?;
+    let mut photos: Vec<_> = fs::read_dir(of)?.map(|it| it.map(|it| it.path())).collect::<Result<_, _>>()?;
+    photos.sort();
+    for (number, photo) in photos.iter().cycle().take(count).enumerate() {
+        fs::hard_link(photo, input.join(format!("photo-{number:06}.jpg")))?;
+    }
+    Ok(input)
+}
+
 /// `count` photos of 48×64 pixels.
 pub(crate) fn tiny(folder: &Path, count: usize) -> anyhow::Result<PathBuf> {
     let input = folder.join("tiny");

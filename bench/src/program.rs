@@ -5,8 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
+use crate::home::Home;
 use crate::root;
 
 /// `target/release/autorma`, running.
@@ -17,17 +18,36 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts a command on an input, with an output and a data folder of their own below `folder`.
-    pub(crate) fn start(folder: &Path, arguments: &[&str], input: &Path) -> anyhow::Result<Self> {
-        let program =
-            root().join("target/release/autorma").canonicalize().context("`make program` builds it")?;
+    /// Starts a command with its log in that home, with an output and a data folder of its own below `folder`.
+    pub(crate) fn start(
+        home: &Home,
+        folder: &Path,
+        arguments: &[&str],
+        input: &Path,
+    ) -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let mut command = Command::new(program);
-        command.args(arguments).args(["--http", &address, "--input"]).arg(input);
-        command.arg("--output").arg(folder.join("output")).arg("--data").arg(folder.join("data"));
-        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut command = command(home, folder, arguments)?;
+        command.env("AUTORMA_HTTP_ADDRESS", &address).env("AUTORMA_INGEST_INPUT", input);
         Ok(Self { child: command.spawn()?, address })
     }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        ensure!(self.child.wait()?.success(), "autorma failed");
+        Ok(())
+    }
+}
+
+/// The program with these arguments, not started yet.
+pub(crate) fn command(home: &Home, folder: &Path, arguments: &[&str]) -> anyhow::Result<Command> {
+    let program = root().join("target/release/autorma").canonicalize().context("`make program` builds it")?;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder);
+    command.env("AUTORMA_SINK_OUTPUT", folder.join("output")).env("AUTORMA_DATA", folder.join("data"));
+    command.envs(home.settings());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(command)
 }
 
 /// The metrics of a program at an address, while it serves them.

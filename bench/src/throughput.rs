@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 
+use crate::home::Home;
 use crate::program::{Program, memory, metrics};
 use crate::report::{Report, median};
 
@@ -21,15 +22,11 @@ pub(crate) fn measure(
     let (mut bare, mut pipeline, mut growth, mut beyond) = (vec![], vec![], vec![], vec![]);
     for round in 1..=rounds {
         eprintln!("round {round}: bare loop");
-        let begun = Instant::now();
-        let output = Command::new(std::env::current_exe()?).arg("bare").arg(photos).output()?;
-        bare.push(images / begun.elapsed().as_secs_f64());
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let said = String::from_utf8(output.stdout)?;
-        let model: f64 = said.split_whitespace().next().context("no figure")?.parse()?;
+        let (seconds, model) = run_bare(photos)?;
+        bare.push(images / seconds);
 
         eprintln!("round {round}: pipeline");
-        let (seconds, seen) = run(photos, &folder.join(format!("round-{round}")), images)?;
+        let (seconds, seen) = run(&Home::Embedded, photos, &folder.join(format!("round-{round}")))?;
         pipeline.push(images / seconds);
         growth.push(seen.last / seen.early);
         beyond.push((seen.peak - model) / 1e6);
@@ -42,8 +39,18 @@ pub(crate) fn measure(
     Ok(())
 }
 
+/// The bare loop: from the start of its process to its end, in seconds, and its bytes with the model loaded.
+pub(crate) fn run_bare(photos: &Path) -> anyhow::Result<(f64, f64)> {
+    let begun = Instant::now();
+    let output = Command::new(std::env::current_exe()?).arg("bare").arg(photos).output()?;
+    let seconds = begun.elapsed().as_secs_f64();
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout)?;
+    Ok((seconds, said.split_whitespace().next().context("no figure")?.parse()?))
+}
+
 /// Resident bytes.
-struct Seen {
+pub(crate) struct Seen {
     /// When 200 images were durable.
     early: f64,
     /// When nearly all were.
@@ -52,10 +59,11 @@ struct Seen {
 }
 
 /// From the start of the process to its end, in seconds.
-fn run(photos: &Path, folder: &Path, images: f64) -> anyhow::Result<(f64, Seen)> {
-    std::fs::create_dir(folder)?;
+pub(crate) fn run(home: &Home, photos: &Path, folder: &Path) -> anyhow::Result<(f64, Seen)> {
+    std::fs::create_dir_all(folder)?;
+    let images = std::fs::read_dir(photos)?.count() as f64;
     let begun = Instant::now();
-    let mut program = Program::start(folder, &["run", "--json"], photos)?;
+    let mut program = Program::start(home, folder, &["run", "--json"], photos)?;
     let (id, address) = (program.child.id(), program.address.clone());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

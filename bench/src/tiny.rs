@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
+use crate::home::Home;
 use crate::program::{Program, processor_seconds_of_children};
 use crate::report::Report;
 
@@ -21,7 +22,7 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
     let folder = folder.join("tiny-run");
     std::fs::create_dir(&folder)?;
     let (before, begun) = (processor_seconds_of_children()?, Instant::now());
-    let mut program = Program::start(&folder, &["run", "--json"], photos)?;
+    let mut program = Program::start(&Home::Embedded, &folder, &["run", "--json"], photos)?;
     let status = loop {
         match program.child.try_wait()? {
             Some(status) => break status,

@@ -1,0 +1,96 @@
+//! Two classifiers ÷ one, each with one thread for decoding and inference.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::ensure;
+use autorma_schemas::topics;
+use autorma_stream::{Log as _, TopicPartition};
+
+use super::Broker;
+use crate::home::Home;
+use crate::program::{Program, metrics};
+use crate::report::{Report, median};
+use crate::wait::wait_at;
+
+/// Looking costs processor time, of which there is none to spare.
+const PACE: Duration = Duration::from_millis(250);
+
+/// One and two in turn, `rounds` times.
+pub(super) fn measure(
+    broker: &Broker<'_>,
+    large: &Path,
+    rounds: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let (mut one, mut two) = (vec![], vec![]);
+    for round in 1..=rounds {
+        eprintln!("round {round}: one classifier, two classifiers");
+        one.push(rate(broker, large, &format!("one-{round}"), &["a"])?);
+        two.push(rate(broker, large, &format!("two-{round}"), &["a", "b"])?);
+    }
+    let (one, two) = (median(&mut one), median(&mut two));
+    report.add("one_classifier_images_per_second", one, None);
+    report.add("two_classifiers_images_per_second", two, None);
+    report.add("two_classifiers_to_one", two / one, Some("at least 1.8"));
+    Ok(())
+}
+
+/// Publishes the photos and waits until all are in the log.
+pub(super) fn fill(home: &Home, folder: &Path, photos: &Path) -> anyhow::Result<()> {
+    let images = std::fs::read_dir(photos)?.count();
+    let ingest = Program::start(home, folder, &["ingest"], photos)?;
+    let published = || Some(metrics(&ingest.address)?.sum("autorma_ingest_published_total"));
+    wait_at(PACE, "all is published", || published().filter(|count| *count >= images as f64))?;
+    ingest.stop()
+}
+
+/// Starts a classifier with that slot and one thread.
+pub(super) fn classifier(home: &Home, folder: &Path, slot: &str) -> anyhow::Result<Program> {
+    let arguments = ["classify", "--slot", slot, "--set", "classifier.workers=1"];
+    Program::start(home, folder, &arguments, folder)
+}
+
+/// How many predictions a classifier has committed.
+pub(super) fn predictions(classifier: &Program) -> f64 {
+    metrics(&classifier.address).map_or(0.0, |it| it.sum("autorma_classifier_predictions_total"))
+}
+
+/// Images a second of these classifiers, between the first and the last quarter: all have joined then, and none has
+/// come to the end of its share.
+fn rate(broker: &Broker<'_>, photos: &Path, name: &str, slots: &[&str]) -> anyhow::Result<f64> {
+    let (home, folder) = broker.fresh(name)?;
+    let images = std::fs::read_dir(photos)?.count();
+    fill(&home, &folder, photos)?;
+    let started = slots.iter().map(|slot| classifier(&home, &folder, slot));
+    let classifiers: Vec<_> = started.collect::<anyhow::Result<_>>()?;
+    let mut shares = Vec::new();
+    wait_at(PACE, "all is classified", || {
+        shares = classifiers.iter().map(predictions).collect();
+        (shares.iter().sum::<f64>() >= images as f64).then_some(())
+    })?;
+    eprintln!("  images of each: {shares:?}");
+    classifiers.into_iter().try_for_each(Program::stop)?;
+    let mut times = times(broker, name)?;
+    ensure!(times.len() == images, "{} predictions of {images} images", times.len());
+    times.sort_unstable();
+    let (from, to) = (images / 4, images * 3 / 4);
+    Ok((to - from) as f64 * 1e6 / (times[to] - times[from]).max(1) as f64)
+}
+
+/// When each prediction was appended, in microseconds.
+fn times(broker: &Broker<'_>, name: &str) -> anyhow::Result<Vec<i64>> {
+    let log = broker.log(name)?;
+    let mut times = Vec::new();
+    for bounds in log.bounds(topics::PREDICTIONS)? {
+        let at = TopicPartition::new(topics::PREDICTIONS, bounds.partition);
+        let mut from = bounds.start;
+        loop {
+            let records = log.read(&at, from, 1000)?;
+            let Some(last) = records.last() else { break };
+            from = last.offset.next();
+            times.extend(records.iter().map(|record| record.appended_at));
+        }
+    }
+    Ok(times)
+}
