@@ -86,6 +86,24 @@ fn no_commit_passes_over_what_was_abandoned() {
 }
 
 #[test]
+fn what_was_passed_is_committed_when_nothing_before_it_is_in_work() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 2));
+    let [first, second] = std::array::from_fn(|_| take(&desk));
+    desk.pass(BTreeMap::from([(at(), NextOffset(7))]));
+    assert_eq!(committable(&desk), (0, None), "two records are before it");
+    die(&desk, first);
+    die(&desk, second);
+    assert_eq!(committable(&desk), (2, Some(NextOffset(2))));
+    assert_eq!(committable(&desk), (0, None), "they aren't durable yet");
+    desk.committed(2);
+    assert_eq!(committable(&desk), (0, Some(NextOffset(7))));
+    desk.pass(BTreeMap::from([(at(), NextOffset(9))]));
+    desk.give_up(&[at()], Duration::ZERO);
+    assert_eq!(committable(&desk), (0, None), "it is another's");
+}
+
+#[test]
 fn a_lone_picture_waits_for_nobody() {
     let (desk, assignment) = (desk(), Assignment::begin());
     desk.admit(records(&assignment, 1));

@@ -289,6 +289,24 @@ impl KafkaConsumer {
             let is_free = lock(&self.held).is_empty();
             quiet = if is_free && !heard { quiet + 1 } else { 0 };
         }
+        self.close();
+    }
+
+    /// Closes the client, and leaves it to the end of the process if that takes long: a cluster that is away must not
+    /// hold up a stop.
+    fn close(&self) {
+        let consumer = &self.member.consumer;
+        let begun = Instant::now();
+        if let Err(error) = consumer.close_queue() {
+            tracing::debug!(%error, "a consumer can't be closed");
+        }
+        while !consumer.closed() {
+            if begun.elapsed() > GOODBYE {
+                std::mem::forget(Arc::clone(&self.member));
+                return;
+            }
+            drop(consumer.poll(Duration::from_millis(10)));
+        }
     }
 }
 
