@@ -28,13 +28,14 @@ run: program
 	@if [ "$(INPUT)" = data/samples ]; then \
 		echo; echo "These were pictures that autorma has drawn. Your own folder: make run INPUT=/photos"; fi
 
-# The tests of the main path run on both homes of the log.
+# The tests of the main path run on both homes of the log. The whole workspace again, so that nothing is built twice:
+# its other tests with these names run a second time.
 BOTH_HOMES := batch daemon backlog hostile model chaos produce
 
 test: lint docs e2e-program
 	@scripts/tools.sh kafka
 	env -u LOG cargo test --workspace --locked
-	LOG=kafka cargo test --locked --package autorma-e2e $(addprefix --test ,$(BOTH_HOMES))
+	LOG=kafka cargo test --workspace --locked $(addprefix --test ,$(BOTH_HOMES))
 
 lint: tools runtime
 	cargo fmt --all --check
