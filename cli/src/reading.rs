@@ -1,30 +1,16 @@
 //! Reading topics outside any group, with bounded memory whatever the records hold.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use autorma_schemas::{Event, RunRecord, topics};
-use autorma_stream::retry::{Backoff, retry};
-use autorma_stream::{Error as LogError, Log, NextOffset, StoredRecord, TopicPartition};
+pub(crate) use autorma_stream::retry::patiently;
+use autorma_stream::{Log, NextOffset, StoredRecord, TopicPartition};
 
 /// Records that the first page holds, and any page at most.
 const FIRST: usize = 16;
 const MOST: usize = 1000;
 /// Bytes that a page should hold about: images may travel in their events.
 const BYTES: usize = 16 << 20;
-
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(5), longest: Duration::from_secs(2), attempts: 30 };
-
-/// Does it again while the log is busy.
-pub(crate) fn patiently<T>(attempt: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
-    let pause = |pause: Duration| {
-        tracing::warn!(?pause, "the log is busy");
-        std::thread::sleep(pause);
-        true
-    };
-    retry(BACKOFF, LogError::disposition, pause, attempt)
-}
 
 /// A partition, page by page. The number of records in a page follows their size.
 #[derive(Debug)]
@@ -55,7 +41,7 @@ impl Pages {
     }
 
     /// The next records; none at the end.
-    pub(crate) fn read(&mut self, log: &dyn Log) -> Result<Vec<StoredRecord>, LogError> {
+    pub(crate) fn read(&mut self, log: &dyn Log) -> autorma_stream::Result<Vec<StoredRecord>> {
         let page = patiently(|| log.read(&self.at, self.next, self.records))?;
         if let Some(last) = page.last() {
             self.next = last.offset.next();
@@ -128,7 +114,7 @@ mod tests {
     #[test]
     fn every_record_is_scanned_once() {
         let log = Memory::new().unwrap();
-        let keep = Retention::Age(Duration::from_secs(60));
+        let keep = Retention::Age(std::time::Duration::from_secs(60));
         log.create(&[Topic { name: "numbers".into(), partitions: 3, retention: keep }]).unwrap();
         let append = |number: u32| Append {
             topic: "numbers".into(),

@@ -1,24 +1,11 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use autorma_stream::retry::{Backoff, retry};
-use autorma_stream::{Error as LogError, Log, NextOffset, StoredRecord, TopicPartition};
+pub(crate) use autorma_stream::retry::patiently;
+use autorma_stream::{Log, NextOffset, StoredRecord, TopicPartition};
 
 use crate::Error;
 
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(5), longest: Duration::from_secs(2), attempts: 30 };
 const PAGE: usize = 1000;
-
-/// Does it again while the log is busy. A shutdown waits for that: what is in hand is better committed.
-pub(crate) fn patiently<T>(attempt: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
-    let pause = |pause: Duration| {
-        tracing::warn!(?pause, "the log is busy");
-        std::thread::sleep(pause);
-        true
-    };
-    retry(BACKOFF, LogError::disposition, pause, attempt)
-}
 
 /// A topic that is read from its beginning, and later again from where reading ended.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Disposition;
+use crate::{Disposition, Error};
 
 /// Pauses that double from `first` to `longest`, at most `attempts` of them.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,20 @@ pub fn retry<T, E>(
             return Err(error);
         }
     }
+}
+
+/// The pauses of those who wait for a busy log: about a minute.
+const BUSY: Backoff =
+    Backoff { first: Duration::from_millis(5), longest: Duration::from_secs(2), attempts: 30 };
+
+/// Does it again while the log is busy. A shutdown waits for that: what is in hand is better committed.
+pub fn patiently<T>(attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let pause = |pause: Duration| {
+        tracing::warn!(?pause, "the log is busy");
+        std::thread::sleep(pause);
+        true
+    };
+    retry(BUSY, Error::disposition, pause, attempt)
 }
 
 #[cfg(test)]
