@@ -70,6 +70,12 @@ fn rate(broker: &Broker<'_>, photos: &Path, name: &str, slots: &[&str]) -> anyho
         (shares.iter().sum::<f64>() >= images as f64).then_some(())
     })?;
     eprintln!("  images of each: {shares:?}");
+    // Whoever joined late had less time than is measured.
+    let fair = images as f64 / slots.len() as f64 / 2.0;
+    ensure!(
+        shares.iter().all(|share| *share >= fair),
+        "{images} photos are too few for {slots:?}: {shares:?}"
+    );
     classifiers.into_iter().try_for_each(Program::stop)?;
     let mut times = times(broker, name)?;
     ensure!(times.len() == images, "{} predictions of {images} images", times.len());

@@ -223,20 +223,25 @@ impl KafkaConsumer {
             return;
         };
         self.behind = false;
+        let mut beyond = BTreeMap::<String, BTreeMap<i32, (NextOffset, NextOffset)>>::new();
         for ((at, position), (_, end)) in positions.into_iter().zip(ends) {
-            if end <= position {
-                continue;
+            if end > position {
+                beyond.entry(at.topic).or_default().insert(at.partition, (position, end));
             }
-            match self.cluster.reader.read(&self.cluster, &at, position, 1) {
-                Ok(records) if records.is_empty() => {
-                    if let Some(held) = lock(&self.held).get_mut(&at).filter(|held| held.position == position)
-                    {
-                        held.position = end;
-                        self.passed.insert(at, end);
-                    }
+        }
+        for (topic, partitions) in beyond {
+            let from = partitions.iter().map(|(partition, (position, _))| (*partition, *position)).collect();
+            // What isn't exhausted is about to come.
+            let exhausted = self.cluster.reader.exhausted(&self.cluster, &topic, &from).unwrap_or_default();
+            self.behind |= exhausted.len() < partitions.len();
+            for (partition, (position, end)) in partitions {
+                let at = TopicPartition::new(topic.as_str(), partition);
+                if exhausted.contains(&partition)
+                    && let Some(held) = lock(&self.held).get_mut(&at).filter(|held| held.position == position)
+                {
+                    held.position = end;
+                    self.passed.insert(at, end);
                 }
-                // It is about to come.
-                _ => self.behind = true,
             }
         }
     }

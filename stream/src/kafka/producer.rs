@@ -75,6 +75,8 @@ impl KafkaProducer {
         let doing = format!("taking the slot {slot:?}");
         let client: ThreadedProducer<Delivery> = cluster.check(client, &doing)?;
         let begun = Instant::now();
+        // Without a connection there is nobody to ask for the coordinator, and librdkafka asks again half a second later.
+        drop(client.client().fetch_metadata(Some(&cluster.config.full("reach")), cluster.patience()));
         loop {
             match client.init_transactions(STEP) {
                 Ok(()) => break,
