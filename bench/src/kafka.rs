@@ -2,6 +2,7 @@
 //! broker takes part of the same processors.
 
 mod events;
+mod pace;
 mod scaling;
 mod takeover;
 mod throughput;

@@ -2,6 +2,8 @@
 //! its outputs mean and where it comes from. The classifier loads nothing that [`Model::open`] hasn't verified.
 
 mod decide;
+#[cfg(feature = "handmade")]
+pub mod handmade;
 mod manifest;
 mod verify;
 

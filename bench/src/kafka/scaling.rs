@@ -1,20 +1,15 @@
 //! Two classifiers ÷ one, each with one thread for decoding and inference.
 
-use std::path::Path;
-use std::time::Duration;
-
 use anyhow::ensure;
 use autorma_schemas::topics;
-use autorma_stream::{Log as _, TopicPartition};
+use std::path::Path;
 
 use super::Broker;
+use super::pace::{PACE, middle_rate, times};
 use crate::home::Home;
 use crate::program::{Program, metrics};
 use crate::report::{Report, median};
 use crate::wait::wait_at;
-
-/// Looking costs processor time, of which there is none to spare.
-const PACE: Duration = Duration::from_millis(250);
 
 /// One and two in turn, `rounds` times.
 pub(super) fn measure(
@@ -56,8 +51,7 @@ pub(super) fn predictions(classifier: &Program) -> f64 {
     metrics(&classifier.address).map_or(0.0, |it| it.sum("autorma_classifier_predictions_total"))
 }
 
-/// Images a second of these classifiers, between the first and the last quarter: all have joined then, and none has
-/// come to the end of its share.
+/// Images a second of these classifiers, once all have joined, and before one has come to the end of its share.
 fn rate(broker: &Broker<'_>, photos: &Path, name: &str, slots: &[&str]) -> anyhow::Result<f64> {
     let (home, folder) = broker.fresh(name)?;
     let images = std::fs::read_dir(photos)?.count();
@@ -77,26 +71,5 @@ fn rate(broker: &Broker<'_>, photos: &Path, name: &str, slots: &[&str]) -> anyho
         "{images} photos are too few for {slots:?}: {shares:?}"
     );
     classifiers.into_iter().try_for_each(Program::stop)?;
-    let mut times = times(broker, name)?;
-    ensure!(times.len() == images, "{} predictions of {images} images", times.len());
-    times.sort_unstable();
-    let (from, to) = (images / 4, images * 3 / 4);
-    Ok((to - from) as f64 * 1e6 / (times[to] - times[from]).max(1) as f64)
-}
-
-/// When each prediction was appended, in microseconds.
-fn times(broker: &Broker<'_>, name: &str) -> anyhow::Result<Vec<i64>> {
-    let log = broker.log(name)?;
-    let mut times = Vec::new();
-    for bounds in log.bounds(topics::PREDICTIONS)? {
-        let at = TopicPartition::new(topics::PREDICTIONS, bounds.partition);
-        let mut from = bounds.start;
-        loop {
-            let records = log.read(&at, from, 1000)?;
-            let Some(last) = records.last() else { break };
-            from = last.offset.next();
-            times.extend(records.iter().map(|record| record.appended_at));
-        }
-    }
-    Ok(times)
+    Ok(middle_rate(&times(&broker.log(name)?, topics::PREDICTIONS, images)?))
 }

@@ -1,9 +1,59 @@
-//! A model small enough to be written by hand, in the encoding of Protocol Buffers, with the field numbers of ONNX's
-//! `onnx.proto3`.
+//! Models small enough to be written by hand, for tests and measurements (feature `handmade`), in the encoding of Protocol
+//! Buffers with the field numbers of ONNX's `onnx.proto3`. They take pictures of [`SIDE`] × [`SIDE`] and know three
+//! classes: `reds`, `greens` and `blues`.
 
-/// Takes pictures of 8×8. Each class's logit is the logarithm of its colour's mean, which is not a number for dark
-/// pictures. A picture that has far more red than blue makes the whole call fail: its index is out of bounds.
-pub(crate) fn fussy() -> Vec<u8> {
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use autorma_schemas::sha256;
+use serde_json::json;
+
+use crate::MANIFEST;
+
+/// Pixels of each side.
+pub const SIDE: u32 = 8;
+
+/// Writes a model and its manifest to a folder, which is created.
+pub fn write(folder: &Path, name: &str, onnx: &[u8]) -> io::Result<()> {
+    fs::create_dir(folder)?;
+    let file = format!("{name}.onnx");
+    fs::write(folder.join(&file), onnx)?;
+    let manifest = json!({
+        "format": 1, "name": name, "version": "7",
+        "model": {"file": file, "sha256": sha256(onnx), "bytes": onnx.len(), "precision": "fp32"},
+        "input": {
+            "name": "image", "width": SIDE, "height": SIDE, "layout": "NCHW", "color": "RGB",
+            "resize": "stretch-bilinear-antialiased", "mean": [127, 127, 127], "std": [128, 128, 128]
+        },
+        "output": {"name": "logits"}, "classes": ["reds", "greens", "blues"], "temperature": 1.0,
+        "thresholds": {"accept": 0.5, "unknown": 0.5}, "origin": {}, "licence": "Apache-2.0"
+    });
+    fs::write(folder.join(MANIFEST), manifest.to_string())
+}
+
+/// A BMP of one colour, in the size that these models take.
+pub fn picture([red, green, blue]: [u8; 3]) -> Vec<u8> {
+    let pixels = [blue, green, red].repeat((SIDE * SIDE) as usize);
+    let (bytes, mut file) = (pixels.len() as u32, b"BM".to_vec());
+    let header = [54 + bytes, 0, 54, 40, SIDE, SIDE, 1 | 24 << 16, 0, bytes, 2835, 2835, 0, 0];
+    header.iter().for_each(|value| file.extend(value.to_le_bytes()));
+    file.extend(pixels);
+    file
+}
+
+/// Next to nothing: each class's logit is its colour's mean.
+pub fn means() -> Vec<u8> {
+    let nodes = [
+        node("GlobalAveragePool", &["image"], "pooled", None),
+        node("Flatten", &["pooled"], "logits", Some(("axis", 1))),
+    ];
+    model("means", &nodes, &[])
+}
+
+/// Each class's logit is the logarithm of its colour's mean, which is not a number for dark pictures. A picture that has
+/// far more red than blue makes the whole call fail: its index is out of bounds.
+pub fn fussy() -> Vec<u8> {
     let nodes = [
         node("GlobalAveragePool", &["image"], "pooled", None),
         node("Flatten", &["pooled"], "means", Some(("axis", 1))),
@@ -13,12 +63,16 @@ pub(crate) fn fussy() -> Vec<u8> {
         node("Log", &["means"], "logarithms", None),
         node("Add", &["logarithms", "zero"], "logits", None),
     ];
+    let tensors = [tensor("red-blue", &[3, 1], &[1.0, 0.0, -1.0]), tensor("nothing", &[1], &[0.0])];
+    model("fussy", &nodes, &tensors)
+}
+
+fn model(name: &str, nodes: &[Vec<u8>], tensors: &[Vec<u8>]) -> Vec<u8> {
     let mut graph = Vec::new();
     nodes.iter().for_each(|node| bytes(&mut graph, 1, node));
-    bytes(&mut graph, 2, b"fussy");
-    bytes(&mut graph, 5, &tensor("red-blue", &[3, 1], &[1.0, 0.0, -1.0]));
-    bytes(&mut graph, 5, &tensor("nothing", &[1], &[0.0]));
-    bytes(&mut graph, 11, &value("image", &[3, 8, 8]));
+    bytes(&mut graph, 2, name.as_bytes());
+    tensors.iter().for_each(|tensor| bytes(&mut graph, 5, tensor));
+    bytes(&mut graph, 11, &value("image", &[3, SIDE.into(), SIDE.into()]));
     bytes(&mut graph, 12, &value("logits", &[3]));
     let mut operators = Vec::new();
     number(&mut operators, 2, 17);

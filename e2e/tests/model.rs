@@ -1,50 +1,16 @@
 //! Models that fail, say nonsense or aren't what their manifest says.
 
-mod onnx;
-
 use std::fs;
-use std::path::Path;
 
 use autorma_e2e::{Ended, Sandbox};
-use onnx::fussy;
+use autorma_models::handmade::{fussy, picture, write};
 use serde_json::{Value, json};
-
-/// Writes the fussy model of `onnx.rs` with its manifest.
-fn write_model(folder: &Path) {
-    fs::create_dir(folder).unwrap();
-    let model = fussy();
-    fs::write(folder.join("fussy.onnx"), &model).unwrap();
-    let manifest = json!({
-        "format": 1, "name": "fussy", "version": "7",
-        "model": {
-            "file": "fussy.onnx", "sha256": autorma_schemas::sha256(&model), "bytes": model.len(),
-            "precision": "fp32"
-        },
-        "input": {
-            "name": "image", "width": 8, "height": 8, "layout": "NCHW", "color": "RGB",
-            "resize": "stretch-bilinear-antialiased", "mean": [127, 127, 127], "std": [128, 128, 128]
-        },
-        "output": {"name": "logits"}, "classes": ["reds", "greens", "blues"], "temperature": 1.0,
-        "thresholds": {"accept": 0.5, "unknown": 0.5}, "origin": {}, "licence": "Apache-2.0"
-    });
-    fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
-}
-
-/// An 8×8 BMP of one colour.
-fn picture([red, green, blue]: [u8; 3]) -> Vec<u8> {
-    let pixels = [blue, green, red].repeat(64);
-    let mut file = b"BM".to_vec();
-    let header: [u32; 13] = [54 + 192, 0, 54, 40, 8, 8, 1 | 24 << 16, 0, 192, 2835, 2835, 0, 0];
-    header.iter().for_each(|value| file.extend(value.to_le_bytes()));
-    file.extend(pixels);
-    file
-}
 
 /// A batch on these pictures, named by their place.
 fn run(sandbox: &Sandbox, colours: &[[u8; 3]]) -> Ended {
     let model = sandbox.path().join("model");
     if !model.exists() {
-        write_model(&model);
+        write(&model, "fussy", &fussy()).unwrap();
     }
     for (number, colour) in colours.iter().enumerate() {
         fs::write(sandbox.path().join("picture"), picture(*colour)).unwrap();
