@@ -19,21 +19,24 @@ pub(crate) fn measure(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let images = std::fs::read_dir(photos)?.count() as f64;
-    let (mut bare, mut pipeline, mut growth, mut beyond) = (vec![], vec![], vec![], vec![]);
+    let (mut bare, mut pipeline, mut ratio) = (vec![], vec![], vec![]);
+    let (mut growth, mut beyond) = (vec![], vec![]);
     for round in 1..=rounds {
         eprintln!("round {round}: bare loop");
         let (seconds, model) = run_bare(photos)?;
         bare.push(images / seconds);
 
         eprintln!("round {round}: pipeline");
-        let (seconds, seen) = run(&Home::Embedded, photos, &folder.join(format!("round-{round}")))?;
+        let (seconds, seen) = run_watched(photos, &folder.join(format!("round-{round}")))?;
         pipeline.push(images / seconds);
+        // Round by round: the machine's own speed changes more from one to the next than within one.
+        ratio.push(pipeline[round - 1] / bare[round - 1]);
         growth.push(seen.last / seen.early);
         beyond.push((seen.peak - model) / 1e6);
     }
     report.add("bare_images_per_second", median(&mut bare), None);
     report.add("pipeline_images_per_second", median(&mut pipeline), None);
-    report.add("pipeline_to_bare", median(&mut pipeline) / median(&mut bare), Some("at least 0.95"));
+    report.add("pipeline_to_bare", median(&mut ratio), Some("at least 0.95"));
     report.add("memory_last_to_200th_image", median(&mut growth), Some("at most 1.1"));
     report.add("memory_peak_beyond_model_mb", median(&mut beyond), Some("at most 250"));
     Ok(())
@@ -50,7 +53,7 @@ pub(crate) fn run_bare(photos: &Path) -> anyhow::Result<(f64, f64)> {
 }
 
 /// Resident bytes.
-pub(crate) struct Seen {
+struct Seen {
     /// When 200 images were durable.
     early: f64,
     /// When nearly all were.
@@ -58,12 +61,23 @@ pub(crate) struct Seen {
     peak: f64,
 }
 
-/// From the start of the process to its end, in seconds.
-pub(crate) fn run(home: &Home, photos: &Path, folder: &Path) -> anyhow::Result<(f64, Seen)> {
+/// From the start of the process to its end, in seconds. Nobody asks it for its metrics meanwhile: on Kafka it asks the
+/// cluster for them.
+pub(crate) fn run(home: &Home, photos: &Path, folder: &Path) -> anyhow::Result<f64> {
+    std::fs::create_dir_all(folder)?;
+    let begun = Instant::now();
+    let mut program = Program::start(home, folder, &["run", "--json"], photos)?;
+    let status = program.child.wait()?;
+    ensure!(status.success(), "autorma run: {status}");
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+/// The same on the embedded log, with a look at its memory.
+fn run_watched(photos: &Path, folder: &Path) -> anyhow::Result<(f64, Seen)> {
     std::fs::create_dir_all(folder)?;
     let images = std::fs::read_dir(photos)?.count() as f64;
     let begun = Instant::now();
-    let mut program = Program::start(home, folder, &["run", "--json"], photos)?;
+    let mut program = Program::start(&Home::Embedded, folder, &["run", "--json"], photos)?;
     let (id, address) = (program.child.id(), program.address.clone());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,14 +1,11 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use autorma_stream::retry::{Backoff, retry};
+use autorma_stream::retry::patiently_while;
 use autorma_stream::{Advance, DeadShare, Error as LogError, Membership, Producer, Transaction, failpoint};
 
 use crate::desk::{Committable, Desk};
 use crate::outcome::Outcome;
 use crate::{Config, Error, Metrics};
-
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(5), longest: Duration::from_secs(2), attempts: 30 };
 
 /// The committer's thread: outcomes and offsets go to the log together, while the next micro-batch is computed.
 pub(crate) fn commit(
@@ -46,12 +43,7 @@ fn settle(
             appends: committable.outcomes.iter().map(Outcome::append).collect(),
             advance: Some(Advance { membership: membership.clone(), offsets: committable.offsets.clone() }),
         };
-        let pause = |pause: Duration| {
-            tracing::warn!(?pause, "the log is busy");
-            std::thread::sleep(pause);
-            !desk.has_failed()
-        };
-        match retry(BACKOFF, LogError::disposition, pause, || producer.commit(&transaction)) {
+        match patiently_while(|| !desk.has_failed(), || producer.commit(&transaction)) {
             Ok(()) => return Ok(true),
             Err(LogError::AssignmentEnded(at)) => {
                 tracing::debug!(partition = %at, "dropped outcomes: another member does them again");

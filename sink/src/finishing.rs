@@ -1,10 +1,10 @@
 use std::time::{Duration, Instant};
 
 use autorma_schemas::{Event, RunRecord, RunState, topics};
+use autorma_stream::retry::patiently;
 use autorma_stream::{Append, Transaction, failpoint};
 
 use crate::bookkeeping::Complete;
-use crate::flushing::commit;
 use crate::manifest::Manifest;
 use crate::names::{part_number, results_path, summary_file, summary_path};
 use crate::stage::{Sink, keep_alive};
@@ -50,7 +50,8 @@ impl Sink<'_> {
         let text = serde_json::to_vec_pretty(&summary).expect("numbers and text are JSON");
         self.store.put(&summary_file(&run.run_id), text)?;
         failpoint::hit("sink-after-summary");
-        commit(&mut *self.producer, &finished_record(run, &summary))?;
+        let finished = finished_record(run, &summary);
+        patiently(|| self.producer.commit(&finished))?;
         failpoint::hit("sink-after-finished");
         self.store.remove(&parts)?;
         self.finished(&summary, begun.elapsed());

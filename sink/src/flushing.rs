@@ -2,17 +2,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use autorma_schemas::Micros;
-use autorma_stream::retry::{Backoff, retry};
-use autorma_stream::{Advance, Error as LogError, Producer, Transaction, failpoint};
+use autorma_stream::retry::patiently;
+use autorma_stream::{Advance, Error as LogError, Transaction, failpoint};
 
 use crate::Error;
 use crate::buffer::Buffer;
 use crate::part::{Header, write};
 use crate::recovery::next_of;
 use crate::stage::Sink;
-
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(5), longest: Duration::from_secs(2), attempts: 30 };
 
 impl Sink<'_> {
     /// Makes what was read durable, then finishes the runs that it has completed.
@@ -84,7 +81,7 @@ impl Sink<'_> {
         }
         let advance = Advance { membership: self.consumer.membership(), offsets: offsets.clone() };
         let transaction = Transaction { appends: Vec::new(), advance: Some(advance) };
-        match commit(&mut *self.producer, &transaction) {
+        match patiently(|| self.producer.commit(&transaction)) {
             Ok(()) => self.committed.extend(offsets),
             // The machine slept, and the group took the partition away. It comes back with the next poll, and what
             // counts is in the manifest.
@@ -125,14 +122,4 @@ impl Sink<'_> {
         });
         tracing::debug!(outcomes, duplicates = buffer.duplicates, runs = buffer.runs.len(), ?took, "flushed");
     }
-}
-
-/// Commits, trying again while the log is busy.
-pub(crate) fn commit(producer: &mut dyn Producer, transaction: &Transaction) -> Result<(), LogError> {
-    let pause = |pause: Duration| {
-        tracing::warn!(?pause, "the log is busy");
-        std::thread::sleep(pause);
-        true
-    };
-    retry(BACKOFF, LogError::disposition, pause, || producer.commit(transaction))
 }

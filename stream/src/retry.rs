@@ -54,10 +54,18 @@ const BUSY: Backoff =
 
 /// Does it again while the log is busy. A shutdown waits for that: what is in hand is better committed.
 pub fn patiently<T>(attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    patiently_while(|| true, attempt)
+}
+
+/// The same, as long as there is a reason to go on.
+pub fn patiently_while<T>(
+    going_on: impl Fn() -> bool,
+    attempt: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
     let pause = |pause: Duration| {
         tracing::warn!(?pause, "the log is busy");
         std::thread::sleep(pause);
-        true
+        going_on()
     };
     retry(BUSY, Error::disposition, pause, attempt)
 }

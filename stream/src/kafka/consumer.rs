@@ -101,7 +101,7 @@ impl KafkaConsumer {
 
     /// One event of the client: a record into the queue, a rebalance, an error that passes.
     fn hear(&mut self, longest: Duration) -> Result<Heard> {
-        let record = match self.member.consumer.poll(longest) {
+        let record = match self.member.consumer.poll(whole_milliseconds(longest)) {
             // A rebalance comes back as nothing, too.
             None if self.listener().changed.load(Ordering::Relaxed) => return self.heard_of(Heard::Event),
             None => return self.heard_of(Heard::Nothing),
@@ -265,7 +265,7 @@ impl KafkaConsumer {
             let rest = wait.saturating_sub(begun.elapsed());
             let rest = if taken.is_empty() { rest } else { Duration::ZERO };
             // The look behind must come in between.
-            let heard = self.hear(rest.min(QUIET))?;
+            let heard = self.hear(if self.behind { rest.min(QUIET) } else { rest })?;
             if self.rebalanced()? {
                 if !taken.is_empty() {
                     self.listener().changed.store(true, Ordering::Relaxed);
@@ -313,6 +313,11 @@ impl KafkaConsumer {
             drop(consumer.poll(Duration::from_millis(10)));
         }
     }
+}
+
+/// Rounded up: rdkafka waits for the rest of a millisecond without pausing.
+fn whole_milliseconds(time: Duration) -> Duration {
+    Duration::from_millis(time.as_nanos().div_ceil(1_000_000) as u64)
 }
 
 impl Consumer for KafkaConsumer {
