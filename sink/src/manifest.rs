@@ -23,6 +23,8 @@ pub(crate) struct Manifest {
     pub(crate) next_part: u64,
     /// Where to continue.
     pub(crate) offsets: BTreeMap<TopicPartition, NextOffset>,
+    /// What was durable in another output folder when this one began: outcomes without a run are there.
+    pub(crate) elsewhere: BTreeMap<TopicPartition, NextOffset>,
     /// The sink's own run.
     pub(crate) outside: Option<Outside>,
     /// How many outcomes the parts of each unfinished run hold: parts that somebody has removed are missed.
@@ -35,6 +37,8 @@ struct Written {
     log: String,
     next_part: u64,
     offsets: Offsets,
+    #[serde(default)]
+    elsewhere: Offsets,
     #[serde(default)]
     outside: Option<Outside>,
     #[serde(default)]
@@ -62,6 +66,7 @@ impl Manifest {
             log: written.log,
             next_part: written.next_part,
             offsets: flat(written.offsets),
+            elsewhere: flat(written.elsewhere),
             outside: written.outside,
             outcomes: written.outcomes,
         }))
@@ -74,6 +79,7 @@ impl Manifest {
             log: self.log.clone(),
             next_part: self.next_part,
             offsets: nested(&self.offsets),
+            elsewhere: nested(&self.elsewhere),
             outside: self.outside.clone(),
             outcomes: self.outcomes.clone(),
         };
@@ -119,6 +125,7 @@ mod tests {
             log: "here".into(),
             next_part: 7,
             offsets: BTreeMap::from([(at(0), NextOffset(5)), (at(11), NextOffset(9))]),
+            elsewhere: BTreeMap::from([(at(0), NextOffset(2))]),
             outside: Some(Outside { run_id: "o".into(), opened_at: Micros(3), closed_at: None }),
             outcomes: BTreeMap::from([("20261123_153147".into(), 41)]),
         };

@@ -17,9 +17,8 @@ impl Sink<'_> {
             let run = readable(record, RunRecord::decode(&record.value))?;
             run.into_iter().for_each(|run| self.books.record(run));
         } else if let Some(outcome) = Outcome::read(record)? {
-            // Only another output folder can be behind what the group has committed.
-            let committed = self.committed.get(&record.at).copied().unwrap_or(NextOffset::START);
-            let covered = record.offset.next() <= committed;
+            let elsewhere = self.manifest.elsewhere.get(&record.at).copied().unwrap_or(NextOffset::START);
+            let covered = record.offset.next() <= elsewhere;
             let run_id = outcome.run_id.as_deref();
             let place = self.books.place(run_id, outcome.id, outcome.kind, covered, Micros::now());
             self.buffer.add(place, outcome);

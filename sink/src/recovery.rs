@@ -10,7 +10,7 @@ use crate::manifest::Manifest;
 use crate::names::{Folder, part_number};
 use crate::outcome::readable;
 use crate::part::Part;
-use crate::stage::TOPICS;
+use crate::stage::{GROUP, TOPICS};
 use crate::store::Store;
 use crate::{Error, cleaning};
 
@@ -92,10 +92,16 @@ fn is_of_other_topics(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error>
 
 /// Where a sink begins in a folder that knows nothing of this log: with the log's oldest records.
 fn first_manifest(identity: String, log: &dyn Log) -> Result<Manifest, Error> {
+    let committed = log.committed(GROUP)?;
     let mut manifest = Manifest { log: identity, ..Manifest::default() };
     for topic in TOPICS {
         for bounds in log.bounds(topic)? {
-            manifest.offsets.insert(TopicPartition::new(topic, bounds.partition), bounds.start);
+            let at = TopicPartition::new(topic, bounds.partition);
+            // What lies beyond the end is of topics that are no more.
+            if let Some(next) = committed.get(&at).filter(|next| **next <= bounds.end) {
+                manifest.elsewhere.insert(at.clone(), *next);
+            }
+            manifest.offsets.insert(at, bounds.start);
         }
     }
     Ok(manifest)

@@ -84,7 +84,7 @@ pub(crate) struct Sink<'a> {
     pub(crate) folder: Folder,
     /// As it is in the folder.
     pub(crate) manifest: Manifest,
-    /// As the group has it. It is further than the manifest only if another output folder was in use.
+    /// As the group has it. It is further than the manifest if another output folder was in use, or somebody moved it.
     pub(crate) committed: BTreeMap<TopicPartition, NextOffset>,
     pub(crate) books: Bookkeeping,
     pub(crate) positions: Positions,

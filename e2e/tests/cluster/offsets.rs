@@ -64,3 +64,32 @@ fn offsets_that_somebody_moves_change_nothing() {
     let names = (0..30).map(|number| format!("photo-{number:05}.jpg")).collect();
     sandbox.results().expect(&names, &BTreeSet::new()).unwrap();
 }
+
+#[test]
+fn what_has_no_run_is_not_lost_either() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::on_kafka(&shared().bootstrap());
+    let classifier = Daemon::of(&sandbox, sandbox.command(&["classify"])).ready();
+    let produce = |from: usize, to: usize| {
+        let files = photos.good[from..to].iter().map(|(photo, _)| photo.to_str().unwrap());
+        sandbox.run(&[&["produce", "--inline"], &*files.collect::<Vec<_>>()].concat()).expect(0);
+        eventually("they are classified", || {
+            (classifier.metric("autorma_classifier_predictions_total")? >= to as f64).then_some(())
+        });
+    };
+    produce(0, 3);
+    let before = sink(&sandbox);
+    before.outcomes(3);
+    before.end();
+    produce(3, 8);
+    reset(&sandbox, "--to-latest");
+    let over = Daemon::of(&sandbox, sandbox.command(&["sink", "--set", "sink.run_length=1s"])).ready();
+    over.outcomes(5);
+    eventually("all are in finished runs", || {
+        let runs = sandbox.status()["runs"].clone();
+        let finished = runs.as_array()?.iter().filter(|run| run["state"] == "finished");
+        (finished.filter_map(|run| run["predictions"].as_u64()).sum::<u64>() == 8).then_some(())
+    });
+    over.end();
+    classifier.end();
+}

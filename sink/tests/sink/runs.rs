@@ -156,7 +156,8 @@ fn another_output_folder_gets_what_is_not_finished_and_nothing_twice() {
     sink.wait(|snapshot| is_filed(snapshot, &workplace));
     let open = sink.progress.snapshot().open;
     assert!(open.keys().all(|run_id| run_id.starts_with("outside_")), "{open:?}");
-    assert_eq!(open.values().map(|counts| counts.predictions).sum::<u64>(), 1, "what was its own");
+    // What has no run and came meanwhile is in both: the folder's own manifest decides, for anybody can move a group.
+    assert_eq!(open.values().map(|counts| counts.predictions).sum::<u64>(), 2);
     sink.stop();
     assert!(workplace.left_over(NEXT).is_empty());
 }
