@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,28 @@ pub fn a_leaving_member_hands_over_at_once(home: Home<'_>) -> Outcome {
     let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(heard.assigned.len(), 3);
     assert_eq!((heard.revoked.len(), heard.lost.len()), (3, 0));
+    Ok(())
+}
+
+/// Partitions that went to another while the stage had no room, and came back, are read once, and wholly.
+pub fn what_went_while_there_was_no_room_goes_on_when_it_is_back(home: Home<'_>) -> Outcome {
+    let (open, log) = fresh(home, 2)?;
+    publish(&*log, 2, 0..1000)?;
+    let mut first = join(&*log, "a")?;
+    settle(&mut [&mut *first], || Ok(shares(&*log)? == [2]))?;
+    // Time to read ahead as far as it may.
+    for _ in 0..50 {
+        first.poll(PollLimit::NOTHING, Duration::from_millis(20))?;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut second = join(&*open(), "b")?;
+    settle(&mut [&mut *first, &mut *second], || Ok(shares(&*log)? == [1, 1]))?;
+    // It has room again, and what comes back finds it so.
+    let mut records = take(&mut *first, 500)?;
+    second.leave()?;
+    records.extend(take(&mut *first, 500)?);
+    let places: BTreeSet<_> = records.iter().map(|it| (&it.stored.at, it.stored.offset)).collect();
+    assert_eq!((records.len(), places.len()), (1000, 1000));
     Ok(())
 }
 

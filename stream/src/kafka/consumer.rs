@@ -161,8 +161,15 @@ impl KafkaConsumer {
     /// Whether partitions came or went since the last look. Those of a fenced member went for good.
     fn rebalanced(&mut self) -> Result<bool> {
         let changed = self.listener().changed.swap(false, Ordering::Relaxed);
-        if changed && let Some((code, _)) = self.member.consumer.client().fatal_error() {
-            return self.fail(&KafkaError::Global(code)).map(|()| true);
+        if changed {
+            if let Some((code, _)) = self.member.consumer.client().fatal_error() {
+                return self.fail(&KafkaError::Global(code)).map(|()| true);
+            }
+            // What has gone may come back: to be read again, and still paused if it was when it went.
+            let held = lock(&self.held);
+            self.waiting.retain(|record| held.contains_key(&record.at));
+            drop(held);
+            self.set_paused(self.paused)?;
         }
         Ok(changed)
     }
@@ -195,16 +202,17 @@ impl KafkaConsumer {
 
     /// Keeps what waits from growing: while the stage has no room, nothing more is fetched.
     fn pause(&mut self, pause: bool) -> Result<()> {
-        if self.paused == pause {
-            return Ok(());
-        }
+        if self.paused == pause { Ok(()) } else { self.set_paused(pause) }
+    }
+
+    fn set_paused(&mut self, paused: bool) -> Result<()> {
         let consumer = &self.member.consumer;
-        let done = consumer.assignment().and_then(|all| match pause {
+        let done = consumer.assignment().and_then(|all| match paused {
             true => consumer.pause(&all),
             false => consumer.resume(&all),
         });
-        self.paused = pause;
-        self.cluster.check(done, if pause { "pausing" } else { "going on" })
+        self.paused = paused;
+        self.cluster.check(done, if paused { "pausing" } else { "going on" })
     }
 
     /// Partitions end behind their last record: markers of transactions stand there too. When a partition is quiet, and
