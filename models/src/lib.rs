@@ -5,6 +5,7 @@ mod decide;
 #[cfg(feature = "handmade")]
 pub mod handmade;
 mod manifest;
+pub mod registry;
 mod verify;
 
 pub use decide::{NotANumber, Verdict};

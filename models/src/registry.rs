@@ -1,0 +1,212 @@
+//! Where model versions are kept, and which of them an alias names. Versions never change; aliases move, and each move
+//! is remembered.
+
+mod durable;
+mod folder;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use autorma_schemas::Micros;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error as ModelError, Manifest, Model};
+pub use folder::FolderRegistry;
+
+/// A home of model versions.
+pub trait Registry: fmt::Debug + Send + Sync {
+    /// Keeps the model in that folder, verified, as the next version. One that is kept already, with the same file and
+    /// the same manifest, is found again: to register twice is to register once.
+    fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError>;
+
+    /// The versions of a model, oldest first; none if there is no such model.
+    fn versions(&self, name: &str) -> Result<Vec<Version>, RegistryError>;
+
+    /// The models that have versions, in order.
+    fn names(&self) -> Result<Vec<String>, RegistryError>;
+
+    /// A version's model, verified.
+    fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError>;
+
+    /// What a model's aliases name.
+    fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError>;
+
+    /// Lets an alias name another version, which is there. Returns the move.
+    fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError>;
+
+    /// The moves of an alias, oldest first.
+    fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError>;
+
+    /// Removes the versions that no alias names or has named last before, except the newest `keep`, of which there is
+    /// always one; and what killed processes have left. Returns what has gone.
+    fn collect(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError>;
+
+    /// Lets an alias name what it named before. Returns the move.
+    fn roll_back(&self, name: &str, alias: &str, signed: &Signed) -> Result<Move, RegistryError> {
+        match former(&self.moves(name, alias)?) {
+            Some(number) => self.point(name, alias, number, signed),
+            None => Err(RegistryError::NothingBefore { name: name.into(), alias: alias.into() }),
+        }
+    }
+
+    /// The number of the version that is meant.
+    fn resolve(&self, reference: &Reference) -> Result<u64, RegistryError> {
+        let Reference { name, which } = reference;
+        match which {
+            Which::Number(number) => match self.versions(name)?.iter().any(|it| it.number == *number) {
+                true => Ok(*number),
+                false => Err(RegistryError::NoVersion { name: name.clone(), number: *number }),
+            },
+            Which::Alias(alias) => self
+                .aliases(name)?
+                .get(alias)
+                .copied()
+                .ok_or_else(|| RegistryError::NoAlias { name: name.clone(), alias: alias.clone() }),
+        }
+    }
+}
+
+/// Who did something, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// When.
+    pub at: Micros,
+    /// Who.
+    pub by: String,
+    /// Why, in their words.
+    pub why: String,
+}
+
+/// A version of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// Its number, from 1.
+    pub number: u64,
+    /// What it is. Its `version` is the number.
+    pub manifest: Manifest,
+    /// Who registered it.
+    pub signed: Signed,
+}
+
+/// A move of an alias.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// What the alias names from then on.
+    pub version: u64,
+    /// Who moved it.
+    #[serde(flatten)]
+    pub signed: Signed,
+}
+
+/// A version that is meant: `NAME/3` by its number, `NAME@production` by an alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The model.
+    pub name: String,
+    /// Which of its versions.
+    pub which: Which,
+}
+
+/// How a version is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// By its number.
+    Number(u64),
+    /// By what names it at the moment.
+    Alias(String),
+}
+
+/// Why a registry can't do something.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// No such version.
+    #[error("there is no version {number} of the model {name}")]
+    NoVersion {
+        /// The model.
+        name: String,
+        /// The version.
+        number: u64,
+    },
+    /// No such alias.
+    #[error("the model {name} has no alias {alias}")]
+    NoAlias {
+        /// The model.
+        name: String,
+        /// The alias.
+        alias: String,
+    },
+    /// The alias has named nothing else before.
+    #[error("the alias {alias} of the model {name} has named no other version before")]
+    NothingBefore {
+        /// The model.
+        name: String,
+        /// The alias.
+        alias: String,
+    },
+    /// A name that can't be one.
+    #[error(
+        "{0:?} can't be a name: letters, digits, '-', '_' and '.', at most 64, the first a letter or digit"
+    )]
+    Name(String),
+    /// No reference.
+    #[error("{0:?} names no version: NAME/3 does, and NAME@production")]
+    Reference(String),
+    /// `latest` is MLflow's.
+    #[error("the alias {0:?} is reserved: it would not name the same as elsewhere")]
+    Reserved(String),
+    /// The model itself.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A file of the registry can't be read or written.
+    #[error("the registry, at {path}: {cause}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl FromStr for Reference {
+    type Err = RegistryError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || RegistryError::Reference(text.to_owned());
+        let (name, which) = match (text.split_once('@'), text.split_once('/')) {
+            (Some((name, alias)), None) => (name, Which::Alias(named(alias)?)),
+            (None, Some((name, number))) => (name, Which::Number(number.parse().map_err(|_| wrong())?)),
+            _ => return Err(wrong()),
+        };
+        Ok(Self { name: named(name)?, which })
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.which {
+            Which::Number(number) => write!(f, "{}/{number}", self.name),
+            Which::Alias(alias) => write!(f, "{}@{alias}", self.name),
+        }
+    }
+}
+
+/// The name, if it can be a model's or an alias's: it becomes part of paths.
+fn named(name: &str) -> Result<String, RegistryError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_one = name.len() <= 64
+        && name.chars().all(fits)
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if is_one { Ok(name.to_owned()) } else { Err(RegistryError::Name(name.to_owned())) }
+}
+
+/// What an alias named last before what it names now.
+fn former(moves: &[Move]) -> Option<u64> {
+    let now = moves.last()?.version;
+    moves.iter().rev().map(|it| it.version).find(|version| *version != now)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::RegistryError;
+
+/// Writes a file that appears when it is whole, and stays when the power fails. Its folder is there.
+pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
+    let temporary = path.with_extension("tmp");
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()
+    });
+    at(&temporary, written)?;
+    rename(&temporary, path)
+}
+
+/// Renames durably, to a name that nobody has.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), RegistryError> {
+    at(to, fs::rename(from, to))?;
+    sync(to.parent().unwrap_or(to))
+}
+
+/// Makes a folder and all above it, durably.
+pub(super) fn create(folder: &Path) -> Result<(), RegistryError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        create(above)?;
+    }
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => at(folder, made),
+    }?;
+    folder.parent().map_or(Ok(()), sync)
+}
+
+/// The entries of a folder are on the disk.
+pub(super) fn sync(folder: &Path) -> Result<(), RegistryError> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    at(folder, File::open(folder).and_then(|it| it.sync_all()))
+}
+
+/// The names in a folder, in order; none if it isn't there.
+pub(super) fn list(folder: &Path) -> Result<Vec<String>, RegistryError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => at(folder, entries)?,
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+    let names: Vec<_> = at(folder, names.collect::<io::Result<_>>())?;
+    let mut names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+    names.sort();
+    Ok(names)
+}
+
+pub(super) fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, RegistryError> {
+    result.map_err(|cause| RegistryError::File { path: path.to_owned(), cause })
+}

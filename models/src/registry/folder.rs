@@ -1,0 +1,203 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::durable::{at, create, list, rename, sync, write};
+use super::{Move, Registry, RegistryError, Signed, Version, former, named};
+use crate::{MANIFEST, Manifest, Model};
+
+/// A folder that holds models:
+///
+/// ```text
+/// lock                                      who writes holds it
+/// NAME/versions/3/manifest.json             a model's folder like any other
+/// NAME/versions/3/<sha256>.onnx
+/// NAME/versions/3/registered.json           who, when, why
+/// NAME/aliases/production/000004.json       the alias's fourth move; the last one counts
+/// ```
+///
+/// A version appears by the renaming of its folder, a move by that of its file: whoever is killed leaves something whole
+/// or something that nobody looks at. Those who read need no lock.
+#[derive(Debug, Clone)]
+pub struct FolderRegistry {
+    root: PathBuf,
+}
+
+const REGISTERED: &str = "registered.json";
+/// Where versions are put together; `/` can't be in a name, and `+` isn't either.
+const UNFINISHED: &str = "+unfinished";
+
+impl FolderRegistry {
+    /// A handle on the folder, which is created by the first that registers.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// A version's folder: `--model` takes it.
+    pub fn place(&self, name: &str, number: u64) -> PathBuf {
+        self.root.join(name).join("versions").join(number.to_string())
+    }
+
+    fn alias(&self, name: &str, alias: &str) -> PathBuf {
+        self.root.join(name).join("aliases").join(alias)
+    }
+
+    /// Waits until nobody else writes; others wait until the file that is returned is dropped.
+    fn lock(&self) -> Result<File, RegistryError> {
+        create(&self.root)?;
+        let path = self.root.join("lock");
+        let file = File::options().create(true).append(true).open(&path);
+        let file = at(&path, file)?;
+        at(&path, file.lock())?;
+        Ok(file)
+    }
+
+    fn numbers(&self, name: &str) -> Result<Vec<u64>, RegistryError> {
+        let names = list(&self.root.join(named(name)?).join("versions"))?;
+        let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn version(&self, name: &str, number: u64) -> Result<Version, RegistryError> {
+        let place = self.place(name, number);
+        let (manifest, signed) = (Model::manifest(&place)?, read(&place.join(REGISTERED))?);
+        Ok(Version { number, manifest, signed })
+    }
+
+    /// Puts a version together beside the others, and gives it its number at the end.
+    fn keep(&self, model: &Model, manifest: &Manifest, signed: &Signed) -> Result<(), RegistryError> {
+        let (name, number) = (&manifest.name, manifest.version.parse().unwrap_or(0));
+        let unfinished = self.root.join(name).join(UNFINISHED);
+        remove(&unfinished)?;
+        create(&unfinished)?;
+        write(&unfinished.join(&manifest.model.file), &model.onnx)?;
+        write(&unfinished.join(MANIFEST), &json(manifest))?;
+        write(&unfinished.join(REGISTERED), &json(signed))?;
+        create(&self.root.join(name).join("versions"))?;
+        rename(&unfinished, &self.place(name, number))
+    }
+}
+
+impl Registry for FolderRegistry {
+    fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError> {
+        let model = Model::open(model)?;
+        let name = named(&model.manifest.name)?;
+        let _lock = self.lock()?;
+        let versions = self.versions(&name)?;
+        let mut manifest = model.manifest.clone();
+        manifest.model.file = format!("{}.onnx", manifest.model.sha256);
+        for version in &versions {
+            manifest.version.clone_from(&version.manifest.version);
+            if manifest == version.manifest {
+                return Ok(version.clone());
+            }
+        }
+        let number = self.numbers(&name)?.last().map_or(1, |last| last + 1);
+        manifest.version = number.to_string();
+        self.keep(&model, &manifest, signed)?;
+        Ok(Version { number, manifest, signed: signed.clone() })
+    }
+
+    fn versions(&self, name: &str) -> Result<Vec<Version>, RegistryError> {
+        self.numbers(name)?.into_iter().map(|number| self.version(name, number)).collect()
+    }
+
+    fn names(&self) -> Result<Vec<String>, RegistryError> {
+        let mut names = list(&self.root)?;
+        names.retain(|name| self.root.join(name).join("versions").is_dir());
+        Ok(names)
+    }
+
+    fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
+        if !self.numbers(name)?.contains(&number) {
+            return Err(RegistryError::NoVersion { name: name.into(), number });
+        }
+        Ok(Model::open(&self.place(name, number))?)
+    }
+
+    fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
+        let aliases = list(&self.root.join(named(name)?).join("aliases"))?;
+        let mut versions = BTreeMap::new();
+        for alias in aliases.into_iter().filter(|alias| named(alias).is_ok()) {
+            if let Some(last) = self.moves(name, &alias)?.last() {
+                versions.insert(alias, last.version);
+            }
+        }
+        Ok(versions)
+    }
+
+    fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError> {
+        if named(alias)? == "latest" {
+            return Err(RegistryError::Reserved(alias.into()));
+        }
+        let _lock = self.lock()?;
+        if !self.numbers(name)?.contains(&number) {
+            return Err(RegistryError::NoVersion { name: name.into(), number });
+        }
+        let folder = self.alias(name, alias);
+        create(&folder)?;
+        let next = moves_in(&folder)?.last().map_or(1, |last| last + 1);
+        let made = Move { version: number, signed: signed.clone() };
+        write(&folder.join(file_of(next)), &json(&made))?;
+        Ok(made)
+    }
+
+    fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
+        let folder = self.alias(&named(name)?, &named(alias)?);
+        moves_in(&folder)?.into_iter().map(|number| read(&folder.join(file_of(number)))).collect()
+    }
+
+    fn collect(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError> {
+        let _lock = self.lock()?;
+        let numbers = self.numbers(name)?;
+        // The newest always stays: its number must not come again.
+        let mut kept: BTreeSet<u64> = numbers.iter().rev().take(keep.max(1)).copied().collect();
+        for (alias, now) in self.aliases(name)? {
+            kept.insert(now);
+            kept.extend(former(&self.moves(name, &alias)?));
+        }
+        remove(&self.root.join(name).join(UNFINISHED))?;
+        let gone: Vec<u64> = numbers.into_iter().filter(|number| !kept.contains(number)).collect();
+        for number in &gone {
+            // Out of sight first: who is killed now leaves no half of a version.
+            let (place, unfinished) = (self.place(name, *number), self.root.join(name).join(UNFINISHED));
+            rename(&place, &unfinished)?;
+            sync(place.parent().unwrap_or(&place))?;
+            remove(&unfinished)?;
+        }
+        Ok(gone)
+    }
+}
+
+/// The numbers of an alias's moves.
+fn moves_in(folder: &Path) -> Result<Vec<u64>, RegistryError> {
+    let names = list(folder)?;
+    let mut numbers: Vec<u64> =
+        names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn file_of(number: u64) -> String {
+    format!("{number:06}.json")
+}
+
+fn remove(folder: &Path) -> Result<(), RegistryError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => at(folder, removed),
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("numbers and text are JSON")
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, RegistryError> {
+    let text = at(path, fs::read(path))?;
+    at(path, serde_json::from_slice(&text).map_err(Into::into))
+}

@@ -1,0 +1,185 @@
+use std::process::Command;
+use std::time::Duration;
+
+use super::*;
+use crate::handmade;
+
+fn signed(why: &str) -> Signed {
+    Signed { at: Micros(7), by: "a test".into(), why: why.into() }
+}
+
+/// A registry, and a folder beside it with this many models that differ in their temperature.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(models: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 1..=models {
+            let model = folder.path().join(number.to_string());
+            handmade::write(&model, "means", &handmade::means()).unwrap();
+            let mut manifest = Model::manifest(&model).unwrap();
+            manifest.temperature = f64::from(number);
+            std::fs::write(model.join(crate::MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn registry(&self) -> FolderRegistry {
+        FolderRegistry::new(self.folder.path().join("registry"))
+    }
+
+    fn model(&self, number: u32) -> PathBuf {
+        self.folder.path().join(number.to_string())
+    }
+}
+
+#[test]
+fn versions_are_numbered_and_never_change() {
+    let place = Place::new(2);
+    let registry = place.registry();
+    assert!(registry.versions("means").unwrap().is_empty() && registry.names().unwrap().is_empty());
+    let first = registry.register(&place.model(1), &signed("trained")).unwrap();
+    let second = registry.register(&place.model(2), &signed("trained again")).unwrap();
+    assert_eq!((first.number, second.number), (1, 2));
+    assert_eq!(registry.register(&place.model(1), &signed("again")).unwrap(), first, "it is there");
+    assert_eq!(registry.versions("means").unwrap(), [first, second.clone()]);
+    assert_eq!(registry.names().unwrap(), ["means"]);
+    let model = registry.load("means", 2).unwrap();
+    assert_eq!(model.version().version, "2");
+    assert_eq!(model.manifest, second.manifest);
+    assert_eq!(Model::open(&registry.place("means", 2)).unwrap().onnx, handmade::means());
+    assert!(matches!(registry.load("means", 3), Err(RegistryError::NoVersion { number: 3, .. })));
+}
+
+#[test]
+fn a_version_that_was_tampered_with_is_refused() {
+    let place = Place::new(1);
+    let registry = place.registry();
+    let version = registry.register(&place.model(1), &signed("")).unwrap();
+    let file = registry.place("means", 1).join(version.manifest.model.file);
+    let mut onnx = std::fs::read(&file).unwrap();
+    onnx[9] ^= 1;
+    std::fs::write(&file, onnx).unwrap();
+    assert!(matches!(registry.load("means", 1), Err(RegistryError::Model(ModelError::Different { .. }))));
+}
+
+#[test]
+fn aliases_move_roll_back_and_remember() {
+    let place = Place::new(3);
+    let registry = place.registry();
+    for number in 1..=3 {
+        registry.register(&place.model(number), &signed("")).unwrap();
+    }
+    let point = |number, why| registry.point("means", "production", number, &signed(why)).unwrap();
+    assert!(registry.aliases("means").unwrap().is_empty());
+    point(1, "the first");
+    assert!(matches!(
+        registry.roll_back("means", "production", &signed("")),
+        Err(RegistryError::NothingBefore { .. })
+    ));
+    point(2, "better");
+    point(2, "again");
+    let back = registry.roll_back("means", "production", &signed("worse after all")).unwrap();
+    assert_eq!((back.version, &*back.signed.why), (1, "worse after all"));
+    let moves: Vec<_> = registry.moves("means", "production").unwrap().iter().map(|it| it.version).collect();
+    assert_eq!(moves, [1, 2, 2, 1]);
+    let meant: Reference = "means@production".parse().unwrap();
+    assert_eq!(registry.resolve(&meant).unwrap(), 1);
+    assert_eq!(registry.resolve(&"means/3".parse().unwrap()).unwrap(), 3);
+    let missing = registry.resolve(&"means@staging".parse().unwrap()).unwrap_err().to_string();
+    assert_eq!(missing, "the model means has no alias staging");
+    assert!(matches!(
+        registry.point("means", "staging", 9, &signed("")),
+        Err(RegistryError::NoVersion { number: 9, .. })
+    ));
+    assert!(registry.moves("means", "staging").unwrap().is_empty());
+    assert!(registry.point("means", "latest", 1, &signed("")).is_err());
+}
+
+#[test]
+fn what_an_alias_may_need_again_is_never_collected() {
+    let place = Place::new(6);
+    let registry = place.registry();
+    for number in 1..=6 {
+        registry.register(&place.model(number), &signed("")).unwrap();
+    }
+    for number in [1, 2, 4] {
+        registry.point("means", "production", number, &signed("")).unwrap();
+    }
+    assert_eq!(registry.collect("means", 0).unwrap(), [1, 3, 5]);
+    let left: Vec<_> = registry.versions("means").unwrap().iter().map(|it| it.number).collect();
+    assert_eq!(left, [2, 4, 6]);
+    assert_eq!(registry.register(&place.model(5), &signed("")).unwrap().number, 7, "no number comes again");
+}
+
+#[test]
+fn names_stay_inside_the_registry() {
+    for name in ["", "..", ".hidden", "a/b", "a b", "+unfinished", &"a".repeat(65)] {
+        assert!(matches!(named(name), Err(RegistryError::Name(_))), "{name}");
+    }
+    for reference in ["means", "means/", "means/x", "means@", "a/b@c", "../x/1", "@production"] {
+        assert!(reference.parse::<Reference>().is_err(), "{reference}");
+    }
+    for reference in ["means/3", "refund-classifier@production"] {
+        assert_eq!(reference.parse::<Reference>().unwrap().to_string(), reference);
+    }
+}
+
+#[test]
+fn many_may_write_at_once() {
+    let place = Place::new(8);
+    std::thread::scope(|scope| {
+        for number in 1..=8 {
+            let (registry, model) = (place.registry(), place.model(number));
+            scope.spawn(move || {
+                let version = registry.register(&model, &signed("")).unwrap();
+                registry.point("means", "production", version.number, &signed("")).unwrap();
+            });
+        }
+    });
+    let registry = place.registry();
+    let numbers: Vec<_> = registry.versions("means").unwrap().iter().map(|it| it.number).collect();
+    assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
+    assert_eq!(registry.moves("means", "production").unwrap().len(), 8);
+}
+
+const CHILD: &str = "AUTORMA_TEST_REGISTRY";
+
+/// Not a test: the process that the next one kills. It registers, points and collects for ever.
+#[test]
+fn somebody_who_will_be_killed() {
+    let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let registry = FolderRegistry::new(folder.join("registry"));
+    for number in (1..=8).cycle() {
+        let version = registry.register(&folder.join(number.to_string()), &signed("")).unwrap();
+        registry.point("means", "production", version.number, &signed("")).unwrap();
+        registry.collect("means", 2).unwrap();
+    }
+}
+
+#[test]
+fn a_kill_leaves_whole_versions_and_an_alias_that_names_one() {
+    let place = Place::new(8);
+    let registry = place.registry();
+    for seed in 0_u64..20 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "registry::tests::somebody_who_will_be_killed"])
+            .env(CHILD, place.folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(20 + seed.wrapping_mul(2_654_435_761) % 200));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for version in registry.versions("means").unwrap() {
+            registry.load("means", version.number).unwrap();
+        }
+        for number in registry.aliases("means").unwrap().values() {
+            registry.load("means", *number).unwrap();
+        }
+    }
+    assert!(!registry.moves("means", "production").unwrap().is_empty(), "somebody came that far");
+    registry.register(&place.model(1), &signed("the next")).unwrap();
+}
