@@ -6,7 +6,7 @@ use autorma_schemas::{
     Event, ImageEvent, LedgerRecord, Micros, RunKind, RunRecord, RunState, event_id, hex, readable, topics,
 };
 use autorma_service::Shutdown;
-use autorma_stream::{Append, Log, NextOffset, Producer, TopicPartition, Transaction, failpoint};
+use autorma_stream::{Append, Bounds, Log, Producer, TopicPartition, Transaction, failpoint};
 
 use crate::metrics::Outcome;
 use crate::reading::patiently;
@@ -57,6 +57,9 @@ pub(crate) struct Publisher<'a> {
     chunk: Chunk,
     published: u64,
     already_done: i64,
+    /// Where the images' partitions end, together: at least there. On a cluster, a moment passes after a commit before
+    /// what was committed shows.
+    ends: i64,
 }
 
 /// What the next transaction holds.
@@ -96,6 +99,7 @@ impl<'a> Publisher<'a> {
             chunk,
             published,
             already_done,
+            ends: 0,
         };
         if !choice.to_close.is_empty() {
             let closed = choice.to_close.into_iter().map(closed);
@@ -183,6 +187,7 @@ impl<'a> Publisher<'a> {
         });
         appends.extend(run.iter().map(|run| append(topics::RUNS, &run.run_id, run)));
         self.commit(appends)?;
+        self.ends += images;
         if let Some(run) = run {
             if run.images == images {
                 tracing::info!(run_id = run.run_id, kind = %run.kind, input = run.input, "run opened");
@@ -250,7 +255,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// Waits until the classifier isn't too far behind for `images` more. False at a shutdown.
-    fn wait_for_room(&self, images: u64) -> Result<bool, Error> {
+    fn wait_for_room(&mut self, images: u64) -> Result<bool, Error> {
         let mut told = false;
         loop {
             let behind = self.behind()?;
@@ -268,15 +273,16 @@ impl<'a> Publisher<'a> {
     }
 
     /// Image events that the classifier hasn't committed.
-    fn behind(&self) -> Result<u64, Error> {
+    fn behind(&mut self) -> Result<u64, Error> {
         let committed = patiently(|| self.log.committed(CLASSIFIER))?;
         let bounds = patiently(|| self.log.bounds(topics::IMAGES))?;
-        let behind = bounds.into_iter().map(|bounds| {
+        let done = |bounds: &Bounds| {
             let next = committed.get(&TopicPartition::new(topics::IMAGES, bounds.partition));
-            let NextOffset(next) = next.copied().unwrap_or(bounds.start).max(bounds.start);
-            u64::try_from(bounds.end.0 - next).unwrap_or(0)
-        });
-        Ok(behind.sum())
+            next.copied().unwrap_or(bounds.start).max(bounds.start).0
+        };
+        let (done, ends) = (bounds.iter().map(done).sum::<i64>(), bounds.iter().map(|it| it.end.0).sum());
+        self.ends = self.ends.max(ends);
+        Ok(u64::try_from(self.ends - done).unwrap_or(0))
     }
 
     fn commit(&mut self, appends: Vec<Append>) -> Result<(), Error> {
