@@ -31,7 +31,6 @@ pub(super) struct KafkaConsumer {
     member: Arc<Member>,
     held: Arc<Mutex<Holdings>>,
     waiting: VecDeque<StoredRecord>,
-    paused: bool,
     /// When a record came last, and when the ends were looked at last.
     heard: Instant,
     looked: Instant,
@@ -68,6 +67,7 @@ impl KafkaConsumer {
             stage: Mutex::new(stage),
             held: Arc::clone(&held),
             changed: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             failure: Mutex::default(),
         };
         let doing = format!("joining the group {group:?}");
@@ -85,7 +85,6 @@ impl KafkaConsumer {
             member,
             held,
             waiting: VecDeque::new(),
-            paused: false,
             heard: now,
             looked: now,
             behind: true,
@@ -165,11 +164,9 @@ impl KafkaConsumer {
             if let Some((code, _)) = self.member.consumer.client().fatal_error() {
                 return self.fail(&KafkaError::Global(code)).map(|()| true);
             }
-            // What has gone may come back: to be read again, and still paused if it was when it went.
+            // What has gone may come back, to be read again.
             let held = lock(&self.held);
             self.waiting.retain(|record| held.contains_key(&record.at));
-            drop(held);
-            self.set_paused(self.paused)?;
         }
         Ok(changed)
     }
@@ -202,17 +199,15 @@ impl KafkaConsumer {
 
     /// Keeps what waits from growing: while the stage has no room, nothing more is fetched.
     fn pause(&mut self, pause: bool) -> Result<()> {
-        if self.paused == pause { Ok(()) } else { self.set_paused(pause) }
-    }
-
-    fn set_paused(&mut self, paused: bool) -> Result<()> {
         let consumer = &self.member.consumer;
-        let done = consumer.assignment().and_then(|all| match paused {
+        if self.listener().paused.swap(pause, Ordering::Relaxed) == pause {
+            return Ok(());
+        }
+        let done = consumer.assignment().and_then(|all| match pause {
             true => consumer.pause(&all),
             false => consumer.resume(&all),
         });
-        self.paused = paused;
-        self.cluster.check(done, if paused { "pausing" } else { "going on" })
+        self.cluster.check(done, if pause { "pausing" } else { "going on" })
     }
 
     /// Partitions end behind their last record: markers of transactions stand there too. When a partition is quiet, and
