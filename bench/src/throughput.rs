@@ -64,28 +64,33 @@ struct Seen {
 /// From the start of the process to its end, in seconds. Nobody asks it for its metrics meanwhile: on Kafka it asks the
 /// cluster for them.
 pub(crate) fn run(home: &Home, photos: &Path, folder: &Path) -> anyhow::Result<f64> {
-    std::fs::create_dir_all(folder)?;
-    let begun = Instant::now();
-    let mut program = Program::start(home, folder, &["run", "--json"], photos)?;
-    let status = program.child.wait()?;
-    ensure!(status.success(), "autorma run: {status}");
-    Ok(begun.elapsed().as_secs_f64())
+    Ok(run_beside(home, photos, folder, |_, _, _| ())?.0)
 }
 
 /// The same on the embedded log, with a look at its memory.
 fn run_watched(photos: &Path, folder: &Path) -> anyhow::Result<(f64, Seen)> {
-    std::fs::create_dir_all(folder)?;
     let images = std::fs::read_dir(photos)?.count() as f64;
+    run_beside(&Home::Embedded, photos, folder, |id, address, over| watch(id, address, images, over))
+}
+
+/// Beside the process, which it gets the id and the address of, `beside` works until it is over.
+fn run_beside<T: Send>(
+    home: &Home,
+    photos: &Path,
+    folder: &Path,
+    beside: impl FnOnce(u32, &str, &AtomicBool) -> T + Send,
+) -> anyhow::Result<(f64, T)> {
+    std::fs::create_dir_all(folder)?;
     let begun = Instant::now();
-    let mut program = Program::start(&Home::Embedded, folder, &["run", "--json"], photos)?;
+    let mut program = Program::start(home, folder, &["run", "--json"], photos)?;
     let (id, address) = (program.child.id(), program.address.clone());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let watching = scope.spawn(|| watch(id, &address, images, &over));
+        let beside = scope.spawn(|| beside(id, &address, &over));
         let status = program.child.wait();
         let seconds = begun.elapsed().as_secs_f64();
         over.store(true, Ordering::Relaxed);
-        let seen = watching.join().map_err(|_| anyhow!("a panic"))?;
+        let seen = beside.join().map_err(|_| anyhow!("a panic"))?;
         let status = status?;
         ensure!(status.success(), "autorma run: {status}");
         Ok((seconds, seen))

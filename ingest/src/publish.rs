@@ -278,7 +278,7 @@ impl<'a> Publisher<'a> {
         let bounds = patiently(|| self.log.bounds(topics::IMAGES))?;
         let done = |bounds: &Bounds| {
             let next = committed.get(&TopicPartition::new(topics::IMAGES, bounds.partition));
-            next.copied().unwrap_or(bounds.start).max(bounds.start).0
+            next.copied().unwrap_or(bounds.start).max(bounds.start).min(bounds.end).0
         };
         let (done, ends) = (bounds.iter().map(done).sum::<i64>(), bounds.iter().map(|it| it.end.0).sum());
         self.ends = self.ends.max(ends);

@@ -9,7 +9,7 @@ use autorma_stream::kafka::Kafka;
 use autorma_stream::{Append, Log as _, Transaction};
 
 use super::Broker;
-use super::pace::{middle_rate, times};
+use super::pace::{PACE, middle_rate, times};
 use crate::program::{Program, metrics};
 use crate::report::Report;
 use crate::wait::wait_at;
@@ -28,7 +28,7 @@ pub(super) fn measure(broker: &Broker<'_>, events: usize, report: &mut Report) -
     let classifier = Program::start(&home, &folder, &arguments, &folder)?;
     let look = || metrics(&classifier.address);
     let done = || look().filter(|it| it.sum("autorma_classifier_predictions_total") >= events as f64);
-    let seen = wait_at(super::pace::PACE, "all is classified", done)?;
+    let seen = wait_at(PACE, "all is classified", done)?;
     let transactions = seen.sum("autorma_kafka_transactions_total");
     classifier.stop()?;
     let times = times(&log, topics::PREDICTIONS, events)?;

@@ -1,8 +1,9 @@
 //! Two classifiers ÷ one, each with one thread for decoding and inference.
 
+use std::path::Path;
+
 use anyhow::ensure;
 use autorma_schemas::topics;
-use std::path::Path;
 
 use super::Broker;
 use super::pace::{PACE, middle_rate, times};

@@ -27,7 +27,7 @@ pub struct FolderRegistry {
 }
 
 const REGISTERED: &str = "registered.json";
-/// Where versions are put together; `/` can't be in a name, and `+` isn't either.
+/// No model's name has a `+`.
 const UNFINISHED: &str = "+unfinished";
 
 impl FolderRegistry {
@@ -39,6 +39,11 @@ impl FolderRegistry {
     /// A version's folder: `--model` takes it.
     pub fn place(&self, name: &str, number: u64) -> PathBuf {
         self.root.join(name).join("versions").join(number.to_string())
+    }
+
+    /// Where a version is put together, or has gone before it is removed.
+    fn unfinished(&self, name: &str) -> PathBuf {
+        self.root.join(name).join(UNFINISHED)
     }
 
     fn alias(&self, name: &str, alias: &str) -> PathBuf {
@@ -71,7 +76,7 @@ impl FolderRegistry {
     /// Puts a version together beside the others, and gives it its number at the end.
     fn keep(&self, model: &Model, manifest: &Manifest, signed: &Signed) -> Result<(), RegistryError> {
         let (name, number) = (&manifest.name, manifest.version.parse().unwrap_or(0));
-        let unfinished = self.root.join(name).join(UNFINISHED);
+        let unfinished = self.unfinished(name);
         remove(&unfinished)?;
         create(&unfinished)?;
         write(&unfinished.join(&manifest.model.file), &model.onnx)?;
@@ -160,11 +165,12 @@ impl Registry for FolderRegistry {
             kept.insert(now);
             kept.extend(former(&self.moves(name, &alias)?));
         }
-        remove(&self.root.join(name).join(UNFINISHED))?;
+        let unfinished = self.unfinished(name);
+        remove(&unfinished)?;
         let gone: Vec<u64> = numbers.into_iter().filter(|number| !kept.contains(number)).collect();
         for number in &gone {
             // Out of sight first: who is killed now leaves no half of a version.
-            let (place, unfinished) = (self.place(name, *number), self.root.join(name).join(UNFINISHED));
+            let place = self.place(name, *number);
             rename(&place, &unfinished)?;
             sync(place.parent().unwrap_or(&place))?;
             remove(&unfinished)?;
