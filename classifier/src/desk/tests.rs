@@ -126,3 +126,40 @@ fn a_lone_picture_waits_for_nobody() {
     desk.decoded(Ok(Decoded { assignment: record.assignment, origin, event, picture, trace }));
     assert!(matches!(desk.next_task(), Some(Task::Infer(batch)) if batch.len() == 1));
 }
+
+#[test]
+fn what_is_done_waits_for_company_but_not_for_ever() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 3));
+    let [first, second, third] = std::array::from_fn(|_| take(&desk));
+    die(&desk, first);
+    assert_eq!(desk.next_commit().map(|it| it.outcomes.len()), Some(1), "nobody has waited yet");
+    let begun = Instant::now();
+    desk.committed(1);
+    die(&desk, second);
+    assert_eq!(desk.next_commit().map(|it| it.outcomes.len()), Some(1));
+    assert!(begun.elapsed() >= COMPANY, "the third might have come");
+    desk.committed(1);
+    die(&desk, third);
+    assert!(!desk.lock().has_company(100), "no other is in work");
+}
+
+#[test]
+fn what_is_done_does_not_wait_while_somebody_waits_for_it() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 2));
+    let first = take(&desk);
+    die(&desk, first);
+    desk.committed(0);
+    assert!(desk.lock().has_company(100), "the second might come");
+    assert!(!desk.lock().has_company(2), "half of what may be in flight is done");
+    std::thread::scope(|scope| {
+        let hand_over = scope.spawn(|| desk.give_up(&[at()], Duration::from_secs(3600)));
+        while !desk.lock().urgent {
+            std::thread::yield_now();
+        }
+        assert_eq!(desk.next_commit().map(|it| it.outcomes.len()), Some(1));
+        desk.committed(1);
+        hand_over.join().unwrap();
+    });
+}
