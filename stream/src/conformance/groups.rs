@@ -100,25 +100,34 @@ fn come_and_go(log: &dyn Log, seed: u64, records: usize, in_work: &InWork) -> cr
     let (slot, begun) = (seed.to_string(), Instant::now());
     while outputs(log)?.len() < records {
         assert!(begun.elapsed() < PATIENCE * 2, "the work is never done");
-        let (mut consumer, mut producer) = (join(log, &slot)?, log.producer(&slot)?);
-        for _ in 0..dice.below(30) {
-            let limit = PollLimit { records: 1 + dice.below(40), bytes: usize::MAX };
-            let records = consumer.poll(limit, Duration::from_millis(10))?;
-            in_work.begin(&records);
-            let dies = !records.is_empty() && dice.below(10) == 0;
-            if !dies && !records.is_empty() {
-                producer.commit(&work(&*consumer, &records))?;
-            }
-            in_work.end(&records);
-            if dies {
-                // Nobody hears of it. Its slot's next incarnation comes at once.
-                std::mem::forget(consumer);
-                consumer = join(log, &slot)?;
-            }
+        match stay(log, &slot, &mut dice, in_work) {
+            // Who was forgotten isn't dead: its client may come back for the slot when its successor has left.
+            Err(Error::Fenced { .. }) => {}
+            stayed => stayed?,
         }
-        consumer.leave()?;
     }
     Ok(())
+}
+
+/// Works for a while, dies now and then, and leaves.
+fn stay(log: &dyn Log, slot: &str, dice: &mut Dice, in_work: &InWork) -> crate::Result<()> {
+    let (mut consumer, mut producer) = (join(log, slot)?, log.producer(slot)?);
+    for _ in 0..dice.below(30) {
+        let limit = PollLimit { records: 1 + dice.below(40), bytes: usize::MAX };
+        let records = consumer.poll(limit, Duration::from_millis(10))?;
+        in_work.begin(&records);
+        let dies = !records.is_empty() && dice.below(10) == 0;
+        let works = !dies && !records.is_empty();
+        let committed = if works { producer.commit(&work(&*consumer, &records)) } else { Ok(()) };
+        in_work.end(&records);
+        committed?;
+        if dies {
+            // Nobody hears of it. Its slot's next incarnation comes at once.
+            std::mem::forget(consumer);
+            consumer = join(log, slot)?;
+        }
+    }
+    consumer.leave()
 }
 
 /// The records that some member is working on.
