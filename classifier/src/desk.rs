@@ -34,7 +34,7 @@ struct State {
     done: BTreeMap<(TopicPartition, Offset), Finished>,
     committing: BTreeSet<TopicPartition>,
     progress: Progress,
-    /// Where partitions go on behind their last record, to be committed when nothing of them is in work.
+    /// Where partitions go on behind their last record, to be committed when everything before it is.
     passed: BTreeMap<TopicPartition, NextOffset>,
     in_flight: usize,
     /// Until then, what is done waits for company.
@@ -125,7 +125,12 @@ impl Desk {
         if passed.is_empty() {
             return;
         }
-        self.lock().passed.extend(passed);
+        let mut state = self.lock();
+        for (at, next) in passed {
+            state.progress.pass(&at, next);
+            state.passed.insert(at, next);
+        }
+        drop(state);
         self.done.notify_one();
     }
 
@@ -365,10 +370,12 @@ impl State {
                 self.done.insert((at, offset), finished);
             }
         }
-        // Outcomes come first: what is passed lies behind them.
-        if committable.outcomes.is_empty() {
-            let passed = std::mem::take(&mut self.passed);
-            (committable.offsets, self.passed) = passed.into_iter().partition(|(at, _)| !self.is_busy(at));
+        // With the last outcome before it, or alone. Work that was withdrawn is nobody's and still lies before it.
+        for (at, end) in std::mem::take(&mut self.passed) {
+            match self.progress.committable(&at).filter(|next| *next >= end) {
+                Some(next) => committable.offsets.insert(at, next),
+                None => self.passed.insert(at, end),
+            };
         }
         committable
     }

@@ -13,7 +13,7 @@ pub struct Progress {
 struct Partition {
     /// Handed out and not done.
     pending: BTreeSet<Offset>,
-    /// Behind everything that was ever handed out.
+    /// Behind everything that was ever handed out or passed.
     frontier: NextOffset,
 }
 
@@ -26,6 +26,12 @@ impl Progress {
         };
         partition.pending.insert(offset);
         partition.frontier = partition.frontier.max(offset.next());
+    }
+
+    /// The partition goes on there, with nothing between its last record and that.
+    pub fn pass(&mut self, at: &TopicPartition, next: NextOffset) {
+        let partition = self.partitions.entry(at.clone()).or_default();
+        partition.frontier = partition.frontier.max(next);
     }
 
     /// The record's outcome is part of the next transaction.
@@ -70,6 +76,19 @@ impl Progress {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn no_commit_passes_over_what_was_withdrawn() {
+        let at = TopicPartition::new("images", 0);
+        let mut progress = Progress::default();
+        (0..3).for_each(|offset| progress.begin(&at, Offset(offset)));
+        progress.pass(&at, NextOffset(7));
+        progress.finish(&at, Offset(0));
+        progress.withdraw(&at, Offset(1));
+        progress.withdraw(&at, Offset(2));
+        assert!(progress.is_idle(&at));
+        assert_eq!(progress.committable(&at), Some(NextOffset(1)));
+    }
 
     proptest! {
         /// Whatever order records finish in, no commit passes over one that isn't done, and the last passes all.

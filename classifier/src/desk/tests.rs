@@ -86,21 +86,52 @@ fn no_commit_passes_over_what_was_abandoned() {
 }
 
 #[test]
-fn what_was_passed_is_committed_when_nothing_before_it_is_in_work() {
+fn what_was_passed_is_committed_with_the_last_outcome_before_it() {
     let (desk, assignment) = (desk(), Assignment::begin());
     desk.admit(records(&assignment, 2));
     let [first, second] = std::array::from_fn(|_| take(&desk));
     desk.pass(BTreeMap::from([(at(), NextOffset(7))]));
     assert_eq!(committable(&desk), (0, None), "two records are before it");
     die(&desk, first);
+    assert_eq!(committable(&desk), (1, Some(NextOffset(1))), "one is");
+    desk.committed(1);
     die(&desk, second);
-    assert_eq!(committable(&desk), (2, Some(NextOffset(2))));
-    assert_eq!(committable(&desk), (0, None), "they aren't durable yet");
-    desk.committed(2);
-    assert_eq!(committable(&desk), (0, Some(NextOffset(7))));
+    assert_eq!(committable(&desk), (1, Some(NextOffset(7))));
+    desk.committed(1);
+    assert_eq!(committable(&desk), (0, None));
     desk.pass(BTreeMap::from([(at(), NextOffset(9))]));
+    assert_eq!(committable(&desk), (0, Some(NextOffset(9))), "nothing is");
+    desk.pass(BTreeMap::from([(at(), NextOffset(11))]));
     desk.give_up(&[at()], Duration::ZERO);
     assert_eq!(committable(&desk), (0, None), "it is another's");
+}
+
+#[test]
+fn what_was_passed_is_not_committed_over_what_was_abandoned() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 2));
+    desk.pass(BTreeMap::from([(at(), NextOffset(7))]));
+    desk.abandon();
+    assert_eq!(committable(&desk), (0, None));
+}
+
+#[test]
+fn what_was_passed_is_not_committed_while_its_partition_is_handed_over() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 3));
+    let first = take(&desk);
+    desk.pass(BTreeMap::from([(at(), NextOffset(7))]));
+    std::thread::scope(|scope| {
+        let hand_over = scope.spawn(|| desk.give_up(&[at()], Duration::from_secs(3600)));
+        while desk.queues().to_decode > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(committable(&desk), (0, None), "the first is in work, and the others are the next owner's");
+        die(&desk, first);
+        assert_eq!(committable(&desk), (1, Some(NextOffset(1))));
+        desk.committed(1);
+        hand_over.join().unwrap();
+    });
 }
 
 #[test]
