@@ -126,7 +126,11 @@ fn what_was_passed_is_not_committed_while_its_partition_is_handed_over() {
         while desk.queues().to_decode > 0 {
             std::thread::yield_now();
         }
-        assert_eq!(committable(&desk), (0, None), "the first is in work, and the others are the next owner's");
+        assert_eq!(
+            committable(&desk),
+            (0, None),
+            "the first is in work, and the others are the next owner's"
+        );
         die(&desk, first);
         assert_eq!(committable(&desk), (1, Some(NextOffset(1))));
         desk.committed(1);
