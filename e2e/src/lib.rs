@@ -5,6 +5,7 @@
 //! (`failpoints`); `AUTORMA_PROGRAM` names another.
 
 mod chaos;
+mod daemon;
 mod examples;
 mod photos;
 mod process;
@@ -14,6 +15,7 @@ mod sandbox;
 mod watcher;
 
 pub use chaos::{Outcome, name, play};
+pub use daemon::Daemon;
 pub use examples::Examples;
 pub use photos::{Photos, shared};
 pub use process::{Ended, Process};

@@ -2,70 +2,38 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use autorma_e2e::{Photos, Process, Sandbox, eventually};
-
-/// Starts `up` with its endpoint, and waits until it is ready. Returns its address.
-fn up(sandbox: &Sandbox) -> (Process, String) {
-    let mut command = sandbox.command(&["up"]);
-    command.env("AUTORMA_HTTP_ADDRESS", "127.0.0.1:0");
-    let process = sandbox.spawn(command);
-    let address = eventually("the address is in the log", || {
-        let said = process.said();
-        let line = said.lines().find(|line| line.contains("/health/ready"))?.to_owned();
-        let address = line.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':'));
-        address.filter(|word| word.starts_with("127.0.0.1:")).map(str::to_owned).next()
-    });
-    eventually("ready", || (get(&address, "/health/ready")?.0 == 200).then_some(()));
-    (process, address)
-}
-
-fn get(address: &str, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: autorma\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-}
-
-fn metric(text: &str, name: &str) -> f64 {
-    let lines = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-}
+use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
 
 #[test]
 fn photos_are_classified_as_they_come_and_a_stop_finishes_the_run() {
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
     sandbox.drop_photo(&photos.good[0].0, "before.jpg");
-    let (mut process, address) = up(&sandbox);
+    let daemon = Daemon::up(&sandbox, &[]).ready();
     sandbox.drop_photo(&photos.good[1].0, "after.jpg");
     sandbox.drop_photo(&photos.bad[0], "bad.jpg");
-    let text = eventually("three outcomes are durable", || {
-        let (_, text) = get(&address, "/metrics")?;
-        // The classifier counts what it has committed, and by then the sink may have written it.
-        let counted = ["autorma_classifier_predictions_total", "autorma_classifier_dead_letters_total"];
-        let counted: f64 = counted.into_iter().map(|name| metric(&text, name)).sum();
-        (metric(&text, "autorma_sink_outcomes_total").min(counted) >= 3.0).then_some(text)
+    eventually("three outcomes are durable, and counted by who has committed them", || {
+        let counts = [
+            "autorma_sink_outcomes_total",
+            "autorma_classifier_predictions_total",
+            "autorma_classifier_dead_letters_total",
+        ];
+        (counts.map(|name| daemon.metric(name)) == [Some(3.0), Some(2.0), Some(1.0)]).then_some(())
     });
-    assert_eq!(metric(&text, "autorma_classifier_dead_letters_total"), 1.0);
-    assert_eq!(metric(&text, "autorma_classifier_predictions_total"), 2.0);
-    assert_eq!(metric(&text, "autorma_ingest_published_total"), 3.0);
+    assert_eq!(daemon.metric("autorma_ingest_published_total"), Some(3.0));
     for name in [
         "autorma_lag_records{",
         "autorma_classifier_model_info{",
         "autorma_sink_event_to_durable_seconds_count",
     ] {
-        assert!(text.contains(name), "{name} is missing");
+        assert!(daemon.metric(name).is_some(), "{name} is missing");
     }
-    assert_eq!(get(&address, "/health/live").unwrap().0, 200);
-    assert_eq!(get(&address, "/nothing").unwrap().0, 404);
-    process.signal("TERM");
-    process.wait().expect(0);
+    assert_eq!(daemon.status("/health/live"), Some(200));
+    assert_eq!(daemon.status("/nothing"), Some(404));
+    daemon.end();
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     sandbox.results().expect(&names(&["before.jpg", "after.jpg"]), &names(&["bad.jpg"])).unwrap();
 }
@@ -74,7 +42,7 @@ fn photos_are_classified_as_they_come_and_a_stop_finishes_the_run() {
 fn a_slow_copy_is_read_once_and_whole() {
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
-    let (mut process, address) = up(&sandbox);
+    let mut daemon = Daemon::up(&sandbox, &[]).ready();
     let content = fs::read(&photos.good[7].0).unwrap();
     let mut file =
         OpenOptions::new().create(true).append(true).open(sandbox.input().join("slow.jpg")).unwrap();
@@ -84,28 +52,26 @@ fn a_slow_copy_is_read_once_and_whole() {
         // Longer than the settle time: only the closing says that it is complete.
         std::thread::sleep(Duration::from_millis(400));
     }
-    let (_, text) = get(&address, "/metrics").unwrap();
-    assert_eq!(metric(&text, "autorma_ingest_published_total"), 0.0, "read while it was being written");
+    let published = daemon.metric("autorma_ingest_published_total");
+    assert_eq!(published, Some(0.0), "read while it was being written");
     drop(file);
-    eventually("its outcome is durable", || {
-        (metric(&get(&address, "/metrics")?.1, "autorma_sink_outcomes_total") >= 1.0).then_some(())
-    });
-    process.signal("INT");
-    process.wait().expect(0);
+    daemon.outcomes(1);
+    daemon.signal("INT");
+    daemon.wait().expect(0);
     sandbox.results().expect(&["slow.jpg".to_owned()].into(), &BTreeSet::new()).unwrap();
 }
 
 #[test]
 fn a_second_daemon_on_the_same_data_is_told_who_holds_it() {
     let sandbox = Sandbox::new();
-    let (process, _) = up(&sandbox);
+    let daemon = Daemon::up(&sandbox, &[]).ready();
     let ended = sandbox.run(&["up"]).expect(1);
-    assert!(ended.errors.contains(&process.id().to_string()), "{}", ended.errors);
+    assert!(ended.errors.contains(&daemon.id().to_string()), "{}", ended.errors);
     assert!(ended.errors.contains("autorma up"), "{}", ended.errors);
     let ended = sandbox.run_batch().expect(1);
-    assert!(ended.errors.contains(&process.id().to_string()), "{}", ended.errors);
+    assert!(ended.errors.contains(&daemon.id().to_string()), "{}", ended.errors);
     // The death of the holder frees it.
-    process.kill();
+    daemon.kill();
     sandbox.run_batch().expect(0);
 }
 
@@ -113,14 +79,12 @@ fn a_second_daemon_on_the_same_data_is_told_who_holds_it() {
 fn a_stop_under_load_drains_and_leaves_nothing_to_redo() {
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
-    let (mut process, address) = up(&sandbox);
+    let mut daemon = Daemon::up(&sandbox, &[]).ready();
     sandbox.drop_photos(photos.good.iter().map(|(path, _)| path));
-    eventually("work is under way", || {
-        (metric(&get(&address, "/metrics")?.1, "autorma_sink_outcomes_total") >= 20.0).then_some(())
-    });
+    daemon.outcomes(20);
     let begun = Instant::now();
-    process.signal("TERM");
-    let ended = process.wait().expect(0);
+    daemon.signal("TERM");
+    let ended = daemon.wait().expect(0);
     assert!(begun.elapsed() < Duration::from_secs(60), "the stop took {:?}", begun.elapsed());
     assert!(!ended.errors.contains("ERROR"), "{}", ended.errors);
     let before = sandbox.status();

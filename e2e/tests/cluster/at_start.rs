@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use autorma_broker::{Cluster, Options};
-use autorma_e2e::{Photos, Sandbox, eventually};
-
-use crate::daemon::Daemon;
+use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
 
 #[test]
 fn brokers_that_are_away_are_waited_for() {

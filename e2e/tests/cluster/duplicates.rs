@@ -3,10 +3,9 @@
 use std::fs;
 
 use autorma_broker::shared;
-use autorma_e2e::{Photos, Sandbox, eventually, read_json};
+use autorma_e2e::{Daemon, Photos, Sandbox, eventually, read_json};
 use autorma_schemas::{ImageEvent, Prediction, topics};
 
-use crate::daemon::Daemon;
 use crate::outsider::{Outsider, append, inline};
 
 #[test]

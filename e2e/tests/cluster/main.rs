@@ -1,7 +1,6 @@
 //! The log on real brokers: what goes wrong with them, what comes into `images` from elsewhere, and what people do to a
 //! cluster with Kafka's own tools.
 
-mod daemon;
 mod outsider;
 
 mod at_start;

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use autorma_broker::shared;
-use autorma_e2e::{Photos, Sandbox, eventually};
+use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
 
-use crate::daemon::Daemon;
 use crate::told;
 
 const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use autorma_broker::{Cluster, Options};
-use autorma_e2e::{Photos, Sandbox, eventually};
-
-use crate::daemon::Daemon;
+use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
 
 /// Longer than sessions and transactions live.
 const OUTAGE: Duration = Duration::from_secs(12);

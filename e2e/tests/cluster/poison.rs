@@ -3,11 +3,10 @@
 use std::fs;
 
 use autorma_broker::shared;
-use autorma_e2e::{Photos, Random, Sandbox};
+use autorma_e2e::{Daemon, Photos, Random, Sandbox};
 use autorma_schemas::{DeadLetter, Prediction, topics};
 use autorma_stream::Append;
 
-use crate::daemon::Daemon;
 use crate::outsider::{Outsider, append, inline, raw, with_content};
 
 /// What the cluster takes at most, less room for what is around a value.

@@ -6,9 +6,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use autorma_broker::{Cluster, Options, PASSWORD, STRANGER, STRANGER_PASSWORD, Security, USER};
-use autorma_e2e::{Photos, Sandbox, eventually};
-
-use crate::daemon::Daemon;
+use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
 
 /// One for the tests of this module: making certificates takes its time.
 fn secured() -> &'static Cluster {

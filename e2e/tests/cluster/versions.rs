@@ -1,10 +1,9 @@
 //! Events in the framings and versions that others write.
 
 use autorma_broker::shared;
-use autorma_e2e::{Photos, Sandbox};
+use autorma_e2e::{Daemon, Photos, Sandbox};
 use autorma_schemas::{DeadLetter, Event, Prediction, topics};
 
-use crate::daemon::Daemon;
 use crate::outsider::{Outsider, append, inline, raw};
 
 /// Of the image event's first version, as docs/events.md gives it to others.

@@ -1,10 +1,9 @@
 //! What others see of it: lag, and traces.
 
 use autorma_broker::shared;
-use autorma_e2e::{Photos, Sandbox, eventually};
+use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
 use autorma_schemas::topics;
 
-use crate::daemon::Daemon;
 use crate::outsider::{Outsider, append, inline};
 
 #[test]

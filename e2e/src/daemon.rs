@@ -5,25 +5,25 @@ use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
 
-use autorma_e2e::{Process, Sandbox, eventually};
+use crate::{Process, Sandbox, eventually};
 
 /// A process that serves /metrics and /health.
 #[derive(Debug)]
-pub(crate) struct Daemon {
+pub struct Daemon {
     process: Process,
     address: String,
 }
 
 impl Daemon {
     /// `autorma up` with these settings, once its endpoint is there.
-    pub(crate) fn up(sandbox: &Sandbox, settings: &[&str]) -> Self {
+    pub fn up(sandbox: &Sandbox, settings: &[&str]) -> Self {
         let arguments: Vec<_> =
             ["up"].into_iter().chain(settings.iter().flat_map(|it| ["--set", it])).collect();
         Self::of(sandbox, sandbox.command(&arguments))
     }
 
     /// This command, once its endpoint is there.
-    pub(crate) fn of(sandbox: &Sandbox, mut command: Command) -> Self {
+    pub fn of(sandbox: &Sandbox, mut command: Command) -> Self {
         command.env("AUTORMA_HTTP_ADDRESS", "127.0.0.1:0");
         let mut process = sandbox.spawn(command);
         let address = eventually("the address is in the log", || {
@@ -37,18 +37,18 @@ impl Daemon {
     }
 
     /// Waits until all its stages are ready.
-    pub(crate) fn ready(self) -> Self {
+    pub fn ready(self) -> Self {
         eventually("ready", || (self.status("/health/ready") == Some(200)).then_some(()));
         self
     }
 
     /// The status of an answer; None if there is none.
-    pub(crate) fn status(&self, path: &str) -> Option<u16> {
+    pub fn status(&self, path: &str) -> Option<u16> {
         Some(self.get(path)?.0)
     }
 
-    /// The sum of the lines of a metric.
-    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+    /// The sum of the lines of a metric; None if there is none.
+    pub fn metric(&self, name: &str) -> Option<f64> {
         let (_, text) = self.get("/metrics")?;
         let lines = text.lines().filter(|line| line.starts_with(name));
         let values: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
@@ -56,20 +56,26 @@ impl Daemon {
     }
 
     /// Waits until so many outcomes are in files.
-    pub(crate) fn outcomes(&self, count: usize) {
+    pub fn outcomes(&self, count: usize) {
         eventually(&format!("{count} outcomes are durable"), || {
             (self.metric("autorma_sink_outcomes_total")? >= count as f64).then_some(())
         });
     }
 
+    /// SIGKILL.
+    pub fn kill(self) {
+        self.process.kill();
+    }
+
     /// SIGTERM; it must end well.
     #[track_caller]
-    pub(crate) fn end(mut self) {
+    pub fn end(mut self) {
         self.process.signal("TERM");
         self.process.wait().expect(0);
     }
 
-    fn get(&self, path: &str) -> Option<(u16, String)> {
+    /// The status and the body of an answer; None if there is none.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: autorma\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
