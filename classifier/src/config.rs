@@ -1,12 +1,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use autorma_models::registry::Source;
 use autorma_service::settings::{Key, Settings};
 
 use crate::Limits;
 
-const MODEL: Key =
-    Key::new("classifier.model", "models/shipped", "folder of the model: manifest.json and its ONNX file");
+const MODEL: Key = Key::new(
+    "classifier.model",
+    "models/shipped",
+    "the model: a folder with manifest.json and its ONNX file, or a version of the registry, NAME@ALIAS or NAME/NUMBER",
+);
+const REGISTRY: Key =
+    Key::new("registry", "", "folder of the model registry; empty: `registry` in the data folder");
 const RUNTIME: Key =
     Key::new("classifier.runtime", "", "ONNX Runtime's shared library; empty: found beside the program");
 const BATCH_SIZE: Key =
@@ -46,8 +52,10 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// The settings of the stage.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The model's folder.
-    pub model: PathBuf,
+    /// The model.
+    pub model: Source,
+    /// The folder of the registry.
+    pub registry: PathBuf,
     /// ONNX Runtime's shared library.
     pub runtime: PathBuf,
     /// Images a micro-batch, and of the contract's batch numbers.
@@ -82,7 +90,8 @@ impl Config {
         let roots: String = settings.get(&ROOTS, ..);
         let stores: String = settings.get(&STORES, ..);
         Self {
-            model: settings.get(&MODEL, ..),
+            model: Source::meant(&settings.get::<String>(&MODEL, ..)),
+            registry: settings.get(&REGISTRY, ..),
             runtime: settings.get(&RUNTIME, ..),
             batch_size: settings.get(&BATCH_SIZE, 1..=256),
             max_wait: settings.get(&MAX_WAIT, Duration::ZERO..=Duration::from_secs(60)),

@@ -1,3 +1,4 @@
+use autorma_models::registry::RegistryError;
 use autorma_stream::Disposition;
 
 use crate::LoadError;
@@ -8,6 +9,12 @@ pub enum Error {
     /// The model can't be used.
     #[error(transparent)]
     Model(#[from] autorma_models::Error),
+    /// The registry doesn't give it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The model takes other pictures, or knows other classes, than the one that serves.
+    #[error("it {0} than the one that serves: only a classifier that is started anew can change that")]
+    Unlike(&'static str),
     /// The model can't be run.
     #[error(transparent)]
     Load(#[from] LoadError),

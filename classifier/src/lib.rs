@@ -1,7 +1,8 @@
 //! The middle stage: image events in, predictions and dead letters out, in micro-batches through ONNX Runtime.
 //!
 //! One thread owns the consumer ([`run`] polls on the thread that calls it), workers decode and run the model, each with
-//! a session of its own, and one thread commits. They meet at the desk (`desk.rs`), which bounds what is in flight.
+//! a session of its own, and one thread commits. They meet at the desk (`desk.rs`), which bounds what is in flight. Where
+//! the model is what an alias names, one more thread follows the alias (`swapping.rs`).
 
 mod bisect;
 mod committing;
@@ -18,6 +19,7 @@ mod outcome;
 mod polling;
 mod session;
 mod stage;
+mod swapping;
 mod trace;
 mod working;
 

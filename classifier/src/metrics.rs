@@ -1,7 +1,8 @@
 use autorma_models::Model;
 use autorma_schemas::{Decision, Reason};
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry, exponential_buckets, linear_buckets,
+    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, exponential_buckets,
+    linear_buckets,
 };
 
 use crate::desk::Queues;
@@ -28,6 +29,8 @@ pub struct Metrics {
     pub queues: IntGaugeVec,
     /// `autorma_classifier_model_info{name,version,sha256}`: 1 for the model in use.
     pub model: IntGaugeVec,
+    /// `autorma_classifier_model_behind`: 1 while the alias names a version that doesn't serve.
+    pub model_behind: IntGauge,
 }
 
 impl Metrics {
@@ -49,6 +52,11 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
+        let model_behind = IntGauge::new(
+            "autorma_classifier_model_behind",
+            "1 while the alias names a version that doesn't serve, or the registry doesn't say",
+        )?;
+        registry.register(Box::new(model_behind.clone()))?;
         let metrics = Self {
             predictions: counter(
                 "autorma_classifier_predictions_total",
@@ -87,6 +95,7 @@ impl Metrics {
                 "The model in use",
                 &["name", "version", "sha256"],
             )?,
+            model_behind,
         };
         // A counter that has never counted is 0, not missing.
         Reason::ALL
@@ -97,6 +106,7 @@ impl Metrics {
 
     pub(crate) fn loaded(&self, model: &Model) {
         let version = model.version();
+        self.model.reset();
         self.model.with_label_values(&[&version.name, &version.version, &version.sha256]).set(1);
         for class in &model.manifest.classes {
             for decision in Decision::ALL {

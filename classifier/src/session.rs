@@ -75,7 +75,10 @@ impl Session {
             manifest: model.manifest.clone(),
         };
         let blank = Picture(vec![255; 3 * (input.width * input.height) as usize]);
-        session.infer(&vec![&blank; at_once.max(1)]).map_err(LoadError::Manifest)?;
+        let logits = session.infer(&vec![&blank; at_once.max(1)]).map_err(LoadError::Manifest)?;
+        if logits.iter().flatten().any(|logit| !logit.is_finite()) {
+            return Err(LoadError::Model("what it says of a white picture is not a number".into()));
+        }
         Ok(session)
     }
 

@@ -8,10 +8,10 @@ use autorma_stream::{Log, Subscription};
 
 use crate::desk::Desk;
 use crate::fetch::Fetcher;
-use crate::inferring::Meaning;
 use crate::polling::HandOver;
+use crate::swapping::Rack;
 use crate::working::Bench;
-use crate::{Config, Decoder, Error, Metrics, Runtime, Session, committing, polling, working};
+use crate::{Config, Decoder, Error, Metrics, Runtime, committing, polling, swapping, working};
 
 /// The group whose committed offsets are the stage's checkpoints.
 pub const GROUP: &str = "classifier";
@@ -29,10 +29,10 @@ pub fn run(
     shutdown: &Shutdown,
     ready: impl FnOnce(&Model),
 ) -> Result<(), Error> {
-    let model = Model::open(&config.model)?;
+    let (model, follower) = swapping::open(config)?;
     let fetcher = Fetcher::new(&config.roots, &config.stores, config.limits.bytes, log)?;
     let runtime = Runtime::load(&config.runtime)?;
-    let sessions = load(&runtime, &model, config.workers)?;
+    let instruments = swapping::instruments(&runtime, &model, config)?;
     metrics.loaded(&model);
     let desk = Arc::new(Desk::new(config.max_in_flight, config.batch_size, config.max_wait));
     let subscription =
@@ -50,14 +50,21 @@ pub fn run(
 
     let membership = consumer.membership();
     let input = &model.manifest.input;
-    let meaning = Meaning { manifest: &model.manifest, version: &version, batch_size: config.batch_size };
-    let bench = Bench { desk: &desk, fetcher: &fetcher, meaning: &meaning, config, metrics };
+    let rack = Rack::new(config.workers);
+    let bench = Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics };
     std::thread::scope(|scope| {
-        for (number, session) in sessions.into_iter().enumerate() {
+        let bench = &bench;
+        for (number, instrument) in instruments.into_iter().enumerate() {
             let decoder = Decoder::new(input.width, input.height, config.limits);
-            let bench = &bench;
             spawn(scope, format!("worker-{number}"), bench.desk, move || {
-                working::work(bench, session, decoder);
+                working::work(bench, number, instrument, decoder);
+                Ok(())
+            });
+        }
+        if let Some(follower) = follower {
+            let (runtime, serving) = (&runtime, &model.manifest);
+            spawn(scope, "follow".into(), bench.desk, move || {
+                follower.follow(runtime, serving, bench, shutdown);
                 Ok(())
             });
         }
@@ -77,15 +84,6 @@ pub fn run(
         Some(error) => Err(error),
         None => Ok(left?),
     }
-}
-
-/// A session for each worker, loaded side by side.
-fn load(runtime: &Runtime, model: &Model, workers: usize) -> Result<Vec<Session>, Error> {
-    std::thread::scope(|scope| {
-        let load = || Session::load(runtime, model, AT_ONCE);
-        let loading: Vec<_> = (0..workers).map(|_| scope.spawn(load)).collect();
-        loading.into_iter().map(|session| Ok(session.join().map_err(|_| Error::Panicked)??)).collect()
-    })
 }
 
 /// A named thread whose failure, even a panic, is the stage's.

@@ -2,26 +2,27 @@ use std::time::Instant;
 
 use crate::desk::{Desk, Task};
 use crate::fetch::Fetcher;
-use crate::inferring::Meaning;
-use crate::{Config, Decoder, Metrics, Session, decoding};
+use crate::inferring::Instrument;
+use crate::swapping::Rack;
+use crate::{Config, Decoder, Metrics, decoding};
 
-/// What a worker has beside its session and its decoder.
+/// What a worker has beside its instrument and its decoder.
 #[derive(Debug)]
 pub(crate) struct Bench<'a> {
     pub(crate) desk: &'a Desk,
     pub(crate) fetcher: &'a Fetcher<'a>,
-    pub(crate) meaning: &'a Meaning<'a>,
+    pub(crate) rack: &'a Rack,
     pub(crate) config: &'a Config,
     pub(crate) metrics: &'a Metrics,
 }
 
 /// One worker's thread: decodes pictures and sends micro-batches through its own session of the model, until there is
-/// nothing to do any more.
+/// nothing to do any more. Between two micro-batches it takes the next version's, if there is one.
 ///
 /// There is one a processor, and both are its work: threads for each would take turns on the processors and each
 /// other's data out of the caches.
-pub(crate) fn work(bench: &Bench<'_>, mut session: Session, mut decoder: Decoder) {
-    let Bench { desk, fetcher, meaning, config, metrics } = bench;
+pub(crate) fn work(bench: &Bench<'_>, number: usize, mut instrument: Instrument, mut decoder: Decoder) {
+    let Bench { desk, fetcher, rack, config, metrics } = bench;
     while let Some(task) = desk.next_task() {
         let begun = Instant::now();
         match task {
@@ -31,8 +32,9 @@ pub(crate) fn work(bench: &Bench<'_>, mut session: Session, mut decoder: Decoder
                 desk.decoded(picture);
             }
             Task::Infer(batch) => {
+                instrument = rack.take(number).unwrap_or(instrument);
                 let images = batch.len();
-                let outcomes = meaning.infer(&mut session, batch);
+                let outcomes = instrument.infer(batch);
                 let seconds = begun.elapsed().as_secs_f64();
                 metrics.infer_seconds.observe(seconds);
                 metrics.batch_size.observe(images as f64);

@@ -1,6 +1,7 @@
 //! The command line: every command, flag and help text. Flags that are settings end up in a [`Layer`].
 
 mod events;
+mod models;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,10 @@ use clap_complete::Shell;
 
 pub(crate) use events::{
     Chosen, DeadLettersArgs, DeadLettersCommand, ProduceArgs, ReplayArgs, RetryArgs, TailArgs, Topic,
+};
+pub(crate) use models::{
+    DiffArgs, EvaluateArgs, GcArgs, ModelsArgs, ModelsCommand, MoveArgs, Photos, PromoteArgs, RegisterArgs,
+    Signature,
 };
 
 /// Turns photographs of returned goods into labels: a folder of photos in, durable predictions out, exactly once.
@@ -32,7 +37,7 @@ pub(crate) struct Cli {
 pub(crate) struct Common {
     /// Folder of the log and the locks; the state of everything. On Kafka, of the locks alone. Setting: data
     #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) data: Vec<PathBuf>,
     /// Configuration file, instead of ./autorma.toml if there is one
     #[arg(long, global = true, value_name = "FILE", env = "AUTORMA_CONFIG", help_heading = "Settings")]
     pub(crate) config: Option<PathBuf>,
@@ -117,6 +122,18 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// List the images that couldn't be classified, with the reasons; `retry` publishes them again
     DeadLetters(DeadLettersArgs),
+    /// Keep versions of models, and let aliases name those that serve
+    ///
+    /// A version never changes. Aliases, such as production, move, and each move is remembered. Running classifiers whose
+    /// model is NAME@ALIAS serve the version that it names within seconds, without a restart. The registry is a folder; the
+    /// setting is `registry`.
+    Models(ModelsArgs),
+    /// Say how good a model is, on photos whose labels are known
+    ///
+    /// Photos are decoded and computed as the classifier does it. Shares come with their 95 % intervals. With --against, two
+    /// models are compared on the same photos. A photo that can't be decoded is in no figure, and reported. Exit status: 0
+    /// all photos were judged; 2 some couldn't be; 1 anything else.
+    Evaluate(EvaluateArgs),
     /// Create the topics of a Kafka cluster, or compare them with what they should be
     Topics(TopicsArgs),
     /// Tell what happened to a photo: by file name, path or event id
@@ -156,9 +173,10 @@ pub(crate) struct Output {
 /// How it is classified.
 #[derive(Debug, Args, Default)]
 pub(crate) struct Model {
-    /// Folder of the model. Setting: classifier.model
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: Option<PathBuf>,
+    /// The model: its folder, or a version of the registry, NAME@ALIAS or NAME/NUMBER. An alias is followed when it moves.
+    /// Setting: classifier.model
+    #[arg(long, value_name = "DIR|REF")]
+    pub(crate) model: Option<String>,
     /// Images a micro-batch. Setting: classifier.batch_size
     #[arg(long, value_name = "N")]
     pub(crate) batch_size: Option<usize>,
@@ -308,6 +326,9 @@ impl Cli {
     pub(crate) fn layer(&self) -> Layer {
         let mut flags = Flags(Layer::new("flags"));
         self.common.flags(&mut flags);
+        if !self.has_photos_in_data() {
+            flags.path("data", self.common.data.last(), "--data");
+        }
         match &self.command {
             Command::Run(args) => {
                 args.whole.flags(&mut flags);
@@ -333,9 +354,22 @@ impl Cli {
             },
             Command::Show(args) => args.output.flags(&mut flags),
             Command::Replay(args) => args.output.flags(&mut flags),
+            Command::Evaluate(args) => flags.value("classifier.model", args.model.as_ref(), "--model"),
             _ => {}
         }
         flags.0
+    }
+}
+
+impl Cli {
+    /// Whether `--data` names photos.
+    fn has_photos_in_data(&self) -> bool {
+        let promotes = |args: &ModelsArgs| matches!(args.command, ModelsCommand::Promote(_));
+        match &self.command {
+            Command::Evaluate(_) => true,
+            Command::Models(args) => promotes(args),
+            _ => false,
+        }
     }
 }
 
@@ -343,7 +377,6 @@ impl Common {
     fn flags(&self, flags: &mut Flags) {
         flags.value("log.kind", self.log.as_ref(), "--log");
         flags.value("log.kafka.brokers", self.brokers.as_ref(), "--brokers");
-        flags.path("data", self.data.as_ref(), "--data");
         flags.value("logging.level", self.log_level.as_ref(), "--log-level");
         let format = self.log_format.map(|format| match format {
             LogFormat::Text => "text",
@@ -380,7 +413,7 @@ impl Output {
 
 impl Model {
     fn flags(&self, flags: &mut Flags) {
-        flags.path("classifier.model", self.model.as_ref(), "--model");
+        flags.value("classifier.model", self.model.as_ref(), "--model");
         flags.value("classifier.batch_size", self.batch_size.as_ref(), "--batch-size");
     }
 }

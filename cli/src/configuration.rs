@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use autorma_models::registry::{FolderRegistry, Source};
 use autorma_service::settings::{self, Key, Settings};
 use autorma_service::{http, logging};
 
@@ -57,14 +58,23 @@ impl Configuration {
         Ok((configuration, settings))
     }
 
+    /// Where model versions are kept.
+    pub(crate) fn registry(&self) -> FolderRegistry {
+        FolderRegistry::new(&self.classifier.registry)
+    }
+
     /// What follows from other settings, or from where the program is.
     fn complete(&mut self, model_chosen: bool) {
         let classifier = &mut self.classifier;
         if classifier.runtime.as_os_str().is_empty() {
             classifier.runtime = beside_the_program("onnxruntime/libonnxruntime.so");
         }
-        if !model_chosen && !classifier.model.exists() {
-            classifier.model = beside_the_program("models/shipped");
+        if classifier.registry.as_os_str().is_empty() {
+            classifier.registry = self.data.join("registry");
+        }
+        let is_missing = matches!(&classifier.model, Source::Folder(folder) if !folder.exists());
+        if !model_chosen && is_missing {
+            classifier.model = Source::Folder(beside_the_program("models/shipped"));
         }
     }
 }

@@ -3,11 +3,13 @@
 mod args;
 mod configuration;
 mod daemon;
+mod evaluate;
 mod exit;
 mod home;
 mod inspect;
 mod log_settings;
 mod metrics;
+mod models;
 mod outcomes;
 mod photo;
 mod pipeline;
@@ -91,6 +93,8 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
         Command::Up(_) => return daemon::run(configuration, &Stage::ALL, "autorma up"),
         Command::Ingest(_) => return daemon::run(configuration, &[Stage::Ingest], "autorma ingest"),
         Command::Classify(_) => return daemon::run(configuration, &[Stage::Classifier], "autorma classify"),
+        Command::Evaluate(args) => return evaluate::run(configuration, args),
+        Command::Models(args) => return models::run(configuration, args),
         Command::Topics(args) => return topics::run(configuration, args),
         Command::Sink(_) => return daemon::run(configuration, &[Stage::Sink], "autorma sink"),
         Command::Produce(args) => return produce::run(configuration, args),

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use autorma_ingest::Found;
-use autorma_models::Model;
 use autorma_schemas::{Micros, RunKind, RunRecord, RunState, topics};
 use autorma_service::http::Health;
 use autorma_sink::{Finished, move_run, results_path, summary_path};
@@ -53,8 +52,11 @@ pub(crate) fn run(
     let begun = Instant::now();
     let home = Home::look(configuration)?;
     let criteria = Criteria::of(args, &*home.log)?;
-    let model = model::find(&configuration.classifier.model, args.model.as_deref())?;
-    let manifest = Model::manifest(&model)?;
+    let registry = configuration.registry();
+    // All of it is one version's.
+    let model =
+        model::find(&configuration.classifier.model, args.model.as_deref(), &registry)?.pinned(&registry)?;
+    let manifest = model.manifest(&registry)?;
     let output = &configuration.sink.output;
     // Two at a time could choose the same name for their runs.
     let _alone = home.take("replay", "autorma replay")?;

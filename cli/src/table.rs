@@ -52,6 +52,28 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
+/// The values of JSON, each named by its way there, in order.
+pub(crate) fn flattened(value: &serde_json::Value) -> Vec<(String, String)> {
+    let mut values = Vec::new();
+    flatten("", value, &mut values);
+    values
+}
+
+fn flatten(name: &str, value: &serde_json::Value, values: &mut Vec<(String, String)>) {
+    let inner = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| flatten(&inner(key), value, values));
+        }
+        serde_json::Value::Array(items) => {
+            let numbered = items.iter().enumerate();
+            numbered.for_each(|(number, value)| flatten(&inner(&number.to_string()), value, values));
+        }
+        serde_json::Value::String(text) => values.push((name.into(), text.clone())),
+        other => values.push((name.into(), other.to_string())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Table;

@@ -22,8 +22,11 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// the same manifest, is found again: to register twice is to register once.
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError>;
 
-    /// The versions of a model, oldest first; none if there is no such model.
-    fn versions(&self, name: &str) -> Result<Vec<Version>, RegistryError>;
+    /// The numbers of a model's versions, oldest first, whatever state these are in; none if there is no such model.
+    fn numbers(&self, name: &str) -> Result<Vec<u64>, RegistryError>;
+
+    /// What a version is.
+    fn version(&self, name: &str, number: u64) -> Result<Version, RegistryError>;
 
     /// The models that have versions, in order.
     fn names(&self) -> Result<Vec<String>, RegistryError>;
@@ -52,11 +55,16 @@ pub trait Registry: fmt::Debug + Send + Sync {
         }
     }
 
+    /// The version that is meant.
+    fn find(&self, reference: &Reference) -> Result<Version, RegistryError> {
+        self.version(&reference.name, self.resolve(reference)?)
+    }
+
     /// The number of the version that is meant.
     fn resolve(&self, reference: &Reference) -> Result<u64, RegistryError> {
         let Reference { name, which } = reference;
         match which {
-            Which::Number(number) => match self.versions(name)?.iter().any(|it| it.number == *number) {
+            Which::Number(number) => match self.numbers(name)?.contains(number) {
                 true => Ok(*number),
                 false => Err(RegistryError::NoVersion { name: name.clone(), number: *number }),
             },
@@ -108,6 +116,61 @@ pub struct Reference {
     pub name: String,
     /// Which of its versions.
     pub which: Which,
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A folder with a manifest and its ONNX file.
+    Folder(PathBuf),
+    /// A version of a registry. One that an alias names is followed when the alias moves.
+    Registered(Reference),
+}
+
+impl Source {
+    /// What somebody means who writes this: the folder, if it is there or nothing else can be meant; or else the version.
+    pub fn meant(text: &str) -> Self {
+        match text.parse() {
+            Ok(reference) if !Path::new(text).is_dir() => Source::Registered(reference),
+            _ => Source::Folder(text.into()),
+        }
+    }
+
+    /// What the model is, without a look at its file.
+    pub fn manifest(&self, registry: &dyn Registry) -> Result<Manifest, RegistryError> {
+        match self {
+            Source::Folder(folder) => Ok(Model::manifest(folder)?),
+            Source::Registered(reference) => Ok(registry.find(reference)?.manifest),
+        }
+    }
+
+    /// The model, verified.
+    pub fn load(&self, registry: &dyn Registry) -> Result<Model, RegistryError> {
+        match self {
+            Source::Folder(folder) => Ok(Model::open(folder)?),
+            Source::Registered(reference) => registry.load(&reference.name, registry.resolve(reference)?),
+        }
+    }
+
+    /// The same, whatever alias moves from now on.
+    pub fn pinned(self, registry: &dyn Registry) -> Result<Self, RegistryError> {
+        match self {
+            Source::Folder(_) => Ok(self),
+            Source::Registered(reference) => {
+                let which = Which::Number(registry.resolve(&reference)?);
+                Ok(Source::Registered(Reference { which, ..reference }))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Folder(folder) => write!(f, "{}", folder.display()),
+            Source::Registered(reference) => write!(f, "{reference}"),
+        }
+    }
 }
 
 /// How a version is meant.

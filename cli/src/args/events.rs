@@ -110,8 +110,9 @@ pub(crate) struct ReplayArgs {
     /// Events whose newest prediction has this decision
     #[arg(long, value_enum, value_name = "DECISION", group = "events")]
     pub(crate) decision: Option<Decision>,
-    /// The model: its folder, or the version of one in the folder beside the configured model's
-    #[arg(long, value_name = "DIR|VERSION")]
+    /// The model: its folder, a version of the registry (NAME@ALIAS, NAME/NUMBER), or the version of the configured model,
+    /// in the registry or in a folder beside it
+    #[arg(long, value_name = "DIR|REF|VERSION")]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,

@@ -6,7 +6,7 @@ use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::reading::newest_runs;
-use crate::table::Table;
+use crate::table::{Table, flattened};
 
 /// A run as it is listed.
 #[derive(Debug, Serialize)]
@@ -101,23 +101,7 @@ pub(crate) fn show(configuration: &Configuration, id: &str, json: bool) -> anyho
     }
     let summary: serde_json::Value = serde_json::from_str(&text).with_context(failed)?;
     let mut values = Table::new(["summary", ""]);
-    flatten("", &summary, &mut values);
+    flattened(&summary).into_iter().for_each(|(name, value)| values.row([name, value]));
     let results = autorma_sink::results_path(&configuration.sink.output, id);
     Ok(format!("{}\n{values}\nResults: {}\n", table(&[Listed::from(run)]), results.display()))
-}
-
-/// One row for each value, named by its way there.
-fn flatten(name: &str, value: &serde_json::Value, table: &mut Table<2>) {
-    let inner = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
-    match value {
-        serde_json::Value::Object(values) => {
-            values.iter().for_each(|(key, value)| flatten(&inner(key), value, table));
-        }
-        serde_json::Value::Array(values) => {
-            let numbered = values.iter().enumerate();
-            numbered.for_each(|(number, value)| flatten(&inner(&number.to_string()), value, table));
-        }
-        serde_json::Value::String(text) => table.row([name.into(), text.clone()]),
-        other => table.row([name.into(), other.to_string()]),
-    }
 }

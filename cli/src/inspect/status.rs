@@ -1,6 +1,6 @@
 use std::fmt;
 
-use autorma_models::Model;
+use autorma_models::Manifest;
 use autorma_schemas::RunState;
 use autorma_service::lag;
 use autorma_service::roles::RoleLock;
@@ -66,6 +66,8 @@ struct Stage {
 
 #[derive(Debug, Serialize)]
 struct ModelStatus {
+    /// Where it comes from: a folder, or a version of the registry.
+    source: String,
     name: Option<String>,
     version: Option<String>,
     sha256: Option<String>,
@@ -184,9 +186,9 @@ impl fmt::Display for Status {
         }?;
         match &self.model {
             ModelStatus { problem: Some(problem), .. } => writeln!(f, "Model: {problem}"),
-            ModelStatus { name, version, sha256, .. } => writeln!(
+            ModelStatus { name, version, sha256, source, .. } => writeln!(
                 f,
-                "Model: {} {}, sha-256 {}",
+                "Model: {} {}, from {source}, sha-256 {}",
                 name.as_deref().unwrap_or_default(),
                 version.as_deref().unwrap_or_default(),
                 sha256.as_deref().unwrap_or_default()
@@ -197,14 +199,18 @@ impl fmt::Display for Status {
 
 impl ModelStatus {
     fn of(configuration: &Configuration) -> Self {
-        match Model::manifest(&configuration.classifier.model) {
-            Ok(it) => Self {
-                name: Some(it.name),
-                version: Some(it.version),
-                sha256: Some(it.model.sha256),
-                problem: None,
-            },
-            Err(error) => Self { name: None, version: None, sha256: None, problem: Some(error.to_string()) },
+        let source = &configuration.classifier.model;
+        let (is, problem) = match source.manifest(&configuration.registry()) {
+            Ok(manifest) => (Some(manifest), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let part = |part: fn(&Manifest) -> &String| is.as_ref().map(|it| part(it).clone());
+        Self {
+            source: source.to_string(),
+            name: part(|it| &it.name),
+            version: part(|it| &it.version),
+            sha256: part(|it| &it.model.sha256),
+            problem,
         }
     }
 }

@@ -3,14 +3,36 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use autorma_models::Model;
+use autorma_models::registry::{Reference, Registry, Source};
 
-/// The folder of the model that is wanted: the configured one, a folder, or the one of this version among those beside
-/// the configured one.
-pub(super) fn find(configured: &Path, wanted: Option<&str>) -> anyhow::Result<PathBuf> {
-    let Some(wanted) = wanted else { return Ok(configured.to_owned()) };
-    if Path::new(wanted).is_dir() {
-        return Ok(wanted.into());
+/// The model that is wanted: the configured one, a folder, a version of the registry, or that version of the configured
+/// model: in the registry, or in a folder beside it.
+pub(super) fn find(
+    configured: &Source,
+    wanted: Option<&str>,
+    registry: &dyn Registry,
+) -> anyhow::Result<Source> {
+    let Some(wanted) = wanted else { return Ok(configured.clone()) };
+    if let found @ Source::Registered(_) = Source::meant(wanted) {
+        return Ok(found);
     }
+    if Path::new(wanted).is_dir() {
+        return Ok(Source::Folder(wanted.into()));
+    }
+    match configured {
+        Source::Folder(folder) => beside(folder, wanted).map(Source::Folder),
+        Source::Registered(Reference { name, .. }) => {
+            let reference: Reference = format!("{name}/{wanted}")
+                .parse()
+                .with_context(|| format!("--model {wanted}: there is no such folder"))?;
+            registry.resolve(&reference)?;
+            Ok(Source::Registered(reference))
+        }
+    }
+}
+
+/// The folder of this version among those beside a model's.
+fn beside(configured: &Path, wanted: &str) -> anyhow::Result<PathBuf> {
     let beside =
         configured.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut known = Vec::new();
@@ -44,10 +66,12 @@ pub(super) fn find(configured: &Path, wanted: Option<&str>) -> anyhow::Result<Pa
 
 #[cfg(test)]
 mod tests {
+    use autorma_models::registry::FolderRegistry;
+
     use super::*;
 
     #[test]
-    fn a_model_is_found_by_folder_or_version() {
+    fn a_model_is_found_by_folder_version_or_reference() {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped");
         let models = tempfile::tempdir().unwrap();
         let mut manifest = Model::manifest(&shipped).unwrap();
@@ -57,12 +81,18 @@ mod tests {
             let path = models.path().join(folder).join("manifest.json");
             fs::write(path, serde_json::to_vec(&manifest).unwrap()).unwrap();
         }
-        let configured = models.path().join("a");
-        let told = |wanted| find(&configured, Some(wanted)).unwrap_err().to_string();
-        assert_eq!(find(&configured, None).unwrap(), configured);
-        assert_eq!(find(&configured, shipped.to_str()).unwrap(), shipped);
-        assert_eq!(find(&configured, Some("1")).unwrap(), configured);
+        let registry = FolderRegistry::new(models.path().join("registry"));
+        let folder = |name: &str| Source::Folder(models.path().join(name));
+        let told = |wanted| find(&folder("a"), Some(wanted), &registry).unwrap_err().to_string();
+        assert_eq!(find(&folder("a"), None, &registry).unwrap(), folder("a"));
+        let path = shipped.to_str();
+        assert_eq!(find(&folder("a"), path, &registry).unwrap(), Source::Folder(shipped.clone()));
+        assert_eq!(find(&folder("a"), Some("1"), &registry).unwrap(), folder("a"));
         assert!(told("2").contains("both"), "{}", told("2"));
         assert!(told("3").contains("only 1, 2, 2"), "{}", told("3"));
+        let at = |text: &str| Source::meant(text);
+        assert_eq!(find(&folder("a"), Some("x@y"), &registry).unwrap(), at("x@y"));
+        let missing = find(&at("x@y"), Some("3"), &registry).unwrap_err().to_string();
+        assert_eq!(missing, "there is no version 3 of the model x");
     }
 }

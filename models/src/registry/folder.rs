@@ -60,17 +60,12 @@ impl FolderRegistry {
         Ok(file)
     }
 
-    fn numbers(&self, name: &str) -> Result<Vec<u64>, RegistryError> {
-        let names = list(&self.root.join(named(name)?).join("versions"))?;
-        let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
-        numbers.sort_unstable();
-        Ok(numbers)
-    }
-
-    fn version(&self, name: &str, number: u64) -> Result<Version, RegistryError> {
-        let place = self.place(name, number);
-        let (manifest, signed) = (Model::manifest(&place)?, read(&place.join(REGISTERED))?);
-        Ok(Version { number, manifest, signed })
+    /// The version is there, in whatever state.
+    fn expect(&self, name: &str, number: u64) -> Result<(), RegistryError> {
+        match self.numbers(name)?.contains(&number) {
+            true => Ok(()),
+            false => Err(RegistryError::NoVersion { name: name.into(), number }),
+        }
     }
 
     /// Puts a version together beside the others, and gives it its number at the end.
@@ -92,23 +87,34 @@ impl Registry for FolderRegistry {
         let model = Model::open(model)?;
         let name = named(&model.manifest.name)?;
         let _lock = self.lock()?;
-        let versions = self.versions(&name)?;
+        let numbers = self.numbers(&name)?;
         let mut manifest = model.manifest.clone();
         manifest.model.file = format!("{}.onnx", manifest.model.sha256);
-        for version in &versions {
+        // One that can't be read is no other's concern.
+        for version in numbers.iter().filter_map(|number| self.version(&name, *number).ok()) {
             manifest.version.clone_from(&version.manifest.version);
             if manifest == version.manifest {
-                return Ok(version.clone());
+                return Ok(version);
             }
         }
-        let number = self.numbers(&name)?.last().map_or(1, |last| last + 1);
+        let number = numbers.last().map_or(1, |last| last + 1);
         manifest.version = number.to_string();
         self.keep(&model, &manifest, signed)?;
         Ok(Version { number, manifest, signed: signed.clone() })
     }
 
-    fn versions(&self, name: &str) -> Result<Vec<Version>, RegistryError> {
-        self.numbers(name)?.into_iter().map(|number| self.version(name, number)).collect()
+    fn numbers(&self, name: &str) -> Result<Vec<u64>, RegistryError> {
+        let names = list(&self.root.join(named(name)?).join("versions"))?;
+        let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn version(&self, name: &str, number: u64) -> Result<Version, RegistryError> {
+        self.expect(name, number)?;
+        let place = self.place(name, number);
+        let (manifest, signed) = (Model::manifest(&place)?, read(&place.join(REGISTERED))?);
+        Ok(Version { number, manifest, signed })
     }
 
     fn names(&self) -> Result<Vec<String>, RegistryError> {
@@ -118,9 +124,7 @@ impl Registry for FolderRegistry {
     }
 
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
-        if !self.numbers(name)?.contains(&number) {
-            return Err(RegistryError::NoVersion { name: name.into(), number });
-        }
+        self.expect(name, number)?;
         Ok(Model::open(&self.place(name, number))?)
     }
 
@@ -140,9 +144,7 @@ impl Registry for FolderRegistry {
             return Err(RegistryError::Reserved(alias.into()));
         }
         let _lock = self.lock()?;
-        if !self.numbers(name)?.contains(&number) {
-            return Err(RegistryError::NoVersion { name: name.into(), number });
-        }
+        self.expect(name, number)?;
         let folder = self.alias(name, alias);
         create(&folder)?;
         let next = moves_in(&folder)?.last().map_or(1, |last| last + 1);

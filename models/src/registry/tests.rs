@@ -30,6 +30,12 @@ impl Place {
         FolderRegistry::new(self.folder.path().join("registry"))
     }
 
+    fn versions(&self) -> Vec<Version> {
+        let registry = self.registry();
+        let numbers = registry.numbers("means").unwrap().into_iter();
+        numbers.map(|number| registry.version("means", number).unwrap()).collect()
+    }
+
     fn model(&self, number: u32) -> PathBuf {
         self.folder.path().join(number.to_string())
     }
@@ -39,12 +45,12 @@ impl Place {
 fn versions_are_numbered_and_never_change() {
     let place = Place::new(2);
     let registry = place.registry();
-    assert!(registry.versions("means").unwrap().is_empty() && registry.names().unwrap().is_empty());
+    assert!(registry.numbers("means").unwrap().is_empty() && registry.names().unwrap().is_empty());
     let first = registry.register(&place.model(1), &signed("trained")).unwrap();
     let second = registry.register(&place.model(2), &signed("trained again")).unwrap();
     assert_eq!((first.number, second.number), (1, 2));
     assert_eq!(registry.register(&place.model(1), &signed("again")).unwrap(), first, "it is there");
-    assert_eq!(registry.versions("means").unwrap(), [first, second.clone()]);
+    assert_eq!(place.versions(), [first, second.clone()]);
     assert_eq!(registry.names().unwrap(), ["means"]);
     let model = registry.load("means", 2).unwrap();
     assert_eq!(model.version().version, "2");
@@ -63,6 +69,9 @@ fn a_version_that_was_tampered_with_is_refused() {
     onnx[9] ^= 1;
     std::fs::write(&file, onnx).unwrap();
     assert!(matches!(registry.load("means", 1), Err(RegistryError::Model(ModelError::Different { .. }))));
+    std::fs::write(registry.place("means", 1).join(crate::MANIFEST), "{").unwrap();
+    assert!(registry.version("means", 1).is_err());
+    assert_eq!(registry.register(&place.model(1), &signed("")).unwrap().number, 2, "the others go on");
 }
 
 #[test]
@@ -109,8 +118,7 @@ fn what_an_alias_may_need_again_is_never_collected() {
         registry.point("means", "production", number, &signed("")).unwrap();
     }
     assert_eq!(registry.collect("means", 0).unwrap(), [1, 3, 5]);
-    let left: Vec<_> = registry.versions("means").unwrap().iter().map(|it| it.number).collect();
-    assert_eq!(left, [2, 4, 6]);
+    assert_eq!(registry.numbers("means").unwrap(), [2, 4, 6]);
     assert_eq!(registry.register(&place.model(5), &signed("")).unwrap().number, 7, "no number comes again");
 }
 
@@ -128,6 +136,18 @@ fn names_stay_inside_the_registry() {
 }
 
 #[test]
+fn a_folder_is_meant_where_there_is_one() {
+    let place = Place::new(0);
+    let folder = place.folder.path().join("means").join("3");
+    let text = folder.to_str().unwrap();
+    assert_eq!(Source::meant(text), Source::Folder(folder.clone()));
+    assert_eq!(Source::meant("models/shipped"), Source::Folder("models/shipped".into()));
+    let meant = Source::meant("means@production");
+    assert!(matches!(&meant, Source::Registered(it) if it.to_string() == "means@production"));
+    assert!(matches!(Source::meant("means/3"), Source::Registered(_)));
+}
+
+#[test]
 fn many_may_write_at_once() {
     let place = Place::new(8);
     std::thread::scope(|scope| {
@@ -140,7 +160,7 @@ fn many_may_write_at_once() {
         }
     });
     let registry = place.registry();
-    let numbers: Vec<_> = registry.versions("means").unwrap().iter().map(|it| it.number).collect();
+    let numbers: Vec<_> = place.versions().iter().map(|it| it.number).collect();
     assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
     assert_eq!(registry.moves("means", "production").unwrap().len(), 8);
 }
@@ -173,7 +193,7 @@ fn a_kill_leaves_whole_versions_and_an_alias_that_names_one() {
         std::thread::sleep(Duration::from_millis(20 + seed.wrapping_mul(2_654_435_761) % 200));
         child.kill().unwrap();
         child.wait().unwrap();
-        for version in registry.versions("means").unwrap() {
+        for version in place.versions() {
             registry.load("means", version.number).unwrap();
         }
         for number in registry.aliases("means").unwrap().values() {

@@ -1,0 +1,171 @@
+//! The commands about the registry.
+
+use std::path::PathBuf;
+
+use autorma_models::registry::Reference;
+use clap::{Args, Subcommand};
+
+use super::Json;
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArgs {
+    #[command(subcommand)]
+    pub(crate) command: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List the versions, with the aliases that name them
+    List(Json),
+    /// Show a version: what it takes, what it says, what was measured on it, and the moves of the aliases
+    Show {
+        /// NAME@ALIAS or NAME/NUMBER
+        reference: Reference,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Keep a model's folder as the next version; one that is kept already is found again
+    Register(RegisterArgs),
+    /// Let an alias name a version
+    Alias(MoveArgs),
+    /// Let production name a version, if it passes the gate: no worse than the one that serves, on photos that are known
+    ///
+    /// Both are asked about the photos of --data, as the classifier would ask them. The version passes if it takes the same
+    /// pictures and knows the same classes; if its accuracy, and the share of --unknown photos that it finds, are at most
+    /// --margin points lower; if its calibration error is at most --calibration-error; and if it is at least --speed times as
+    /// fast. Where nothing serves yet, only what needs no comparison is asked. Exit status: 0 promoted; 1 not.
+    Promote(PromoteArgs),
+    /// Let an alias name what it named before
+    Rollback {
+        /// NAME@ALIAS
+        alias: Reference,
+        #[command(flatten)]
+        signature: Signature,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Compare two versions' manifests
+    Diff(DiffArgs),
+    /// Check the files of versions, and try each model on a picture
+    ///
+    /// Exit status: 0 all can serve; 1 at least one can't.
+    Verify {
+        /// NAME@ALIAS or NAME/NUMBER; all versions, if none is named
+        references: Vec<Reference>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Remove old versions, but for those that an alias names or would go back to
+    Gc(GcArgs),
+}
+
+/// Who does something, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Signature {
+    /// Why: it is remembered
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) why: String,
+    /// Who
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown", hide_env_values = true)]
+    pub(crate) by: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    /// The folder: manifest.json and its ONNX file
+    pub(crate) model: PathBuf,
+    /// Let this alias name it, too
+    #[arg(long, value_name = "ALIAS")]
+    pub(crate) alias: Option<String>,
+    #[command(flatten)]
+    pub(crate) signature: Signature,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveArgs {
+    /// The version: NAME/NUMBER, or NAME@ALIAS for what another alias names now
+    pub(crate) reference: Reference,
+    /// The alias, for example production
+    pub(crate) alias: String,
+    #[command(flatten)]
+    pub(crate) signature: Signature,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// One version: NAME@ALIAS or NAME/NUMBER
+    pub(crate) from: Reference,
+    /// The other
+    pub(crate) to: Reference,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// The model
+    pub(crate) name: String,
+    /// How many of the newest versions stay
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) keep: usize,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PromoteArgs {
+    /// The version: NAME/NUMBER, or NAME@ALIAS, for example NAME@staging
+    pub(crate) reference: Reference,
+    /// The alias that is to name it
+    #[arg(long, value_name = "ALIAS", default_value = "production")]
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) photos: Photos,
+    /// How many points worse than what serves it may be
+    #[arg(long, value_name = "POINTS", default_value_t = 0.5)]
+    pub(crate) margin: f64,
+    /// The largest expected calibration error
+    #[arg(long, value_name = "ERROR", default_value_t = 0.1)]
+    pub(crate) calibration_error: f64,
+    /// The least speed, as a multiple of what serves
+    #[arg(long, value_name = "RATIO", default_value_t = 0.8)]
+    pub(crate) speed: f64,
+    /// Promote it although it doesn't pass; --why must say why, and both are remembered
+    #[arg(long, requires = "why")]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) signature: Signature,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+/// Photos whose labels are known. `--data` is theirs here, instead of the folder of the log: [`super::Common`] has it under
+/// the same name, and leaves it alone.
+#[derive(Debug, Args)]
+pub(crate) struct Photos {
+    /// Folder with a folder of photos for each class; `other`, `unknown`, `none` and `backgrounds` hold what is none of
+    /// them; may be repeated
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) data: Vec<PathBuf>,
+    /// Folder of photos that are none of the classes; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) unknown: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// The model: its folder, or a version of the registry. Setting: classifier.model
+    #[arg(long, value_name = "DIR|REF")]
+    pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) photos: Photos,
+    /// Another model, to compare with on the same photos
+    #[arg(long, value_name = "DIR|REF")]
+    pub(crate) against: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}

@@ -1,0 +1,84 @@
+//! `autorma evaluate`: how good a model is.
+
+mod report;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use autorma_classifier::Runtime;
+use autorma_evaluation::{Comparison, DataSet, Figures, Judgement, judge};
+use autorma_models::Model;
+use autorma_models::registry::Source;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::{EvaluateArgs, Photos};
+use crate::configuration::Configuration;
+use crate::exit;
+use crate::inspect::json_text;
+use report::{Compared, Report};
+
+/// Asks models about photos whose labels are known.
+#[derive(Debug)]
+pub(crate) struct Examiner<'a> {
+    configuration: &'a Configuration,
+    runtime: Runtime,
+    set: DataSet,
+}
+
+impl<'a> Examiner<'a> {
+    /// With the photos, as this model's classes name them.
+    pub(crate) fn new(
+        configuration: &'a Configuration,
+        photos: &Photos,
+        model: &Model,
+    ) -> anyhow::Result<Self> {
+        let set = DataSet::read(&model.manifest.classes, &photos.data, &photos.unknown)?;
+        let runtime = Runtime::load(&configuration.classifier.runtime)?;
+        Ok(Self { configuration, runtime, set })
+    }
+
+    /// What the model says of all of them. Shows how far it is.
+    pub(crate) fn ask(&self, model: &Model) -> anyhow::Result<Judgement> {
+        let config = &self.configuration.classifier;
+        let bar = bar(self.set.photos.len(), &model.manifest.version);
+        let judgement = judge(&self.runtime, model, &self.set, config.limits, config.workers, |_| bar.inc(1));
+        bar.finish_and_clear();
+        Ok(judgement?)
+    }
+}
+
+/// `autorma evaluate`.
+pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
+    let registry = configuration.registry();
+    let model = configuration.classifier.model.load(&registry)?;
+    let other = args.against.as_deref().map(|it| Source::meant(it).load(&registry)).transpose()?;
+    if other.as_ref().is_some_and(|other| other.manifest.classes != model.manifest.classes) {
+        bail!("the two models know different classes: there is nothing to compare");
+    }
+    let examiner = Examiner::new(configuration, &args.photos, &model)?;
+    let judgement = examiner.ask(&model)?;
+    let against = match other {
+        None => None,
+        Some(other) => {
+            let second = examiner.ask(&other)?;
+            let comparison = Comparison::of(&model.manifest.classes, &judgement, &second);
+            let figures = Figures::of(&other.manifest, &second);
+            Some(Compared { model: other.version(), figures, comparison })
+        }
+    };
+    let figures = Figures::of(&model.manifest, &judgement);
+    let is_whole = figures.failed.is_empty();
+    let report = Report { model: model.version(), classes: model.manifest.classes.clone(), figures, against };
+    crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
+    Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+}
+
+fn bar(photos: usize, version: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = "version {msg} {bar:30} {pos} of {len} photos · {eta} left";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(photos as u64).with_style(style).with_message(version.to_owned())
+}

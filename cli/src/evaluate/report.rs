@@ -1,0 +1,123 @@
+use std::fmt;
+
+use autorma_evaluation::{Comparison, Decisions, Figures, Share};
+use autorma_schemas::ModelVersion;
+use serde::Serialize;
+
+use crate::table::Table;
+
+/// What is said of a model.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) model: ModelVersion,
+    /// The classes, in the order of the confusion matrix.
+    pub(super) classes: Vec<String>,
+    #[serde(flatten)]
+    pub(super) figures: Figures,
+    pub(super) against: Option<Compared>,
+}
+
+/// Another model on the same photos.
+#[derive(Debug, Serialize)]
+pub(super) struct Compared {
+    pub(super) model: ModelVersion,
+    pub(super) figures: Figures,
+    pub(super) comparison: Comparison,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, classes, figures, against } = self;
+        let name = |model: &ModelVersion| format!("{}/{}", model.name, model.version);
+        let mut main = Table::new(["", "first", "second"]);
+        let second = against.as_ref().map(|it| rows(&it.figures));
+        for (number, (what, value)) in rows(figures).into_iter().enumerate() {
+            let other = second.as_ref().map_or_else(String::new, |rows| rows[number].1.clone());
+            main.row([what, value, other]);
+        }
+        match against {
+            None => writeln!(f, "Model: {}\n", name(model))?,
+            Some(other) => writeln!(f, "Models: first {}, second {}\n", name(model), name(&other.model))?,
+        }
+        writeln!(f, "{main}")?;
+        if let Some(Compared {
+            comparison: Comparison { both, only_first, only_second, neither, p }, ..
+        }) = against
+        {
+            writeln!(
+                f,
+                "Right: both {both}, only the first {only_first}, only the second {only_second}, neither {neither}; by \
+                 chance they differ so much with a probability of {p:.3} (McNemar).\n"
+            )?;
+        }
+        let mut table = Table::new(["class", "precision", "recall", "F1", "photos"]);
+        for it in &figures.classes {
+            let f1 = format!("{} ({}–{})", points(it.f1.value), points(it.f1.low), points(it.f1.high));
+            table.row([
+                it.class.clone(),
+                share(it.precision),
+                share(it.recall),
+                f1,
+                it.recall.of.to_string(),
+            ]);
+        }
+        writeln!(f, "{table}")?;
+        writeln!(f, "{}", confusion(classes, &figures.confusion))?;
+        let mut bins = Table::new(["confidence from", "photos", "mean", "right"]);
+        for bin in figures.reliability.iter().filter(|bin| bin.photos > 0) {
+            let numbers =
+                [points(bin.from), bin.photos.to_string(), points(bin.confidence), points(bin.accuracy)];
+            bins.row(numbers);
+        }
+        writeln!(f, "{bins}\nShares in per cent, with their 95 % intervals.")?;
+        for (path, problem) in &figures.failed {
+            writeln!(f, "not judged: {}: {problem}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// The figures that are one number each.
+fn rows(figures: &Figures) -> Vec<(String, String)> {
+    let row = |what: &str, value: String| (what.to_owned(), value);
+    let mut rows = vec![
+        row("accuracy", share(figures.accuracy)),
+        row("accuracy of the accepted", share(figures.accuracy_of_accepted)),
+        row("expected calibration error", format!("{:.4}", figures.calibration_error)),
+    ];
+    let decisions = |rows: &mut Vec<_>, what: &str, decisions: &Decisions| {
+        for (name, value) in
+            [("accepted", decisions.accept), ("to review", decisions.review), ("unknown", decisions.unknown)]
+        {
+            rows.push(row(&format!("{what}: {name}"), share(value)));
+        }
+    };
+    decisions(&mut rows, "of the classes", &figures.decisions);
+    if let Some(strangers) = &figures.strangers {
+        decisions(&mut rows, "of none", &strangers.decisions);
+        rows.push(row("told apart from the classes (AUROC)", format!("{:.4}", strangers.auroc)));
+    }
+    let speed = format!("{:.1} on {} threads", figures.photos_per_second, figures.threads);
+    rows.push(row("photos a second", speed));
+    rows
+}
+
+/// A row a class, a column for what was taken for it.
+fn confusion(classes: &[String], confusion: &[Vec<usize>]) -> String {
+    let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max(8);
+    let line = |name: &str, cells: Vec<String>| {
+        let cells: String = cells.iter().map(|cell| format!("  {cell:>width$}")).collect();
+        format!("{name:<width$}{cells}\n")
+    };
+    let head = line("is \\ named", classes.to_vec());
+    let rows = classes.iter().zip(confusion);
+    rows.fold(head, |text, (class, row)| text + &line(class, row.iter().map(ToString::to_string).collect()))
+}
+
+fn share(Share { share, low, high, of }: Share) -> String {
+    if of == 0 { "none".into() } else { format!("{} ({}–{})", points(share), points(low), points(high)) }
+}
+
+fn points(share: f64) -> String {
+    format!("{:.1}", share * 100.0)
+}

@@ -1,0 +1,121 @@
+//! `autorma models`: the registry from the command line.
+
+mod difference;
+mod listing;
+mod promoting;
+mod verifying;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use autorma_models::registry::{Move, Reference, Registry, Signed, Which};
+use autorma_schemas::Micros;
+use serde::Serialize;
+
+use crate::args::{GcArgs, ModelsArgs, ModelsCommand, MoveArgs, RegisterArgs, Signature};
+use crate::configuration::Configuration;
+use crate::inspect::json_text;
+
+/// Where an alias has gone.
+#[derive(Debug, Serialize)]
+struct Moved {
+    model: String,
+    alias: String,
+    version: u64,
+    /// What it named before.
+    former: Option<u64>,
+}
+
+/// A version that was registered.
+#[derive(Debug, Serialize)]
+struct Registered {
+    model: String,
+    version: u64,
+    sha256: String,
+    alias: Option<String>,
+}
+
+/// Does what is asked of the registry.
+pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::Result<ExitCode> {
+    let registry = &configuration.registry();
+    let text = match &args.command {
+        ModelsCommand::List(json) => listing::list(registry, json.json)?,
+        ModelsCommand::Show { reference, json } => listing::show(registry, reference, json.json)?,
+        ModelsCommand::Register(args) => register(registry, args)?,
+        ModelsCommand::Alias(args) => point(registry, args)?,
+        ModelsCommand::Rollback { alias, signature, json } => {
+            roll_back(registry, alias, &signed(signature), json.json)?
+        }
+        ModelsCommand::Diff(args) => difference::diff(registry, args)?,
+        ModelsCommand::Gc(args) => collect(registry, args)?,
+        ModelsCommand::Promote(args) => return promoting::promote(configuration, args),
+        ModelsCommand::Verify { references, json } => {
+            return verifying::verify(configuration, references, json.json);
+        }
+    };
+    crate::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn register(registry: &dyn Registry, args: &RegisterArgs) -> anyhow::Result<String> {
+    let signed = signed(&args.signature);
+    let version = registry.register(&args.model, &signed)?;
+    let (model, number) = (version.manifest.name, version.number);
+    if let Some(alias) = &args.alias {
+        registry.point(&model, alias, number, &signed)?;
+    }
+    let sha256 = version.manifest.model.sha256;
+    let done = Registered { model, version: number, sha256, alias: args.alias.clone() };
+    if args.json.json {
+        return json_text(&done);
+    }
+    let named = done.alias.map_or_else(String::new, |alias| format!(", which {alias} names"));
+    Ok(format!("{}/{number}{named}\n", done.model))
+}
+
+fn point(registry: &dyn Registry, args: &MoveArgs) -> anyhow::Result<String> {
+    let (name, number) = (&args.reference.name, registry.resolve(&args.reference)?);
+    let former = registry.moves(name, &args.alias)?.last().map(|it| it.version);
+    let made = registry.point(name, &args.alias, number, &signed(&args.signature))?;
+    moved(name, &args.alias, &made, former, args.json.json)
+}
+
+fn roll_back(
+    registry: &dyn Registry,
+    Reference { name, which }: &Reference,
+    signed: &Signed,
+    json: bool,
+) -> anyhow::Result<String> {
+    let Which::Alias(alias) = which else {
+        bail!("only an alias can go back: {name}@production, for example")
+    };
+    let former = registry.moves(name, alias)?.last().map(|it| it.version);
+    let made = registry.roll_back(name, alias, signed)?;
+    moved(name, alias, &made, former, json)
+}
+
+fn moved(name: &str, alias: &str, made: &Move, former: Option<u64>, json: bool) -> anyhow::Result<String> {
+    if json {
+        let (model, alias) = (name.to_owned(), alias.to_owned());
+        return json_text(&Moved { model, alias, version: made.version, former });
+    }
+    let before = former.map_or_else(String::new, |former| format!(", after {former}"));
+    Ok(format!("{name}@{alias} names version {}{before}\n", made.version))
+}
+
+fn collect(registry: &dyn Registry, args: &GcArgs) -> anyhow::Result<String> {
+    let gone = registry.collect(&args.name, args.keep)?;
+    if args.json.json {
+        return json_text(&gone);
+    }
+    let gone: Vec<_> = gone.iter().map(u64::to_string).collect();
+    Ok(match gone.is_empty() {
+        true => "Nothing to remove.\n".into(),
+        false => format!("Removed of {}: {}\n", args.name, gone.join(", ")),
+    })
+}
+
+fn signed(signature: &Signature) -> Signed {
+    let (by, why) = (signature.by.clone(), signature.why.clone());
+    Signed { at: Micros::now(), by, why }
+}

@@ -1,0 +1,46 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use autorma_models::registry::{Reference, Registry};
+use serde::Serialize;
+
+use crate::args::DiffArgs;
+use crate::inspect::json_text;
+use crate::table::{Table, flattened};
+
+/// A value that differs; None where a version hasn't it.
+#[derive(Debug, Serialize)]
+struct Difference {
+    name: String,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// `autorma models diff`.
+pub(super) fn diff(registry: &dyn Registry, args: &DiffArgs) -> anyhow::Result<String> {
+    let (from, to) = (values(registry, &args.from)?, values(registry, &args.to)?);
+    let names: BTreeSet<_> = from.keys().chain(to.keys()).collect();
+    let differ = names.into_iter().filter(|name| from.get(*name) != to.get(*name));
+    let differences: Vec<_> = differ
+        .map(|name| Difference {
+            name: name.clone(),
+            from: from.get(name).cloned(),
+            to: to.get(name).cloned(),
+        })
+        .collect();
+    if args.json.json {
+        return json_text(&differences);
+    }
+    if differences.is_empty() {
+        return Ok("They are the same.\n".into());
+    }
+    let mut table = Table::new(["manifest", "from", "to"]);
+    for Difference { name, from, to } in differences {
+        table.row([name, from.unwrap_or_default(), to.unwrap_or_default()]);
+    }
+    Ok(table.to_string())
+}
+
+fn values(registry: &dyn Registry, reference: &Reference) -> anyhow::Result<BTreeMap<String, String>> {
+    let manifest = serde_json::to_value(registry.find(reference)?.manifest)?;
+    Ok(flattened(&manifest).into_iter().collect())
+}

@@ -1,0 +1,130 @@
+use std::process::ExitCode;
+
+use autorma_evaluation::{Figures, Share};
+use autorma_models::Model;
+use autorma_models::registry::{Reference, Registry, RegistryError, Which};
+use serde::Serialize;
+
+use super::signed;
+use crate::args::PromoteArgs;
+use crate::configuration::Configuration;
+use crate::evaluate::Examiner;
+use crate::inspect::json_text;
+use crate::table::Table;
+
+/// What came of a promotion.
+#[derive(Debug, Serialize)]
+struct Promotion {
+    model: String,
+    version: u64,
+    alias: String,
+    /// What the alias named before.
+    former: Option<u64>,
+    checks: Vec<Check>,
+    promoted: bool,
+}
+
+/// One condition of the gate.
+#[derive(Debug, Serialize)]
+struct Check {
+    what: &'static str,
+    found: String,
+    wanted: String,
+    passed: bool,
+}
+
+/// `autorma models promote`.
+pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyhow::Result<ExitCode> {
+    let registry = &configuration.registry();
+    let (name, version) = (&args.reference.name, registry.resolve(&args.reference)?);
+    let candidate = registry.load(name, version)?;
+    let former =
+        match registry.resolve(&Reference { name: name.clone(), which: Which::Alias(args.to.clone()) }) {
+            Ok(former) => Some(former),
+            Err(RegistryError::NoAlias { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+    let serving = former.filter(|former| *former != version);
+    let serving = serving.map(|number| registry.load(name, number)).transpose()?;
+    let checks = checks(configuration, args, &candidate, serving.as_ref())?;
+    let passed = checks.iter().all(|check| check.passed);
+    let promoted = passed || args.force;
+    if promoted {
+        let mut signed = signed(&args.signature);
+        let (gate, reason) = (if passed { "passed the gate" } else { "forced" }, signed.why);
+        signed.why = if reason.is_empty() { gate.into() } else { format!("{gate}: {reason}") };
+        registry.point(name, &args.to, version, &signed)?;
+    }
+    let (model, alias) = (name.clone(), args.to.clone());
+    let promotion = Promotion { model, version, alias, former, checks, promoted };
+    crate::print(&if args.json.json { json_text(&promotion)? } else { promotion.text() })?;
+    Ok(if promoted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn checks(
+    configuration: &Configuration,
+    args: &PromoteArgs,
+    candidate: &Model,
+    serving: Option<&Model>,
+) -> anyhow::Result<Vec<Check>> {
+    let examiner = Examiner::new(configuration, &args.photos, candidate)?;
+    let ask = |model: &Model| anyhow::Ok(Figures::of(&model.manifest, &examiner.ask(model)?));
+    let figures = ask(candidate)?;
+    let mut checks = vec![Check {
+        what: "expected calibration error",
+        found: format!("{:.4}", figures.calibration_error),
+        wanted: format!("at most {:.4}", args.calibration_error),
+        passed: figures.calibration_error <= args.calibration_error,
+    }];
+    let Some(serving) = serving else { return Ok(checks) };
+    let same = |what, is_same: bool| Check {
+        what,
+        found: if is_same { "the same" } else { "others" }.into(),
+        wanted: "the same".into(),
+        passed: is_same,
+    };
+    checks.push(same("pictures it takes", candidate.manifest.input == serving.manifest.input));
+    let knows_the_same = candidate.manifest.classes == serving.manifest.classes;
+    checks.push(same("classes it knows", knows_the_same));
+    if !knows_the_same {
+        // The photos' folders are named by classes that the serving one hasn't.
+        return Ok(checks);
+    }
+    let former = ask(serving)?;
+    let no_worse = |what, share: Share, former: Share| Check {
+        what,
+        found: format!("{:.2} %", share.share * 100.0),
+        wanted: format!("at least {:.2} % - {} points", former.share * 100.0, args.margin),
+        passed: share.share * 100.0 >= former.share * 100.0 - args.margin,
+    };
+    checks.push(no_worse("accuracy", figures.accuracy, former.accuracy));
+    if let (Some(strangers), Some(others)) = (&figures.strangers, &former.strangers) {
+        checks.push(no_worse("unknowns found", strangers.decisions.unknown, others.decisions.unknown));
+    }
+    let speed = figures.photos_per_second / former.photos_per_second;
+    checks.push(Check {
+        what: "speed",
+        found: format!("{speed:.2} times"),
+        wanted: format!("at least {:.2} times", args.speed),
+        passed: speed >= args.speed,
+    });
+    Ok(checks)
+}
+
+impl Promotion {
+    fn text(&self) -> String {
+        let mut table = Table::new(["gate", "found", "wanted", "passed"]);
+        for Check { what, found, wanted, passed } in &self.checks {
+            let passed = if *passed { "yes" } else { "NO" };
+            table.row([(*what).into(), found.clone(), wanted.clone(), passed.into()]);
+        }
+        let Self { model, version, alias, promoted, .. } = self;
+        let is_forced = *promoted && self.checks.iter().any(|check| !check.passed);
+        let end = match (promoted, is_forced) {
+            (true, true) => format!("{model}@{alias} names version {version}: forced."),
+            (true, false) => format!("{model}@{alias} names version {version}."),
+            (false, _) => format!("Version {version} isn't promoted: {model}@{alias} stays as it was."),
+        };
+        format!("{table}\n{end}\n")
+    }
+}

@@ -1,0 +1,68 @@
+use std::process::ExitCode;
+
+use autorma_classifier::{AT_ONCE, Runtime, Session};
+use autorma_models::registry::{Reference, Registry, Which};
+use serde::Serialize;
+
+use crate::configuration::Configuration;
+use crate::inspect::json_text;
+use crate::table::Table;
+
+/// Whether a version can serve.
+#[derive(Debug, Serialize)]
+struct Verified {
+    reference: String,
+    /// Why not, if it can't.
+    problem: Option<String>,
+}
+
+/// `autorma models verify`.
+pub(super) fn verify(
+    configuration: &Configuration,
+    references: &[Reference],
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let registry = &configuration.registry();
+    let runtime = Runtime::load(&configuration.classifier.runtime)?;
+    let references = if references.is_empty() { all(registry)? } else { references.to_vec() };
+    let verified: Vec<_> = references
+        .iter()
+        .map(|reference| Verified {
+            reference: reference.to_string(),
+            problem: serves(registry, &runtime, reference).err().map(|error| format!("{error:#}")),
+        })
+        .collect();
+    let is_good = verified.iter().all(|it| it.problem.is_none());
+    let text = if json { json_text(&verified)? } else { table(verified) };
+    crate::print(&text)?;
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every version of every model, by its number.
+fn all(registry: &dyn Registry) -> anyhow::Result<Vec<Reference>> {
+    let mut all = Vec::new();
+    for name in registry.names()? {
+        let numbers = registry.numbers(&name)?.into_iter();
+        all.extend(numbers.map(|number| Reference { name: name.clone(), which: Which::Number(number) }));
+    }
+    Ok(all)
+}
+
+/// As a classifier would load it.
+fn serves(registry: &dyn Registry, runtime: &Runtime, reference: &Reference) -> anyhow::Result<()> {
+    let number = registry.resolve(reference)?;
+    let model = registry.load(&reference.name, number)?;
+    Session::load(runtime, &model, AT_ONCE)?;
+    Ok(())
+}
+
+fn table(verified: Vec<Verified>) -> String {
+    if verified.is_empty() {
+        return "No versions yet.\n".into();
+    }
+    let mut table = Table::new(["version", "can serve"]);
+    for Verified { reference, problem } in verified {
+        table.row([reference, problem.unwrap_or_else(|| "yes".into())]);
+    }
+    table.to_string()
+}

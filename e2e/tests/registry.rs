@@ -1,0 +1,279 @@
+//! The registry: its commands, and classifiers that follow an alias.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use autorma_e2e::{Daemon, Sandbox, eventually};
+use autorma_models::MANIFEST;
+use autorma_models::handmade::{means, picture, write};
+use serde_json::{Value, json};
+
+/// A model's folder, with another value in its manifest.
+fn model(sandbox: &Sandbox, folder: &str, pointer: &str, value: Value) -> PathBuf {
+    let folder = sandbox.path().join(folder);
+    write(&folder, "means", &means()).unwrap();
+    let path = folder.join(MANIFEST);
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    *manifest.pointer_mut(pointer).unwrap() = value;
+    fs::write(path, manifest.to_string()).unwrap();
+    folder
+}
+
+/// `autorma models …`, which must succeed; its JSON.
+#[track_caller]
+fn models(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    let arguments: Vec<_> =
+        ["models"].into_iter().chain(arguments.iter().copied()).chain(["--json"]).collect();
+    sandbox.run(&arguments).expect(0).json()
+}
+
+/// Registers models that differ in their temperature: what they say differs, too. Production names the first.
+fn register(sandbox: &Sandbox, temperatures: &[f64]) {
+    for (number, temperature) in temperatures.iter().enumerate() {
+        let folder = model(sandbox, &format!("model-{number}"), "/temperature", json!(temperature));
+        let registered = models(sandbox, &["register", folder.to_str().unwrap(), "--why", "a test"]);
+        assert_eq!(registered["version"], number + 1);
+    }
+    models(sandbox, &["alias", "means/1", "production"]);
+}
+
+/// Drops a picture of a colour of its own.
+fn drop_picture(sandbox: &Sandbox, number: usize) {
+    let colour = [(number * 7 % 256) as u8, (number * 5 % 253) as u8, (number / 4) as u8];
+    let path = sandbox.path().join(format!("picture-{number}"));
+    fs::write(&path, picture(colour)).unwrap();
+    sandbox.drop_photo(&path, format!("{number:04}.bmp"));
+}
+
+#[test]
+fn versions_stay_aliases_move_and_all_of_it_is_told() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.run(&["models", "list"]).expect(0).output.contains("No versions yet"));
+    register(&sandbox, &[1.0, 2.0, 3.0]);
+    let again = sandbox.path().join("model-1");
+    let again = models(&sandbox, &["register", again.to_str().unwrap(), "--alias", "staging"]);
+    assert_eq!((&again["version"], &again["alias"]), (&2.into(), &"staging".into()), "it is there");
+
+    let moved = models(&sandbox, &["alias", "means@staging", "production", "--why", "better", "--by", "Ada"]);
+    assert_eq!(moved, json!({"model": "means", "alias": "production", "version": 2, "former": 1}));
+    let back = models(&sandbox, &["rollback", "means@production", "--why", "worse after all"]);
+    assert_eq!(back, json!({"model": "means", "alias": "production", "version": 1, "former": 2}));
+    let shown = models(&sandbox, &["show", "means@production"]);
+    assert_eq!((&shown["version"], &shown["aliases"]), (&1.into(), &json!(["production"])));
+    let moves = shown["moves"]["production"].as_array().unwrap();
+    let told = |field: &str| moves.iter().map(|it| it[field].clone()).collect::<Vec<_>>();
+    assert_eq!(told("version"), [1, 2, 1]);
+    assert_eq!((&told("by")[1], &told("why")[1]), (&"Ada".into(), &"better".into()));
+
+    let differences = models(&sandbox, &["diff", "means/1", "means/3"]);
+    let names: Vec<_> = differences.as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, ["temperature", "version"]);
+    assert_eq!(
+        models(&sandbox, &["gc", "means", "--keep", "1"]),
+        json!([]),
+        "aliases may need 1 and 2, 3 is the newest"
+    );
+    assert_eq!(models(&sandbox, &["verify"]).as_array().unwrap().len(), 3);
+
+    // Every file of a version is checked, and nobody else pays for one that is broken.
+    let broken = sandbox.data().join("registry/means/versions/3");
+    let manifest = fs::read(broken.join(MANIFEST)).unwrap();
+    fs::write(broken.join(MANIFEST), &manifest[..99]).unwrap();
+    let verified = sandbox.run(&["models", "verify", "--json"]).expect(1).json();
+    let problems: Vec<_> = verified.as_array().unwrap().iter().map(|it| it["problem"].is_null()).collect();
+    assert_eq!(problems, [true, true, false]);
+    let listed = models(&sandbox, &["list"]);
+    assert!(listed[2]["problem"].as_str().unwrap().contains("manifest"), "{listed}");
+
+    for (arguments, expected) in [
+        (&["show", "means/9"][..], "there is no version 9 of the model means"),
+        (&["alias", "means/1", "latest"], "reserved"),
+        (&["alias", "means/1", "../x"], "can't be a name"),
+        (&["rollback", "means/1"], "only an alias can go back"),
+        (&["rollback", "means@staging"], "no other version before"),
+        (&["register", "nowhere"], "nowhere"),
+    ] {
+        let arguments: Vec<_> = ["models"].iter().chain(arguments).copied().collect();
+        let ended = sandbox.run(&arguments).expect(1);
+        assert!(ended.errors.contains(expected), "{arguments:?}: {}", ended.errors);
+    }
+}
+
+#[test]
+fn an_alias_that_moves_under_load_mixes_nothing_and_loses_nothing() {
+    const PICTURES: usize = 1000;
+    const MOVES: usize = 10;
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 2.0]);
+    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..PICTURES {
+                drop_picture(&sandbox, number);
+                // As many as the moves have time for.
+                if !is_over.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(15));
+                }
+            }
+        });
+        for moved in 1..=MOVES {
+            models(&sandbox, &["alias", &format!("means/{}", moved % 2 + 1), "production"]);
+            eventually("the version that is named serves", || {
+                (daemon.said().matches("another version serves").count() == moved).then_some(())
+            });
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    daemon.outcomes(PICTURES);
+    assert_eq!(daemon.metric("autorma_classifier_model_behind"), Some(0.0));
+    assert_eq!(daemon.metric("autorma_classifier_model_info{"), Some(1.0), "only what serves is told");
+    daemon.end();
+
+    // What each version says alone.
+    let alone = ["means/1", "means/2"].map(|reference| {
+        let sandbox_alone = Sandbox::new();
+        (0..PICTURES).for_each(|number| drop_picture(&sandbox_alone, number));
+        let registry = format!("registry={}", sandbox.data().join("registry").display());
+        sandbox_alone.run(&["run", "--json", "--model", reference, "--set", &registry]).expect(0);
+        sandbox_alone.results()
+    });
+    let results = sandbox.results();
+    assert_eq!(results.counts(), (PICTURES, 0));
+    let mut by_version = BTreeMap::<String, usize>::new();
+    for name in results.predictions.keys() {
+        let prediction = results.prediction(name);
+        let version = prediction["model"]["version"].as_str().unwrap();
+        let expected = alone[version.parse::<usize>().unwrap() - 1].prediction(name);
+        for field in ["probabilities", "predicted_class", "decision", "model"] {
+            assert_eq!(prediction[field], expected[field], "{name}: {field}");
+        }
+        *by_version.entry(version.to_owned()).or_default() += 1;
+    }
+    assert!(by_version.values().all(|count| *count > 50) && by_version.len() == 2, "{by_version:?}");
+}
+
+#[test]
+fn a_version_that_cannot_serve_leaves_the_former_one_serving() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 2.0, 3.0]);
+    let other = model(&sandbox, "other", "/input/width", json!(16));
+    models(&sandbox, &["register", other.to_str().unwrap()]);
+    // Somebody has changed a byte of it.
+    let folder = sandbox.data().join("registry/means/versions/2");
+    let mut files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|it| it == "onnx")).unwrap();
+    let mut onnx = fs::read(&file).unwrap();
+    onnx[20] ^= 1;
+    fs::write(&file, onnx).unwrap();
+
+    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
+    for (number, (version, why)) in
+        [("2", "not the one of its manifest"), ("4", "other pictures")].iter().enumerate()
+    {
+        models(&sandbox, &["alias", &format!("means/{version}"), "production"]);
+        eventually("it is refused", || {
+            let refused =
+                daemon.said().lines().any(|line| line.contains("can't serve") && line.contains(why));
+            (refused && daemon.metric("autorma_classifier_model_behind") == Some(1.0)).then_some(())
+        });
+        drop_picture(&sandbox, number);
+        daemon.outcomes(number + 1);
+    }
+    models(&sandbox, &["alias", "means/3", "production"]);
+    eventually("a good one serves", || {
+        (daemon.metric("autorma_classifier_model_behind") == Some(0.0)).then_some(())
+    });
+    drop_picture(&sandbox, 2);
+    daemon.outcomes(3);
+    let status =
+        sandbox.run(&["status", "--json", "--set", "classifier.model=means@production"]).expect(0).json();
+    assert_eq!(
+        (&status["model"]["version"], &status["model"]["source"]),
+        (&"3".into(), &"means@production".into())
+    );
+    daemon.end();
+    let results = sandbox.results();
+    let versions =
+        ["0000.bmp", "0001.bmp", "0002.bmp"].map(|name| results.prediction(name)["model"]["version"].clone());
+    assert_eq!(versions, ["1", "1", "3"]);
+}
+
+/// Photos of the classes of the model that was written by hand, and two of none.
+fn labelled(sandbox: &Sandbox) -> String {
+    let root = sandbox.path().join("labelled");
+    let folders = [("reds", 0), ("greens", 1), ("blues", 2), ("other", 0)];
+    for (folder, colour) in folders {
+        fs::create_dir_all(root.join(folder)).unwrap();
+        for shade in 0..2 {
+            let mut pixel = [20; 3];
+            pixel[colour] = 200 + 10 * shade;
+            fs::write(root.join(folder).join(format!("{shade}.bmp")), picture(pixel)).unwrap();
+        }
+    }
+    root.display().to_string()
+}
+
+#[test]
+fn a_model_is_judged_on_photos_that_are_known() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[0.01, 1000.0]);
+    let photos = labelled(&sandbox);
+    let evaluate = ["evaluate", "--model", "means@production", "--data", &photos, "--json"];
+    let report = sandbox.run(&evaluate).expect(0).json();
+    assert_eq!((&report["accuracy"]["share"], &report["accuracy"]["of"]), (&1.0.into(), &6.into()));
+    assert_eq!(report["confusion"], json!([[2, 0, 0], [0, 2, 0], [0, 0, 2]]));
+    assert_eq!(
+        report["strangers"]["decisions"]["accept"]["share"], 1.0,
+        "the model doesn't know what is unknown"
+    );
+    assert_eq!(report["model"]["version"], "1");
+    // A photo that can't be decoded is told, and in no figure.
+    fs::write(sandbox.path().join("labelled/reds/broken.jpg"), "no picture").unwrap();
+    let against: Vec<_> = evaluate.into_iter().chain(["--against", "means/2"]).collect();
+    let report = sandbox.run(&against).expect(2).json();
+    assert_eq!(report["accuracy"]["of"], 6);
+    assert!(report["failed"][0][0].as_str().unwrap().ends_with("broken.jpg"), "{}", report["failed"]);
+    let comparison = &report["against"]["comparison"];
+    assert_eq!((&comparison["both"], &comparison["p"]), (&6.into(), &1.0.into()));
+    assert!(report["against"]["figures"]["calibration_error"].as_f64().unwrap() > 0.5);
+    let ended = sandbox
+        .run(&["evaluate", "--model", "means/1", "--data", sandbox.path().to_str().unwrap()])
+        .expect(1);
+    assert!(ended.errors.contains("is no class of the model"), "{}", ended.errors);
+}
+
+#[test]
+fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[0.01, 1000.0, 0.02]);
+    let photos = labelled(&sandbox);
+    let promote = |arguments: &[&str], code| {
+        let all: Vec<_> =
+            ["models", "promote"].iter().chain(arguments).chain(&["--data", &photos]).copied().collect();
+        sandbox.run(&all).expect(code)
+    };
+    // What it says about speed is chance with so few photos.
+    let passed = promote(&["means/3", "--speed", "0", "--json"], 0).json();
+    assert_eq!((&passed["promoted"], &passed["former"]), (&true.into(), &1.into()));
+    let refused = promote(&["means/2", "--speed", "0", "--json"], 1).json();
+    let checks = refused["checks"].as_array().unwrap().iter();
+    let failed: Vec<_> = checks.filter(|it| it["passed"] == false).map(|it| it["what"].clone()).collect();
+    assert_eq!(failed, ["expected calibration error"]);
+    let told = promote(&["means/2", "--speed", "0"], 1).output;
+    assert!(told.contains("NO") && told.contains("stays as it was"), "{told}");
+    assert_eq!(models(&sandbox, &["show", "means@production"])["version"], 3);
+
+    let ended = promote(&["means/2", "--force"], 1);
+    assert!(ended.errors.contains("--why"), "{}", ended.errors);
+    promote(&["means/2", "--force", "--why", "an experiment"], 0);
+    let shown = models(&sandbox, &["show", "means@production"]);
+    assert_eq!(shown["version"], 2);
+    let moves = shown["moves"]["production"].as_array().unwrap();
+    assert_eq!(moves.last().unwrap()["why"], "forced: an experiment");
+    let first = promote(&["means/1", "--to", "staging", "--json"], 0).json();
+    assert_eq!((&first["former"], &first["alias"]), (&Value::Null, &"staging".into()));
+}

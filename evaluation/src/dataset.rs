@@ -1,0 +1,184 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What photos end in; other files are no photos.
+const PHOTOS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
+/// Folders of what is none of the classes.
+const STRANGERS: [&str; 4] = ["other", "unknown", "none", "backgrounds"];
+
+/// What a photo shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Label {
+    /// An article of the class with this number, in the model's order.
+    Class(usize),
+    /// None of them.
+    Stranger,
+}
+
+/// A photo whose label is known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Labelled {
+    /// The file.
+    pub path: PathBuf,
+    /// What it shows.
+    pub label: Label,
+}
+
+/// Photos whose labels are known, in the order of their paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataSet {
+    /// The photos.
+    pub photos: Vec<Labelled>,
+}
+
+/// Why a folder is no data set.
+#[derive(Debug, thiserror::Error)]
+pub enum DataSetError {
+    /// A folder can't be read.
+    #[error("the data set, at {path}: {cause}")]
+    Unreadable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A folder that is neither a class nor something else.
+    #[error(
+        "{path} is no class of the model ({classes}), nor `other`, `unknown`, `none` or `backgrounds`: rename it, or, if \
+         none of the classes is in it, name it with --unknown"
+    )]
+    Strange {
+        /// The folder.
+        path: PathBuf,
+        /// What the model knows.
+        classes: String,
+    },
+    /// Nothing to judge.
+    #[error("there is no photo of a class in {0}: a data set has a folder for each class, like shirts/1.jpg")]
+    Empty(String),
+}
+
+impl DataSet {
+    /// The photos in the class folders of `folders`, whose names may have `_` or `-` for a space, and those of none of the
+    /// classes: in folders named so, and everything in `strangers`.
+    pub fn read(
+        classes: &[String],
+        folders: &[PathBuf],
+        strangers: &[PathBuf],
+    ) -> Result<Self, DataSetError> {
+        let mut photos = Vec::new();
+        for folder in folders {
+            for inner in entries(folder)?.into_iter().filter(|path| path.is_dir() && !is_in(path, strangers))
+            {
+                let label = label(&inner, classes)?;
+                collect(&inner, label, &mut photos)?;
+            }
+        }
+        if photos.iter().all(|photo| photo.label == Label::Stranger) {
+            let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+            return Err(DataSetError::Empty(folders.join(", ")));
+        }
+        strangers.iter().try_for_each(|folder| collect(folder, Label::Stranger, &mut photos))?;
+        photos.sort();
+        photos.dedup_by(|one, other| one.path == other.path);
+        Ok(Self { photos })
+    }
+}
+
+fn is_in(path: &Path, folders: &[PathBuf]) -> bool {
+    folders.iter().any(|folder| path.starts_with(folder))
+}
+
+/// By the folder's name.
+fn label(folder: &Path, classes: &[String]) -> Result<Label, DataSetError> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let name = plain(&name);
+    if let Some(number) = classes.iter().position(|class| plain(class) == name) {
+        return Ok(Label::Class(number));
+    }
+    if STRANGERS.contains(&name.as_str()) {
+        return Ok(Label::Stranger);
+    }
+    Err(DataSetError::Strange { path: folder.to_owned(), classes: classes.join(", ") })
+}
+
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace(['_', '-'], " ")
+}
+
+fn collect(folder: &Path, label: Label, photos: &mut Vec<Labelled>) -> Result<(), DataSetError> {
+    for path in entries(folder)? {
+        if path.is_dir() {
+            collect(&path, label, photos)?;
+        } else if is_photo(&path) {
+            photos.push(Labelled { path, label });
+        }
+    }
+    Ok(())
+}
+
+fn is_photo(path: &Path) -> bool {
+    let extension = path.extension().map(|it| it.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| PHOTOS.contains(&extension.as_str()))
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataSetError> {
+    let failed = |cause| DataSetError::Unreadable { path: folder.to_owned(), cause };
+    let entries = fs::read_dir(folder).map_err(failed)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(root: &Path, files: &[&str]) {
+        for file in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+    }
+
+    fn classes() -> Vec<String> {
+        ["casual shoes", "shirts"].map(str::to_owned).into()
+    }
+
+    #[test]
+    fn folders_name_classes_and_strangers() {
+        let root = tempfile::tempdir().unwrap();
+        let files =
+            ["casual_shoes/b.JPG", "Shirts/x/a.png", "shirts/list.csv", "other/caps/c.jpg", "manifest.csv"];
+        touch(root.path(), &files);
+        touch(root.path(), &["caps/d.webp"]);
+        let folders = [root.path().to_owned()];
+        let refused = DataSet::read(&classes(), &folders, &[]).unwrap_err().to_string();
+        assert!(refused.contains("caps is no class of the model (casual shoes, shirts)"), "{refused}");
+        let set = DataSet::read(&classes(), &folders, &[root.path().join("caps")]).unwrap();
+        let found: Vec<_> = set
+            .photos
+            .iter()
+            .map(|it| (it.path.strip_prefix(root.path()).unwrap().to_str().unwrap(), it.label))
+            .collect();
+        let expected = [
+            ("Shirts/x/a.png", Label::Class(1)),
+            ("caps/d.webp", Label::Stranger),
+            ("casual_shoes/b.JPG", Label::Class(0)),
+            ("other/caps/c.jpg", Label::Stranger),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_folder_without_classes_is_no_data_set() {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), &["a.jpg", "other/b.jpg"]);
+        let refused = DataSet::read(&classes(), &[root.path().to_owned()], &[]).unwrap_err();
+        assert!(matches!(refused, DataSetError::Empty(_)));
+        assert!(matches!(
+            DataSet::read(&classes(), &[root.path().join("none such")], &[]).unwrap_err(),
+            DataSetError::Unreadable { .. }
+        ));
+    }
+}

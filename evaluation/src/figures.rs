@@ -1,0 +1,267 @@
+use std::path::PathBuf;
+
+use autorma_models::Manifest;
+use autorma_schemas::Decision;
+use serde::Serialize;
+
+use crate::statistics::auroc;
+use crate::{Estimate, Judged, Judgement, Label, Share};
+
+/// Bins of confidence, as in Guo et al. 2017, "On Calibration of Modern Neural Networks".
+const BINS: usize = 15;
+
+/// How good a model is on a data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Figures {
+    /// Photos of the classes for which the best class is the right one, whatever is decided.
+    pub accuracy: Share,
+    /// The same among those that are accepted.
+    pub accuracy_of_accepted: Share,
+    /// Each class.
+    pub classes: Vec<ClassFigures>,
+    /// How many photos of a class (row) have which best class (column), in the order of the classes.
+    pub confusion: Vec<Vec<usize>>,
+    /// How far the confidence is from how often the best class is right, on average: the expected calibration error.
+    pub calibration_error: f64,
+    /// The confidence and how often it was right, bin by bin.
+    pub reliability: Vec<Bin>,
+    /// What is decided about photos of the classes.
+    pub decisions: Decisions,
+    /// What is said of photos of none of the classes, if the data set has any.
+    pub strangers: Option<Strangers>,
+    /// Photos a second on all threads together, from files to verdicts.
+    pub photos_per_second: f64,
+    /// The threads.
+    pub threads: usize,
+    /// Photos that the model says nothing of, and why; they are in no other figure.
+    pub failed: Vec<(PathBuf, String)>,
+}
+
+/// How good it is on one class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassFigures {
+    /// The class.
+    pub class: String,
+    /// Of those whose best class it is, how many are.
+    pub precision: Share,
+    /// Of those that are of it, how many have it as their best class.
+    pub recall: Share,
+    /// The harmonic mean of both.
+    pub f1: Estimate,
+}
+
+/// Photos whose confidence is in a range.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Bin {
+    /// The range's lower end; its upper end is the next one's.
+    pub from: f64,
+    /// How many.
+    pub photos: usize,
+    /// Their mean confidence; 0 if there are none.
+    pub confidence: f64,
+    /// The share whose best class is the right one; 0 if there are none.
+    pub accuracy: f64,
+}
+
+/// What is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Decisions {
+    /// Accepted without a look.
+    pub accept: Share,
+    /// Looked at.
+    pub review: Share,
+    /// Called none of the classes.
+    pub unknown: Share,
+}
+
+/// What is said of photos of none of the classes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Strangers {
+    /// What is decided about them.
+    pub decisions: Decisions,
+    /// How well the probability of being none of the classes tells them from photos of the classes: 0.5 is not at all, 1 is
+    /// wholly.
+    pub auroc: f64,
+}
+
+impl Figures {
+    /// Of a model on what it judged.
+    pub fn of(manifest: &Manifest, judgement: &Judgement) -> Self {
+        let (mut known, mut strangers, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        for (path, judged) in &judgement.judged {
+            match judged {
+                Ok(judged @ Judged { label: Label::Class(_), .. }) => known.push(Known::of(manifest, judged)),
+                Ok(judged) => strangers.push(judged),
+                Err(problem) => failed.push((path.clone(), problem.clone())),
+            }
+        }
+        let classes = manifest.classes.len();
+        let mut confusion = vec![vec![0; classes]; classes];
+        known.iter().for_each(|it| confusion[it.class][it.best] += 1);
+        let accepted = known.iter().filter(|it| it.decision == Decision::Accept);
+        let reliability = reliability(&known);
+        Self {
+            accuracy: Share::count(&known, |it| it.is_right()),
+            accuracy_of_accepted: Share::count(accepted, |it| it.is_right()),
+            classes: (0..classes).map(|class| of_class(manifest, class, &known)).collect(),
+            confusion,
+            calibration_error: calibration_error(&reliability),
+            reliability,
+            decisions: Decisions::of(known.iter().map(|it| it.decision)),
+            strangers: (!strangers.is_empty()).then(|| Strangers::of(&strangers, &known)),
+            photos_per_second: judgement.judged.len() as f64 / judgement.seconds,
+            threads: judgement.threads,
+            failed,
+        }
+    }
+}
+
+/// A photo of a class, in numbers.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    class: usize,
+    best: usize,
+    confidence: f64,
+    unknown_probability: f64,
+    decision: Decision,
+}
+
+impl Known {
+    fn of(manifest: &Manifest, Judged { label, verdict }: &Judged) -> Self {
+        let class = if let Label::Class(class) = label { *class } else { usize::MAX };
+        let best = manifest.classes.iter().position(|class| *class == verdict.predicted_class);
+        Self {
+            class,
+            best: best.unwrap_or(usize::MAX),
+            confidence: verdict.confidence,
+            unknown_probability: verdict.unknown_probability,
+            decision: verdict.decision,
+        }
+    }
+
+    fn is_right(&self) -> bool {
+        self.class == self.best
+    }
+}
+
+impl Decisions {
+    fn of(decisions: impl Iterator<Item = Decision> + Clone) -> Self {
+        let share = |wanted: Decision| Share::count(decisions.clone(), |decision| decision == wanted);
+        Self {
+            accept: share(Decision::Accept),
+            review: share(Decision::Review),
+            unknown: share(Decision::Unknown),
+        }
+    }
+}
+
+impl Strangers {
+    fn of(strangers: &[&Judged], known: &[Known]) -> Self {
+        let high: Vec<_> = strangers.iter().map(|it| it.verdict.unknown_probability).collect();
+        let low: Vec<_> = known.iter().map(|it| it.unknown_probability).collect();
+        Self {
+            decisions: Decisions::of(strangers.iter().map(|it| it.verdict.decision)),
+            auroc: auroc(&high, &low),
+        }
+    }
+}
+
+fn of_class(manifest: &Manifest, class: usize, known: &[Known]) -> ClassFigures {
+    let f1 = |known: &[Known]| {
+        let count = |is_so: fn(&Known, usize) -> bool| known.iter().filter(|it| is_so(it, class)).count();
+        let hits = count(|it, class| it.class == class && it.best == class);
+        let (named, are) = (count(|it, class| it.best == class), count(|it, class| it.class == class));
+        if named + are == 0 { 0.0 } else { 2.0 * hits as f64 / (named + are) as f64 }
+    };
+    let with = |is_so: fn(&Known, usize) -> bool| known.iter().filter(move |it| is_so(it, class));
+    ClassFigures {
+        class: manifest.classes[class].clone(),
+        precision: Share::count(with(|it, class| it.best == class), Known::is_right),
+        recall: Share::count(with(|it, class| it.class == class), Known::is_right),
+        f1: Estimate::by_bootstrap(known, f1),
+    }
+}
+
+fn reliability(known: &[Known]) -> Vec<Bin> {
+    (0..BINS)
+        .map(|bin| {
+            let place = |it: &&Known| ((it.confidence * BINS as f64) as usize).min(BINS - 1) == bin;
+            let inside: Vec<_> = known.iter().filter(place).collect();
+            let mean = |values: &dyn Fn(&Known) -> f64| {
+                inside.iter().map(|it| values(it)).sum::<f64>() / inside.len().max(1) as f64
+            };
+            Bin {
+                from: bin as f64 / BINS as f64,
+                photos: inside.len(),
+                confidence: mean(&|it| it.confidence),
+                accuracy: mean(&|it| f64::from(u8::from(it.is_right()))),
+            }
+        })
+        .collect()
+}
+
+fn calibration_error(bins: &[Bin]) -> f64 {
+    let photos: usize = bins.iter().map(|bin| bin.photos).sum();
+    let errors = bins.iter().map(|bin| bin.photos as f64 * (bin.confidence - bin.accuracy).abs());
+    errors.sum::<f64>() / photos.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use autorma_models::Model;
+    use autorma_models::Verdict;
+    use autorma_schemas::ClassProbability;
+
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped");
+        Model::manifest(&shipped).unwrap()
+    }
+
+    fn judged(
+        label: Label,
+        best: usize,
+        confidence: f64,
+        unknown_probability: f64,
+        decision: Decision,
+    ) -> Judged {
+        let predicted_class = manifest().classes[best].clone();
+        let probabilities = Vec::<ClassProbability>::new();
+        Judged {
+            label,
+            verdict: Verdict { predicted_class, confidence, probabilities, unknown_probability, decision },
+        }
+    }
+
+    #[test]
+    fn figures_count_what_was_judged() {
+        use Decision::{Accept, Review, Unknown};
+        let all = [
+            judged(Label::Class(0), 0, 0.99, 0.1, Accept),
+            judged(Label::Class(0), 1, 0.75, 0.2, Review),
+            judged(Label::Class(1), 1, 0.75, 0.3, Accept),
+            judged(Label::Class(1), 1, 0.5, 0.8, Unknown),
+            judged(Label::Stranger, 2, 0.9, 0.7, Unknown),
+            judged(Label::Stranger, 1, 0.9, 0.25, Accept),
+        ];
+        let mut judged: Vec<_> = all.into_iter().map(|it| (PathBuf::new(), Ok(it))).collect();
+        judged.push(("broken.jpg".into(), Err("not a picture".into())));
+        let figures = Figures::of(&manifest(), &Judgement { judged, seconds: 2.0, threads: 1 });
+        assert_eq!((figures.accuracy.share, figures.accuracy.of), (0.75, 4));
+        assert_eq!((figures.accuracy_of_accepted.share, figures.accuracy_of_accepted.of), (1.0, 2));
+        assert_eq!(figures.confusion[0][..2], [1, 1]);
+        assert_eq!(figures.confusion[1][..2], [0, 2]);
+        let second = &figures.classes[1];
+        assert_eq!((second.precision.of, second.recall.of, second.f1.value), (3, 2, 0.8));
+        assert!(second.f1.low <= 0.8 && 0.8 <= second.f1.high);
+        assert_eq!(figures.decisions.unknown.share, 0.25);
+        let strangers = figures.strangers.unwrap();
+        // Of the eight pairs, the first stranger is above three and the second above two.
+        assert_eq!((strangers.auroc, strangers.decisions.accept.share), (0.625, 0.5));
+        // |0.99 - 1|, two of |0.75 - 0.5|, |0.5 - 1|.
+        assert!((figures.calibration_error - (0.01 + 0.5 + 0.5) / 4.0).abs() < 1e-9);
+        assert_eq!(figures.photos_per_second, 3.5);
+        assert_eq!(figures.failed, [("broken.jpg".into(), "not a picture".into())]);
+    }
+}

@@ -1,0 +1,90 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use autorma_classifier::{AT_ONCE, Decoder, Limits, LoadError, Runtime, Session};
+use autorma_models::{Model, Verdict};
+
+use crate::{DataSet, Label, Labelled};
+
+/// What the model says of a photo.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// What it shows.
+    pub label: Label,
+    /// What the model says.
+    pub verdict: Verdict,
+}
+
+/// What the model says of all photos.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// One a photo, in the data set's order; the reason why the model says nothing of one.
+    pub judged: Vec<(PathBuf, Result<Judged, String>)>,
+    /// How long it took, from files to verdicts, on so many threads.
+    pub seconds: f64,
+    /// The threads.
+    pub threads: usize,
+}
+
+/// Why a model can't be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// It can't be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A fault in autorma.
+    #[error("a thread panicked: this is a fault in autorma")]
+    Panicked,
+}
+
+/// Asks the model about each photo, decoded and computed as the classifier does, on so many threads. `done` hears after
+/// each photo how many are done.
+pub fn judge(
+    runtime: &Runtime,
+    model: &Model,
+    set: &DataSet,
+    limits: Limits,
+    threads: usize,
+    done: impl Fn(usize) + Sync,
+) -> Result<Judgement, JudgeError> {
+    let sessions =
+        (0..threads).map(|_| Session::load(runtime, model, AT_ONCE)).collect::<Result<Vec<_>, _>>()?;
+    let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let begun = Instant::now();
+    let work = |mut session: Session| {
+        let input = &model.manifest.input;
+        let mut decoder = Decoder::new(input.width, input.height, limits);
+        let mut judged = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(photo) = set.photos.get(place) else { return judged };
+            judged.push((place, one(photo, model, &mut session, &mut decoder)));
+            done(finished.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+    };
+    let mut all = std::thread::scope(|scope| {
+        let threads: Vec<_> = sessions.into_iter().map(|session| scope.spawn(|| work(session))).collect();
+        let judged = threads.into_iter().map(|thread| thread.join().map_err(|_| JudgeError::Panicked));
+        judged.collect::<Result<Vec<_>, _>>()
+    })?
+    .concat();
+    let seconds = begun.elapsed().as_secs_f64();
+    all.sort_by_key(|(place, _)| *place);
+    let judged = all.into_iter().map(|(place, judged)| (set.photos[place].path.clone(), judged));
+    Ok(Judgement { judged: judged.collect(), seconds, threads })
+}
+
+fn one(
+    photo: &Labelled,
+    model: &Model,
+    session: &mut Session,
+    decoder: &mut Decoder,
+) -> Result<Judged, String> {
+    let file = fs::read(&photo.path).map_err(|error| error.to_string())?;
+    let picture = decoder.decode(&file).map_err(|failure| failure.to_string())?;
+    let logits = session.infer(&[&picture])?.pop().unwrap_or_default();
+    let verdict = model.manifest.decide(&logits).map_err(|error| error.to_string())?;
+    Ok(Judged { label: photo.label, verdict })
+}

@@ -1,0 +1,15 @@
+//! How good a model is. [`DataSet`] finds photos whose labels are known, [`judge`] asks the model about each, as the
+//! classifier would, and [`Figures`] says what came of it, each share with its interval; [`Comparison`] tells two models
+//! apart on the same photos.
+
+mod comparison;
+mod dataset;
+mod figures;
+mod judging;
+mod statistics;
+
+pub use comparison::Comparison;
+pub use dataset::{DataSet, DataSetError, Label, Labelled};
+pub use figures::{Bin, ClassFigures, Decisions, Figures, Strangers};
+pub use judging::{JudgeError, Judged, Judgement, judge};
+pub use statistics::{Estimate, Share};

@@ -1,0 +1,167 @@
+use serde::Serialize;
+
+/// The 97.5th percentile of the normal distribution: intervals hold 95 %.
+const Z: f64 = 1.959_963_984_540_054;
+/// How often photos are drawn anew for an interval that has no formula.
+const DRAWS: usize = 1000;
+
+/// A share, with its 95 % interval by Wilson (1927, "Probable Inference, the Law of Succession, and Statistical
+/// Inference").
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Share {
+    /// From 0 to 1; 0 if it is a share of nothing.
+    pub share: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+    /// How many it is a share of.
+    pub of: usize,
+}
+
+/// Another figure from 0 to 1, with its 95 % interval by the bootstrap (Efron 1979): photos are drawn anew, with
+/// repetition, and the middle 95 % of what comes out are the interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The figure.
+    pub value: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+impl Share {
+    /// `hits` of `of`.
+    pub fn of(hits: usize, of: usize) -> Self {
+        if of == 0 {
+            return Self { share: 0.0, low: 0.0, high: 1.0, of };
+        }
+        let (share, n) = (hits as f64 / of as f64, of as f64);
+        let middle = share + Z * Z / (2.0 * n);
+        let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let scale = 1.0 + Z * Z / n;
+        Self { share, low: ((middle - half) / scale).max(0.0), high: ((middle + half) / scale).min(1.0), of }
+    }
+
+    /// How many of them are so.
+    pub fn count<T>(all: impl IntoIterator<Item = T>, is_so: impl Fn(T) -> bool) -> Self {
+        let (mut hits, mut of) = (0, 0);
+        for one in all {
+            of += 1;
+            hits += usize::from(is_so(one));
+        }
+        Self::of(hits, of)
+    }
+}
+
+impl Estimate {
+    /// The figure of all, and of what is drawn from them. The draws are the same each time.
+    pub(crate) fn by_bootstrap<T: Copy>(all: &[T], figure: impl Fn(&[T]) -> f64) -> Self {
+        let value = figure(all);
+        if all.is_empty() {
+            return Self { value, low: value, high: value };
+        }
+        let mut state = 1_u64;
+        let mut drawn = Vec::with_capacity(all.len());
+        let mut values: Vec<f64> = (0..DRAWS)
+            .map(|_| {
+                drawn.clear();
+                drawn.extend((0..all.len()).map(|_| all[(random(&mut state) % all.len() as u64) as usize]));
+                figure(&drawn)
+            })
+            .collect();
+        values.sort_by(f64::total_cmp);
+        Self { value, low: values[DRAWS / 40], high: values[DRAWS - 1 - DRAWS / 40] }
+    }
+}
+
+/// SplitMix64 (Steele et al. 2014, "Fast Splittable Pseudorandom Number Generators").
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The probability that one of `high` is above one of `low`, ties being half: the area under the curve of the receiver
+/// operating characteristic (Hanley and McNeil 1982).
+pub(crate) fn auroc(high: &[f64], low: &[f64]) -> f64 {
+    let mut all: Vec<(f64, bool)> =
+        high.iter().map(|it| (*it, true)).chain(low.iter().map(|it| (*it, false))).collect();
+    all.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let (mut below, mut sum) = (0_usize, 0.0);
+    for ties in all.chunk_by(|one, other| one.0 == other.0) {
+        let highs = ties.iter().filter(|(_, is_high)| *is_high).count();
+        let lows = ties.len() - highs;
+        sum += highs as f64 * (below as f64 + lows as f64 / 2.0);
+        below += lows;
+    }
+    sum / (high.len() as f64 * low.len() as f64)
+}
+
+/// How probable it is that as uneven a split of `one + other` comes by chance: McNemar's test, exact and two-sided
+/// (McNemar 1947, "Note on the Sampling Error of the Difference Between Correlated Proportions or Percentages").
+pub(crate) fn mcnemar(one: usize, other: usize) -> f64 {
+    let n = one + other;
+    // In logarithms: 2 to the power of n is beyond what a number holds.
+    let mut chosen = 0.0_f64;
+    let mut sum = 0.0;
+    for k in 0..=one.min(other) {
+        if k > 0 {
+            chosen += ((n - k + 1) as f64).ln() - (k as f64).ln();
+        }
+        sum += (chosen - n as f64 * std::f64::consts::LN_2).exp();
+    }
+    (2.0 * sum).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn near(one: f64, other: f64) -> bool {
+        (one - other).abs() < 1e-4
+    }
+
+    #[test]
+    fn figures_are_those_of_the_literature() {
+        // Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I: 81/263, 15/148, 0/20, 1/29.
+        for (hits, of, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let share = Share::of(hits, of);
+            assert!(near(share.low, low) && near(share.high, high), "{share:?}");
+        }
+        // 2 × (1 + 10 + 45) ÷ 1024.
+        assert!(near(mcnemar(2, 8), 0.109_375) && near(mcnemar(8, 2), 0.109_375));
+        assert!(near(mcnemar(0, 0), 1.0) && near(mcnemar(700, 700), 1.0) && mcnemar(0, 700) < 1e-200);
+        assert!(near(auroc(&[0.8, 0.4], &[0.4, 0.1]), 0.875));
+    }
+
+    proptest! {
+        #[test]
+        fn an_interval_is_around_its_share(of in 1usize..2000, part in 0.0..=1.0f64) {
+            let share = Share::of((of as f64 * part) as usize, of);
+            prop_assert!(0.0 <= share.low && share.low <= share.share);
+            prop_assert!(share.share <= share.high && share.high <= 1.0);
+        }
+
+        #[test]
+        fn who_is_told_apart_is_counted_pair_by_pair(
+            high in prop::collection::vec(0u8..9, 1..30),
+            low in prop::collection::vec(0u8..9, 1..30),
+        ) {
+            let [high, low] = [high, low].map(|all| all.into_iter().map(f64::from).collect::<Vec<_>>());
+            let pairs = high.iter().flat_map(|one| low.iter().map(move |other| (one, other)));
+            let above = pairs.map(|(one, other)| if one > other { 1.0 } else if one == other { 0.5 } else { 0.0 });
+            let expected = above.sum::<f64>() / (high.len() * low.len()) as f64;
+            prop_assert!((auroc(&high, &low) - expected).abs() < 1e-9);
+        }
+    }
+}
