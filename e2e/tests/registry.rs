@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use autorma_e2e::{Daemon, Sandbox, eventually};
+use autorma_e2e::{Daemon, Random, Sandbox, eventually};
 use autorma_models::MANIFEST;
-use autorma_models::handmade::{means, picture, write};
+use autorma_models::handmade::{hostile, means, picture, write};
 use serde_json::{Value, json};
 
 /// A model's folder, with another value in its manifest.
@@ -133,16 +133,55 @@ fn an_alias_that_moves_under_load_mixes_nothing_and_loses_nothing() {
     assert_eq!(daemon.metric("autorma_classifier_model_info{"), Some(1.0), "only what serves is told");
     daemon.end();
 
-    // What each version says alone.
+    let by_version = check_against_each_alone(&sandbox, PICTURES);
+    assert!(by_version.values().all(|count| *count > 50) && by_version.len() == 2, "{by_version:?}");
+}
+
+#[test]
+fn a_classifier_that_is_killed_while_the_alias_moves_loses_nothing() {
+    const PICTURES: usize = 300;
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 2.0]);
+    let start = |arguments: &[&str]| sandbox.start(arguments);
+    let mut others = [start(&["ingest"]), start(&["sink"])];
+    let mut random = Random::new(5);
+    let classify = ["classify", "--model", "means@production"];
+    let mut classifier = start(&classify);
+    for number in 0..PICTURES {
+        drop_picture(&sandbox, number);
+        std::thread::sleep(Duration::from_millis(10));
+        if number % 50 == 49 {
+            models(&sandbox, &["alias", &format!("means/{}", number / 50 % 2 + 1), "production"]);
+            // Before it looks, while it loads, or when it serves.
+            std::thread::sleep(Duration::from_millis(random.within(0, 1500) as u64));
+            classifier.kill();
+            classifier = start(&classify);
+        }
+    }
+    eventually("all is classified and in files", || {
+        let lag = sandbox.status()["lag"].clone();
+        let behind: i64 = lag.as_array()?.iter().map(|it| it["lag"].as_i64().unwrap()).sum();
+        (sandbox.published() >= PICTURES as i64 && behind == 0).then_some(())
+    });
+    for process in others.iter_mut().chain([&mut classifier]) {
+        process.signal("TERM");
+        process.wait().expect(0);
+    }
+    sandbox.run_batch();
+    check_against_each_alone(&sandbox, PICTURES);
+}
+
+/// Each picture has one prediction, which is what its named version says alone. How many each version made.
+fn check_against_each_alone(sandbox: &Sandbox, pictures: usize) -> BTreeMap<String, usize> {
     let alone = ["means/1", "means/2"].map(|reference| {
         let sandbox_alone = Sandbox::new();
-        (0..PICTURES).for_each(|number| drop_picture(&sandbox_alone, number));
+        (0..pictures).for_each(|number| drop_picture(&sandbox_alone, number));
         let registry = format!("registry={}", sandbox.data().join("registry").display());
         sandbox_alone.run(&["run", "--json", "--model", reference, "--set", &registry]).expect(0);
         sandbox_alone.results()
     });
     let results = sandbox.results();
-    assert_eq!(results.counts(), (PICTURES, 0));
+    assert_eq!(results.counts(), (pictures, 0));
     let mut by_version = BTreeMap::<String, usize>::new();
     for name in results.predictions.keys() {
         let prediction = results.prediction(name);
@@ -153,7 +192,34 @@ fn an_alias_that_moves_under_load_mixes_nothing_and_loses_nothing() {
         }
         *by_version.entry(version.to_owned()).or_default() += 1;
     }
-    assert!(by_version.values().all(|count| *count > 50) && by_version.len() == 2, "{by_version:?}");
+    by_version
+}
+
+#[test]
+fn a_hostile_model_is_refused_and_crashes_nothing() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path().join("weights.bin"), [0; 12]).unwrap();
+    let hostile = hostile();
+    for (number, (_, onnx)) in hostile.iter().enumerate() {
+        let folder = sandbox.path().join(format!("hostile-{number}"));
+        write(&folder, "means", onnx).unwrap();
+        fs::write(folder.join("weights.bin"), [0; 12]).unwrap();
+        models(&sandbox, &["register", folder.to_str().unwrap()]);
+    }
+    let verified = sandbox.run(&["models", "verify", "--json"]).expect(1).json();
+    for ((what, _), verified) in hostile.iter().zip(verified.as_array().unwrap()) {
+        assert!(verified["problem"].is_string(), "{what} is loaded: {verified}");
+    }
+    assert_eq!(verified.as_array().unwrap().len(), hostile.len());
+    // What isn't even registered: a path out of the folder, and a claim that the file doesn't keep.
+    for (folder, pointer, value, expected) in [
+        ("path", "/model/file", json!("../model-0/means.onnx"), "a name in the manifest's folder"),
+        ("claim", "/model/bytes", json!(10_000_000_000_u64), "not the one of its manifest"),
+    ] {
+        let folder = model(&sandbox, folder, pointer, value);
+        let ended = sandbox.run(&["models", "register", folder.to_str().unwrap()]).expect(1);
+        assert!(ended.errors.contains(expected), "{}", ended.errors);
+    }
 }
 
 #[test]

@@ -67,7 +67,46 @@ pub fn fussy() -> Vec<u8> {
     model("fussy", &nodes, &tensors)
 }
 
+/// Files that no model should be loaded from, and what is wrong with each. The last one's numbers are in another file,
+/// `weights.bin`.
+pub fn hostile() -> Vec<(&'static str, Vec<u8>)> {
+    let pooled = node("GlobalAveragePool", &["image"], "pooled", None);
+    let means = node("Flatten", &["pooled"], "means", Some(("axis", 1)));
+    let ending = |nodes: &[Vec<u8>], tensors: &[Vec<u8>]| {
+        let all: Vec<_> = [pooled.clone(), means.clone()].into_iter().chain(nodes.iter().cloned()).collect();
+        model("hostile", &all, tensors)
+    };
+    let negative = node("Neg", &["means"], "negative", None);
+    let mut outside = tensor("outside", &[3], &[]);
+    let mut place = Vec::new();
+    bytes(&mut place, 1, b"location");
+    bytes(&mut place, 2, b"weights.bin");
+    bytes(&mut outside, 13, &place);
+    number(&mut outside, 14, 1);
+    vec![
+        ("not ONNX", b"MZ this is another kind of program".to_vec()),
+        ("the half of a model", self::means()[..60].to_vec()),
+        ("operators of the future", model_of(999, "future", &[pooled.clone(), means.clone()], &[])),
+        ("operators that nobody has", ending(&[node("Frobnicate", &["means"], "logits", None)], &[])),
+        ("another output", ending(&[node("Neg", &["means"], "other", None)], &[])),
+        (
+            "more numbers than classes",
+            ending(&[node("Concat", &["means", "means"], "logits", Some(("axis", 1)))], &[]),
+        ),
+        ("what is no number", ending(&[negative, node("Log", &["negative"], "logits", None)], &[])),
+        (
+            "numbers in another file",
+            ending(&[node("Add", &["means", "outside"], "logits", None)], &[outside]),
+        ),
+    ]
+}
+
 fn model(name: &str, nodes: &[Vec<u8>], tensors: &[Vec<u8>]) -> Vec<u8> {
+    model_of(17, name, nodes, tensors)
+}
+
+/// Of a version of ONNX's operators.
+fn model_of(version: u64, name: &str, nodes: &[Vec<u8>], tensors: &[Vec<u8>]) -> Vec<u8> {
     let mut graph = Vec::new();
     nodes.iter().for_each(|node| bytes(&mut graph, 1, node));
     bytes(&mut graph, 2, name.as_bytes());
@@ -75,7 +114,7 @@ fn model(name: &str, nodes: &[Vec<u8>], tensors: &[Vec<u8>]) -> Vec<u8> {
     bytes(&mut graph, 11, &value("image", &[3, SIDE.into(), SIDE.into()]));
     bytes(&mut graph, 12, &value("logits", &[3]));
     let mut operators = Vec::new();
-    number(&mut operators, 2, 17);
+    number(&mut operators, 2, version);
     let mut model = Vec::new();
     number(&mut model, 1, 8);
     bytes(&mut model, 7, &graph);
@@ -107,8 +146,10 @@ fn tensor(name: &str, shape: &[u64], values: &[f32]) -> Vec<u8> {
     shape.iter().for_each(|size| number(&mut tensor, 1, *size));
     number(&mut tensor, 2, FLOAT);
     bytes(&mut tensor, 8, name.as_bytes());
-    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    bytes(&mut tensor, 9, &raw);
+    if !values.is_empty() {
+        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        bytes(&mut tensor, 9, &raw);
+    }
     tensor
 }
 

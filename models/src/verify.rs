@@ -9,6 +9,10 @@ use crate::Manifest;
 /// The manifest's file name in a model's folder.
 pub const MANIFEST: &str = "manifest.json";
 
+/// What a file may have, in bytes: a manifest by far, and an ONNX file by what Protocol Buffers can hold.
+const MOST_OF_A_MANIFEST: u64 = 1 << 20;
+const MOST_OF_A_MODEL: u64 = 1 << 31;
+
 /// A model whose file is the one that its manifest describes.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -28,6 +32,16 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
+    },
+    /// A file of it is larger than any of its kind.
+    #[error("the model at {path}: {bytes} bytes, more than the {most} that it may have")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        bytes: u64,
+        /// What it may have.
+        most: u64,
     },
     /// The manifest isn't one.
     #[error("the model's manifest {path}: {cause}")]
@@ -56,13 +70,15 @@ impl Model {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let manifest = Self::manifest(folder)?;
         let path = folder.join(&manifest.model.file);
-        let onnx = read(&path)?;
         let different =
             |found: String, expected: String| Error::Different { path: path.clone(), found, expected };
         let expected = &manifest.model;
-        if onnx.len() as u64 != expected.bytes {
-            return Err(different(format!("{} bytes", onnx.len()), format!("{} bytes", expected.bytes)));
+        // Before it is read.
+        let bytes = length(&path, MOST_OF_A_MODEL)?;
+        if bytes != expected.bytes {
+            return Err(different(format!("{bytes} bytes"), format!("{} bytes", expected.bytes)));
         }
+        let onnx = read(&path)?;
         let sha256 = sha256(&onnx);
         if sha256 != expected.sha256 {
             return Err(different(format!("sha-256 {sha256}"), expected.sha256.clone()));
@@ -74,6 +90,7 @@ impl Model {
     pub fn manifest(folder: &Path) -> Result<Manifest, Error> {
         let path = folder.join(MANIFEST);
         let wrong = |cause: String| Error::Manifest { path: path.clone(), cause };
+        length(&path, MOST_OF_A_MANIFEST)?;
         let manifest: Manifest =
             serde_json::from_slice(&read(&path)?).map_err(|error| wrong(error.to_string()))?;
         match manifest.problem() {
@@ -89,6 +106,15 @@ impl Model {
             version: self.manifest.version.clone(),
             sha256: self.manifest.model.sha256.clone(),
         }
+    }
+}
+
+/// The file's length, if it is at most `most`.
+fn length(path: &Path, most: u64) -> Result<u64, Error> {
+    let metadata = fs::metadata(path).map_err(|cause| Error::Unreadable { path: path.to_owned(), cause })?;
+    match metadata.len() {
+        bytes if bytes > most => Err(Error::TooLarge { path: path.to_owned(), bytes, most }),
+        bytes => Ok(bytes),
     }
 }
 
@@ -127,5 +153,7 @@ mod tests {
         write(&manifest);
         assert!(Model::open(folder.path()).unwrap_err().to_string().contains("temperature"));
         assert!(matches!(Model::open(&folder.path().join("none")), Err(Error::Unreadable { .. })));
+        fs::File::create(folder.path().join(MANIFEST)).unwrap().set_len(10_000_000_000).unwrap();
+        assert!(matches!(Model::open(folder.path()), Err(Error::TooLarge { .. })));
     }
 }
