@@ -11,6 +11,7 @@ mod log;
 mod photos;
 mod program;
 mod report;
+mod swap;
 mod throughput;
 mod tiny;
 mod wait;
@@ -75,6 +76,7 @@ fn main() -> anyhow::Result<()> {
     }
     throughput::measure(&photos, folder.path(), size.rounds, &mut report)?;
     latency::measure(&Home::Embedded, &photos, &folder.path().join("latency"), size.drops, &mut report)?;
+    swap::measure(&photos, &folder.path().join("swap"), &mut report)?;
     log::measure(&mut report)?;
     let tiny = photos::tiny(folder.path(), size.tiny)?;
     tiny::measure(&tiny, folder.path(), &mut report)?;

@@ -45,7 +45,8 @@ pub(crate) fn command(home: &Home, folder: &Path, arguments: &[&str]) -> anyhow:
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder);
     command.env("AUTORMA_SINK_OUTPUT", folder.join("output")).env("AUTORMA_DATA", folder.join("data"));
-    command.envs(home.settings());
+    // Times in its files can be compared with ours.
+    command.envs(home.settings()).env("TZ", "UTC");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     Ok(command)
 }

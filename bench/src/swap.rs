@@ -1,0 +1,98 @@
+//! An alias that moves under load: how soon the other version computes, and what that costs those that are computed
+//! meanwhile.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::home::Home;
+use crate::program::{Program, command, metrics};
+use crate::report::{Report, median};
+use crate::root;
+use crate::wait::wait_at;
+
+const MOVES: usize = 3;
+/// Seconds before and after a move that are compared: the classifier looks once a second, and then loads.
+const WINDOW: f64 = 2.0;
+const DAY: f64 = 86_400.0;
+
+/// Classifies the photos with what an alias names, which moves on the way.
+pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+    eprintln!("swap: {MOVES} moves of an alias");
+    fs::create_dir_all(folder)?;
+    let (shipped, next) = (root().join("models/shipped").canonicalize()?, folder.join("next"));
+    copy_with_another_temperature(&shipped, &next)?;
+    for model in [&shipped, &next] {
+        models(folder, &["register", &model.display().to_string()])?;
+    }
+    models(folder, &["alias", "refund-classifier/1", "production"])?;
+    let arguments = ["run", "--json", "--model", "refund-classifier@production"];
+    let mut program = Program::start(&Home::Embedded, folder, &arguments, photos)?;
+    let looks = Duration::from_millis(100);
+    wait_at(looks, "work is under way", || {
+        (metrics(&program.address)?.sum("autorma_sink_outcomes_total") >= 200.0).then_some(())
+    })?;
+    let mut moves = Vec::new();
+    for moved in 0..MOVES {
+        std::thread::sleep(Duration::from_secs_f64(WINDOW * 2.0));
+        let version = [2, 1][moved % 2];
+        models(folder, &["alias", &format!("refund-classifier/{version}"), "production"])?;
+        moves.push((now(), version.to_string()));
+    }
+    ensure!(program.child.wait()?.success(), "autorma run failed");
+    let predictions = predictions(&folder.join("output"))?;
+    let (mut ratios, mut delays) = (vec![], vec![]);
+    for (at, version) in moves {
+        let since = |time: &f64| (time - at + DAY / 2.0).rem_euclid(DAY) - DAY / 2.0;
+        let within = |from: f64, to: f64| {
+            predictions.iter().filter(|(time, _)| (from..to).contains(&since(time))).count() as f64
+        };
+        ratios.push(within(0.0, WINDOW) / within(-WINDOW, 0.0));
+        let by_it = predictions.iter().filter(|(time, by)| *by == version && since(time) >= 0.0);
+        delays.push(by_it.map(|(time, _)| since(time)).fold(f64::INFINITY, f64::min));
+    }
+    report.add("alias_move_to_first_prediction_seconds", median(&mut delays), None);
+    report.add("throughput_during_a_swap_to_before", median(&mut ratios), Some("at least 0.9"));
+    Ok(())
+}
+
+/// Another version, no slower.
+fn copy_with_another_temperature(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    let path = to.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    manifest["temperature"] = 1.0.into();
+    Ok(fs::write(path, manifest.to_string())?)
+}
+
+fn models(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let arguments: Vec<_> = ["models"].iter().chain(arguments).copied().collect();
+    let status = command(&Home::Embedded, folder, &arguments)?.status()?;
+    ensure!(status.success(), "autorma {arguments:?} failed");
+    Ok(())
+}
+
+/// When each was made, in seconds of the day, and by which version.
+fn predictions(output: &Path) -> anyhow::Result<Vec<(f64, String)>> {
+    let results = fs::read_dir(output)?.flatten().map(|entry| entry.path());
+    let mut results = results.filter(|path| path.extension().is_some_and(|it| it == "json"));
+    let results: Value = serde_json::from_slice(&fs::read(results.next().context("there are no results")?)?)?;
+    let predictions = results["predictions"].as_array().context("there are no predictions")?.iter();
+    let parts = predictions.map(|it| {
+        let (at, by) = (it["processed_at"].as_str()?, it["model"]["version"].as_str()?);
+        let mut clock = at.split_once('T')?.1.split(':').map(|part| part.parse::<f64>().ok());
+        Some((clock.next()?? * 3600.0 + clock.next()?? * 60.0 + clock.next()??, by.to_owned()))
+    });
+    parts.collect::<Option<_>>().context("a prediction doesn't say when it was made")
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64().rem_euclid(DAY)
+}
