@@ -17,6 +17,8 @@ use crate::wait::wait_at;
 const MOVES: usize = 3;
 /// Seconds before and after a move that are compared: the classifier looks once a second, and then loads.
 const WINDOW: f64 = 2.0;
+/// Seconds between two moves: by then the first is over.
+const PAUSE: f64 = 3.5;
 const DAY: f64 = 86_400.0;
 
 /// Classifies the photos with what an alias names, which moves on the way.
@@ -37,7 +39,7 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
     })?;
     let mut moves = Vec::new();
     for moved in 0..MOVES {
-        std::thread::sleep(Duration::from_secs_f64(WINDOW * 2.0));
+        std::thread::sleep(Duration::from_secs_f64(PAUSE));
         let version = [2, 1][moved % 2];
         models(folder, &["alias", &format!("refund-classifier/{version}"), "production"])?;
         moves.push((now(), version.to_string()));
@@ -50,9 +52,15 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
         let within = |from: f64, to: f64| {
             predictions.iter().filter(|(time, _)| (from..to).contains(&since(time))).count() as f64
         };
+        ensure!(
+            within(WINDOW, DAY) > 0.0,
+            "the photos were too few to move the alias on the way: more --images"
+        );
         ratios.push(within(0.0, WINDOW) / within(-WINDOW, 0.0));
         let by_it = predictions.iter().filter(|(time, by)| *by == version && since(time) >= 0.0);
-        delays.push(by_it.map(|(time, _)| since(time)).fold(f64::INFINITY, f64::min));
+        let first = by_it.map(|(time, _)| since(time)).fold(f64::INFINITY, f64::min);
+        ensure!(first.is_finite(), "version {version} has made no prediction");
+        delays.push(first);
     }
     report.add("alias_move_to_first_prediction_seconds", median(&mut delays), None);
     report.add("throughput_during_a_swap_to_before", median(&mut ratios), Some("at least 0.9"));

@@ -12,7 +12,7 @@ pub enum Error {
     /// The registry doesn't give it.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The model takes other pictures, or knows other classes, than the one that serves.
+    /// The model takes pictures of another size, or knows other classes, than the one that serves.
     #[error("it {0} than the one that serves: only a classifier that is started anew can change that")]
     Unlike(&'static str),
     /// The model can't be run.

@@ -46,8 +46,8 @@ pub(crate) fn open(config: &Config) -> Result<(Model, Option<Follower>), Error> 
     let serving = registry.resolve(reference)?;
     let model = registry.load(&reference.name, serving)?;
     let follows = matches!(reference.which, Which::Alias(_));
-    let follower =
-        Follower { registry: Box::new(registry), reference: reference.clone(), serving, refused: None };
+    let (registry, reference) = (Box::new(registry), reference.clone());
+    let follower = Follower { registry, reference, serving, refused: None, is_silent: false };
     Ok((model, follows.then_some(follower)))
 }
 
@@ -78,6 +78,8 @@ pub(crate) struct Follower {
     serving: u64,
     /// The version that couldn't serve, and when that was found.
     refused: Option<(u64, Instant)>,
+    /// Whether the registry doesn't say what serves, which is told once.
+    is_silent: bool,
 }
 
 impl Follower {
@@ -90,10 +92,15 @@ impl Follower {
         shutdown: &Shutdown,
     ) {
         while shutdown.sleep(LOOK) && !bench.desk.has_failed() {
-            let is_behind = match self.registry.resolve(&self.reference) {
+            let named = self.registry.resolve(&self.reference);
+            let was_silent = std::mem::replace(&mut self.is_silent, named.is_err());
+            let is_behind = match named {
                 Ok(named) => !self.serves(named, runtime, serving, bench),
                 Err(error) => {
-                    tracing::warn!(model = %self.reference, %error, "the registry doesn't say what serves");
+                    if !was_silent {
+                        let serving = self.serving;
+                        tracing::error!(model = %self.reference, serving, %error, "the registry doesn't say what should serve: the former version goes on");
+                    }
                     true
                 }
             };
@@ -139,8 +146,9 @@ impl Follower {
     ) -> Result<Model, Error> {
         let model = self.registry.load(&self.reference.name, named)?;
         // The pictures that are decoded already go through whatever serves then.
-        if model.manifest.input != serving.input {
-            return Err(Error::Unlike("takes other pictures"));
+        let size = |manifest: &Manifest| (manifest.input.width, manifest.input.height);
+        if size(&model.manifest) != size(serving) {
+            return Err(Error::Unlike("takes pictures of another size"));
         }
         if model.manifest.classes != serving.classes {
             return Err(Error::Unlike("knows other classes"));

@@ -68,7 +68,8 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
         }
     };
     let figures = Figures::of(&model.manifest, &judgement);
-    let is_whole = figures.failed.is_empty();
+    let others = against.as_ref().map_or(0, |it| it.figures.failed.len());
+    let is_whole = figures.failed.is_empty() && others == 0;
     let report = Report { model: model.version(), classes: model.manifest.classes.clone(), figures, against };
     crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
     Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })

@@ -116,6 +116,6 @@ fn collect(registry: &dyn Registry, args: &GcArgs) -> anyhow::Result<String> {
 }
 
 fn signed(signature: &Signature) -> Signed {
-    let (by, why) = (signature.by.clone(), signature.why.clone());
+    let (by, why) = (signature.by.clone(), signature.why.clone().unwrap_or_default());
     Signed { at: Micros::now(), by, why }
 }

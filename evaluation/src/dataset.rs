@@ -67,27 +67,26 @@ impl DataSet {
         folders: &[PathBuf],
         strangers: &[PathBuf],
     ) -> Result<Self, DataSetError> {
+        // However somebody writes a folder's path, it is the same folder.
+        let folders = folders.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
+        let strangers = strangers.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
         let mut photos = Vec::new();
-        for folder in folders {
-            for inner in entries(folder)?.into_iter().filter(|path| path.is_dir() && !is_in(path, strangers))
-            {
-                let label = label(&inner, classes)?;
-                collect(&inner, label, &mut photos)?;
+        for folder in &folders {
+            for (inner, is_folder) in entries(folder)? {
+                if is_folder && !strangers.contains(&inner) {
+                    collect(&inner, label(&inner, classes)?, &strangers, &mut photos)?;
+                }
             }
         }
         if photos.iter().all(|photo| photo.label == Label::Stranger) {
             let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
             return Err(DataSetError::Empty(folders.join(", ")));
         }
-        strangers.iter().try_for_each(|folder| collect(folder, Label::Stranger, &mut photos))?;
+        strangers.iter().try_for_each(|folder| collect(folder, Label::Stranger, &[], &mut photos))?;
         photos.sort();
         photos.dedup_by(|one, other| one.path == other.path);
         Ok(Self { photos })
     }
-}
-
-fn is_in(path: &Path, folders: &[PathBuf]) -> bool {
-    folders.iter().any(|folder| path.starts_with(folder))
 }
 
 /// By the folder's name.
@@ -107,11 +106,17 @@ fn plain(name: &str) -> String {
     name.to_lowercase().replace(['_', '-'], " ")
 }
 
-fn collect(folder: &Path, label: Label, photos: &mut Vec<Labelled>) -> Result<(), DataSetError> {
-    for path in entries(folder)? {
-        if path.is_dir() {
-            collect(&path, label, photos)?;
-        } else if is_photo(&path) {
+/// All photos in the folder and those in it, but for what is elsewhere.
+fn collect(
+    folder: &Path,
+    label: Label,
+    elsewhere: &[PathBuf],
+    photos: &mut Vec<Labelled>,
+) -> Result<(), DataSetError> {
+    for (path, is_folder) in entries(folder)? {
+        if is_folder && !elsewhere.contains(&path) {
+            collect(&path, label, elsewhere, photos)?;
+        } else if !is_folder && is_photo(&path) {
             photos.push(Labelled { path, label });
         }
     }
@@ -123,10 +128,18 @@ fn is_photo(path: &Path) -> bool {
     extension.is_some_and(|extension| PHOTOS.contains(&extension.as_str()))
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataSetError> {
+fn real(folder: &Path) -> Result<PathBuf, DataSetError> {
+    let failed = |cause| DataSetError::Unreadable { path: folder.to_owned(), cause };
+    folder.canonicalize().map_err(failed)
+}
+
+/// What is in a folder, and whether it is a folder itself. A link to a folder is none: it may lead in a circle.
+fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>, DataSetError> {
     let failed = |cause| DataSetError::Unreadable { path: folder.to_owned(), cause };
     let entries = fs::read_dir(folder).map_err(failed)?;
-    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+    let entries =
+        entries.map(|entry| entry.and_then(|entry| Ok((entry.path(), entry.file_type()?.is_dir()))));
+    entries.collect::<io::Result<_>>().map_err(failed)
 }
 
 #[cfg(test)]
@@ -155,17 +168,24 @@ mod tests {
         let folders = [root.path().to_owned()];
         let refused = DataSet::read(&classes(), &folders, &[]).unwrap_err().to_string();
         assert!(refused.contains("caps is no class of the model (casual shoes, shirts)"), "{refused}");
-        let set = DataSet::read(&classes(), &folders, &[root.path().join("caps")]).unwrap();
+        touch(root.path(), &["shirts/odd/e.gif"]);
+        std::os::unix::fs::symlink("..", root.path().join("shirts/up")).unwrap();
+        // The same folder twice, and strangers within a class, whose paths are written in another way.
+        let folders = [root.path().to_owned(), root.path().join("other/..")];
+        let strangers = ["shirts/../caps", "shirts/odd"].map(|folder| root.path().join(folder));
+        let set = DataSet::read(&classes(), &folders, &strangers).unwrap();
+        let real = root.path().canonicalize().unwrap();
         let found: Vec<_> = set
             .photos
             .iter()
-            .map(|it| (it.path.strip_prefix(root.path()).unwrap().to_str().unwrap(), it.label))
+            .map(|it| (it.path.strip_prefix(&real).unwrap().to_str().unwrap(), it.label))
             .collect();
         let expected = [
             ("Shirts/x/a.png", Label::Class(1)),
             ("caps/d.webp", Label::Stranger),
             ("casual_shoes/b.JPG", Label::Class(0)),
             ("other/caps/c.jpg", Label::Stranger),
+            ("shirts/odd/e.gif", Label::Stranger),
         ];
         assert_eq!(found, expected);
     }

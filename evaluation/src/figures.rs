@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 use autorma_models::Manifest;
 use autorma_schemas::Decision;
 use serde::Serialize;
@@ -29,12 +27,12 @@ pub struct Figures {
     pub decisions: Decisions,
     /// What is said of photos of none of the classes, if the data set has any.
     pub strangers: Option<Strangers>,
-    /// Photos a second on all threads together, from files to verdicts.
+    /// Photos a second on all threads together, from a file's bytes to the verdict; of those that have one.
     pub photos_per_second: f64,
     /// The threads.
     pub threads: usize,
     /// Photos that the model says nothing of, and why; they are in no other figure.
-    pub failed: Vec<(PathBuf, String)>,
+    pub failed: Vec<(String, String)>,
 }
 
 /// How good it is on one class.
@@ -46,8 +44,8 @@ pub struct ClassFigures {
     pub precision: Share,
     /// Of those that are of it, how many have it as their best class.
     pub recall: Share,
-    /// The harmonic mean of both.
-    pub f1: Estimate,
+    /// The harmonic mean of both; None if no photo is of the class or taken for it.
+    pub f1: Option<Estimate>,
 }
 
 /// Photos whose confidence is in a range.
@@ -80,8 +78,8 @@ pub struct Strangers {
     /// What is decided about them.
     pub decisions: Decisions,
     /// How well the probability of being none of the classes tells them from photos of the classes: 0.5 is not at all, 1 is
-    /// wholly.
-    pub auroc: f64,
+    /// wholly. None if no photo of a class has a verdict.
+    pub auroc: Option<f64>,
 }
 
 impl Figures {
@@ -92,7 +90,7 @@ impl Figures {
             match judged {
                 Ok(judged @ Judged { label: Label::Class(_), .. }) => known.push(Known::of(manifest, judged)),
                 Ok(judged) => strangers.push(judged),
-                Err(problem) => failed.push((path.clone(), problem.clone())),
+                Err(problem) => failed.push((path.display().to_string(), problem.clone())),
             }
         }
         let classes = manifest.classes.len();
@@ -109,7 +107,7 @@ impl Figures {
             reliability,
             decisions: Decisions::of(known.iter().map(|it| it.decision)),
             strangers: (!strangers.is_empty()).then(|| Strangers::of(&strangers, &known)),
-            photos_per_second: judgement.judged.len() as f64 / judgement.seconds,
+            photos_per_second: (known.len() + strangers.len()) as f64 / judgement.seconds,
             threads: judgement.threads,
             failed,
         }
@@ -171,14 +169,15 @@ fn of_class(manifest: &Manifest, class: usize, known: &[Known]) -> ClassFigures 
         let count = |is_so: fn(&Known, usize) -> bool| known.iter().filter(|it| is_so(it, class)).count();
         let hits = count(|it, class| it.class == class && it.best == class);
         let (named, are) = (count(|it, class| it.best == class), count(|it, class| it.class == class));
-        if named + are == 0 { 0.0 } else { 2.0 * hits as f64 / (named + are) as f64 }
+        2.0 * hits as f64 / (named + are).max(1) as f64
     };
     let with = |is_so: fn(&Known, usize) -> bool| known.iter().filter(move |it| is_so(it, class));
+    let is_seen = known.iter().any(|it| it.class == class || it.best == class);
     ClassFigures {
         class: manifest.classes[class].clone(),
         precision: Share::count(with(|it, class| it.best == class), Known::is_right),
         recall: Share::count(with(|it, class| it.class == class), Known::is_right),
-        f1: Estimate::by_bootstrap(known, f1),
+        f1: is_seen.then(|| Estimate::by_bootstrap(known, f1)),
     }
 }
 
@@ -211,6 +210,8 @@ mod tests {
     use autorma_models::Model;
     use autorma_models::Verdict;
     use autorma_schemas::ClassProbability;
+
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -253,15 +254,17 @@ mod tests {
         assert_eq!(figures.confusion[0][..2], [1, 1]);
         assert_eq!(figures.confusion[1][..2], [0, 2]);
         let second = &figures.classes[1];
-        assert_eq!((second.precision.of, second.recall.of, second.f1.value), (3, 2, 0.8));
-        assert!(second.f1.low <= 0.8 && 0.8 <= second.f1.high);
+        let f1 = second.f1.unwrap();
+        assert_eq!((second.precision.of, second.recall.of, f1.value), (3, 2, 0.8));
+        assert!(f1.low <= 0.8 && 0.8 <= f1.high);
+        assert!(figures.classes[4].f1.is_none());
         assert_eq!(figures.decisions.unknown.share, 0.25);
         let strangers = figures.strangers.unwrap();
         // Of the eight pairs, the first stranger is above three and the second above two.
-        assert_eq!((strangers.auroc, strangers.decisions.accept.share), (0.625, 0.5));
+        assert_eq!((strangers.auroc, strangers.decisions.accept.share), (Some(0.625), 0.5));
         // |0.99 - 1|, two of |0.75 - 0.5|, |0.5 - 1|.
         assert!((figures.calibration_error - (0.01 + 0.5 + 0.5) / 4.0).abs() < 1e-9);
-        assert_eq!(figures.photos_per_second, 3.5);
+        assert_eq!(figures.photos_per_second, 3.0);
         assert_eq!(figures.failed, [("broken.jpg".into(), "not a picture".into())]);
     }
 }

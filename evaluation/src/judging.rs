@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use autorma_classifier::{AT_ONCE, Decoder, Limits, LoadError, Runtime, Session};
 use autorma_models::{Model, Verdict};
@@ -22,7 +22,7 @@ pub struct Judged {
 pub struct Judgement {
     /// One a photo, in the data set's order; the reason why the model says nothing of one.
     pub judged: Vec<(PathBuf, Result<Judged, String>)>,
-    /// How long it took, from files to verdicts, on so many threads.
+    /// How long it took on so many threads, from files' bytes to verdicts: how fast the disk is says nothing of a model.
     pub seconds: f64,
     /// The threads.
     pub threads: usize,
@@ -52,25 +52,27 @@ pub fn judge(
     let sessions =
         (0..threads).map(|_| Session::load(runtime, model, AT_ONCE)).collect::<Result<Vec<_>, _>>()?;
     let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let begun = Instant::now();
     let work = |mut session: Session| {
         let input = &model.manifest.input;
         let mut decoder = Decoder::new(input.width, input.height, limits);
-        let mut judged = Vec::new();
+        let (mut judged, mut computing) = (Vec::new(), Duration::ZERO);
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(photo) = set.photos.get(place) else { return judged };
-            judged.push((place, one(photo, model, &mut session, &mut decoder)));
+            let Some(photo) = set.photos.get(place) else { return (judged, computing) };
+            let file = fs::read(&photo.path).map_err(|error| error.to_string());
+            let begun = Instant::now();
+            judged.push((place, file.and_then(|file| one(photo, &file, model, &mut session, &mut decoder))));
+            computing += begun.elapsed();
             done(finished.fetch_add(1, Ordering::Relaxed) + 1);
         }
     };
-    let mut all = std::thread::scope(|scope| {
+    let all = std::thread::scope(|scope| {
         let threads: Vec<_> = sessions.into_iter().map(|session| scope.spawn(|| work(session))).collect();
         let judged = threads.into_iter().map(|thread| thread.join().map_err(|_| JudgeError::Panicked));
         judged.collect::<Result<Vec<_>, _>>()
-    })?
-    .concat();
-    let seconds = begun.elapsed().as_secs_f64();
+    })?;
+    let seconds = all.iter().map(|(_, computing)| computing.as_secs_f64()).sum::<f64>() / threads as f64;
+    let mut all: Vec<_> = all.into_iter().flat_map(|(judged, _)| judged).collect();
     all.sort_by_key(|(place, _)| *place);
     let judged = all.into_iter().map(|(place, judged)| (set.photos[place].path.clone(), judged));
     Ok(Judgement { judged: judged.collect(), seconds, threads })
@@ -78,12 +80,12 @@ pub fn judge(
 
 fn one(
     photo: &Labelled,
+    file: &[u8],
     model: &Model,
     session: &mut Session,
     decoder: &mut Decoder,
 ) -> Result<Judged, String> {
-    let file = fs::read(&photo.path).map_err(|error| error.to_string())?;
-    let picture = decoder.decode(&file).map_err(|failure| failure.to_string())?;
+    let picture = decoder.decode(file).map_err(|failure| failure.to_string())?;
     let logits = session.infer(&[&picture])?.pop().unwrap_or_default();
     let verdict = model.manifest.decide(&logits).map_err(|error| error.to_string())?;
     Ok(Judged { label: photo.label, verdict })

@@ -41,7 +41,12 @@ impl Share {
         let middle = share + Z * Z / (2.0 * n);
         let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
         let scale = 1.0 + Z * Z / n;
-        Self { share, low: ((middle - half) / scale).max(0.0), high: ((middle + half) / scale).min(1.0), of }
+        Self {
+            share,
+            low: ((middle - half) / scale).clamp(0.0, share),
+            high: ((middle + half) / scale).clamp(share, 1.0),
+            of,
+        }
     }
 
     /// How many of them are so.
@@ -86,8 +91,11 @@ fn random(state: &mut u64) -> u64 {
 }
 
 /// The probability that one of `high` is above one of `low`, ties being half: the area under the curve of the receiver
-/// operating characteristic (Hanley and McNeil 1982).
-pub(crate) fn auroc(high: &[f64], low: &[f64]) -> f64 {
+/// operating characteristic (Hanley and McNeil 1982). None where there is no pair.
+pub(crate) fn auroc(high: &[f64], low: &[f64]) -> Option<f64> {
+    if high.is_empty() || low.is_empty() {
+        return None;
+    }
     let mut all: Vec<(f64, bool)> =
         high.iter().map(|it| (*it, true)).chain(low.iter().map(|it| (*it, false))).collect();
     all.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -98,7 +106,7 @@ pub(crate) fn auroc(high: &[f64], low: &[f64]) -> f64 {
         sum += highs as f64 * (below as f64 + lows as f64 / 2.0);
         below += lows;
     }
-    sum / (high.len() as f64 * low.len() as f64)
+    Some(sum / (high.len() as f64 * low.len() as f64))
 }
 
 /// How probable it is that as uneven a split of `one + other` comes by chance: McNemar's test, exact and two-sided
@@ -141,7 +149,15 @@ mod tests {
         // 2 × (1 + 10 + 45) ÷ 1024.
         assert!(near(mcnemar(2, 8), 0.109_375) && near(mcnemar(8, 2), 0.109_375));
         assert!(near(mcnemar(0, 0), 1.0) && near(mcnemar(700, 700), 1.0) && mcnemar(0, 700) < 1e-200);
-        assert!(near(auroc(&[0.8, 0.4], &[0.4, 0.1]), 0.875));
+        assert!(near(auroc(&[0.8, 0.4], &[0.4, 0.1]).unwrap(), 0.875) && auroc(&[], &[0.1]).is_none());
+    }
+
+    #[test]
+    fn an_interval_holds_its_share_even_at_the_ends() {
+        for of in 1..2000 {
+            let (none, all) = (Share::of(0, of), Share::of(of, of));
+            assert!(none.low == 0.0 && all.high == 1.0, "{of}");
+        }
     }
 
     proptest! {
@@ -161,7 +177,7 @@ mod tests {
             let pairs = high.iter().flat_map(|one| low.iter().map(move |other| (one, other)));
             let above = pairs.map(|(one, other)| if one > other { 1.0 } else if one == other { 0.5 } else { 0.0 });
             let expected = above.sum::<f64>() / (high.len() * low.len()) as f64;
-            prop_assert!((auroc(&high, &low) - expected).abs() < 1e-9);
+            prop_assert!((auroc(&high, &low).unwrap() - expected).abs() < 1e-9);
         }
     }
 }

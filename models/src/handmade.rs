@@ -51,6 +51,16 @@ pub fn means() -> Vec<u8> {
     model("means", &nodes, &[])
 }
 
+/// The opposite of [`means`].
+pub fn negatives() -> Vec<u8> {
+    let nodes = [
+        node("GlobalAveragePool", &["image"], "pooled", None),
+        node("Flatten", &["pooled"], "means", Some(("axis", 1))),
+        node("Neg", &["means"], "logits", None),
+    ];
+    model("negatives", &nodes, &[])
+}
+
 /// Each class's logit is the logarithm of its colour's mean, which is not a number for dark pictures. A picture that has
 /// far more red than blue makes the whole call fail: its index is out of bounds.
 pub fn fussy() -> Vec<u8> {

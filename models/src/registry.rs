@@ -34,10 +34,13 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// A version's model, verified.
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError>;
 
+    /// What an alias names, if there is such an alias. Asked often: it costs the same however often the alias has moved.
+    fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError>;
+
     /// What a model's aliases name.
     fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError>;
 
-    /// Lets an alias name another version, which is there. Returns the move.
+    /// Lets an alias name another version, if that can be loaded. Returns the move.
     fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError>;
 
     /// The moves of an alias, oldest first.
@@ -69,9 +72,7 @@ pub trait Registry: fmt::Debug + Send + Sync {
                 false => Err(RegistryError::NoVersion { name: name.clone(), number: *number }),
             },
             Which::Alias(alias) => self
-                .aliases(name)?
-                .get(alias)
-                .copied()
+                .now(name, alias)?
                 .ok_or_else(|| RegistryError::NoAlias { name: name.clone(), alias: alias.clone() }),
         }
     }
@@ -239,7 +240,7 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || RegistryError::Reference(text.to_owned());
         let (name, which) = match (text.split_once('@'), text.split_once('/')) {
-            (Some((name, alias)), None) => (name, Which::Alias(named(alias)?)),
+            (Some((name, alias)), None) => (name, Which::Alias(alias_named(alias)?)),
             (None, Some((name, number))) => (name, Which::Number(number.parse().map_err(|_| wrong())?)),
             _ => return Err(wrong()),
         };
@@ -263,6 +264,14 @@ fn named(name: &str) -> Result<String, RegistryError> {
         && name.chars().all(fits)
         && name.starts_with(|first: char| first.is_ascii_alphanumeric());
     if is_one { Ok(name.to_owned()) } else { Err(RegistryError::Name(name.to_owned())) }
+}
+
+/// The name, if it can be an alias's.
+pub fn alias_named(alias: &str) -> Result<String, RegistryError> {
+    match named(alias)? {
+        name if name == "latest" => Err(RegistryError::Reserved(name)),
+        name => Ok(name),
+    }
 }
 
 /// What an alias named last before what it names now.

@@ -113,6 +113,10 @@ impl Model {
 fn length(path: &Path, most: u64) -> Result<u64, Error> {
     let metadata = fs::metadata(path).map_err(|cause| Error::Unreadable { path: path.to_owned(), cause })?;
     match metadata.len() {
+        // What isn't a file has no length to hold it to, and may have no end.
+        _ if !metadata.is_file() => {
+            Err(Error::Unreadable { path: path.to_owned(), cause: io::Error::other("it isn't a file") })
+        }
         bytes if bytes > most => Err(Error::TooLarge { path: path.to_owned(), bytes, most }),
         bytes => Ok(bytes),
     }
@@ -155,5 +159,8 @@ mod tests {
         assert!(matches!(Model::open(&folder.path().join("none")), Err(Error::Unreadable { .. })));
         fs::File::create(folder.path().join(MANIFEST)).unwrap().set_len(10_000_000_000).unwrap();
         assert!(matches!(Model::open(folder.path()), Err(Error::TooLarge { .. })));
+        fs::remove_file(folder.path().join(MANIFEST)).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join(MANIFEST)).unwrap();
+        assert!(Model::open(folder.path()).unwrap_err().to_string().contains("isn't a file"));
     }
 }

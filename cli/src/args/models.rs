@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use autorma_models::registry::Reference;
+use autorma_models::registry::{Reference, alias_named};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::Json;
@@ -30,10 +31,12 @@ pub(crate) enum ModelsCommand {
     Alias(MoveArgs),
     /// Let production name a version, if it passes the gate: no worse than the one that serves, on photos that are known
     ///
-    /// Both are asked about the photos of --data, as the classifier would ask them. The version passes if it takes the same
-    /// pictures and knows the same classes; if its accuracy, and the share of --unknown photos that it finds, are at most
-    /// --margin points lower; if its calibration error is at most --calibration-error; and if it is at least --speed times as
-    /// fast. Where nothing serves yet, only what needs no comparison is asked. Exit status: 0 promoted; 1 not.
+    /// Both are asked about the photos of --data, as the classifier would ask them. The version passes if it has a verdict on
+    /// as many photos; if it takes pictures of the same size and knows the same classes; if its accuracy, and the share of
+    /// --unknown photos that it finds, are at most --margin points lower; if its calibration error is at most
+    /// --calibration-error; and if it is at least --speed times as fast. Where nothing serves yet, only what needs no
+    /// comparison is asked. Here --data names photos; --set data=DIR names the data folder, in which the registry is unless
+    /// the setting `registry` names another. Exit status: 0 promoted; 1 not.
     Promote(PromoteArgs),
     /// Let an alias name what it named before
     Rollback {
@@ -63,8 +66,8 @@ pub(crate) enum ModelsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Signature {
     /// Why: it is remembered
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub(crate) why: String,
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) why: Option<String>,
     /// Who
     #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown", hide_env_values = true)]
     pub(crate) by: String,
@@ -75,7 +78,7 @@ pub(crate) struct RegisterArgs {
     /// The folder: manifest.json and its ONNX file
     pub(crate) model: PathBuf,
     /// Let this alias name it, too
-    #[arg(long, value_name = "ALIAS")]
+    #[arg(long, value_name = "ALIAS", value_parser = alias_named)]
     pub(crate) alias: Option<String>,
     #[command(flatten)]
     pub(crate) signature: Signature,
@@ -88,6 +91,7 @@ pub(crate) struct MoveArgs {
     /// The version: NAME/NUMBER, or NAME@ALIAS for what another alias names now
     pub(crate) reference: Reference,
     /// The alias, for example production
+    #[arg(value_parser = alias_named)]
     pub(crate) alias: String,
     #[command(flatten)]
     pub(crate) signature: Signature,
@@ -121,7 +125,7 @@ pub(crate) struct PromoteArgs {
     /// The version: NAME/NUMBER, or NAME@ALIAS, for example NAME@staging
     pub(crate) reference: Reference,
     /// The alias that is to name it
-    #[arg(long, value_name = "ALIAS", default_value = "production")]
+    #[arg(long, value_name = "ALIAS", default_value = "production", value_parser = alias_named)]
     pub(crate) to: String,
     #[command(flatten)]
     pub(crate) photos: Photos,

@@ -4,7 +4,7 @@ use autorma_evaluation::{Comparison, Decisions, Figures, Share};
 use autorma_schemas::ModelVersion;
 use serde::Serialize;
 
-use crate::table::Table;
+use crate::table::{Table, printable};
 
 /// What is said of a model.
 #[derive(Debug, Serialize)]
@@ -52,7 +52,10 @@ impl fmt::Display for Report {
         }
         let mut table = Table::new(["class", "precision", "recall", "F1", "photos"]);
         for it in &figures.classes {
-            let f1 = format!("{} ({}–{})", points(it.f1.value), points(it.f1.low), points(it.f1.high));
+            let f1 = it.f1.map_or_else(
+                || "none".into(),
+                |f1| format!("{} ({}–{})", points(f1.value), points(f1.low), points(f1.high)),
+            );
             table.row([
                 it.class.clone(),
                 share(it.precision),
@@ -70,8 +73,9 @@ impl fmt::Display for Report {
             bins.row(numbers);
         }
         writeln!(f, "{bins}\nShares in per cent, with their 95 % intervals.")?;
-        for (path, problem) in &figures.failed {
-            writeln!(f, "not judged: {}: {problem}", path.display())?;
+        let second = against.iter().flat_map(|it| it.figures.failed.iter().map(|failed| ("second", failed)));
+        for (which, (path, problem)) in figures.failed.iter().map(|failed| ("first", failed)).chain(second) {
+            writeln!(f, "not judged by the {which}: {}: {}", printable(path), printable(problem))?;
         }
         Ok(())
     }
@@ -95,7 +99,8 @@ fn rows(figures: &Figures) -> Vec<(String, String)> {
     decisions(&mut rows, "of the classes", &figures.decisions);
     if let Some(strangers) = &figures.strangers {
         decisions(&mut rows, "of none", &strangers.decisions);
-        rows.push(row("told apart from the classes (AUROC)", format!("{:.4}", strangers.auroc)));
+        let auroc = strangers.auroc.map_or_else(|| "none".into(), |auroc| format!("{auroc:.4}"));
+        rows.push(row("told apart from the classes (AUROC)", auroc));
     }
     let speed = format!("{:.1} on {} threads", figures.photos_per_second, figures.threads);
     rows.push(row("photos a second", speed));
@@ -106,6 +111,7 @@ fn rows(figures: &Figures) -> Vec<(String, String)> {
 fn confusion(classes: &[String], confusion: &[Vec<usize>]) -> String {
     let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max(8);
     let line = |name: &str, cells: Vec<String>| {
+        let name = printable(name);
         let cells: String = cells.iter().map(|cell| format!("  {cell:>width$}")).collect();
         format!("{name:<width$}{cells}\n")
     };

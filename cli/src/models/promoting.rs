@@ -1,8 +1,9 @@
 use std::process::ExitCode;
 
+use anyhow::bail;
 use autorma_evaluation::{Figures, Share};
 use autorma_models::Model;
-use autorma_models::registry::{Reference, Registry, RegistryError, Which};
+use autorma_models::registry::Registry;
 use serde::Serialize;
 
 use super::signed;
@@ -38,18 +39,26 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     let registry = &configuration.registry();
     let (name, version) = (&args.reference.name, registry.resolve(&args.reference)?);
     let candidate = registry.load(name, version)?;
-    let former =
-        match registry.resolve(&Reference { name: name.clone(), which: Which::Alias(args.to.clone()) }) {
-            Ok(former) => Some(former),
-            Err(RegistryError::NoAlias { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-    let serving = former.filter(|former| *former != version);
-    let serving = serving.map(|number| registry.load(name, number)).transpose()?;
-    let checks = checks(configuration, args, &candidate, serving.as_ref())?;
+    let former = registry.now(name, &args.to)?;
+    let serving = former.filter(|former| *former != version).map(|number| registry.load(name, number));
+    let checks = match &serving {
+        // What can't be loaded is no measure.
+        Some(Err(error)) => {
+            eprintln!("autorma: the version that {} names can't be compared with: {error}", args.to);
+            checks(configuration, args, &candidate, None)?
+        }
+        Some(Ok(serving)) => checks(configuration, args, &candidate, Some(serving))?,
+        None => checks(configuration, args, &candidate, None)?,
+    };
     let passed = checks.iter().all(|check| check.passed);
     let promoted = passed || args.force;
     if promoted {
+        if registry.now(name, &args.to)? != former {
+            bail!(
+                "{name}@{} has moved meanwhile: promote again, to be compared with what it names now",
+                args.to
+            );
+        }
         let mut signed = signed(&args.signature);
         let (gate, reason) = (if passed { "passed the gate" } else { "forced" }, signed.why);
         signed.why = if reason.is_empty() { gate.into() } else { format!("{gate}: {reason}") };
@@ -70,12 +79,20 @@ fn checks(
     let examiner = Examiner::new(configuration, &args.photos, candidate)?;
     let ask = |model: &Model| anyhow::Ok(Figures::of(&model.manifest, &examiner.ask(model)?));
     let figures = ask(candidate)?;
-    let mut checks = vec![Check {
-        what: "expected calibration error",
-        found: format!("{:.4}", figures.calibration_error),
-        wanted: format!("at most {:.4}", args.calibration_error),
-        passed: figures.calibration_error <= args.calibration_error,
-    }];
+    let mut checks = vec![
+        Check {
+            what: "photos of the classes judged",
+            found: figures.accuracy.of.to_string(),
+            wanted: "at least 1".into(),
+            passed: figures.accuracy.of > 0,
+        },
+        Check {
+            what: "expected calibration error",
+            found: format!("{:.4}", figures.calibration_error),
+            wanted: format!("at most {:.4}", args.calibration_error),
+            passed: figures.calibration_error <= args.calibration_error,
+        },
+    ];
     let Some(serving) = serving else { return Ok(checks) };
     let same = |what, is_same: bool| Check {
         what,
@@ -83,7 +100,8 @@ fn checks(
         wanted: "the same".into(),
         passed: is_same,
     };
-    checks.push(same("pictures it takes", candidate.manifest.input == serving.manifest.input));
+    let size = |model: &Model| (model.manifest.input.width, model.manifest.input.height);
+    checks.push(same("size of its pictures", size(candidate) == size(serving)));
     let knows_the_same = candidate.manifest.classes == serving.manifest.classes;
     checks.push(same("classes it knows", knows_the_same));
     if !knows_the_same {
@@ -97,9 +115,16 @@ fn checks(
         wanted: format!("at least {:.2} % - {} points", former.share * 100.0, args.margin),
         passed: share.share * 100.0 >= former.share * 100.0 - args.margin,
     };
+    checks.push(Check {
+        what: "photos without a verdict",
+        found: figures.failed.len().to_string(),
+        wanted: format!("at most {}", former.failed.len()),
+        passed: figures.failed.len() <= former.failed.len(),
+    });
     checks.push(no_worse("accuracy", figures.accuracy, former.accuracy));
-    if let (Some(strangers), Some(others)) = (&figures.strangers, &former.strangers) {
-        checks.push(no_worse("unknowns found", strangers.decisions.unknown, others.decisions.unknown));
+    let found = |figures: &Figures| figures.strangers.map_or(Share::of(0, 0), |it| it.decisions.unknown);
+    if figures.strangers.is_some() || former.strangers.is_some() {
+        checks.push(no_worse("unknowns found", found(&figures), found(&former)));
     }
     let speed = figures.photos_per_second / former.photos_per_second;
     checks.push(Check {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::durable::{at, create, list, rename, sync, write};
-use super::{Move, Registry, RegistryError, Signed, Version, former, named};
+use super::{Move, Registry, RegistryError, Signed, Version, alias_named, former, named};
 use crate::{MANIFEST, Manifest, Model};
 
 /// A folder that holds models:
@@ -46,8 +46,8 @@ impl FolderRegistry {
         self.root.join(name).join(UNFINISHED)
     }
 
-    fn alias(&self, name: &str, alias: &str) -> PathBuf {
-        self.root.join(name).join("aliases").join(alias)
+    fn alias(&self, name: &str, alias: &str) -> Result<PathBuf, RegistryError> {
+        Ok(self.root.join(named(name)?).join("aliases").join(alias_named(alias)?))
     }
 
     /// Waits until nobody else writes; others wait until the file that is returned is dropped.
@@ -132,20 +132,23 @@ impl Registry for FolderRegistry {
         let aliases = list(&self.root.join(named(name)?).join("aliases"))?;
         let mut versions = BTreeMap::new();
         for alias in aliases.into_iter().filter(|alias| named(alias).is_ok()) {
-            if let Some(last) = self.moves(name, &alias)?.last() {
-                versions.insert(alias, last.version);
+            if let Some(version) = self.now(name, &alias)? {
+                versions.insert(alias, version);
             }
         }
         Ok(versions)
     }
 
+    fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {
+        let folder = self.alias(name, alias)?;
+        let last = moves_in(&folder)?.pop().map(|last| read::<Move>(&folder.join(file_of(last))));
+        Ok(last.transpose()?.map(|last| last.version))
+    }
+
     fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError> {
-        if named(alias)? == "latest" {
-            return Err(RegistryError::Reserved(alias.into()));
-        }
+        let folder = self.alias(name, alias)?;
         let _lock = self.lock()?;
-        self.expect(name, number)?;
-        let folder = self.alias(name, alias);
+        self.load(name, number)?;
         create(&folder)?;
         let next = moves_in(&folder)?.last().map_or(1, |last| last + 1);
         let made = Move { version: number, signed: signed.clone() };
@@ -154,7 +157,7 @@ impl Registry for FolderRegistry {
     }
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
-        let folder = self.alias(&named(name)?, &named(alias)?);
+        let folder = self.alias(name, alias)?;
         moves_in(&folder)?.into_iter().map(|number| read(&folder.join(file_of(number)))).collect()
     }
 

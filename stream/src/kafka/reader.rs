@@ -108,7 +108,9 @@ impl Open {
         self.stands = None;
         self.turn_to(cluster, topic, from)?;
         let (mut exhausted, mut unknown) = (BTreeSet::new(), from.clone());
-        while !unknown.is_empty() {
+        let begun = Instant::now();
+        // Whoever asks has others to serve: what isn't known by then isn't exhausted.
+        while !unknown.is_empty() && begun.elapsed() < cluster.patience() {
             match self.hear(cluster, topic)? {
                 Heard::Record(record) if record.at.topic == topic => {
                     unknown.retain(|partition, from| {
