@@ -233,9 +233,9 @@ impl KafkaConsumer {
             }
         }
         for (topic, partitions) in beyond {
-            let from = partitions.iter().map(|(partition, (position, _))| (*partition, *position)).collect();
             // What isn't exhausted is about to come.
-            let exhausted = self.cluster.reader.exhausted(&self.cluster, &topic, &from).unwrap_or_default();
+            let exhausted =
+                self.cluster.reader.exhausted(&self.cluster, &topic, &partitions).unwrap_or_default();
             self.behind |= exhausted.len() < partitions.len();
             for (partition, (position, end)) in partitions {
                 let at = TopicPartition::new(topic.as_str(), partition);

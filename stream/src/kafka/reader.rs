@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
@@ -17,7 +19,7 @@ pub(super) struct Reader(Mutex<Option<Open>>);
 
 /// The consumer, and where it stands: whoever reads on needn't turn the page.
 struct Open {
-    consumer: BaseConsumer<Ear>,
+    consumer: BaseConsumer<Reached>,
     stands: Option<(TopicPartition, NextOffset)>,
     /// The topics whose leaders it knows.
     introduced: BTreeSet<String>,
@@ -25,8 +27,37 @@ struct Open {
 
 enum Heard {
     Record(StoredRecord),
-    /// This partition has ended. Of which topic isn't said, so that only one is read at a time.
-    End(i32),
+    /// This partition has ended, there. Of which topic isn't said, so that only one is read at a time.
+    End(i32, Option<NextOffset>),
+}
+
+/// An ear that also hears where a partition has ended, which only librdkafka's text says.
+struct Reached(Ear, Mutex<Option<NextOffset>>);
+
+impl ClientContext for Reached {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.0.log(level, fac, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(Code::PartitionEOF) {
+            *self.1.lock().unwrap_or_else(PoisonError::into_inner) = reached(reason);
+        } else {
+            self.0.error(error, reason);
+        }
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        self.0.stats(statistics);
+    }
+}
+
+impl ConsumerContext for Reached {}
+
+/// "Fetch from broker 1 reached end of partition at offset 24 (HighwaterMark 24)" (`rdkafka_fetcher.c`).
+fn reached(reason: &str) -> Option<NextOffset> {
+    let (_, rest) = reason.split_once("at offset ")?;
+    rest.split(' ').next()?.parse().ok().map(NextOffset)
 }
 
 impl Reader {
@@ -44,20 +75,21 @@ impl Reader {
         self.with(cluster, |open| open.read(cluster, at, from, max))
     }
 
-    /// Which of these partitions of a topic hold nothing from the offset on.
+    /// Which of these partitions of a topic hold nothing from the first offset up to the second.
     pub(super) fn exhausted(
         &self,
         cluster: &Cluster,
         topic: &str,
-        from: &BTreeMap<i32, NextOffset>,
+        between: &BTreeMap<i32, (NextOffset, NextOffset)>,
     ) -> Result<BTreeSet<i32>> {
-        self.with(cluster, |open| open.exhausted(cluster, topic, from))
+        self.with(cluster, |open| open.exhausted(cluster, topic, between))
     }
 
     fn with<T>(&self, cluster: &Cluster, work: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if open.is_none() {
-            let consumer = cluster.config.reader(true).create_with_context(cluster.ear());
+            let consumer =
+                cluster.config.reader(true).create_with_context(Reached(cluster.ear(), Mutex::default()));
             let consumer = cluster.check(consumer, "reading")?;
             *open = Some(Open { consumer, stands: None, introduced: BTreeSet::new() });
         }
@@ -89,7 +121,7 @@ impl Open {
                     records.push(record)
                 }
                 Heard::Record(_) => {}
-                Heard::End(_) => {
+                Heard::End(..) => {
                     self.turn_away(cluster)?;
                     return Ok(records);
                 }
@@ -103,11 +135,12 @@ impl Open {
         &mut self,
         cluster: &Cluster,
         topic: &str,
-        from: &BTreeMap<i32, NextOffset>,
+        between: &BTreeMap<i32, (NextOffset, NextOffset)>,
     ) -> Result<BTreeSet<i32>> {
         self.stands = None;
-        self.turn_to(cluster, topic, from)?;
-        let (mut exhausted, mut unknown) = (BTreeSet::new(), from.clone());
+        let from = between.iter().map(|(partition, (from, _))| (*partition, *from)).collect();
+        self.turn_to(cluster, topic, &from)?;
+        let (mut exhausted, mut unknown) = (BTreeSet::new(), from);
         let begun = Instant::now();
         // Whoever asks has others to serve: what isn't known by then isn't exhausted.
         while !unknown.is_empty() && begun.elapsed() < cluster.patience() {
@@ -118,8 +151,10 @@ impl Open {
                     });
                 }
                 Heard::Record(_) => {}
-                Heard::End(partition) => {
-                    exhausted.extend(unknown.remove(&partition).map(|_| partition));
+                // A new leader believes for moments that its partition ends before what others have read of the former.
+                Heard::End(partition, reached) => {
+                    let is_far = between.get(&partition).is_some_and(|(_, end)| reached >= Some(*end));
+                    exhausted.extend(unknown.remove(&partition).filter(|_| is_far).map(|_| partition));
                 }
             }
         }
@@ -134,7 +169,11 @@ impl Open {
         loop {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => return Ok(Heard::Record(record(cluster, &message))),
-                Some(Err(KafkaError::PartitionEOF(partition))) => return Ok(Heard::End(partition)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    let reached =
+                        self.consumer.context().1.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    return Ok(Heard::End(partition, reached));
+                }
                 Some(Err(error)) => {
                     let code = error.rdkafka_error_code();
                     if matches!(code, Some(Code::UnknownTopicOrPartition | Code::UnknownPartition)) {
@@ -190,5 +229,17 @@ pub(super) fn record(cluster: &Cluster, message: &BorrowedMessage<'_>) -> Stored
         value: message.payload().unwrap_or_default().to_vec(),
         headers: message.headers().into_iter().flat_map(|headers| headers.iter().map(header)).collect(),
         appended_at: message.timestamp().to_millis().unwrap_or(0) * 1000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_read_from_librdkafka_s_text() {
+        let told = "Fetch from broker 1 reached end of partition at offset 2355 (HighwaterMark 2356)";
+        assert_eq!(reached(told), Some(NextOffset(2355)));
+        assert_eq!(reached("something else"), None);
     }
 }
