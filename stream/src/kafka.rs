@@ -15,7 +15,6 @@ mod group_list;
 mod known;
 mod members;
 mod offsets;
-mod polled;
 mod producer;
 mod reader;
 mod rebalancing;
