@@ -42,7 +42,7 @@ impl<'a> Examiner<'a> {
     pub(crate) fn ask(&self, model: &Model) -> anyhow::Result<Judgement> {
         let config = &self.configuration.classifier;
         let bar = bar(self.set.photos.len(), &model.manifest.version);
-        let judgement = judge(&self.runtime, model, &self.set, config.limits, config.workers, |_| bar.inc(1));
+        let judgement = judge(&self.runtime, model, &self.set, config.limits, config.workers, || bar.inc(1));
         bar.finish_and_clear();
         Ok(judgement?)
     }

@@ -75,7 +75,7 @@ fn register(registry: &dyn Registry, args: &RegisterArgs) -> anyhow::Result<Stri
 
 fn point(registry: &dyn Registry, args: &MoveArgs) -> anyhow::Result<String> {
     let (name, number) = (&args.reference.name, registry.resolve(&args.reference)?);
-    let former = registry.moves(name, &args.alias)?.last().map(|it| it.version);
+    let former = registry.now(name, &args.alias)?;
     let made = registry.point(name, &args.alias, number, &signed(&args.signature))?;
     moved(name, &args.alias, &made, former, args.json.json)
 }
@@ -89,7 +89,7 @@ fn roll_back(
     let Which::Alias(alias) = which else {
         bail!("only an alias can go back: {name}@production, for example")
     };
-    let former = registry.moves(name, alias)?.last().map(|it| it.version);
+    let former = registry.now(name, alias)?;
     let made = registry.roll_back(name, alias, signed)?;
     moved(name, alias, &made, former, json)
 }

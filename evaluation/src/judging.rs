@@ -39,19 +39,19 @@ pub enum JudgeError {
     Panicked,
 }
 
-/// Asks the model about each photo, decoded and computed as the classifier does, on so many threads. `done` hears after
-/// each photo how many are done.
+/// Asks the model about each photo, decoded and computed as the classifier does, on so many threads. `done` hears of
+/// each photo.
 pub fn judge(
     runtime: &Runtime,
     model: &Model,
     set: &DataSet,
     limits: Limits,
     threads: usize,
-    done: impl Fn(usize) + Sync,
+    done: impl Fn() + Sync,
 ) -> Result<Judgement, JudgeError> {
     let sessions =
         (0..threads).map(|_| Session::load(runtime, model, AT_ONCE)).collect::<Result<Vec<_>, _>>()?;
-    let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let next = AtomicUsize::new(0);
     let work = |mut session: Session| {
         let input = &model.manifest.input;
         let mut decoder = Decoder::new(input.width, input.height, limits);
@@ -63,7 +63,7 @@ pub fn judge(
             let begun = Instant::now();
             judged.push((place, file.and_then(|file| one(photo, &file, model, &mut session, &mut decoder))));
             computing += begun.elapsed();
-            done(finished.fetch_add(1, Ordering::Relaxed) + 1);
+            done();
         }
     };
     let all = std::thread::scope(|scope| {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use autorma_models::Manifest;
 use autorma_models::registry::{Move, Reference, Registry, Version};
+use autorma_schemas::Micros;
 use serde::Serialize;
 
 use crate::inspect::json_text;
@@ -115,7 +116,7 @@ impl Listed {
             precision: manifest.model.precision,
             megabytes: manifest.model.bytes as f64 / 1e6,
             sha256: manifest.model.sha256,
-            registered_at: signed.at.iso().chars().take(19).collect(),
+            registered_at: when(signed.at),
             registered_by: signed.by,
             why: signed.why,
             problem: None,
@@ -133,9 +134,13 @@ fn naming(number: u64, aliases: &BTreeMap<String, u64>) -> Vec<String> {
     names.map(|(alias, _)| alias.clone()).collect()
 }
 
+/// To the second.
+fn when(at: Micros) -> String {
+    at.iso().chars().take(19).collect()
+}
+
 impl From<Move> for Moved {
     fn from(Move { version, signed }: Move) -> Self {
-        let at = signed.at.iso().chars().take(19).collect();
-        Self { version, at, by: signed.by, why: signed.why }
+        Self { version, at: when(signed.at), by: signed.by, why: signed.why }
     }
 }

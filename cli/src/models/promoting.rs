@@ -41,15 +41,11 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     let candidate = registry.load(name, version)?;
     let former = registry.now(name, &args.to)?;
     let serving = former.filter(|former| *former != version).map(|number| registry.load(name, number));
-    let checks = match &serving {
-        // What can't be loaded is no measure.
-        Some(Err(error)) => {
-            eprintln!("autorma: the version that {} names can't be compared with: {error}", args.to);
-            checks(configuration, args, &candidate, None)?
-        }
-        Some(Ok(serving)) => checks(configuration, args, &candidate, Some(serving))?,
-        None => checks(configuration, args, &candidate, None)?,
-    };
+    if let Some(Err(error)) = &serving {
+        eprintln!("autorma: the version that {} names can't be compared with: {error}", args.to);
+    }
+    // What can't be loaded is no measure.
+    let checks = checks(configuration, args, &candidate, serving.and_then(Result::ok).as_ref())?;
     let passed = checks.iter().all(|check| check.passed);
     let promoted = passed || args.force;
     if promoted {

@@ -13,11 +13,9 @@ pub(super) fn find(
     registry: &dyn Registry,
 ) -> anyhow::Result<Source> {
     let Some(wanted) = wanted else { return Ok(configured.clone()) };
-    if let found @ Source::Registered(_) = Source::meant(wanted) {
-        return Ok(found);
-    }
-    if Path::new(wanted).is_dir() {
-        return Ok(Source::Folder(wanted.into()));
+    match Source::meant(wanted) {
+        Source::Folder(folder) if !folder.is_dir() => {}
+        found => return Ok(found),
     }
     match configured {
         Source::Folder(folder) => beside(folder, wanted).map(Source::Folder),
