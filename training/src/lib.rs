@@ -1,0 +1,1 @@
+//! Data sets prepared and checked, and classifiers trained on them.
