@@ -1,32 +1,32 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use autorma_schemas::{Event, ImageEvent, Reason};
-use autorma_stream::Record;
+use autorma_stream::{Record, Result as LogResult};
 
 use crate::fetch::Fetcher;
 use crate::outcome::{Decoded, Finished, dead, fits, origin, unreadable};
 use crate::trace::carried;
 use crate::{Config, Decoder, Failure, Picture};
 
-/// From a record to a picture or a dead letter.
+/// From a record to a picture or a dead letter, unless the log fails.
 pub(crate) fn picture(
     record: Record,
     fetcher: &Fetcher<'_>,
     decoder: &mut Decoder,
     config: &Config,
-) -> Result<Decoded, Finished> {
+) -> LogResult<Result<Decoded, Finished>> {
     let mut event = match ImageEvent::decode(&record.stored.value) {
         Ok(event) => event,
-        Err(error) => return Err(unreadable(record, error.to_string())),
+        Err(error) => return Ok(Err(unreadable(record, error.to_string()))),
     };
     if let Err(message) = fits(&event) {
-        return Err(unreadable(record, message));
+        return Ok(Err(unreadable(record, message)));
     }
     let origin = origin(&record.stored);
     let trace = carried(&record.stored, Some(&event.event_id), &origin);
     let assignment = record.assignment;
-    let made = fetcher.fetch(&event).and_then(|file| contained(|| decoder.decode(&file)));
-    match made {
+    let made = fetcher.fetch(&event)?.and_then(|file| contained(|| decoder.decode(&file)));
+    Ok(match made {
         Ok(picture) => {
             event.bytes = None;
             Ok(Decoded { assignment, origin, event, picture, trace })
@@ -35,7 +35,7 @@ pub(crate) fn picture(
             tracing::debug!(event_id = event.event_id, name = event.name, %failure, "dead letter");
             Err(dead((assignment, origin, trace), event, failure, config.batch_size))
         }
-    }
+    })
 }
 
 /// A file that makes a decoder panic costs itself only.

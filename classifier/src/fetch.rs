@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use autorma_schemas::{ImageEvent, Reason, file_path, sha256};
-use autorma_stream::Log;
+use autorma_stream::{Error as LogError, Log};
 
 use crate::Failure;
 use crate::decode::too_many_bytes;
@@ -32,11 +32,19 @@ pub(crate) struct Fetcher<'a> {
 enum Trouble {
     Passing(io::Error),
     Lasting(Failure),
+    /// The log, which is to say what may be read, can't be asked.
+    Log(LogError),
 }
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Trouble::Lasting(failure)
+    }
+}
+
+impl From<LogError> for Trouble {
+    fn from(error: LogError) -> Self {
+        Trouble::Log(error)
     }
 }
 
@@ -55,31 +63,23 @@ impl<'a> Fetcher<'a> {
         Ok(Self { roots: Roots::new(roots.to_vec(), log), objects: Objects::open(stores)?, max_bytes })
     }
 
-    /// The event's bytes, which are those that it was made for: length and SHA-256 are checked.
-    pub(crate) fn fetch(&self, event: &ImageEvent) -> Result<Vec<u8>, Failure> {
+    /// The event's bytes, which are those that it was made for: length and SHA-256 are checked. The outer error is the
+    /// log's, and not this image's fault.
+    pub(crate) fn fetch(&self, event: &ImageEvent) -> Result<Result<Vec<u8>, Failure>, LogError> {
         let bytes = match (&event.bytes, &event.uri) {
             (Some(bytes), _) if bytes.len() as u64 > self.max_bytes => {
-                return Err(too_many_bytes(bytes.len() as u64, self.max_bytes));
+                Err(too_many_bytes(bytes.len() as u64, self.max_bytes))
             }
-            (Some(bytes), _) => bytes.clone(),
+            (Some(bytes), _) => Ok(bytes.clone()),
             (None, Some(uri)) => self.dereference(uri)?,
             (None, None) => {
-                let message = "the event has neither bytes nor a reference";
-                return Err(Failure::new(Reason::InvalidEvent, message));
+                Err(Failure::new(Reason::InvalidEvent, "the event has neither bytes nor a reference"))
             }
         };
-        let found = sha256(&bytes);
-        if event.sha256.eq_ignore_ascii_case(&found) {
-            return Ok(bytes);
-        }
-        let (reason, what) = match event.bytes {
-            Some(_) => (Reason::InvalidEvent, "the bytes in the event have"),
-            None => (Reason::ContentChanged, "the content has by now"),
-        };
-        Err(Failure::new(reason, format!("{what} the sha-256 {found}, not {}", event.sha256)))
+        Ok(bytes.and_then(|bytes| meant(event, bytes)))
     }
 
-    fn dereference(&self, uri: &str) -> Result<Vec<u8>, Failure> {
+    fn dereference(&self, uri: &str) -> Result<Result<Vec<u8>, Failure>, LogError> {
         let mut failed = 0;
         loop {
             match self.read(uri) {
@@ -89,10 +89,11 @@ impl<'a> Fetcher<'a> {
                     std::thread::sleep(Duration::from_millis(50 << failed));
                 }
                 Err(Trouble::Passing(error)) => {
-                    return Err(Failure::new(Reason::Unreadable, error.to_string()));
+                    return Ok(Err(Failure::new(Reason::Unreadable, error.to_string())));
                 }
-                Err(Trouble::Lasting(failure)) => return Err(failure),
-                Ok(bytes) => return Ok(bytes),
+                Err(Trouble::Lasting(failure)) => return Ok(Err(failure)),
+                Err(Trouble::Log(error)) => return Err(error),
+                Ok(bytes) => return Ok(Ok(bytes)),
             }
         }
     }
@@ -103,4 +104,17 @@ impl<'a> Fetcher<'a> {
             None => self.objects.read(uri, self.max_bytes),
         }
     }
+}
+
+/// The bytes, if they are those that the event was made for.
+fn meant(event: &ImageEvent, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    let found = sha256(&bytes);
+    if event.sha256.eq_ignore_ascii_case(&found) {
+        return Ok(bytes);
+    }
+    let (reason, what) = match event.bytes {
+        Some(_) => (Reason::InvalidEvent, "the bytes in the event have"),
+        None => (Reason::ContentChanged, "the content has by now"),
+    };
+    Err(Failure::new(reason, format!("{what} the sha-256 {found}, not {}", event.sha256)))
 }

@@ -29,7 +29,10 @@ pub(crate) fn work(bench: &Bench<'_>, number: usize, mut instrument: Instrument,
             Task::Decode(record) => {
                 let picture = decoding::picture(record, fetcher, &mut decoder, config);
                 metrics.decode_seconds.observe(begun.elapsed().as_secs_f64());
-                desk.decoded(picture);
+                match picture {
+                    Ok(picture) => desk.decoded(picture),
+                    Err(error) => return desk.fail(error.into()),
+                }
             }
             Task::Infer(batch) => {
                 instrument = rack.take(number).unwrap_or(instrument);

@@ -14,7 +14,7 @@ use crate::decode::too_many_bytes;
 /// The content of a file below one of the roots.
 pub(super) fn read(path: &Path, roots: &Roots<'_>, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
     let path = path.canonicalize()?;
-    if !roots.allow(&path) {
+    if !roots.allow(&path)? {
         let message = format!("{} is not below an allowed root (classifier.roots)", path.display());
         return Err(Failure::new(Reason::ForbiddenReference, message).into());
     }

@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use autorma_schemas::{Event, RunKind, RunRecord, topics};
-use autorma_stream::{Log, NextOffset, TopicPartition};
+use autorma_stream::retry::patiently;
+use autorma_stream::{Log, NextOffset, Result, TopicPartition};
 
 /// Records that one read brings.
 const PAGE: usize = 1000;
@@ -29,35 +30,39 @@ impl<'a> Roots<'a> {
         Self { configured, log, published: Mutex::default() }
     }
 
-    /// Whether a canonical path is below one of them.
-    pub(super) fn allow(&self, path: &Path) -> bool {
+    /// Whether a canonical path is below one of them. An error is the log's, and says nothing about the path.
+    pub(super) fn allow(&self, path: &Path) -> Result<bool> {
         // Now and not once at the start: a root may be made later.
         let is_below = |root: &PathBuf| root.canonicalize().is_ok_and(|root| path.starts_with(root));
         if !self.configured.is_empty() {
-            return self.configured.iter().any(is_below);
+            return Ok(self.configured.iter().any(is_below));
         }
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-        if published.folders.iter().any(|root| path.starts_with(root)) {
-            return true;
+        if !published.cover(path) {
+            // The run that the photo belongs to may be news.
+            patiently(|| published.read(self.log))?;
         }
-        // The run that the photo belongs to may be news.
-        if let Err(error) = published.read(self.log) {
-            tracing::warn!(%error, "the folders of ingest aren't known");
-        }
-        published.folders.iter().any(|root| path.starts_with(root))
+        Ok(published.cover(path))
     }
 }
 
 /// The folders that ingest has published from, as its runs in the log say: files may be read from there where
 /// `classifier.roots` names no others.
-pub fn published_folders(log: &dyn Log) -> autorma_stream::Result<Vec<PathBuf>> {
+pub fn published_folders(log: &dyn Log) -> Result<Vec<PathBuf>> {
     let mut published = Published::default();
     published.read(log)?;
     Ok(published.folders.into_iter().collect())
 }
 
 impl Published {
-    fn read(&mut self, log: &dyn Log) -> autorma_stream::Result<()> {
+    fn cover(&self, path: &Path) -> bool {
+        self.folders.iter().any(|root| path.starts_with(root))
+    }
+
+    fn read(&mut self, log: &dyn Log) -> Result<()> {
+        // On a cluster a transaction is seen in one topic before it is in another: the photo may be there, and its run,
+        // which was written with it, not yet.
+        log.settle(&[topics::RUNS])?;
         let at = TopicPartition::new(topics::RUNS, 0);
         loop {
             let page = log.read(&at, self.next, PAGE)?;
@@ -84,7 +89,7 @@ mod tests {
         let runs = Topic { name: topics::RUNS.into(), partitions: 1, retention: Retention::Compact };
         log.create(&[runs]).unwrap();
         let roots = Roots::new(Vec::new(), &log);
-        assert!(!roots.allow(Path::new("/photos/a.jpg")));
+        assert!(!roots.allow(Path::new("/photos/a.jpg")).unwrap());
         let run = RunRecord {
             run_id: "20261124_220330".into(),
             kind: RunKind::Stream,
@@ -101,9 +106,9 @@ mod tests {
         let append = Append { topic: topics::RUNS.into(), value: run.encode(), ..Append::default() };
         let mut producer = log.producer("ingest").unwrap();
         producer.commit(&Transaction { appends: vec![append], advance: None }).unwrap();
-        assert!(roots.allow(Path::new("/photos/a.jpg")));
+        assert!(roots.allow(Path::new("/photos/a.jpg")).unwrap());
         assert_eq!(published_folders(&log).unwrap(), [PathBuf::from("/photos")]);
-        assert!(!roots.allow(Path::new("/photos-of-others/a.jpg")));
-        assert!(!Roots::new(vec!["/".into()], &log).allow(Path::new("nowhere")));
+        assert!(!roots.allow(Path::new("/photos-of-others/a.jpg")).unwrap());
+        assert!(!Roots::new(vec!["/".into()], &log).allow(Path::new("nowhere")).unwrap());
     }
 }

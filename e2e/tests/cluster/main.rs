@@ -5,6 +5,7 @@ mod outsider;
 
 mod at_start;
 mod duplicates;
+mod hidden;
 mod offsets;
 mod outage;
 mod poison;

@@ -25,6 +25,7 @@ fn failure(objects: &Objects, uri: &str, most: u64) -> Result<Vec<u8>, Failure> 
     objects.read(uri, most).map_err(|trouble| match trouble {
         Trouble::Lasting(failure) => failure,
         Trouble::Passing(error) => panic!("{error}"),
+        Trouble::Log(error) => panic!("{error}"),
     })
 }
 
