@@ -55,6 +55,7 @@ macro_rules! conformance_tests {
             the_same_slot_takes_over_at_once_and_fences_the_zombie
             a_topic_that_is_given_up_goes_to_the_others
             work_is_committed_while_partitions_are_handed_over
+            what_went_while_there_was_no_room_goes_on_when_it_is_back
             the_listener_chooses_where_to_start
             unknown_topics_can_t_be_subscribed_to
         }

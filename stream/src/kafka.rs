@@ -15,6 +15,7 @@ mod group_list;
 mod known;
 mod members;
 mod offsets;
+mod polled;
 mod producer;
 mod reader;
 mod rebalancing;

@@ -91,7 +91,8 @@ impl KafkaConfig {
     /// A consumer without a group's duties: it reads from where it is told.
     pub(super) fn reader(&self, committed_only: bool) -> ClientConfig {
         let mut config = self.client("autorma-reader");
-        config.set("fetch.wait.max.ms", "50").set("queued.min.messages", "1000");
+        // The end of a partition is known after one wait.
+        config.set("fetch.wait.max.ms", "10").set("queued.min.messages", "1000");
         config.set("queued.max.messages.kbytes", "8192").set("fetch.error.backoff.ms", "100");
         let isolation = if committed_only { "read_committed" } else { "read_uncommitted" };
         let group = self.full("reader");

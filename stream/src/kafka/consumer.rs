@@ -31,7 +31,6 @@ pub(super) struct KafkaConsumer {
     member: Arc<Member>,
     held: Arc<Mutex<Holdings>>,
     waiting: VecDeque<StoredRecord>,
-    paused: bool,
     /// When a record came last, and when the ends were looked at last.
     heard: Instant,
     looked: Instant,
@@ -68,6 +67,7 @@ impl KafkaConsumer {
             stage: Mutex::new(stage),
             held: Arc::clone(&held),
             changed: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             failure: Mutex::default(),
         };
         let doing = format!("joining the group {group:?}");
@@ -85,7 +85,6 @@ impl KafkaConsumer {
             member,
             held,
             waiting: VecDeque::new(),
-            paused: false,
             heard: now,
             looked: now,
             behind: true,
@@ -101,7 +100,7 @@ impl KafkaConsumer {
 
     /// One event of the client: a record into the queue, a rebalance, an error that passes.
     fn hear(&mut self, longest: Duration) -> Result<Heard> {
-        let record = match self.member.consumer.poll(longest) {
+        let record = match self.member.consumer.poll(whole_milliseconds(longest)) {
             // A rebalance comes back as nothing, too.
             None if self.listener().changed.load(Ordering::Relaxed) => return self.heard_of(Heard::Event),
             None => return self.heard_of(Heard::Nothing),
@@ -161,8 +160,13 @@ impl KafkaConsumer {
     /// Whether partitions came or went since the last look. Those of a fenced member went for good.
     fn rebalanced(&mut self) -> Result<bool> {
         let changed = self.listener().changed.swap(false, Ordering::Relaxed);
-        if changed && let Some((code, _)) = self.member.consumer.client().fatal_error() {
-            return self.fail(&KafkaError::Global(code)).map(|()| true);
+        if changed {
+            if let Some((code, _)) = self.member.consumer.client().fatal_error() {
+                return self.fail(&KafkaError::Global(code)).map(|()| true);
+            }
+            // What has gone may come back, to be read again.
+            let held = lock(&self.held);
+            self.waiting.retain(|record| held.contains_key(&record.at));
         }
         Ok(changed)
     }
@@ -195,15 +199,14 @@ impl KafkaConsumer {
 
     /// Keeps what waits from growing: while the stage has no room, nothing more is fetched.
     fn pause(&mut self, pause: bool) -> Result<()> {
-        if self.paused == pause {
+        let consumer = &self.member.consumer;
+        if self.listener().paused.swap(pause, Ordering::Relaxed) == pause {
             return Ok(());
         }
-        let consumer = &self.member.consumer;
         let done = consumer.assignment().and_then(|all| match pause {
             true => consumer.pause(&all),
             false => consumer.resume(&all),
         });
-        self.paused = pause;
         self.cluster.check(done, if pause { "pausing" } else { "going on" })
     }
 
@@ -223,20 +226,25 @@ impl KafkaConsumer {
             return;
         };
         self.behind = false;
+        let mut beyond = BTreeMap::<String, BTreeMap<i32, (NextOffset, NextOffset)>>::new();
         for ((at, position), (_, end)) in positions.into_iter().zip(ends) {
-            if end <= position {
-                continue;
+            if end > position {
+                beyond.entry(at.topic).or_default().insert(at.partition, (position, end));
             }
-            match self.cluster.reader.read(&self.cluster, &at, position, 1) {
-                Ok(records) if records.is_empty() => {
-                    if let Some(held) = lock(&self.held).get_mut(&at).filter(|held| held.position == position)
-                    {
-                        held.position = end;
-                        self.passed.insert(at, end);
-                    }
+        }
+        for (topic, partitions) in beyond {
+            // What isn't exhausted is about to come.
+            let exhausted =
+                self.cluster.reader.exhausted(&self.cluster, &topic, &partitions).unwrap_or_default();
+            self.behind |= exhausted.len() < partitions.len();
+            for (partition, (position, end)) in partitions {
+                let at = TopicPartition::new(topic.as_str(), partition);
+                if exhausted.contains(&partition)
+                    && let Some(held) = lock(&self.held).get_mut(&at).filter(|held| held.position == position)
+                {
+                    held.position = end;
+                    self.passed.insert(at, end);
                 }
-                // It is about to come.
-                _ => self.behind = true,
             }
         }
     }
@@ -260,7 +268,7 @@ impl KafkaConsumer {
             let rest = wait.saturating_sub(begun.elapsed());
             let rest = if taken.is_empty() { rest } else { Duration::ZERO };
             // The look behind must come in between.
-            let heard = self.hear(rest.min(QUIET))?;
+            let heard = self.hear(if self.behind { rest.min(QUIET) } else { rest })?;
             if self.rebalanced()? {
                 if !taken.is_empty() {
                     self.listener().changed.store(true, Ordering::Relaxed);
@@ -308,6 +316,11 @@ impl KafkaConsumer {
             drop(consumer.poll(Duration::from_millis(10)));
         }
     }
+}
+
+/// Rounded up: rdkafka waits for the rest of a millisecond without pausing.
+fn whole_milliseconds(time: Duration) -> Duration {
+    Duration::from_millis(time.as_nanos().div_ceil(1_000_000) as u64)
 }
 
 impl Consumer for KafkaConsumer {

@@ -10,6 +10,8 @@ use super::figures::Figures;
 
 /// How often an outage that goes on is told again.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How long something may be tried in vain before that is told, while no connection was lost.
+const MOMENTS: Duration = Duration::from_secs(1);
 
 /// What the clients of one cluster know of being in contact with it. An outage is told once, and its end.
 #[derive(Debug, Default)]
@@ -17,8 +19,10 @@ pub(super) struct Contact(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Since when nothing has worked, and when that was told last.
-    out: Option<(Instant, Instant)>,
+    /// Since when nothing has worked.
+    out: Option<Instant>,
+    /// When that was told last.
+    told: Option<Instant>,
     /// What was wrong last.
     cause: Option<(Code, String)>,
 }
@@ -33,23 +37,27 @@ impl Contact {
         }
     }
 
-    /// Something was tried in vain.
+    /// Something was tried in vain. While every connection stands, that often passes within moments, untold: a leader is
+    /// being chosen, a topic is new.
     pub(super) fn failed(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let since = state.out.map_or(now, |(since, _)| since);
-        if state.out.is_none_or(|(_, told)| now - told >= AGAIN) {
+        let since = *state.out.get_or_insert(now);
+        let is_news = state.told.is_none_or(|told| now - told >= AGAIN);
+        if is_news && (state.cause.is_some() || now - since >= MOMENTS) {
             let cause = state.cause.as_ref().map_or("no answer", |(_, cause)| cause);
             tracing::warn!(cause, seconds = (now - since).as_secs(), "kafka is out of reach: waiting for it");
-            state.out = Some((since, now));
+            state.told = Some(now);
         }
     }
 
     /// Something worked.
     pub(super) fn works(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((since, _)) = state.out.take() {
-            tracing::info!(seconds = since.elapsed().as_secs(), "kafka is within reach again");
+        let since = state.out.take();
+        if state.told.take().is_some() {
+            let seconds = since.map_or(0, |since| since.elapsed().as_secs());
+            tracing::info!(seconds, "kafka is within reach again");
         }
         state.cause = None;
     }

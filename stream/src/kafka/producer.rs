@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 
 use super::contact::Ear;
 use super::figures::Figures;
 use super::members::{Member, Permit};
+use super::polled::Polled;
 use super::{Cluster, REQUEST, errors};
 use crate::bell::Bell;
 use crate::{Append, Error, Producer, Result, TopicPartition, Transaction, failpoint};
@@ -26,7 +27,7 @@ const REBALANCE: Duration = Duration::from_secs(1);
 pub(super) struct KafkaProducer {
     cluster: Arc<Cluster>,
     slot: String,
-    client: ThreadedProducer<Delivery>,
+    client: Polled<Delivery>,
     delivered: Arc<Bell>,
     /// Why it can't be used any more.
     end: Option<End>,
@@ -71,10 +72,12 @@ impl KafkaProducer {
     pub(super) fn open(cluster: Arc<Cluster>, slot: &str) -> Result<Self> {
         let config = cluster.config.producer(slot);
         let delivered = Arc::new(Bell::default());
-        let client = config.create_with_context(Delivery(cluster.ear(), Arc::clone(&delivered)));
+        let client = Polled::new(&config, Delivery(cluster.ear(), Arc::clone(&delivered)));
         let doing = format!("taking the slot {slot:?}");
-        let client: ThreadedProducer<Delivery> = cluster.check(client, &doing)?;
+        let client = cluster.check(client, &doing)?;
         let begun = Instant::now();
+        // Without a connection there is nobody to ask for the coordinator, and librdkafka asks again half a second later.
+        drop(client.client().fetch_metadata(Some(&cluster.config.full("reach")), cluster.patience()));
         loop {
             match client.init_transactions(STEP) {
                 Ok(()) => break,

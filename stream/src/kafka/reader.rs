@@ -1,7 +1,10 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
@@ -16,8 +19,45 @@ pub(super) struct Reader(Mutex<Option<Open>>);
 
 /// The consumer, and where it stands: whoever reads on needn't turn the page.
 struct Open {
-    consumer: BaseConsumer<Ear>,
+    consumer: BaseConsumer<Reached>,
     stands: Option<(TopicPartition, NextOffset)>,
+    /// The topics whose leaders it knows.
+    introduced: BTreeSet<String>,
+}
+
+enum Heard {
+    Record(StoredRecord),
+    /// This partition has ended, there. Of which topic isn't said, so that only one is read at a time.
+    End(i32, Option<NextOffset>),
+}
+
+/// An ear that also hears where a partition has ended, which only librdkafka's text says.
+struct Reached(Ear, Mutex<Option<NextOffset>>);
+
+impl ClientContext for Reached {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.0.log(level, fac, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(Code::PartitionEOF) {
+            *self.1.lock().unwrap_or_else(PoisonError::into_inner) = reached(reason);
+        } else {
+            self.0.error(error, reason);
+        }
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        self.0.stats(statistics);
+    }
+}
+
+impl ConsumerContext for Reached {}
+
+/// "Fetch from broker 1 reached end of partition at offset 24 (HighwaterMark 24)" (`rdkafka_fetcher.c`).
+fn reached(reason: &str) -> Option<NextOffset> {
+    let (_, rest) = reason.split_once("at offset ")?;
+    rest.split(' ').next()?.parse().ok().map(NextOffset)
 }
 
 impl Reader {
@@ -29,13 +69,31 @@ impl Reader {
         from: NextOffset,
         max: usize,
     ) -> Result<Vec<StoredRecord>> {
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        self.with(cluster, |open| open.read(cluster, at, from, max))
+    }
+
+    /// Which of these partitions of a topic hold nothing from the first offset up to the second.
+    pub(super) fn exhausted(
+        &self,
+        cluster: &Cluster,
+        topic: &str,
+        between: &BTreeMap<i32, (NextOffset, NextOffset)>,
+    ) -> Result<BTreeSet<i32>> {
+        self.with(cluster, |open| open.exhausted(cluster, topic, between))
+    }
+
+    fn with<T>(&self, cluster: &Cluster, work: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if open.is_none() {
-            let consumer = cluster.config.reader(true).create_with_context(cluster.ear());
-            *open = Some(Open { consumer: cluster.check(consumer, "reading")?, stands: None });
+            let consumer =
+                cluster.config.reader(true).create_with_context(Reached(cluster.ear(), Mutex::default()));
+            let consumer = cluster.check(consumer, "reading")?;
+            *open = Some(Open { consumer, stands: None, introduced: BTreeSet::new() });
         }
-        let reader = open.as_mut().expect("opened above");
-        let result = reader.read(cluster, at, from, max);
+        let result = work(open.as_mut().expect("opened above"));
         if result.is_err() {
             // Whatever it has in its queues is no longer wanted.
             *open = None;
@@ -52,54 +110,108 @@ impl Open {
         from: NextOffset,
         max: usize,
     ) -> Result<Vec<StoredRecord>> {
-        if max == 0 {
-            return Ok(Vec::new());
-        }
         if self.stands.take().is_none_or(|(there, next)| there != *at || next != from) {
-            self.turn_to(cluster, at, from)?;
+            self.turn_to(cluster, &at.topic, &BTreeMap::from([(at.partition, from)]))?;
         }
-        let (mut records, mut heard) = (Vec::new(), Instant::now());
+        let mut records = Vec::new();
+        while records.len() < max {
+            match self.hear(cluster, &at.topic)? {
+                // Where there is nothing at `from` any more, or not yet, the broker goes to what it has.
+                Heard::Record(record) if record.at == *at && record.offset.0 >= from.0 => {
+                    records.push(record)
+                }
+                Heard::Record(_) => {}
+                Heard::End(..) => {
+                    self.turn_away(cluster)?;
+                    return Ok(records);
+                }
+            }
+        }
+        self.stands = records.last().map(|last| (at.clone(), last.offset.next()));
+        Ok(records)
+    }
+
+    fn exhausted(
+        &mut self,
+        cluster: &Cluster,
+        topic: &str,
+        between: &BTreeMap<i32, (NextOffset, NextOffset)>,
+    ) -> Result<BTreeSet<i32>> {
+        self.stands = None;
+        let from = between.iter().map(|(partition, (from, _))| (*partition, *from)).collect();
+        self.turn_to(cluster, topic, &from)?;
+        let (mut exhausted, mut unknown) = (BTreeSet::new(), from);
+        let begun = Instant::now();
+        // Whoever asks has others to serve: what isn't known by then isn't exhausted.
+        while !unknown.is_empty() && begun.elapsed() < cluster.patience() {
+            match self.hear(cluster, topic)? {
+                Heard::Record(record) if record.at.topic == topic => {
+                    unknown.retain(|partition, from| {
+                        *partition != record.at.partition || record.offset.0 < from.0
+                    });
+                }
+                Heard::Record(_) => {}
+                // A new leader believes for moments that its partition ends before what others have read of the former.
+                Heard::End(partition, reached) => {
+                    let is_far = between.get(&partition).is_some_and(|(_, end)| reached >= Some(*end));
+                    exhausted.extend(unknown.remove(&partition).filter(|_| is_far).map(|_| partition));
+                }
+            }
+        }
+        self.turn_away(cluster)?;
+        Ok(exhausted)
+    }
+
+    /// The next record, or that a partition has ended.
+    fn hear(&self, cluster: &Cluster, topic: &str) -> Result<Heard> {
+        let doing = format!("reading {topic}");
+        let begun = Instant::now();
         loop {
             match self.consumer.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => {
-                    let record = record(cluster, &message);
-                    heard = Instant::now();
-                    // Where there is nothing at `from` any more, or not yet, the broker goes to what it has.
-                    if record.at == *at && record.offset.0 >= from.0 {
-                        records.push(record);
-                    }
-                    if records.len() >= max {
-                        let next = records.last().map_or(from, |record| record.offset.next());
-                        self.stands = Some((at.clone(), next));
-                        return Ok(records);
-                    }
+                Some(Ok(message)) => return Ok(Heard::Record(record(cluster, &message))),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    let reached =
+                        self.consumer.context().1.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    return Ok(Heard::End(partition, reached));
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(records),
                 Some(Err(error)) => {
                     let code = error.rdkafka_error_code();
                     if matches!(code, Some(Code::UnknownTopicOrPartition | Code::UnknownPartition)) {
                         cluster.known.forget();
-                        return Err(errors::unknown_topic(&at.topic));
+                        return Err(errors::unknown_topic(topic));
                     }
-                    if !code.is_some_and(errors::is_passing) || heard.elapsed() > cluster.patience() {
-                        return cluster.check(Err(error), &format!("reading {at}"));
+                    if !code.is_some_and(errors::is_passing) || begun.elapsed() > cluster.patience() {
+                        return cluster.check(Err(error), &doing);
                     }
                 }
-                None if heard.elapsed() > cluster.patience() => {
-                    return Err(errors::of_code(cluster, &format!("reading {at}"), Code::OperationTimedOut));
+                None if begun.elapsed() > cluster.patience() => {
+                    return Err(errors::of_code(cluster, &doing, Code::OperationTimedOut));
                 }
                 None => {}
             }
         }
     }
 
-    fn turn_to(&self, cluster: &Cluster, at: &TopicPartition, from: NextOffset) -> Result<()> {
-        let mut list = TopicPartitionList::new();
-        let offset = KafkaOffset::Offset(from.0.max(0));
-        let full = cluster.config.full(&at.topic);
-        let assigned =
-            list.add_partition_offset(&full, at.partition, offset).and_then(|()| self.consumer.assign(&list));
-        cluster.check(assigned, &format!("reading {at}"))
+    fn turn_to(&mut self, cluster: &Cluster, topic: &str, from: &BTreeMap<i32, NextOffset>) -> Result<()> {
+        let doing = format!("reading {topic}");
+        let full = cluster.config.full(topic);
+        if !self.introduced.contains(topic) {
+            // Otherwise librdkafka looks for the leaders when its clock strikes the next second.
+            let metadata = self.consumer.fetch_metadata(Some(&full), cluster.patience());
+            cluster.check(metadata, &doing)?;
+            self.introduced.insert(topic.to_owned());
+        }
+        let mut list = TopicPartitionList::with_capacity(from.len());
+        for (partition, from) in from {
+            let added = list.add_partition_offset(&full, *partition, KafkaOffset::Offset(from.0.max(0)));
+            cluster.check(added, &doing)?;
+        }
+        cluster.check(self.consumer.assign(&list), &doing)
+    }
+
+    /// An end that nobody reads isn't asked for news, which with such short waits would be often.
+    fn turn_away(&self, cluster: &Cluster) -> Result<()> {
+        cluster.check(self.consumer.unassign(), "reading")
     }
 }
 
@@ -117,5 +229,17 @@ pub(super) fn record(cluster: &Cluster, message: &BorrowedMessage<'_>) -> Stored
         value: message.payload().unwrap_or_default().to_vec(),
         headers: message.headers().into_iter().flat_map(|headers| headers.iter().map(header)).collect(),
         appended_at: message.timestamp().to_millis().unwrap_or(0) * 1000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_read_from_librdkafka_s_text() {
+        let told = "Fetch from broker 1 reached end of partition at offset 2355 (HighwaterMark 2356)";
+        assert_eq!(reached(told), Some(NextOffset(2355)));
+        assert_eq!(reached("something else"), None);
     }
 }

@@ -28,6 +28,9 @@ pub(super) struct Listener {
     pub(super) held: Arc<Mutex<Holdings>>,
     /// Whether partitions came or went since the last look.
     pub(super) changed: AtomicBool,
+    /// Whether the partitions are paused, all of them: librdkafka remembers each one's pause even while it is another
+    /// member's, and drops what it has fetched of one that is resumed and wasn't paused.
+    pub(super) paused: AtomicBool,
     pub(super) failure: Mutex<Option<Error>>,
 }
 
@@ -57,11 +60,15 @@ impl ConsumerContext for Listener {
         let done = match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 self.assign(consumer, partitions);
-                consumer.incremental_assign(partitions)
+                let paused = self.paused.load(Ordering::Relaxed);
+                let assigned = consumer.incremental_assign(partitions);
+                if paused { assigned.and_then(|()| consumer.pause(partitions)) } else { assigned }
             }
             _ => {
                 self.revoke(&self.ours(partitions), consumer.assignment_lost());
-                consumer.incremental_unassign(partitions)
+                let paused = self.paused.load(Ordering::Relaxed);
+                let resumed = if paused { consumer.resume(partitions) } else { Ok(()) };
+                resumed.and_then(|()| consumer.incremental_unassign(partitions))
             }
         };
         if let Err(error) = done {
