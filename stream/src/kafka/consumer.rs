@@ -11,8 +11,8 @@ use super::members::{Holdings, Member, lock};
 use super::rebalancing::Listener;
 use super::{Cluster, errors, offsets, reader};
 use crate::{
-    Consumer, Error, Membership, NextOffset, PollLimit, Rebalance, Record, Result, StoredRecord,
-    Subscription, TopicPartition,
+    Consumer, Error, Membership, NextOffset, PollLimit, Rebalance, Record, Result, Subscription,
+    TopicPartition,
 };
 
 /// Records that wait here while the stage has room for none, at most; then the partitions are paused.
@@ -30,7 +30,7 @@ pub(super) struct KafkaConsumer {
     cluster: Arc<Cluster>,
     member: Arc<Member>,
     held: Arc<Mutex<Holdings>>,
-    waiting: VecDeque<StoredRecord>,
+    waiting: VecDeque<Record>,
     /// When a record came last, and when the ends were looked at last.
     heard: Instant,
     looked: Instant,
@@ -119,7 +119,7 @@ impl KafkaConsumer {
                 return Err(Error::MadeAnew(record.at));
             }
             held.position = record.offset.next();
-            self.waiting.push_back(record);
+            self.waiting.push_back(Record { stored: record, assignment: held.assignment.clone() });
         }
         drop(held);
         self.heard_of(Heard::Record)
@@ -164,9 +164,8 @@ impl KafkaConsumer {
             if let Some((code, _)) = self.member.consumer.client().fatal_error() {
                 return self.fail(&KafkaError::Global(code)).map(|()| true);
             }
-            // What has gone may come back, to be read again.
-            let held = lock(&self.held);
-            self.waiting.retain(|record| held.contains_key(&record.at));
+            // What has gone may be back already, to be read again.
+            self.waiting.retain(|record| record.assignment.is_alive());
         }
         Ok(changed)
     }
@@ -179,8 +178,7 @@ impl KafkaConsumer {
 
     /// What waits, within the limit, as records of living assignments.
     fn take(&mut self, limit: PollLimit, taken: &mut Vec<Record>, bytes: &mut usize) -> bool {
-        let held = lock(&self.held);
-        while let Some(next) = self.waiting.front() {
+        while let Some(Record { stored: next, .. }) = self.waiting.front() {
             let size = next.value.len() + next.key.as_ref().map_or(0, Vec::len);
             let has_room = taken.len() < limit.records
                 && (taken.is_empty() || *bytes + size <= limit.bytes)
@@ -188,11 +186,8 @@ impl KafkaConsumer {
             if !has_room {
                 return false;
             }
-            let Some(stored) = self.waiting.pop_front() else { break };
-            if let Some(held) = held.get(&stored.at) {
-                *bytes += size;
-                taken.push(Record { stored, assignment: held.assignment.clone() });
-            }
+            *bytes += size;
+            taken.extend(self.waiting.pop_front());
         }
         taken.len() < limit.records
     }
