@@ -9,6 +9,7 @@ mod hidden;
 mod offsets;
 mod outage;
 mod poison;
+mod rights;
 mod security;
 mod topics;
 mod versions;

@@ -9,14 +9,14 @@ use autorma_broker::{Cluster, Options, PASSWORD, STRANGER, STRANGER_PASSWORD, Se
 use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
 
 /// One for the tests of this module: making certificates takes its time.
-fn secured() -> &'static Cluster {
+pub(crate) fn secured() -> &'static Cluster {
     static SECURED: OnceLock<Cluster> = OnceLock::new();
     let options = || Options { security: Security::SaslSsl, ..Options::default() };
     SECURED.get_or_init(|| Cluster::start(options()).unwrap())
 }
 
 /// The command at the secure listener, as this user, with no password yet.
-fn command(sandbox: &Sandbox, arguments: &[&str], user: &str) -> Command {
+pub(crate) fn command(sandbox: &Sandbox, arguments: &[&str], user: &str) -> Command {
     let mut command = sandbox.command(arguments);
     for setting in ["log.kafka.security=sasl_ssl", &format!("log.kafka.username={user}")] {
         command.args(["--set", setting]);
