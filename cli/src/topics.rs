@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use autorma_stream::kafka::Found;
+use autorma_schemas::topics::IMAGES;
+use autorma_stream::kafka::{Found, LARGEST};
 use autorma_stream::{Log, Retention, Topic};
 use serde::Serialize;
 
@@ -103,6 +104,13 @@ fn compare(wanted: &Topic, found: &Found, checked: &mut Checked) {
             ));
         }
         _ => {}
+    }
+    if wanted.name == IMAGES && found.max_message_bytes < LARGEST {
+        checked.notes.push(format!(
+            "it takes records of up to {} bytes: larger photos can't travel in it; max.message.bytes={LARGEST} is what \
+             autorma would set",
+            found.max_message_bytes
+        ));
     }
     if found.replication == 1 {
         checked.notes.push("there is one copy of it: it is lost with its broker".into());

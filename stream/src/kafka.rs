@@ -33,7 +33,7 @@ use crate::{
     Subscription, Topic, TopicPartition,
 };
 pub use admin::Found;
-pub use config::{KafkaConfig, guarded};
+pub use config::{KafkaConfig, LARGEST, guarded};
 use contact::{Contact, Ear};
 pub use figures::{Client, Figures};
 use known::Known;

@@ -5,6 +5,13 @@ use autorma_e2e::Sandbox;
 
 use crate::tool;
 
+/// Gives a topic another setting.
+fn alter(sandbox: &Sandbox, topic: &str, setting: &str) {
+    let name = format!("{}{topic}", sandbox.prefix());
+    let args = ["--alter", "--entity-type", "topics", "--entity-name", &name, "--add-config", setting];
+    tool(shared(), "kafka.admin.ConfigCommand", &args);
+}
+
 #[test]
 fn topics_are_made_once_and_checked() {
     let sandbox = Sandbox::bare_on_kafka(&shared().bootstrap());
@@ -29,14 +36,18 @@ fn fewer_partitions_than_configured_are_a_note() {
 }
 
 #[test]
+fn photos_that_would_not_fit_are_a_note() {
+    let sandbox = Sandbox::on_kafka(&shared().bootstrap());
+    alter(&sandbox, "images", "max.message.bytes=1048588");
+    let ended = sandbox.run(&["topics", "check"]).expect(0);
+    let note = "note: images: it takes records of up to 1048588 bytes";
+    assert!(ended.output.contains(note), "{}", ended.output);
+}
+
+#[test]
 fn a_policy_that_would_forget_is_a_problem() {
     let sandbox = Sandbox::on_kafka(&shared().bootstrap());
-    let set = |topic: &str, policy: &str| {
-        let name = format!("{}{topic}", sandbox.prefix());
-        let policy = format!("cleanup.policy={policy}");
-        let args = ["--alter", "--entity-type", "topics", "--entity-name", &name, "--add-config", &policy];
-        tool(shared(), "kafka.admin.ConfigCommand", &args);
-    };
+    let set = |topic: &str, policy: &str| alter(&sandbox, topic, &format!("cleanup.policy={policy}"));
     for policy in ["delete", "[compact,delete]"] {
         set("ingest-ledger", policy);
         let ended = sandbox.run(&["topics", "check"]).expect(1);

@@ -45,10 +45,11 @@ pub(super) fn create(cluster: &Cluster, topics: &[Topic]) -> Result<()> {
         .iter()
         .map(|topic| (cluster.config.full(&topic.name), topic.partitions, retention(topic)))
         .collect();
+    let largest = LARGEST.to_string();
     let new = facts.iter().map(|(name, partitions, (key, value))| {
         let topic = NewTopic::new(name, (*partitions).max(1) as i32, TopicReplication::Fixed(replication));
         let topic = match *key {
-            "retention.ms" => topic.set("cleanup.policy", "delete").set("max.message.bytes", LARGEST),
+            "retention.ms" => topic.set("cleanup.policy", "delete").set("max.message.bytes", &largest),
             _ => topic,
         };
         topic.set(key, value)

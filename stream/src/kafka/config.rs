@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 
 /// The largest record, in bytes: photos travel in them. Topics are created with it.
-pub(super) const LARGEST: &str = "16777216";
+pub const LARGEST: u64 = 16 << 20;
 
 /// Where the cluster is, and how to talk to it.
 #[derive(Clone)]
@@ -144,7 +144,7 @@ impl KafkaConfig {
         // transaction with the default, 4 ms with this.
         config.set("retry.backoff.ms", "1").set("linger.ms", "0").set("compression.codec", "lz4");
         config.set("socket.timeout.ms", self.transaction_timeout.as_millis().min(20_000).to_string());
-        config.set("message.max.bytes", LARGEST).set("sticky.partitioning.linger.ms", "0");
+        config.set("message.max.bytes", LARGEST.to_string()).set("sticky.partitioning.linger.ms", "0");
         let id = self.full(slot);
         let longest = self.transaction_timeout.as_millis().to_string();
         self.finish(
