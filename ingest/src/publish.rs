@@ -20,8 +20,12 @@ const SLOT: &str = "ingest";
 const CLASSIFIER: &str = "classifier";
 /// Files a transaction, at most.
 const CHUNK: usize = 200;
-/// How long the first file of a transaction waits for others while more are being read.
-const MAX_WAIT: Duration = Duration::from_millis(50);
+/// How long the first file of a transaction waits for others while more are being read, at least; and the longer the more
+/// the classifier still has: half a second for a thousand images, which no machine here does in that time. A transaction
+/// costs the log nearly the same whatever it holds, and a broker on the same processors takes them from the classifier.
+const LEAST_WAIT: Duration = Duration::from_millis(50);
+const WAIT_AN_IMAGE: Duration = Duration::from_micros(500);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// How often a classifier that is behind is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -60,6 +64,8 @@ pub(crate) struct Publisher<'a> {
     /// Where the images' partitions end, together: at least there. On a cluster, a moment passes after a commit before
     /// what was committed shows.
     ends: i64,
+    /// Image events that the classifier hadn't committed when that was looked at last.
+    behind: u64,
 }
 
 /// What the next transaction holds.
@@ -100,6 +106,7 @@ impl<'a> Publisher<'a> {
             published,
             already_done,
             ends: 0,
+            behind: 0,
         };
         if !choice.to_close.is_empty() {
             let closed = choice.to_close.into_iter().map(closed);
@@ -165,7 +172,11 @@ impl<'a> Publisher<'a> {
         self.chunk.files += 1;
         let begun = *self.chunk.begun.get_or_insert_with(Instant::now);
         let most = CHUNK.min(usize::try_from(self.config.max_ahead).unwrap_or(CHUNK));
-        if self.chunk.files >= most || begun.elapsed() >= MAX_WAIT { self.flush() } else { Ok(true) }
+        if self.chunk.files >= most || begun.elapsed() >= longest_wait(self.behind) {
+            self.flush()
+        } else {
+            Ok(true)
+        }
     }
 
     /// Commits what was collected. False: a shutdown was asked for while the classifier was too far behind, and what
@@ -282,7 +293,8 @@ impl<'a> Publisher<'a> {
         };
         let (done, ends) = (bounds.iter().map(done).sum::<i64>(), bounds.iter().map(|it| it.end.0).sum());
         self.ends = self.ends.max(ends);
-        Ok(u64::try_from(self.ends - done).unwrap_or(0))
+        self.behind = u64::try_from(self.ends - done).unwrap_or(0);
+        Ok(self.behind)
     }
 
     fn commit(&mut self, appends: Vec<Append>) -> Result<(), Error> {
@@ -296,6 +308,11 @@ impl<'a> Publisher<'a> {
     }
 }
 
+fn longest_wait(behind: u64) -> Duration {
+    let images = u32::try_from(behind).unwrap_or(u32::MAX);
+    WAIT_AN_IMAGE.saturating_mul(images).clamp(LEAST_WAIT, LONGEST_WAIT)
+}
+
 fn closed(run: RunRecord) -> RunRecord {
     tracing::info!(run_id = run.run_id, images = run.images, "run closed");
     RunRecord { state: RunState::Closed, closed_at: Some(Micros::now()), ..run }
@@ -307,5 +324,16 @@ fn append(topic: &str, key: &str, event: &impl Event) -> Append {
         key: Some(key.as_bytes().to_vec()),
         value: event.encode(),
         ..Append::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_the_classifier_has_the_longer_the_next_transaction_waits() {
+        let milliseconds = [0, 100, 400, 1000, u64::MAX].map(|behind| longest_wait(behind).as_millis());
+        assert_eq!(milliseconds, [50, 50, 200, 500, 500]);
     }
 }
