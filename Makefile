@@ -10,7 +10,7 @@ KAFKA_PORT ?= 9092
 export PATH := $(PATH):$(CURDIR)/target/tools/cmake/cmake/data/bin
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test bench chaos program e2e-program tools runtime lint docs model kafka kafka-stop clean
+.PHONY: help run test bench chaos program e2e-program tools runtime lint docs backbone model kafka kafka-stop clean
 
 help:
 	@echo "make run [INPUT=/photos] [OUTPUT=/results]   build, then classify a folder; without INPUT, sample pictures"
@@ -20,6 +20,7 @@ help:
 	@echo "make kafka [KAFKA_PORT=9092]                 start a Kafka on this machine, with its data in data/kafka"
 	@echo "make kafka-stop                              end it; its data stays"
 	@echo "make program                                 build target/release/autorma"
+	@echo "make backbone                                fetch and convert what \`autorma train\` builds on"
 	@echo "make model                                   build models/shipped anew (needs the photos)"
 
 run: program
@@ -72,6 +73,9 @@ tools:
 
 runtime: tools
 	@scripts/fetch-onnxruntime.sh
+
+backbone:
+	@models/build/backbone.sh
 
 model:
 	models/build/build.sh

@@ -9,7 +9,7 @@ python=${PYTHON:-python3}
 mkdir -p "$work"
 
 # The environment is made anew when the requirements change.
-stamp=$(sha256sum "$here/requirements.txt" | cut -c1-64)
+stamp=$(cat "$here/requirements.txt" "$here/backbone.requirements.txt" | sha256sum | cut -c1-64)
 if [ "$(cat "$work/venv/stamp" 2>/dev/null)" != "$stamp" ]; then
     rm -rf "$work/venv"
     "$python" -m venv "$work/venv"

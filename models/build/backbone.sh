@@ -1,0 +1,21 @@
+#!/bin/sh
+# Makes target/backbone/efficientnet-lite0.onnx, on which `autorma train` builds, from the published weights. Everything
+# is pinned by hash: the packages, the weights, and what must come out.
+set -eu
+cd "$(dirname "$0")/../.."
+backbone=target/backbone/efficientnet-lite0.onnx
+here=models/build
+
+# Made anew when what makes it has changed.
+stamp=$(cat "$here/backbone.requirements.txt" "$here/backbone.py" "$here/graph.py" "$here/weights.py" | sha256sum | cut -c1-64)
+if [ -f "$backbone" ] && [ "$(cat target/backbone/stamp 2>/dev/null)" = "$stamp" ]; then exit 0; fi
+
+mkdir -p target/backbone
+work=$(mktemp -d target/backbone/work.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+echo "converting the backbone"
+"${PYTHON:-python3}" -m venv "$work/venv"
+"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: \
+    --requirement "$here/backbone.requirements.txt"
+PYTHONDONTWRITEBYTECODE=1 "$work/venv/bin/python" "$here/backbone.py" "$backbone"
+echo "$stamp" >target/backbone/stamp
