@@ -54,24 +54,40 @@ impl Decoder {
 
     /// The picture in `file`, upright and stretched to size. Its content decides what it is, not its name.
     pub fn decode(&mut self, file: &[u8]) -> Result<Picture, Failure> {
+        let raw = self.raw(file, self.width.max(self.height))?;
+        let (width, height) =
+            if swaps_axes(raw.orientation) { (self.height, self.width) } else { (self.width, self.height) };
+        self.fit(raw, width, height)
+    }
+
+    /// The picture in `file`, upright and in its own proportions; its shorter side has at most `side` pixels. For
+    /// training, which does things to pictures before a model sees them.
+    pub fn in_proportion(&mut self, file: &[u8], side: u32) -> Result<RgbImage, Failure> {
+        let raw = self.raw(file, side)?;
+        let shrunk = f64::from(side) / f64::from(raw.width.min(raw.height).max(side));
+        let [width, height] =
+            [raw.width, raw.height].map(|it| (f64::from(it) * shrunk).round().max(1.0) as u32);
+        let (across, down) = if swaps_axes(raw.orientation) { (height, width) } else { (width, height) };
+        let Picture(pixels) = self.fit(raw, width, height)?;
+        RgbImage::from_raw(across, down, pixels).ok_or_else(|| broken(&"no pixels"))
+    }
+
+    /// The picture as it is in its file; a JPEG maybe smaller, but no side below `side` pixels for that.
+    fn raw(&self, file: &[u8], side: u32) -> Result<Raw, Failure> {
         if file.len() as u64 > self.limits.bytes {
             return Err(too_many_bytes(file.len() as u64, self.limits.bytes));
         }
         let format = image::guess_format(file).map_err(|_| {
             Failure::new(Reason::UnknownFormat, "not a picture of a format that can be decoded")
         })?;
-        let raw = match format {
-            ImageFormat::Jpeg => jpeg::decode(file, self.width.max(self.height), &self.limits)?,
-            other => other::decode(file, other, &self.limits)?,
-        };
-        self.fit(raw)
+        match format {
+            ImageFormat::Jpeg => jpeg::decode(file, side, &self.limits),
+            other => other::decode(file, other, &self.limits),
+        }
     }
 
-    /// Stretches first and turns then: the smaller picture is the cheaper one to turn.
-    fn fit(&mut self, raw: Raw) -> Result<Picture, Failure> {
-        let broken = |cause: &dyn std::fmt::Display| Failure::new(Reason::Undecodable, cause.to_string());
-        let (width, height) =
-            if swaps_axes(raw.orientation) { (self.height, self.width) } else { (self.width, self.height) };
+    /// Stretches first, to `width` × `height`, and turns then: the smaller picture is the cheaper one to turn.
+    fn fit(&mut self, raw: Raw, width: u32, height: u32) -> Result<Picture, Failure> {
         let source = Image::from_vec_u8(raw.width, raw.height, raw.pixels, PixelType::U8x3)
             .map_err(|error| broken(&error))?;
         let mut fitted = Image::new(width, height, PixelType::U8x3);
@@ -108,6 +124,10 @@ impl Limits {
     }
 }
 
+fn broken(cause: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Reason::Undecodable, cause.to_string())
+}
+
 pub(crate) fn too_many_bytes(found: u64, allowed: u64) -> Failure {
     Failure::new(Reason::TooManyBytes, format!("{found} bytes, of which at most {allowed} are allowed"))
 }
@@ -115,4 +135,57 @@ pub(crate) fn too_many_bytes(found: u64, allowed: u64) -> Failure {
 fn swaps_axes(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{ImageEncoder, Rgb};
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
+
+    /// 800 × 400 pixels, red on the left and blue on the right; to be held as this EXIF value says.
+    fn photo(orientation: u8) -> Vec<u8> {
+        let photo =
+            RgbImage::from_fn(800, 400, |x, _| Rgb(if x < 400 { [220, 20, 20] } else { [20, 20, 220] }));
+        let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+        let mut file = Vec::new();
+        let mut encoder = JpegEncoder::new(&mut file);
+        encoder.set_exif_metadata(exif).unwrap();
+        encoder.encode_image(&photo).unwrap();
+        file
+    }
+
+    #[test]
+    fn proportions_stay_and_small_pictures_aren_t_enlarged() {
+        let mut decoder = Decoder::new(7, 7, LIMITS);
+        let mut size = |side| decoder.in_proportion(&photo(1), side).unwrap().dimensions();
+        assert_eq!([size(100), size(33), size(1000)], [(200, 100), (66, 33), (800, 400)]);
+    }
+
+    #[test]
+    fn a_picture_is_upright_in_its_proportions_as_in_the_model_s() {
+        let mut decoder = Decoder::new(40, 20, LIMITS);
+        // Held so that its left side is above.
+        let upright = decoder.in_proportion(&photo(6), 20).unwrap();
+        assert_eq!(upright.dimensions(), (20, 40));
+        let is_red = |pixel: &[u8]| pixel[0] > 150 && pixel[2] < 80;
+        assert!(is_red(&upright.get_pixel(10, 5).0) && !is_red(&upright.get_pixel(10, 35).0));
+        let Picture(stretched) = decoder.decode(&photo(6)).unwrap();
+        assert!(is_red(&stretched[3 * 20..]) && !is_red(&stretched[3 * (18 * 40 + 20)..]));
+        // Where no proportion is changed, both are the same pixels.
+        let Picture(stretched) = decoder.decode(&photo(1)).unwrap();
+        assert_eq!(decoder.in_proportion(&photo(1), 20).unwrap().into_raw(), stretched);
+    }
+
+    #[test]
+    fn limits_hold_for_both() {
+        let mut decoder = Decoder::new(40, 20, Limits { pixels: 1000, ..LIMITS });
+        assert!(
+            matches!(decoder.in_proportion(&photo(1), 20), Err(failure) if failure.reason == Reason::TooManyPixels)
+        );
+    }
 }

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use autorma_models::{Input, Manifest, Model};
+use autorma_models::{Input, Model};
 use ndarray::{Array4, ArrayView1, Axis};
 use ort::environment::Environment;
 use ort::session::Session as OrtSession;
@@ -56,7 +56,12 @@ impl Runtime {
 #[derive(Debug)]
 pub struct Session {
     session: OrtSession,
-    manifest: Manifest,
+    /// The input's name in the graph.
+    input: String,
+    /// The output's.
+    output: String,
+    /// Numbers for each picture.
+    outputs: usize,
     /// Normalised values of each channel: index by the byte.
     normalised: [[f32; 256]; 3],
     /// Room for the pictures of one call.
@@ -67,12 +72,28 @@ impl Session {
     /// Loads the model and tries it on a blank picture: a model that doesn't fit its manifest shows here. `at_once` is
     /// how many pictures go into one call, at least 1.
     pub fn load(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
-        let input = &model.manifest.input;
+        let manifest = &model.manifest;
+        let outputs = manifest.outputs();
+        Self::of(runtime, &model.onnx, &manifest.input, &manifest.output.name, outputs, at_once)
+    }
+
+    /// The same for any ONNX file that says `outputs` numbers of each picture, whatever they mean: training asks a
+    /// backbone for features.
+    pub fn of(
+        runtime: &Runtime,
+        onnx: &[u8],
+        input: &Input,
+        output: &str,
+        outputs: usize,
+        at_once: usize,
+    ) -> Result<Self, LoadError> {
         let mut session = Self {
-            session: open(runtime, &model.onnx).map_err(|error| LoadError::Model(error.to_string()))?,
+            session: open(runtime, onnx).map_err(|error| LoadError::Model(error.to_string()))?,
+            input: input.name.clone(),
+            output: output.to_owned(),
+            outputs,
             normalised: normalised(input),
             tensor: Array4::zeros((at_once.max(1), 3, input.height as usize, input.width as usize)),
-            manifest: model.manifest.clone(),
         };
         let blank = Picture(vec![255; 3 * (input.width * input.height) as usize]);
         let logits = session.infer(&vec![&blank; at_once.max(1)]).map_err(LoadError::Manifest)?;
@@ -82,7 +103,7 @@ impl Session {
         Ok(session)
     }
 
-    /// The logits of each picture of a micro-batch, [`Manifest::outputs`] of them.
+    /// The logits of each picture of a micro-batch, [`autorma_models::Manifest::outputs`] of them.
     pub fn infer(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<f32>>, String> {
         let mut logits = Vec::with_capacity(pictures.len());
         for pictures in pictures.chunks(self.tensor.len_of(Axis(0))) {
@@ -93,16 +114,18 @@ impl Session {
 
     fn call(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<f32>>, String> {
         self.fill(pictures);
-        let (name, outputs) = (self.manifest.output.name.as_str(), self.manifest.outputs());
+        let (name, outputs) = (self.output.as_str(), self.outputs);
         let filled = self.tensor.slice_axis(Axis(0), (0..pictures.len()).into());
         let input = TensorRef::from_array_view(filled).map_err(|error| error.to_string())?;
-        let inputs = ort::inputs![self.manifest.input.name.as_str() => input];
+        let inputs = ort::inputs![self.input.as_str() => input];
         let result = self.session.run(inputs).map_err(|error| error.to_string())?;
         let output = result.get(name).ok_or_else(|| format!("there is no output {name:?}"))?;
         let (shape, logits) = output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
         if logits.len() != pictures.len() * outputs {
             let pictures = pictures.len();
-            return Err(format!("outputs of shape {shape:?} for {pictures} pictures and {outputs} classes"));
+            return Err(format!(
+                "outputs of shape {shape:?} for {pictures} pictures and {outputs} numbers each"
+            ));
         }
         Ok(logits.chunks_exact(outputs).map(<[f32]>::to_vec).collect())
     }

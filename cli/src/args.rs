@@ -2,6 +2,7 @@
 
 mod events;
 mod models;
+mod train;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub(crate) use models::{
     DiffArgs, EvaluateArgs, GcArgs, ModelsArgs, ModelsCommand, MoveArgs, Photos, PromoteArgs, RegisterArgs,
     Signature,
 };
+pub(crate) use train::TrainArgs;
 
 /// Turns photographs of returned goods into labels: a folder of photos in, durable predictions out, exactly once.
 #[derive(Debug, Parser)]
@@ -38,8 +40,8 @@ pub(crate) struct Common {
     /// Folder of the log and the locks; the state of everything. On Kafka, of the locks alone. Setting: data
     #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
     pub(crate) data: Vec<PathBuf>,
-    /// Configuration file, instead of ./autorma.toml if there is one
-    #[arg(long, global = true, value_name = "FILE", env = "AUTORMA_CONFIG", help_heading = "Settings")]
+    /// Configuration file, instead of ./autorma.toml if there is one; AUTORMA_CONFIG in the environment
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub(crate) config: Option<PathBuf>,
     /// Where the log is: embedded, in the data folder, or kafka. Setting: log.kind
     #[arg(long, global = true, value_name = "KIND", help_heading = "Settings")]
@@ -135,6 +137,17 @@ pub(crate) enum Command {
     /// --data names photos; --set data=DIR names the data folder, in which the registry is unless the setting `registry` names
     /// another. Exit status: 0 all photos were judged; 2 some couldn't be; 1 anything else.
     Evaluate(EvaluateArgs),
+    /// Train a model on photos whose labels are known
+    ///
+    /// A backbone that stays as it is says numbers about each photo and its variations, and a linear head learns to tell the
+    /// classes by them, and all that is none of them. How good it is is judged on contributors and kinds of article that were
+    /// kept from learning, in turn. In the output folder are then: model/ (its manifest, ONNX file and card: what --model and
+    /// `autorma models register` take), report.html, metrics.json, train.toml, and the features, from which an interrupted
+    /// training goes on when the same command is given again. The same photos, recipe and seed give the same model. Ctrl-C
+    /// stops the variations, and makes a model with those that there are; a second one ends at once. Here --data names photos
+    /// and --config the recipe. Exit status: 0 trained; 2 trained, but with fewer variations, because it was stopped, or
+    /// without some photos that couldn't be read; 1 not trained.
+    Train(TrainArgs),
     /// Create the topics of a Kafka cluster, or compare them with what they should be
     Topics(TopicsArgs),
     /// Tell what happened to a photo: by file name, path or event id
@@ -363,11 +376,17 @@ impl Cli {
 }
 
 impl Cli {
+    /// The configuration file, if one is named.
+    pub(crate) fn configuration_file(&self) -> Option<PathBuf> {
+        let flag = self.common.config.clone().filter(|_| !matches!(self.command, Command::Train(_)));
+        flag.or_else(|| std::env::var_os("AUTORMA_CONFIG").map(PathBuf::from))
+    }
+
     /// Whether `--data` names photos.
     fn has_photos_in_data(&self) -> bool {
         let promotes = |args: &ModelsArgs| matches!(args.command, ModelsCommand::Promote(_));
         match &self.command {
-            Command::Evaluate(_) => true,
+            Command::Evaluate(_) | Command::Train(_) => true,
             Command::Models(args) => promotes(args),
             _ => false,
         }

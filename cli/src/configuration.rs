@@ -34,8 +34,8 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// Reads it; what is wrong is left in the settings for [`Settings::finish`].
     pub(crate) fn read(cli: &Cli) -> anyhow::Result<(Self, Settings)> {
-        let file = cli.common.config.as_deref();
-        let mut settings = settings::load(file, Path::new("."), cli.layer())?;
+        let file = cli.configuration_file();
+        let mut settings = settings::load(file.as_deref(), Path::new("."), cli.layer())?;
         let mut configuration = Self {
             data: settings.get(&DATA, ..),
             log: LogSettings::read(&mut settings),
@@ -77,6 +77,11 @@ impl Configuration {
             classifier.model = Source::Folder(beside_the_program("models/shipped"));
         }
     }
+}
+
+/// The backbone that training builds on, where `make backbone` puts it.
+pub(crate) fn backbone() -> PathBuf {
+    beside_the_program("backbone/efficientnet-lite0.onnx")
 }
 
 /// The file in the folder of the program or one of those above: both a clone's `target/release/autorma` and an

@@ -26,6 +26,7 @@ mod show_configuration;
 mod table;
 mod tail;
 mod topics;
+mod train;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -94,6 +95,7 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
         Command::Ingest(_) => return daemon::run(configuration, &[Stage::Ingest], "autorma ingest"),
         Command::Classify(_) => return daemon::run(configuration, &[Stage::Classifier], "autorma classify"),
         Command::Evaluate(args) => return evaluate::run(configuration, args),
+        Command::Train(args) => return train::run(configuration, args),
         Command::Models(args) => return models::run(configuration, args),
         Command::Topics(args) => return topics::run(configuration, args),
         Command::Sink(_) => return daemon::run(configuration, &[Stage::Sink], "autorma sink"),

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -89,6 +90,18 @@ impl DataSet {
     }
 }
 
+/// The classes that the folders in `folders` are named after, in alphabetical order: all but `other`, `unknown`, `none` and
+/// `backgrounds`.
+pub fn classes_in(folders: &[PathBuf]) -> Result<Vec<String>, DataSetError> {
+    let mut classes = BTreeSet::new();
+    for folder in folders {
+        let names = entries(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
+        classes.extend(names.map(|(path, _)| plain(&path.file_name().unwrap_or_default().to_string_lossy())));
+    }
+    classes.retain(|name| !STRANGERS.contains(&name.as_str()));
+    Ok(classes.into_iter().collect())
+}
+
 /// By the folder's name.
 fn label(folder: &Path, classes: &[String]) -> Result<Label, DataSetError> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -102,7 +115,8 @@ fn label(folder: &Path, classes: &[String]) -> Result<Label, DataSetError> {
     Err(DataSetError::Strange { path: folder.to_owned(), classes: classes.join(", ") })
 }
 
-fn plain(name: &str) -> String {
+/// What a folder's name names, however it is written.
+pub fn plain(name: &str) -> String {
     name.to_lowercase().replace(['_', '-'], " ")
 }
 
@@ -171,6 +185,7 @@ mod tests {
         touch(root.path(), &["shirts/odd/e.gif"]);
         std::os::unix::fs::symlink("..", root.path().join("shirts/up")).unwrap();
         // The same folder twice, and strangers within a class, whose paths are written in another way.
+        assert_eq!(classes_in(&[root.path().to_owned()]).unwrap(), ["caps", "casual shoes", "shirts"]);
         let folders = [root.path().to_owned(), root.path().join("other/..")];
         let strangers = ["shirts/../caps", "shirts/odd"].map(|folder| root.path().join(folder));
         let set = DataSet::read(&classes(), &folders, &strangers).unwrap();

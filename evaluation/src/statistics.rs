@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::Serialize;
 
 /// The 97.5th percentile of the normal distribution: intervals hold 95 %.
@@ -57,6 +59,17 @@ impl Share {
             hits += usize::from(is_so(one));
         }
         Self::of(hits, of)
+    }
+}
+
+/// In per cent, with its interval.
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { share, low, high, of } = *self;
+        if of == 0 {
+            return f.write_str("none");
+        }
+        write!(f, "{:.1} ({:.1}–{:.1})", share * 100.0, low * 100.0, high * 100.0)
     }
 }
 
@@ -148,6 +161,8 @@ mod tests {
         }
         // 2 × (1 + 10 + 45) ÷ 1024.
         assert!(near(mcnemar(2, 8), 0.109_375) && near(mcnemar(8, 2), 0.109_375));
+        assert_eq!(Share::of(81, 263).to_string(), "30.8 (25.5–36.6)");
+        assert_eq!(Share::of(0, 0).to_string(), "none");
         assert!(near(mcnemar(0, 0), 1.0) && near(mcnemar(700, 700), 1.0) && mcnemar(0, 700) < 1e-200);
         assert!(near(auroc(&[0.8, 0.4], &[0.4, 0.1]).unwrap(), 0.875) && auroc(&[], &[0.1]).is_none());
     }

@@ -77,6 +77,24 @@ pub fn fussy() -> Vec<u8> {
     model("fussy", &nodes, &tensors)
 }
 
+/// How many features [`backbone`] has.
+pub const FEATURES: u64 = 12;
+
+/// Something to train a head on: features that tell colours and edges apart.
+pub fn backbone() -> Vec<u8> {
+    let nodes = [
+        node("Conv", &["image", "weights"], "convolved", None),
+        node("Relu", &["convolved"], "activated", None),
+        node("GlobalAveragePool", &["activated"], "features", None),
+    ];
+    // No two alike, of both signs.
+    let weights: Vec<_> = (0..FEATURES * 3 * 3 * 3).map(|number| (number as f32 * 1.7).sin()).collect();
+    let tensors = [tensor("weights", &[FEATURES, 3, 3, 3], &weights)];
+    let facts =
+        [("mean", "127 127 127"), ("std", "128 128 128"), ("origin", "by hand"), ("licence", "Apache-2.0")];
+    file(17, "backbone", &nodes, &tensors, ("features", &[FEATURES, 1, 1]), &facts)
+}
+
 /// Files that no model should be loaded from, and what is wrong with each. The last one's numbers are in another file,
 /// `weights.bin`.
 pub fn hostile() -> Vec<(&'static str, Vec<u8>)> {
@@ -117,18 +135,36 @@ fn model(name: &str, nodes: &[Vec<u8>], tensors: &[Vec<u8>]) -> Vec<u8> {
 
 /// Of a version of ONNX's operators.
 fn model_of(version: u64, name: &str, nodes: &[Vec<u8>], tensors: &[Vec<u8>]) -> Vec<u8> {
+    file(version, name, nodes, tensors, ("logits", &[3]), &[])
+}
+
+/// With this output, and properties that say what the numbers don't.
+fn file(
+    version: u64,
+    name: &str,
+    nodes: &[Vec<u8>],
+    tensors: &[Vec<u8>],
+    (output, shape): (&str, &[u64]),
+    facts: &[(&str, &str)],
+) -> Vec<u8> {
     let mut graph = Vec::new();
     nodes.iter().for_each(|node| bytes(&mut graph, 1, node));
     bytes(&mut graph, 2, name.as_bytes());
     tensors.iter().for_each(|tensor| bytes(&mut graph, 5, tensor));
     bytes(&mut graph, 11, &value("image", &[3, SIDE.into(), SIDE.into()]));
-    bytes(&mut graph, 12, &value("logits", &[3]));
+    bytes(&mut graph, 12, &value(output, shape));
     let mut operators = Vec::new();
     number(&mut operators, 2, version);
     let mut model = Vec::new();
     number(&mut model, 1, 8);
     bytes(&mut model, 7, &graph);
     bytes(&mut model, 8, &operators);
+    for (key, text) in facts {
+        let mut fact = Vec::new();
+        bytes(&mut fact, 1, key.as_bytes());
+        bytes(&mut fact, 2, text.as_bytes());
+        bytes(&mut model, 14, &fact);
+    }
     model
 }
 

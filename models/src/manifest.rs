@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a model is: `manifest.json` beside its ONNX file. `models/build/` writes it.
+/// What a model is: `manifest.json` beside its ONNX file. `autorma train` and `models/build/` write it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of this layout; 1.

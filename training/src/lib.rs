@@ -1,1 +1,50 @@
 //! Data sets prepared and checked, and classifiers trained on them.
+//!
+//! [`train`] makes a model of photos whose labels are known: a backbone that isn't trained says numbers about each photo
+//! and its variations, and a head learns to tell by them what a photo shows.
+
+mod augment;
+mod cache;
+mod card;
+mod decisions;
+mod dice;
+mod error;
+mod features;
+mod files;
+mod graph;
+mod head;
+mod lbfgs;
+mod metrics;
+mod onnx;
+mod photos;
+mod recipe;
+mod report;
+mod training;
+
+pub use decisions::UnknownErrors;
+pub use error::Error;
+pub use metrics::{Metrics, Quality, Section};
+pub use photos::Folders;
+pub use recipe::{Augmentation, Head, Recipe, Targets, Weights};
+pub use training::{MODEL, Training, train};
+
+/// How far training is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Progress {
+    /// Photos and variations whose features are known.
+    Features {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Another iteration of a head.
+    Head {
+        /// The head: first those that judge, then the one that is shipped.
+        number: usize,
+        /// How many heads there are.
+        of: usize,
+        /// The loss.
+        loss: f64,
+    },
+}

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use autorma_evaluation::{Comparison, Decisions, Figures, Share};
+use autorma_evaluation::{Comparison, Decisions, Figures};
 use autorma_schemas::ModelVersion;
 use serde::Serialize;
 
@@ -58,8 +58,8 @@ impl fmt::Display for Report {
             );
             table.row([
                 it.class.clone(),
-                share(it.precision),
-                share(it.recall),
+                it.precision.to_string(),
+                it.recall.to_string(),
                 f1,
                 it.recall.of.to_string(),
             ]);
@@ -85,15 +85,15 @@ impl fmt::Display for Report {
 fn rows(figures: &Figures) -> Vec<(String, String)> {
     let row = |what: &str, value: String| (what.to_owned(), value);
     let mut rows = vec![
-        row("accuracy", share(figures.accuracy)),
-        row("accuracy of the accepted", share(figures.accuracy_of_accepted)),
+        row("accuracy", figures.accuracy.to_string()),
+        row("accuracy of the accepted", figures.accuracy_of_accepted.to_string()),
         row("expected calibration error", format!("{:.4}", figures.calibration_error)),
     ];
     let decisions = |rows: &mut Vec<_>, what: &str, decisions: &Decisions| {
         for (name, value) in
             [("accepted", decisions.accept), ("to review", decisions.review), ("unknown", decisions.unknown)]
         {
-            rows.push(row(&format!("{what}: {name}"), share(value)));
+            rows.push(row(&format!("{what}: {name}"), value.to_string()));
         }
     };
     decisions(&mut rows, "of the classes", &figures.decisions);
@@ -118,10 +118,6 @@ fn confusion(classes: &[String], confusion: &[Vec<usize>]) -> String {
     let head = line("is \\ named", classes.to_vec());
     let rows = classes.iter().zip(confusion);
     rows.fold(head, |text, (class, row)| text + &line(class, row.iter().map(ToString::to_string).collect()))
-}
-
-fn share(Share { share, low, high, of }: Share) -> String {
-    if of == 0 { "none".into() } else { format!("{} ({}–{})", points(share), points(low), points(high)) }
 }
 
 fn points(share: f64) -> String {

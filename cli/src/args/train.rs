@@ -1,0 +1,38 @@
+//! The command that trains.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Json;
+
+/// `--data` and `--config` are the photos' and the recipe's here, instead of the log's folder and the settings' file:
+/// [`super::Common`] has them under the same names, and leaves them alone.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Folder with a folder of photos for each class, or with such folders in train, val and test; `other`, `unknown`, `none`
+    /// and `backgrounds` hold what is none of them, `other` maybe in a folder for each kind. manifest.csv may say in a column
+    /// contributor who sent which path. May be repeated
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) data: Vec<PathBuf>,
+    /// Folder of photos of other articles, with a folder for each kind; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) other: Vec<PathBuf>,
+    /// Folder of photos of scenes, without articles; articles are pasted on them, too. May be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backgrounds: Vec<PathBuf>,
+    /// The recipe, in TOML; what it doesn't say has its default. train.toml in the output folder says all of it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What chance begins with, instead of what the recipe says
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u32>,
+    /// Folder of the model and all that is known of its training; it is created
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// The backbone, an ONNX file, instead of the one that `make backbone` makes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) backbone: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}

@@ -1,0 +1,142 @@
+//! `autorma train`: a model from photos whose labels are known.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use autorma_classifier::Runtime;
+use autorma_service::{Shutdown, signals};
+use autorma_training::{Folders, Metrics, Progress, Quality, Recipe, Training};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::args::TrainArgs;
+use crate::configuration::{Configuration, backbone};
+use crate::exit;
+use crate::inspect::json_text;
+use crate::table::{Table, printable};
+
+/// How often a line says how far it is, where there is no terminal.
+const LINES: Duration = Duration::from_secs(10);
+
+/// Trains, and reports.
+pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    let recipe = recipe(args)?;
+    let stop = Shutdown::new();
+    let on_signal = stop.clone();
+    signals::install(move |times| {
+        exit::at_once_if(times > 1);
+        on_signal.request();
+    })?;
+    let runtime = Runtime::load(&configuration.classifier.runtime)?;
+    let folders =
+        Folders { data: args.data.clone(), other: args.other.clone(), backgrounds: args.backgrounds.clone() };
+    let backbone = args.backbone.clone().unwrap_or_else(backbone);
+    let training = Training {
+        folders: &folders,
+        recipe: &recipe,
+        backbone: &backbone,
+        output: &args.output,
+        runtime: &runtime,
+        limits: configuration.classifier.limits,
+        threads: configuration.classifier.workers,
+    };
+    let mut display = Display::new();
+    let metrics = autorma_training::train(&training, |progress| {
+        display.show(progress);
+        !stop.is_requested()
+    });
+    display.bar.finish_and_clear();
+    let metrics = metrics?;
+    crate::print(&if args.json.json { json_text(&metrics)? } else { report(&metrics, args)? })?;
+    let is_whole = metrics.is_whole && metrics.failed.is_empty();
+    Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+}
+
+fn recipe(args: &TrainArgs) -> anyhow::Result<Recipe> {
+    let mut recipe = match &args.config {
+        None => Recipe::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("the recipe {}", path.display()))?;
+            Recipe::parse(&text).map_err(|problem| anyhow!("the recipe {}: {problem}", path.display()))?
+        }
+    };
+    if let Some(seed) = args.seed {
+        recipe.seed = seed.into();
+    }
+    Ok(recipe)
+}
+
+/// How far it is: a bar on a terminal, a line now and then elsewhere.
+struct Display {
+    bar: ProgressBar,
+    is_terminal: bool,
+    /// When the next line is due.
+    next: Instant,
+    what: &'static str,
+}
+
+impl Display {
+    fn new() -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = if is_terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos} of {len} · {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, is_terminal, next: Instant::now() + LINES, what: "" }
+    }
+
+    fn show(&mut self, progress: Progress) {
+        let (what, done, of) = match progress {
+            Progress::Features { done, of } => ("views of photos", done, of),
+            Progress::Head { number, of, .. } => ("heads", number, of),
+        };
+        if what != self.what {
+            self.what = what;
+            self.bar.reset();
+            self.bar.set_message(what);
+            self.bar.set_length(of as u64);
+            // What was computed by an earlier call says nothing of the speed of this one.
+            self.bar.set_position(done as u64);
+            self.bar.reset_eta();
+        }
+        self.bar.set_position(done as u64);
+        if !self.is_terminal && Instant::now() >= self.next {
+            self.next = Instant::now() + LINES;
+            let left = HumanDuration(self.bar.eta());
+            tracing::info!(what, done, of, %left, "training");
+        }
+    }
+}
+
+fn report(metrics: &Metrics, args: &TrainArgs) -> anyhow::Result<String> {
+    let mut table = Table::new(["photos", "of the classes", "right", "unknown", "of none", "found unknown"]);
+    let held_out = metrics.held_out.iter().map(|it| (format!("held out: {}", it.name), &it.quality));
+    for (name, quality) in held_out.chain(metrics.test.iter().map(|it| ("test".to_owned(), it))) {
+        table.row(row(name, quality));
+    }
+    let mut text = format!("{table}\nShares in per cent, with their 95 % intervals.\n");
+    if !metrics.is_whole {
+        text += &format!(
+            "Stopped with {} of {} variations of each photo: the same command goes on.\n",
+            metrics.copies, metrics.recipe.copies
+        );
+    }
+    for (path, why) in &metrics.failed {
+        text += &format!("left out: {}: {}\n", printable(path), printable(why));
+    }
+    let page = args.output.join("report.html");
+    Ok(text + &format!("Model: {}\nReport: {}\n", metrics.model.display(), page.display()))
+}
+
+fn row(name: String, quality: &Quality) -> [String; 6] {
+    let strangers = quality.strangers.map(|it| it.decisions.unknown);
+    [
+        name,
+        quality.accuracy.of.to_string(),
+        quality.accuracy.to_string(),
+        quality.decisions.unknown.to_string(),
+        strangers.map_or(0, |it| it.of).to_string(),
+        strangers.map_or_else(|| "none".into(), |it| it.to_string()),
+    ]
+}

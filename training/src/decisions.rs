@@ -1,0 +1,192 @@
+//! What a model's numbers are divided by, and where its decisions change: chosen on photos that the heads which judge them
+//! have never seen.
+
+use autorma_models::{Manifest, Thresholds};
+use serde::Serialize;
+
+use crate::recipe::Targets;
+
+/// A photo and what a head that has never seen its like says of it.
+#[derive(Debug, Clone)]
+pub(crate) struct HeldOut {
+    /// The photo's number.
+    pub(crate) photo: usize,
+    /// The number of its kind; classes come first.
+    pub(crate) kind: usize,
+    pub(crate) is_contributed: bool,
+    pub(crate) logits: Vec<f32>,
+}
+
+/// Both errors of a threshold for unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct UnknownErrors {
+    /// The threshold.
+    pub threshold: f64,
+    /// The share of photos of the classes that are called unknown.
+    pub refused: f64,
+    /// The same of those that a contributor has sent.
+    pub refused_contributed: f64,
+    /// The share of photos of none of the classes that are not.
+    pub missed: f64,
+}
+
+/// The places of a curve.
+const PLACES: u32 = 200;
+
+/// What the logits are divided by: of 0.050 to 10.000, that which makes the right class most probable among the classes
+/// (Guo et al. 2017). 1 if no photo is of a class.
+pub(crate) fn temperature(held_out: &[HeldOut], classes: usize) -> f64 {
+    let known: Vec<_> = held_out.iter().filter(|it| it.kind < classes).collect();
+    if known.is_empty() {
+        return 1.0;
+    }
+    let loss = |thousandths: u32| {
+        let temperature = f64::from(thousandths) / 1000.0;
+        let loss = |it: &&HeldOut| {
+            let scaled: Vec<_> = it.logits[..classes].iter().map(|it| f64::from(*it) / temperature).collect();
+            let highest = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = scaled.iter().map(|it| (it - highest).exp()).sum();
+            sum.ln() + highest - scaled[it.kind]
+        };
+        known.iter().map(loss).sum::<f64>()
+    };
+    // It falls and then rises.
+    let (mut low, mut high) = (50, 10_000);
+    while high - low > 2 {
+        let third = (high - low) / 3;
+        if loss(low + third) <= loss(high - third) { high -= third } else { low += third }
+    }
+    let best = (low..=high).min_by(|one, other| loss(*one).total_cmp(&loss(*other)));
+    f64::from(best.unwrap_or(1000)) / 1000.0
+}
+
+/// The lowest threshold for unknown that keeps to the targets, so that as few strangers as possible get past it; then the
+/// lowest for acceptance that does, counting one error more than was seen. Both are in thousandths.
+pub(crate) fn thresholds(held_out: &[HeldOut], manifest: &Manifest, targets: &Targets) -> Thresholds {
+    let judged: Vec<_> = held_out.iter().filter_map(|it| Judged::of(it, manifest)).collect();
+    let known: Vec<_> = judged.iter().filter(|it| it.right.is_some()).collect();
+    let steps = || (1..=1000).map(|step| f64::from(step) / 1000.0);
+    let keeps = |threshold: &f64| {
+        let refused = |wanted: bool| {
+            share(known.iter().filter(|it| it.is_contributed == wanted), |it| it.unknown >= *threshold)
+        };
+        refused(false) <= targets.refused && refused(true) <= targets.refused_contributed
+    };
+    let unknown = steps().find(keeps).unwrap_or(1.0);
+    let is_trusted = |threshold: &f64| {
+        let accepted: Vec<_> =
+            known.iter().filter(|it| it.unknown < unknown && it.confidence >= *threshold).collect();
+        let wrong = accepted.iter().filter(|it| it.right == Some(false)).count();
+        (wrong + 1) as f64 <= targets.wrong * (accepted.len() + 1) as f64
+    };
+    let least = 1.0 / manifest.classes.len() as f64;
+    let accept = steps().filter(|it| *it >= least).find(is_trusted).unwrap_or(1.0);
+    Thresholds { accept, unknown }
+}
+
+/// Both errors at thresholds from 0 to 1, evenly.
+pub(crate) fn curve(held_out: &[HeldOut], manifest: &Manifest) -> Vec<UnknownErrors> {
+    let judged: Vec<_> = held_out.iter().filter_map(|it| Judged::of(it, manifest)).collect();
+    let (known, strangers): (Vec<_>, Vec<_>) = judged.iter().partition(|it| it.right.is_some());
+    let errors = |place: u32| {
+        let threshold = f64::from(place) / f64::from(PLACES);
+        let contributed = known.iter().filter(|it| it.is_contributed);
+        UnknownErrors {
+            threshold,
+            refused: share(known.iter(), |it| it.unknown >= threshold),
+            refused_contributed: share(contributed, |it| it.unknown >= threshold),
+            missed: share(strangers.iter(), |it| it.unknown < threshold),
+        }
+    };
+    (0..=PLACES).map(errors).collect()
+}
+
+/// What is said of a photo, in the manifest's words.
+struct Judged {
+    /// Whether the best class is the right one; None for a photo of none.
+    right: Option<bool>,
+    confidence: f64,
+    unknown: f64,
+    is_contributed: bool,
+}
+
+impl Judged {
+    fn of(held_out: &HeldOut, manifest: &Manifest) -> Option<Self> {
+        let verdict = manifest.decide(&held_out.logits).ok()?;
+        let right = manifest.classes.get(held_out.kind).map(|class| *class == verdict.predicted_class);
+        Some(Self {
+            right,
+            confidence: verdict.confidence,
+            unknown: verdict.unknown_probability,
+            is_contributed: held_out.is_contributed,
+        })
+    }
+}
+
+/// 0 of nothing.
+fn share<T>(all: impl Iterator<Item = T>, is_so: impl Fn(T) -> bool) -> f64 {
+    autorma_evaluation::Share::count(all, is_so).share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dice::Dice;
+    use autorma_models::Model;
+    use std::path::Path;
+
+    fn manifest() -> Manifest {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped");
+        let mut manifest = Model::manifest(&shipped).unwrap();
+        manifest.classes.truncate(2);
+        manifest.output.unknown.truncate(1);
+        manifest.temperature = 1.0;
+        manifest
+    }
+
+    fn held_out(kind: usize, logits: [f32; 3]) -> HeldOut {
+        HeldOut { photo: 0, kind, is_contributed: false, logits: logits.into() }
+    }
+
+    #[test]
+    fn the_temperature_undoes_what_makes_a_head_too_sure() {
+        // Right with a probability of σ(2), and says 4 × the logit.
+        let mut dice = Dice::new(1, b"", 0);
+        let honest = 1.0 / (1.0 + (-2.0_f32).exp());
+        let all: Vec<_> =
+            (0..20_000).map(|_| held_out(usize::from(!dice.happens(honest)), [8.0, 0.0, 3.0])).collect();
+        let temperature = temperature(&all, 2);
+        assert!((temperature - 4.0).abs() < 0.15, "{temperature}");
+        assert_eq!(super::temperature(&[], 2), 1.0);
+    }
+
+    #[test]
+    fn thresholds_keep_to_their_targets_and_no_more_than_needed() {
+        // Of a hundred photos of a class, each a little likelier to be unknown; the surest are right.
+        let mut all: Vec<_> = (0..100).map(|i| held_out(0, [5.0, 0.0, i as f32 / 10.0])).collect();
+        all.extend((0..5).map(|i| held_out(1, [0.5 + i as f32 / 10.0, 0.0, -9.0])));
+        all.extend((0..50).map(|i| held_out(2, [1.0, 0.0, i as f32 / 5.0])));
+        let manifest = manifest();
+        let targets = Targets { refused: 0.1, refused_contributed: 0.0, wrong: 0.02 };
+        let Thresholds { accept, unknown } = thresholds(&all, &manifest, &targets);
+        let refused = |threshold: f64| {
+            let judged = all.iter().filter(|it| it.kind < 2).map(|it| Judged::of(it, &manifest).unwrap());
+            share(judged, |it| it.unknown >= threshold)
+        };
+        assert!(refused(unknown) <= 0.1 && refused(unknown - 0.001) > 0.1, "{unknown}");
+        // All five wrong ones have a confidence of 0.71 at the most.
+        assert!((0.7..0.75).contains(&accept), "{accept}");
+        let curve = curve(&all, &manifest);
+        assert!(
+            curve.windows(2).all(|two| two[1].refused <= two[0].refused && two[1].missed >= two[0].missed)
+        );
+        assert_eq!((curve[0].refused, curve[0].missed), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_target_that_can_t_be_kept_accepts_and_refuses_next_to_nothing() {
+        let all: Vec<_> = (0..10).map(|_| held_out(1, [5.0, 0.0, -5.0])).collect();
+        let targets = Targets { refused: 0.0, refused_contributed: 0.0, wrong: 0.0 };
+        assert_eq!(thresholds(&all, &manifest(), &targets).accept, 1.0);
+    }
+}

@@ -1,0 +1,68 @@
+use std::io;
+use std::path::PathBuf;
+
+use autorma_classifier::LoadError;
+use autorma_evaluation::{DataSetError, JudgeError};
+
+/// Why a model can't be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folders of photos aren't what they should be.
+    #[error(transparent)]
+    Photos(#[from] DataSetError),
+    /// A list of photos can't be read.
+    #[error("the list {path}: {cause}")]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// A file or folder can't be read or written.
+    #[error("{path}: {cause}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Another process trains in the same folder.
+    #[error(
+        "{0} is in use: another training is at work in this folder; wait for it, or name another with --output"
+    )]
+    InUse(PathBuf),
+    /// The backbone can't be read.
+    #[error("the backbone {path}: {cause}; `make backbone` makes it, `--backbone` names another")]
+    NoBackbone {
+        /// Its file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The backbone isn't one.
+    #[error("the backbone {path}: {cause}; see models/build/README.md for what a backbone is")]
+    Backbone {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// ONNX Runtime can't run the backbone.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The model that was made can't be asked.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+    /// The model that was made isn't one: a fault in autorma.
+    #[error("what was trained can't be used: {0}")]
+    Made(String),
+    /// There is too little to learn from.
+    #[error("{0}")]
+    TooLittle(String),
+    /// It was stopped before there was enough for a model.
+    #[error("stopped before every photo was looked at once: the same command goes on from here")]
+    Stopped,
+    /// A fault in autorma.
+    #[error("a thread panicked: this is a fault in autorma")]
+    Panicked,
+}

@@ -1,0 +1,236 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use autorma_classifier::{Decoder, Limits, Runtime, Session};
+use image::RgbImage;
+use ndarray::Array2;
+use sha2::{Digest, Sha256};
+
+use crate::augment::{SIDE, vary};
+use crate::cache::{Cache, Key};
+use crate::dice::Dice;
+use crate::graph::Backbone;
+use crate::photos::{BACKGROUND, Part, Photos};
+use crate::{Error, Progress, Recipe};
+
+/// What computes features.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine<'a> {
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) limits: Limits,
+    pub(crate) threads: usize,
+}
+
+/// What the backbone says of photos and their variations.
+#[derive(Debug)]
+pub(crate) struct Features {
+    /// A row a view.
+    pub(crate) values: Array2<f32>,
+    /// The photo of each row. First come the photos as they are, in order, then the first variation of each, and so on.
+    pub(crate) photos: Vec<usize>,
+    /// How many of the rows are photos as they are.
+    pub(crate) plain: usize,
+    /// How many variations there are of each photo that is learned from.
+    pub(crate) copies: u32,
+    /// Photos that can't be read or decoded, and why.
+    pub(crate) failed: Vec<(PathBuf, String)>,
+}
+
+/// All that is needed to compute the features of any view.
+#[derive(Debug)]
+struct Work<'a> {
+    photos: &'a Photos,
+    backbone: &'a Backbone,
+    recipe: &'a Recipe,
+    machine: Machine<'a>,
+    scenes: Vec<RgbImage>,
+    /// A hash of each photo's content, which names it wherever it lies; None if it can't be read.
+    contents: Vec<Option<Key>>,
+    /// A hash of all that a variation depends on, besides its photo's content.
+    variation: Key,
+}
+
+/// Computes what isn't in the cache yet, round by round: each photo as it is, then a variation of each, and so on. When
+/// `progress` says that it is enough, the rounds that are whole are what there is.
+pub(crate) fn extract(
+    photos: &Photos,
+    backbone: &Backbone,
+    recipe: &Recipe,
+    machine: Machine<'_>,
+    cache: &mut Cache,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<Features, Error> {
+    let work = Work::prepare(photos, backbone, recipe, machine);
+    let sessions = (0..machine.threads).map(|_| work.session()).collect::<Result<Vec<_>, _>>();
+    let mut sessions = sessions?;
+    let mut failed: Vec<_> = (0..photos.all.len()).map(|_| None::<String>).collect();
+    let rounds: Vec<Vec<usize>> = (0..=recipe.copies).map(|copy| work.round(copy)).collect();
+    let of: usize = rounds.iter().map(Vec::len).sum();
+    let (mut done, mut copies) = (0, None);
+    for (copy, round) in (0..).zip(&rounds) {
+        let (known, missing): (Vec<usize>, Vec<usize>) = round
+            .iter()
+            .filter(|photo| failed[**photo].is_none())
+            .partition(|photo| work.key(**photo, copy).is_some_and(|key| cache.has(&key)));
+        done += known.len();
+        let report = |done| progress(Progress::Features { done, of });
+        let whole = work.compute(copy, &missing, &mut sessions, cache, &mut failed, &mut done, report)?;
+        if !whole {
+            break;
+        }
+        copies = Some(copy);
+    }
+    let copies = copies.ok_or(Error::Stopped)?;
+    work.collect(&rounds[..=copies as usize], copies, cache, &failed)
+}
+
+impl<'a> Work<'a> {
+    fn prepare(photos: &'a Photos, backbone: &'a Backbone, recipe: &'a Recipe, machine: Machine<'a>) -> Self {
+        let contents: Vec<_> = photos.all.iter().map(|photo| content(&photo.path)).collect();
+        let is_scene = |number: &usize| {
+            let photo = &photos.all[*number];
+            photos.kinds[photo.kind] == BACKGROUND && photo.part != Part::Test
+        };
+        let mut decoder = Decoder::new(SIDE, SIDE, machine.limits);
+        let mut variation = Sha256::new_with_prefix(b"variation 1");
+        variation.update(backbone.sha256.as_bytes());
+        variation.update(recipe.seed.to_le_bytes());
+        // Debug is one text for each set of values, which is all that a hash needs.
+        variation.update(format!("{:?}", recipe.augmentation));
+        let mut scenes = Vec::new();
+        for number in (0..photos.all.len()).filter(is_scene) {
+            let file = fs::read(&photos.all[number].path);
+            let scene = file.ok().and_then(|file| decoder.in_proportion(&file, SIDE).ok());
+            if let (Some(scene), Some(content)) = (scene, contents[number]) {
+                variation.update(content);
+                scenes.push(scene);
+            }
+        }
+        let variation = variation.finalize().into();
+        Self { photos, backbone, recipe, machine, scenes, contents, variation }
+    }
+
+    fn session(&self) -> Result<Session, Error> {
+        let Backbone { onnx, input, features, .. } = self.backbone;
+        Ok(Session::of(self.machine.runtime, onnx, input, Backbone::OUTPUT, *features, 1)?)
+    }
+
+    /// The photos that have such a copy.
+    fn round(&self, copy: u32) -> Vec<usize> {
+        let has = |number: &usize| {
+            let part = self.photos.all[*number].part;
+            matches!(part, Part::Fit | Part::Folded) || part == Part::Validation && copy == 0
+        };
+        (0..self.photos.all.len()).filter(has).collect()
+    }
+
+    /// None for a photo that can't be read.
+    fn key(&self, photo: usize, copy: u32) -> Option<Key> {
+        let content = self.contents[photo]?;
+        let mut key = Sha256::new_with_prefix(content);
+        if copy == 0 {
+            key.update(self.backbone.sha256.as_bytes());
+        } else {
+            key.update(self.variation);
+            key.update(copy.to_le_bytes());
+        }
+        Some(key.finalize().into())
+    }
+
+    /// Puts a copy of each of the photos into the cache, on all threads. False if it was told to stop before the end.
+    #[expect(clippy::too_many_arguments, reason = "they are the state of the loop over all rounds")]
+    fn compute(
+        &self,
+        copy: u32,
+        missing: &[usize],
+        sessions: &mut [Session],
+        cache: &mut Cache,
+        failed: &mut [Option<String>],
+        done: &mut usize,
+        mut report: impl FnMut(usize) -> bool,
+    ) -> Result<bool, Error> {
+        let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(!report(*done)));
+        std::thread::scope(|scope| {
+            let (results, all) = mpsc::sync_channel(sessions.len() * 4);
+            for session in sessions {
+                let (results, next, stopped) = (results.clone(), &next, &stopped);
+                scope.spawn(move || {
+                    let input = &self.backbone.input;
+                    let mut decoder = Decoder::new(input.width, input.height, self.machine.limits);
+                    while !stopped.load(Ordering::Relaxed) {
+                        let Some(photo) = missing.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                        let features = self.one(*photo, copy, &mut decoder, session);
+                        if results.send((*photo, features)).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(results);
+            for (photo, features) in all {
+                match (features, self.key(photo, copy)) {
+                    (Ok(features), Some(key)) => cache.add(key, &features)?,
+                    (Ok(_), None) => failed[photo] = Some("it can't be read".into()),
+                    (Err(problem), _) => failed[photo] = Some(problem),
+                }
+                *done += 1;
+                if !report(*done) {
+                    stopped.store(true, Ordering::Relaxed);
+                }
+            }
+            Ok::<(), Error>(())
+        })?;
+        Ok(!stopped.into_inner())
+    }
+
+    /// What the backbone says of one view. A variation is a file again, and so goes the way of any photo.
+    fn one(
+        &self,
+        photo: usize,
+        copy: u32,
+        decoder: &mut Decoder,
+        session: &mut Session,
+    ) -> Result<Vec<f32>, String> {
+        let file = fs::read(&self.photos.all[photo].path).map_err(|error| error.to_string())?;
+        let file = if copy == 0 { file } else { self.varied(photo, copy, &file, decoder)? };
+        let picture = decoder.decode(&file).map_err(|failure| failure.to_string())?;
+        session.infer(&[&picture])?.pop().ok_or_else(|| "the backbone says nothing".to_owned())
+    }
+
+    fn varied(&self, photo: usize, copy: u32, file: &[u8], decoder: &mut Decoder) -> Result<Vec<u8>, String> {
+        let content = self.contents[photo].ok_or("it can't be read")?;
+        let whole = decoder.in_proportion(file, SIDE).map_err(|failure| failure.to_string())?;
+        let mut dice = Dice::new(self.recipe.seed, &content, copy);
+        vary(&whole, &self.recipe.augmentation, &self.scenes, &mut dice)
+    }
+
+    fn collect(
+        &self,
+        rounds: &[Vec<usize>],
+        copies: u32,
+        cache: &Cache,
+        failed: &[Option<String>],
+    ) -> Result<Features, Error> {
+        let is_good = |photo: &&usize| failed[**photo].is_none();
+        let photos: Vec<usize> = rounds.iter().flatten().filter(is_good).copied().collect();
+        let plain = rounds[0].iter().filter(is_good).count();
+        let mut values = Array2::zeros((photos.len(), self.backbone.features));
+        let views = (0..).zip(rounds).flat_map(|(copy, round)| round.iter().map(move |photo| (copy, photo)));
+        let views = views.filter(|(_, photo)| failed[**photo].is_none());
+        for (mut row, (copy, photo)) in values.outer_iter_mut().zip(views) {
+            if let (Some(key), Some(row)) = (self.key(*photo, copy), row.as_slice_mut()) {
+                cache.read(&key, row)?;
+            }
+        }
+        let failed = self.photos.all.iter().zip(failed).filter_map(|(photo, problem)| {
+            problem.as_ref().map(|problem| (photo.path.clone(), problem.clone()))
+        });
+        Ok(Features { values, photos, plain, copies, failed: failed.collect() })
+    }
+}
+
+fn content(path: &Path) -> Option<Key> {
+    fs::read(path).ok().map(|file| Sha256::digest(file).into())
+}

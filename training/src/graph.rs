@@ -1,0 +1,232 @@
+//! The backbone as a file, and the classifier that a head makes of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use autorma_models::Input;
+use autorma_schemas::sha256;
+use ndarray::{Array1, Array2};
+use prost::Message;
+
+use crate::Error;
+use crate::onnx::{
+    Attribute, Dimension, Graph, INT, INTS, Model, Node, Opset, Shape, Tensor, TensorType, Type, Value,
+};
+
+/// The backbone's one input.
+const IMAGE: &str = "image";
+/// Its one output.
+const FEATURES: &str = "features";
+/// The classifier's.
+const LOGITS: &str = "logits";
+
+/// A network that says numbers about a picture from which a head can tell what it shows; it isn't trained here.
+#[derive(Debug, Clone)]
+pub(crate) struct Backbone {
+    /// Its file.
+    pub(crate) onnx: Vec<u8>,
+    pub(crate) sha256: String,
+    /// What goes in.
+    pub(crate) input: Input,
+    /// How many numbers come out.
+    pub(crate) features: usize,
+    /// Where it comes from.
+    pub(crate) origin: String,
+    /// Under which licence.
+    pub(crate) licence: String,
+    model: Model,
+}
+
+impl Backbone {
+    /// The output's name.
+    pub(crate) const OUTPUT: &str = FEATURES;
+
+    /// Reads it and checks what training relies on: an input `image` of any number of pictures × 3 × height × width, an
+    /// output `features` of pictures × numbers × 1 × 1, and the properties `mean`, `std`, `origin` and `licence`.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let onnx = std::fs::read(path).map_err(|cause| Error::NoBackbone { path: path.to_owned(), cause })?;
+        Self::parse(onnx).map_err(|cause| Error::Backbone { path: path.to_owned(), cause })
+    }
+
+    fn parse(onnx: Vec<u8>) -> Result<Self, String> {
+        let model = Model::decode(onnx.as_slice()).map_err(|error| format!("it is no ONNX file: {error}"))?;
+        let graph = model.graph.as_ref().ok_or("it has no graph")?;
+        if graph.initializer.iter().any(|tensor| !tensor.external_data.is_empty()) {
+            return Err("its numbers lie in another file".into());
+        }
+        let ([input], [output]) = (graph.input.as_slice(), graph.output.as_slice()) else {
+            return Err(format!("it must have one input, {IMAGE}, and one output, {FEATURES}"));
+        };
+        if input.name != IMAGE || output.name != FEATURES {
+            return Err(format!("its input must be called {IMAGE} and its output {FEATURES}"));
+        }
+        let [_, 3, height, width] = sizes(input)[..] else {
+            return Err(format!("{IMAGE} must be pictures × 3 × height × width"));
+        };
+        let [_, features, 1, 1] = sizes(output)[..] else {
+            return Err(format!("{FEATURES} must be pictures × numbers × 1 × 1"));
+        };
+        let side = |size: i64| {
+            u32::try_from(size)
+                .ok()
+                .filter(|size| (1..=4096).contains(size))
+                .ok_or("sides must be within 1..4096")
+        };
+        let facts: BTreeMap<_, _> =
+            model.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str())).collect();
+        let fact =
+            |key: &str| facts.get(key).copied().ok_or_else(|| format!("its property {key} is missing"));
+        let channels = |key: &str| -> Result<[f32; 3], String> {
+            let numbers: Result<Vec<f32>, _> = fact(key)?.split(' ').map(str::parse).collect();
+            let numbers = numbers.ok().and_then(|numbers| numbers.try_into().ok());
+            numbers.ok_or_else(|| format!("its property {key} must be three numbers"))
+        };
+        let input = Input {
+            name: IMAGE.into(),
+            width: side(width)?,
+            height: side(height)?,
+            layout: "NCHW".into(),
+            color: "RGB".into(),
+            resize: "stretch-bilinear-antialiased".into(),
+            mean: channels("mean")?,
+            std: channels("std")?,
+        };
+        let features = usize::try_from(features).ok().filter(|it| (1..=65_536).contains(it));
+        let features = features.ok_or_else(|| format!("{FEATURES} must be within 1..65536"))?;
+        let (origin, licence) = (fact("origin")?.to_owned(), fact("licence")?.to_owned());
+        Ok(Self { sha256: sha256(&onnx), input, features, origin, licence, model, onnx })
+    }
+
+    /// The classifier: the backbone with a head behind it. `weight` is outputs × features.
+    ///
+    /// The head is a 1×1 convolution and no matrix product: ONNX Runtime convolves picture by picture, and would choose
+    /// another order of additions for a product of another number of pictures.
+    pub(crate) fn with_head(&self, name: &str, weight: &Array2<f32>, bias: &Array1<f32>) -> Vec<u8> {
+        let (outputs, features) = weight.dim();
+        let mut graph = self.model.graph.clone().unwrap_or_default();
+        name.clone_into(&mut graph.name);
+        graph.node.extend([
+            node(
+                "Conv",
+                &[FEATURES, "head.weight", "head.bias"],
+                "head",
+                "kernel_shape",
+                Number::List(&[1, 1]),
+            ),
+            node("Flatten", &["head"], LOGITS, "axis", Number::One(1)),
+        ]);
+        graph.initializer.extend([
+            Tensor::floats("head.weight", &[outputs, features, 1, 1], weight.iter().copied()),
+            Tensor::floats("head.bias", &[outputs], bias.iter().copied()),
+        ]);
+        graph.output = vec![floats(LOGITS, &[outputs as i64])];
+        written(self.model.ir_version, self.model.opset_import.clone(), graph)
+    }
+
+    /// The name of the classifier's output.
+    pub(crate) fn output() -> String {
+        LOGITS.into()
+    }
+}
+
+fn written(ir_version: i64, opset_import: Vec<Opset>, graph: Graph) -> Vec<u8> {
+    let metadata_props = Vec::new();
+    let model = Model {
+        ir_version,
+        producer_name: "autorma".into(),
+        graph: Some(graph),
+        opset_import,
+        metadata_props,
+    };
+    model.encode_to_vec()
+}
+
+/// The value of an attribute.
+enum Number<'a> {
+    One(i64),
+    List(&'a [i64]),
+}
+
+fn node(operator: &str, inputs: &[&str], output: &str, attribute: &str, value: Number<'_>) -> Node {
+    let (kind, i, ints) = match value {
+        Number::One(value) => (INT, value, Vec::new()),
+        Number::List(values) => (INTS, 0, values.to_vec()),
+    };
+    Node {
+        op_type: operator.into(),
+        name: output.into(),
+        input: inputs.iter().map(|it| (*it).to_owned()).collect(),
+        output: vec![output.into()],
+        attribute: vec![Attribute { name: attribute.into(), kind, i, ints, ..Attribute::default() }],
+        ..Node::default()
+    }
+}
+
+/// Any number of pictures, then this shape.
+fn floats(name: &str, shape: &[i64]) -> Value {
+    let batch = Dimension { name: "batch".into(), ..Dimension::default() };
+    let sizes = shape.iter().map(|size| Dimension { value: *size, ..Dimension::default() });
+    let shape = Some(Shape { dim: std::iter::once(batch).chain(sizes).collect() });
+    let tensor = Some(TensorType { elements: crate::onnx::FLOAT, shape });
+    Value { name: name.into(), kind: Some(Type { tensor }) }
+}
+
+/// 0 where only the graph knows when it runs.
+fn sizes(value: &Value) -> Vec<i64> {
+    let shape = value.kind.as_ref().and_then(|kind| kind.tensor.as_ref()).and_then(|it| it.shape.as_ref());
+    shape.map(|shape| shape.dim.iter().map(|dimension| dimension.value).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use autorma_classifier::{AT_ONCE, Picture, Runtime, Session};
+    use autorma_models::{Model, handmade};
+    use ndarray::Array;
+
+    use super::*;
+    use crate::onnx::Model as Written;
+
+    #[test]
+    fn the_classifier_says_what_the_head_says_of_the_backbone_s_features() {
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
+        let runtime = Runtime::load(&library).unwrap();
+        let backbone = Backbone::parse(handmade::backbone()).unwrap();
+        let Backbone { onnx, input, features, .. } = &backbone;
+        assert_eq!(
+            (*features as u64, input.width, input.std),
+            (handmade::FEATURES, handmade::SIDE, [128.0; 3])
+        );
+        let weight = Array2::from_shape_fn((5, *features), |(row, column)| ((row * 7 + column) as f32).sin());
+        let bias = Array::linspace(-1.0, 1.0, 5);
+        let mut manifest =
+            Model::manifest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped")).unwrap();
+        (manifest.input, manifest.output.unknown) = (input.clone(), Vec::new());
+        let model = Model { onnx: backbone.with_head("whole", &weight, &bias), manifest };
+        let pixels = 3 * handmade::SIDE * handmade::SIDE;
+        let picture = Picture((0..pixels).map(|it| (it * 37 % 251) as u8).collect());
+        let mut half = Session::of(&runtime, onnx, input, Backbone::OUTPUT, *features, 1).unwrap();
+        let mut whole = Session::load(&runtime, &model, AT_ONCE).unwrap();
+        let expected = weight.dot(&Array1::from(half.infer(&[&picture]).unwrap().remove(0))) + bias;
+        let logits = Array1::from(whole.infer(&[&picture]).unwrap().remove(0));
+        assert!((&logits - &expected).iter().all(|it| it.abs() < 1e-4), "{logits} and {expected}");
+        assert!(logits.iter().any(|it| it.abs() > 0.1), "{logits} say nothing");
+    }
+
+    #[test]
+    fn what_isn_t_a_backbone_is_refused() {
+        let wrong = |onnx: Vec<u8>| Backbone::parse(onnx).unwrap_err();
+        assert!(wrong(b"MZ".to_vec()).contains("no ONNX file"));
+        assert!(wrong(handmade::means()).contains("its output features"));
+        let mut model = Written::decode(handmade::backbone().as_slice()).unwrap();
+        model.metadata_props.retain(|fact| fact.key != "std");
+        assert!(wrong(model.encode_to_vec()).contains("its property std is missing"));
+        let mut model = Written::decode(handmade::backbone().as_slice()).unwrap();
+        model.graph.as_mut().unwrap().initializer[0].external_data.push(Default::default());
+        assert!(wrong(model.encode_to_vec()).contains("another file"));
+        let mut model = Written::decode(handmade::backbone().as_slice()).unwrap();
+        model.graph.as_mut().unwrap().output = vec![floats(FEATURES, &[12])];
+        assert!(wrong(model.encode_to_vec()).contains("numbers × 1 × 1"));
+    }
+}

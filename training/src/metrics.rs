@@ -1,0 +1,126 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use autorma_evaluation::{Bin, ClassFigures, Decisions, Figures, Judged, Judgement, Label, Share, Strangers};
+use autorma_models::{Manifest, Thresholds};
+use serde::Serialize;
+
+use crate::Recipe;
+use crate::decisions::{HeldOut, UnknownErrors};
+use crate::photos::{BACKGROUND, Part, Photo, Photos};
+
+/// All that is known of a training: `metrics.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Metrics {
+    /// How it was done.
+    pub recipe: Recipe,
+    /// How many photos there are of each kind, by what they are for: `train`, `val`, `test` or `folded`.
+    pub photos: BTreeMap<String, BTreeMap<String, usize>>,
+    /// How many variations of each photo there were.
+    pub copies: u32,
+    /// Whether these are as many as were wanted: false if training was stopped.
+    pub is_whole: bool,
+    /// What the logits are divided by.
+    pub temperature: f64,
+    /// Where decisions change.
+    pub thresholds: Thresholds,
+    /// Photos that were judged by heads that had seen nothing of their contributor or kind.
+    pub held_out: Vec<Section>,
+    /// The test photos, judged by the model that ships; None if there are none.
+    pub test: Option<Quality>,
+    /// Both errors of the threshold for unknown, on the held-out photos.
+    pub unknown_errors: Vec<UnknownErrors>,
+    /// The shipped head's loss after each iteration.
+    pub losses: Vec<f64>,
+    /// Photos that were left out, and why.
+    pub failed: Vec<(String, String)>,
+    /// How long it took.
+    pub seconds: f64,
+    /// The model's folder.
+    pub model: PathBuf,
+}
+
+/// How good a model is on some of the held-out photos.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Section {
+    /// Which photos.
+    pub name: &'static str,
+    /// How good.
+    #[serde(flatten)]
+    pub quality: Quality,
+}
+
+/// How good a model is; see [`Figures`], of which this is all but the speed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "as in Figures")]
+pub struct Quality {
+    pub accuracy: Share,
+    pub accuracy_of_accepted: Share,
+    pub calibration_error: f64,
+    pub decisions: Decisions,
+    pub strangers: Option<Strangers>,
+    pub classes: Vec<ClassFigures>,
+    pub confusion: Vec<Vec<usize>>,
+    pub reliability: Vec<Bin>,
+}
+
+impl From<Figures> for Quality {
+    fn from(figures: Figures) -> Self {
+        let Figures { accuracy, accuracy_of_accepted, calibration_error, decisions, .. } = figures;
+        let Figures { strangers, classes, confusion, reliability, .. } = figures;
+        Self {
+            accuracy,
+            accuracy_of_accepted,
+            calibration_error,
+            decisions,
+            strangers,
+            classes,
+            confusion,
+            reliability,
+        }
+    }
+}
+
+/// Whether a photo belongs to a section.
+type Belongs<'a> = &'a dyn Fn(&Photo) -> bool;
+
+/// The held-out photos all together and by where they come from; those that there are.
+pub(crate) fn sections(photos: &Photos, held_out: &[HeldOut], manifest: &Manifest) -> Vec<Section> {
+    let is_background = |photo: &Photo| photos.kinds[photo.kind] == BACKGROUND;
+    let sections: [(_, Belongs<'_>); 5] = [
+        ("all", &|_| true),
+        ("validation", &|photo| photo.part == Part::Validation),
+        ("contributors", &|photo| photo.is_contributed),
+        ("others", &|photo| photo.part == Part::Folded && !photo.is_contributed && !is_background(photo)),
+        ("backgrounds", &|photo| photo.part == Part::Folded && is_background(photo)),
+    ];
+    let section = |(name, belongs): (&'static str, Belongs<'_>)| {
+        let judged: Vec<_> = held_out
+            .iter()
+            .filter(|it| belongs(&photos.all[it.photo]))
+            .filter_map(|it| {
+                let label = if it.kind < photos.classes { Label::Class(it.kind) } else { Label::Stranger };
+                let verdict = manifest.decide(&it.logits).ok()?;
+                Some((photos.all[it.photo].path.clone(), Ok(Judged { label, verdict })))
+            })
+            .collect();
+        let has_any = !judged.is_empty();
+        let judgement = Judgement { judged, seconds: 1.0, threads: 1 };
+        has_any.then(|| Section { name, quality: Figures::of(manifest, &judgement).into() })
+    };
+    sections.into_iter().filter_map(section).collect()
+}
+
+pub(crate) fn count(photos: &Photos) -> BTreeMap<String, BTreeMap<String, usize>> {
+    let mut counts: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    for photo in &photos.all {
+        let part = match photo.part {
+            Part::Fit => "train",
+            Part::Validation => "val",
+            Part::Test => "test",
+            Part::Folded => "folded",
+        };
+        *counts.entry(part.into()).or_default().entry(photos.kinds[photo.kind].clone()).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,323 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use autorma_evaluation::{DataSet, Label, classes_in, plain};
+
+use crate::Error;
+
+/// The kind of what shows no article at all.
+pub(crate) const BACKGROUND: &str = "background";
+/// Names of the folders of a split, and what each is for.
+const SPLIT: [(&str, Part); 3] = [("train", Part::Fit), ("val", Part::Validation), ("test", Part::Test)];
+
+/// Folders of photos to learn from.
+#[derive(Debug, Clone, Default)]
+pub struct Folders {
+    /// Each with a folder a class, or with such folders in `train`, `val` and `test`; and with `other`, `unknown`, `none` or
+    /// `backgrounds` for what is none of the classes. `manifest.csv` may say in a column `contributor` who has sent which
+    /// `path`.
+    pub data: Vec<PathBuf>,
+    /// Photos of other articles, a folder each.
+    pub other: Vec<PathBuf>,
+    /// Photos of scenes without any article.
+    pub backgrounds: Vec<PathBuf>,
+}
+
+/// What a photo is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// Every head learns from it.
+    Fit,
+    /// No head learns from it: temperature and thresholds are chosen by it.
+    Validation,
+    /// Looked at once, at the end.
+    Test,
+    /// The shipped head learns from it, and of the heads that judge all but the one that judges its group.
+    Folded,
+}
+
+/// A photo to learn from or to judge by.
+#[derive(Debug, Clone)]
+pub(crate) struct Photo {
+    pub(crate) path: PathBuf,
+    pub(crate) part: Part,
+    /// The number of its kind in [`Photos::kinds`].
+    pub(crate) kind: usize,
+    /// Photos of a group are never on both sides of a division. Those of one folder come first with its number.
+    pub(crate) group: (usize, String),
+    /// Whether a contributor has sent it.
+    pub(crate) is_contributed: bool,
+}
+
+/// All photos, in the order of their paths.
+#[derive(Debug, Clone)]
+pub(crate) struct Photos {
+    /// The classes, then each kind of thing that is none of them, in alphabetical order each.
+    pub(crate) kinds: Vec<String>,
+    /// How many of the kinds are classes.
+    pub(crate) classes: usize,
+    pub(crate) all: Vec<Photo>,
+}
+
+/// A folder whose photos are for one thing.
+#[derive(Debug)]
+struct Source {
+    /// As the system names it.
+    folder: PathBuf,
+    /// The number of the folder that was named; those of a split have the same.
+    number: usize,
+    role: Role,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Role {
+    Data(Part),
+    Other,
+    Backgrounds,
+}
+
+impl Photos {
+    pub(crate) fn find(folders: &Folders) -> Result<Self, Error> {
+        let sources = sources(folders)?;
+        let of = |wanted: fn(Role) -> bool| -> Vec<PathBuf> {
+            sources.iter().filter(|it| wanted(it.role)).map(|it| it.folder.clone()).collect()
+        };
+        let data = of(|role| matches!(role, Role::Data(_)));
+        let mut kinds = classes_in(&data)?;
+        let classes = kinds.len();
+        let set = DataSet::read(&kinds, &data, &of(|role| !matches!(role, Role::Data(_))))?;
+        let contributors = contributors(folders)?;
+        let found: Vec<_> = set
+            .photos
+            .iter()
+            .filter_map(|photo| Some((photo, sources.iter().find(|it| photo.path.starts_with(&it.folder))?)))
+            .map(|(photo, source)| {
+                let kind = match photo.label {
+                    Label::Class(number) => kinds[number].clone(),
+                    Label::Stranger => stranger(&photo.path, source, &kinds),
+                };
+                (photo, source, kind)
+            })
+            .collect();
+        let strangers: BTreeSet<_> = found.iter().map(|(_, _, kind)| kind.clone()).collect();
+        kinds.extend(strangers.into_iter().filter(|kind| !kinds.contains(kind)).collect::<Vec<_>>());
+        let all = found.into_iter().map(|(photo, source, kind)| {
+            let contributor = contributors.get(&photo.path);
+            let group = match (contributor, photo.label) {
+                (Some(contributor), _) => format!("contributor {contributor}"),
+                // Photos of kinds that nobody has thought of will come: whole kinds are held out.
+                (None, Label::Stranger) if kind != BACKGROUND => kind.clone(),
+                _ => photo.path.display().to_string(),
+            };
+            Photo {
+                path: photo.path.clone(),
+                part: if let Role::Data(part) = source.role { part } else { Part::Folded },
+                kind: kinds.iter().position(|it| *it == kind).unwrap_or_default(),
+                group: (source.number, group),
+                is_contributed: contributor.is_some(),
+            }
+        });
+        Ok(Self { all: all.collect(), kinds, classes })
+    }
+
+    /// For each photo the number of the head that judges it, if one does: groups go, largest first, to the fold that has the
+    /// fewest photos of their folder.
+    pub(crate) fn folds(&self, folds: usize) -> Vec<Option<usize>> {
+        let is_judged = |photo: &&Photo| matches!(photo.part, Part::Validation | Part::Folded);
+        let mut sizes: BTreeMap<&(usize, String), usize> = BTreeMap::new();
+        for photo in self.all.iter().filter(is_judged) {
+            *sizes.entry(&photo.group).or_default() += 1;
+        }
+        let mut groups: Vec<_> = sizes.into_iter().collect();
+        groups.sort_by_key(|(group, size)| (std::cmp::Reverse(*size), *group));
+        let mut filled: HashMap<(usize, usize), usize> = HashMap::new();
+        let mut fold_of = HashMap::new();
+        for (group, size) in groups {
+            let photos = |fold: &usize| filled.get(&(group.0, *fold)).copied().unwrap_or_default();
+            let fold = (0..folds).min_by_key(|fold| (photos(fold), *fold)).unwrap_or_default();
+            *filled.entry((group.0, fold)).or_default() += size;
+            fold_of.insert(group, fold);
+        }
+        let fold = |photo| Some(photo).filter(is_judged).and_then(|it| fold_of.get(&it.group).copied());
+        self.all.iter().map(fold).collect()
+    }
+
+    /// Whether it shows an article of a class.
+    pub(crate) fn is_of_class(&self, photo: &Photo) -> bool {
+        photo.kind < self.classes
+    }
+}
+
+/// Inner folders first: a photo belongs to the first that it is in.
+fn sources(folders: &Folders) -> Result<Vec<Source>, Error> {
+    let mut sources = Vec::new();
+    let mut number = 0;
+    for folder in &folders.data {
+        let folder = real(folder)?;
+        let parts: Vec<_> = SPLIT
+            .iter()
+            .map(|(name, part)| (folder.join(name), *part))
+            .filter(|(it, _)| it.is_dir())
+            .collect();
+        let whole = || vec![(folder.clone(), Part::Folded)];
+        for (folder, part) in if parts.is_empty() { whole() } else { parts } {
+            sources.push(Source { folder: real(&folder)?, number, role: Role::Data(part) });
+        }
+        number += 1;
+    }
+    for (folders, role) in [(&folders.other, Role::Other), (&folders.backgrounds, Role::Backgrounds)] {
+        for folder in folders {
+            sources.push(Source { folder: real(folder)?, number, role });
+            number += 1;
+        }
+    }
+    sources.sort_by_key(|it| std::cmp::Reverse(it.folder.components().count()));
+    Ok(sources)
+}
+
+/// What a photo of none of the classes shows, by the folder that it is in.
+fn stranger(path: &Path, source: &Source, classes: &[String]) -> String {
+    let inside = path.strip_prefix(&source.folder).unwrap_or(path);
+    let mut names = inside
+        .parent()
+        .into_iter()
+        .flat_map(Path::components)
+        .map(|it| plain(&it.as_os_str().to_string_lossy()));
+    let name = match source.role {
+        Role::Backgrounds => BACKGROUND.to_owned(),
+        Role::Other => names.next().unwrap_or_else(|| "other".into()),
+        // `other/caps/1.jpg`: what is a folder of its own in there is a kind of its own.
+        Role::Data(_) => {
+            let outer = names.next().unwrap_or_default();
+            match outer.as_str() {
+                "backgrounds" => BACKGROUND.to_owned(),
+                _ => names.next().unwrap_or(outer),
+            }
+        }
+    };
+    if classes.contains(&name) { format!("other {name}") } else { name }
+}
+
+/// Who has sent a photo, by its path, where a manifest says so.
+fn contributors(folders: &Folders) -> Result<HashMap<PathBuf, String>, Error> {
+    let mut contributors = HashMap::new();
+    for folder in folders.data.iter().chain(&folders.other) {
+        let folder = real(folder)?;
+        let path = folder.join("manifest.csv");
+        if !path.is_file() {
+            continue;
+        }
+        let wrong = |error: csv::Error| Error::List { path: path.clone(), cause: error.to_string() };
+        let mut rows = csv::Reader::from_path(&path).map_err(wrong)?;
+        let names = rows.headers().map_err(wrong)?.clone();
+        let column = |wanted: &str| names.iter().position(|name| name == wanted);
+        let (Some(file), Some(contributor)) = (column("path"), column("contributor")) else { continue };
+        for row in rows.records() {
+            let row = row.map_err(wrong)?;
+            match (row.get(file), row.get(contributor)) {
+                (Some(file), Some(name)) if !name.is_empty() => {
+                    contributors.insert(folder.join(file), name.to_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(contributors)
+}
+
+fn real(folder: &Path) -> Result<PathBuf, Error> {
+    fs::canonicalize(folder).map_err(|cause| Error::File { path: folder.to_owned(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(root: &Path, files: &[&str]) {
+        for file in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+    }
+
+    fn folders(root: &Path) -> Folders {
+        touch(
+            root,
+            &[
+                "studio/train/shirts/1.jpg",
+                "studio/val/casual_shoes/1.jpg",
+                "studio/test/shirts/2.jpg",
+                "studio/train/other/caps/1.jpg",
+                "home/shirts/1.jpg",
+                "home/shirts/2.jpg",
+                "home/other/T-shirts/3.jpg",
+                "home/other/4.jpg",
+                "articles/t_shirts/5.jpg",
+                "articles/t_shirts/6.jpg",
+                "articles/shirts/7.jpg",
+                "scenes/8.jpg",
+                "scenes/deeper/9.jpg",
+            ],
+        );
+        let rows =
+            "path,label,contributor\nshirts/1.jpg,\"a, b\",7\nother/T-shirts/3.jpg,x,7\nshirts/2.jpg,x,\n";
+        fs::write(root.join("home/manifest.csv"), rows).unwrap();
+        let at = |name| vec![root.join(name)];
+        Folders {
+            data: vec![root.join("studio"), root.join("home")],
+            other: at("articles"),
+            backgrounds: at("scenes"),
+        }
+    }
+
+    #[test]
+    fn folders_say_what_photos_show_and_what_they_are_for() {
+        let root = tempfile::tempdir().unwrap();
+        let photos = Photos::find(&folders(root.path())).unwrap();
+        assert_eq!(photos.kinds[..2], ["casual shoes", "shirts"]);
+        assert_eq!(photos.kinds[2..], ["background", "caps", "other", "other shirts", "t shirts"]);
+        let real = root.path().canonicalize().unwrap();
+        let photo = |name: &str| photos.all.iter().find(|it| it.path == real.join(name)).unwrap();
+        let told = |name: &str| (photos.kinds[photo(name).kind].as_str(), photo(name).part);
+        assert_eq!(told("studio/train/shirts/1.jpg"), ("shirts", Part::Fit));
+        assert_eq!(told("studio/val/casual_shoes/1.jpg"), ("casual shoes", Part::Validation));
+        assert_eq!(told("studio/test/shirts/2.jpg"), ("shirts", Part::Test));
+        assert_eq!(told("studio/train/other/caps/1.jpg"), ("caps", Part::Fit));
+        assert_eq!(told("home/other/T-shirts/3.jpg"), ("t shirts", Part::Folded));
+        assert_eq!(told("home/other/4.jpg"), ("other", Part::Folded));
+        assert_eq!(told("articles/shirts/7.jpg"), ("other shirts", Part::Folded));
+        assert_eq!(told("scenes/deeper/9.jpg"), (BACKGROUND, Part::Folded));
+        let sent: Vec<_> = photos.all.iter().filter(|it| it.is_contributed).map(|it| &it.group.1).collect();
+        assert_eq!(sent, ["contributor 7", "contributor 7"]);
+        assert_eq!(photo("articles/t_shirts/5.jpg").group, photo("articles/t_shirts/6.jpg").group);
+        assert_ne!(photo("scenes/8.jpg").group, photo("scenes/deeper/9.jpg").group);
+    }
+
+    #[test]
+    fn a_group_is_in_one_fold_and_folds_are_alike() {
+        let root = tempfile::tempdir().unwrap();
+        let mut photos = Photos::find(&folders(root.path())).unwrap();
+        let one = photos.all.iter().find(|it| it.part == Part::Folded).unwrap().clone();
+        let many =
+            (0..300).map(|number| Photo { group: (9, format!("group {}", number % 37)), ..one.clone() });
+        photos.all.extend(many);
+        let folds = photos.folds(5);
+        let mut of_group = HashMap::new();
+        for (photo, fold) in photos.all.iter().zip(&folds) {
+            let is_judged = matches!(photo.part, Part::Validation | Part::Folded);
+            assert_eq!(fold.is_some(), is_judged, "{photo:?}");
+            assert_eq!(of_group.entry(&photo.group).or_insert(fold), &fold, "{photo:?}");
+        }
+        let size = |wanted| {
+            let all = photos.all.iter().zip(&folds);
+            all.filter(|(photo, fold)| photo.group.0 == 9 && **fold == Some(wanted)).count()
+        };
+        assert!(
+            (0..5).all(|fold| (50..=70).contains(&size(fold))),
+            "{:?}",
+            (0..5).map(size).collect::<Vec<_>>()
+        );
+    }
+}

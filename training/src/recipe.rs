@@ -1,0 +1,201 @@
+use serde::{Deserialize, Serialize};
+
+/// How a model is trained: `train.toml`, of which everything that is left out has its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// The model's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What all that is random begins with: the same seed gives the same model.
+    pub seed: u64,
+    /// How often each photo that is learned from is varied, besides being used as it is.
+    pub copies: u32,
+    /// Into how many parts contributors and kinds of article are divided; each part is judged by a head that has seen
+    /// nothing of it. At least 2.
+    pub folds: usize,
+    /// How photos are varied.
+    pub augmentation: Augmentation,
+    /// How much photos count.
+    pub weights: Weights,
+    /// How the head is fitted.
+    pub head: Head,
+    /// What the thresholds are chosen for.
+    pub targets: Targets,
+}
+
+/// How photos are varied; the rest is in `augment.rs`. Chances are from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augmentation {
+    /// Width ÷ height that square photos had before they were squashed; 1 if square ones were taken so.
+    pub square_was: f32,
+    /// The chance that an article on white is cut out and pasted on something else.
+    pub paste: f32,
+    /// The chance that a cut-out loses its upper or lower end: the head or the legs of who wears it. One chance each.
+    pub cut_off: f32,
+    /// The pasted article's size as a share of the picture's, at the least.
+    pub smallest: f32,
+    /// And at the most.
+    pub largest: f32,
+    /// By how many degrees it is turned, at the most.
+    pub turn: f32,
+    /// The least share of each side that stays when a picture is cropped.
+    pub crop: f32,
+    /// How far brightness, contrast and saturation are from 1, at the most.
+    pub light: f32,
+    /// The worst JPEG quality.
+    pub worst_jpeg: u8,
+    /// The best one.
+    pub best_jpeg: u8,
+}
+
+/// How much a photo counts, as a multiple of others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Weights {
+    /// A photo of a class that a contributor has sent: there are few, and they are what returned goods look like.
+    pub contributed: f32,
+    /// A contributor's photo of something else.
+    pub contributed_other: f32,
+    /// A photo of a scene.
+    pub background: f32,
+    /// All copies of a photo together, of which the photo as it is counts 1.
+    pub copies: f32,
+}
+
+/// How the head is fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Head {
+    /// The weight of the L2 penalty, on features of mean 0 and mean variance 1.
+    pub l2: f64,
+    /// The most iterations of L-BFGS.
+    pub iterations: usize,
+}
+
+/// What the thresholds are chosen for, on photos that the heads which judge them have never seen. Shares from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Targets {
+    /// The largest share of photos of the classes that may be called unknown.
+    pub refused: f64,
+    /// The same of those that a contributor has sent.
+    pub refused_contributed: f64,
+    /// The largest share of accepted photos of the classes that may be wrong.
+    pub wrong: f64,
+}
+
+impl Recipe {
+    /// From the text of `train.toml`; what is wrong with it otherwise.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let recipe: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        match recipe.problem() {
+            Some(problem) => Err(problem.into()),
+            None => Ok(recipe),
+        }
+    }
+
+    fn problem(&self) -> Option<&'static str> {
+        let (varied, weights) = (&self.augmentation, &self.weights);
+        let within = |value: f32| (0.0..=1.0).contains(&value);
+        let share = |value: f64| (0.0..=1.0).contains(&value);
+        let counts = |value: f32| value.is_finite() && value > 0.0;
+        let targets = [self.targets.refused, self.targets.refused_contributed, self.targets.wrong];
+        let all = [weights.contributed, weights.contributed_other, weights.background, weights.copies];
+        let rules = [
+            (!self.name.is_empty(), "name must not be empty"),
+            ((2..=100).contains(&self.folds), "folds must be within 2..100"),
+            (self.copies <= 1000, "copies must be at most 1000"),
+            ((0.2..=5.0).contains(&varied.square_was), "augmentation.square_was must be within 0.2..5"),
+            (within(varied.paste), "augmentation.paste must be within 0..1"),
+            (within(varied.cut_off), "augmentation.cut_off must be within 0..1"),
+            (
+                0.1 <= varied.smallest && varied.smallest <= varied.largest && varied.largest <= 2.0,
+                "augmentation.smallest and augmentation.largest must be within 0.1..2, in this order",
+            ),
+            ((0.0..=180.0).contains(&varied.turn), "augmentation.turn must be within 0..180"),
+            ((0.1..=1.0).contains(&varied.crop), "augmentation.crop must be within 0.1..1"),
+            ((0.0..1.0).contains(&varied.light), "augmentation.light must be from 0 to below 1"),
+            (
+                1 <= varied.worst_jpeg && varied.worst_jpeg <= varied.best_jpeg && varied.best_jpeg <= 100,
+                "augmentation.worst_jpeg and augmentation.best_jpeg must be within 1..100, in this order",
+            ),
+            (all.into_iter().all(counts), "weights must be above 0"),
+            (self.head.l2.is_finite() && self.head.l2 > 0.0, "head.l2 must be above 0"),
+            (self.head.iterations > 0, "head.iterations must be above 0"),
+            (targets.into_iter().all(share), "targets must be within 0..1"),
+        ];
+        rules.iter().find(|(kept, _)| !kept).map(|(_, rule)| *rule)
+    }
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            name: "refund-classifier".into(),
+            version: "1".into(),
+            seed: 1,
+            copies: 10,
+            folds: 5,
+            augmentation: Augmentation::default(),
+            weights: Weights::default(),
+            head: Head::default(),
+            targets: Targets::default(),
+        }
+    }
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        Self {
+            square_was: 0.75,
+            paste: 0.5,
+            cut_off: 0.25,
+            smallest: 0.5,
+            largest: 1.1,
+            turn: 25.0,
+            crop: 0.7,
+            light: 0.35,
+            worst_jpeg: 25,
+            best_jpeg: 92,
+        }
+    }
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { contributed: 20.0, contributed_other: 2.0, background: 1.0, copies: 2.0 }
+    }
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self { l2: 1e-2, iterations: 60 }
+    }
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        Self { refused: 0.02, refused_contributed: 0.18, wrong: 0.005 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Recipe;
+
+    #[test]
+    fn what_is_left_out_has_its_default_and_what_is_wrong_is_said() {
+        assert_eq!(Recipe::parse("").unwrap(), Recipe::default());
+        let recipe = Recipe::parse("copies = 3\n[head]\nl2 = 0.5").unwrap();
+        assert_eq!((recipe.copies, recipe.head.l2, recipe.head.iterations), (3, 0.5, 60));
+        let written = toml::to_string(&recipe).unwrap();
+        assert_eq!(Recipe::parse(&written).unwrap(), recipe);
+        assert!(Recipe::parse("copys = 3").unwrap_err().contains("copys"));
+        assert!(Recipe::parse("folds = 1").unwrap_err().contains("folds"));
+        assert!(Recipe::parse("[weights]\ncopies = nan").unwrap_err().contains("weights"));
+        assert!(Recipe::parse("[augmentation]\nworst_jpeg = 93").unwrap_err().contains("worst_jpeg"));
+    }
+}

@@ -1,0 +1,181 @@
+//! Whole trainings, on a backbone and pictures that were made by hand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use autorma_classifier::{Limits, Runtime};
+use autorma_models::{Model, handmade};
+use autorma_training::{Error, Folders, Metrics, Progress, Recipe, Training, train};
+use image::{Rgb, RgbImage};
+
+const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1_000_000, memory: 16 << 20 };
+
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        Runtime::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so"))
+            .unwrap()
+    })
+}
+
+/// Photos of two classes that a split divides, of two others that a contributor sent, and of what is none of them.
+struct Home {
+    root: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let home = Self { root: tempfile::tempdir().unwrap() };
+        fs::write(home.path("backbone.onnx"), handmade::backbone()).unwrap();
+        for (part, count) in [("train", 12), ("val", 6), ("test", 6)] {
+            home.draw(&format!("studio/{part}/red_things"), count, [200, 30, 30]);
+            home.draw(&format!("studio/{part}/green_things"), count, [30, 190, 40]);
+        }
+        home.draw("home/red_things", 4, [190, 50, 40]);
+        home.draw("home/green_things", 4, [60, 180, 50]);
+        home.draw("home/other/blue_things", 4, [40, 50, 200]);
+        let rows = ["red_things", "green_things", "other/blue_things"];
+        let rows =
+            rows.iter().flat_map(|folder| (0..4).map(move |i| format!("{folder}/{i}.png,{}\n", i % 2)));
+        fs::write(home.path("home/manifest.csv"), format!("path,contributor\n{}", rows.collect::<String>()))
+            .unwrap();
+        home.draw("other/blue_things", 8, [30, 30, 210]);
+        home.draw("other/grey_things", 8, [120, 120, 125]);
+        home.draw("scenes", 5, [130, 160, 200]);
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Things of about this colour, on white.
+    fn draw(&self, folder: &str, count: u8, colour: [u8; 3]) {
+        fs::create_dir_all(self.path(folder)).unwrap();
+        let salt = folder.len() as u8;
+        for number in 0..count {
+            let photo = RgbImage::from_fn(48, 48, |x, y| {
+                let edge = 6 + u32::from(number % 7);
+                let is_thing = (edge..48 - edge).contains(&x) && (8..42).contains(&y);
+                let shade = (x as u8).wrapping_mul(7).wrapping_add(number * 5 + salt) % 30;
+                Rgb(if is_thing { colour.map(|value| value.saturating_add(shade)) } else { [255; 3] })
+            });
+            photo.save(self.path(folder).join(format!("{number}.png"))).unwrap();
+        }
+    }
+
+    fn folders(&self) -> Folders {
+        Folders {
+            data: vec![self.path("studio"), self.path("home")],
+            other: vec![self.path("other")],
+            backgrounds: vec![self.path("scenes")],
+        }
+    }
+
+    fn train(
+        &self,
+        output: &str,
+        seed: u64,
+        threads: usize,
+        progress: impl FnMut(Progress) -> bool,
+    ) -> Result<Metrics, Error> {
+        let recipe = Recipe { seed, copies: 3, folds: 2, ..Recipe::default() };
+        let training = Training {
+            folders: &self.folders(),
+            recipe: &recipe,
+            backbone: &self.path("backbone.onnx"),
+            output: &self.path(output),
+            runtime: runtime(),
+            limits: LIMITS,
+            threads,
+        };
+        train(&training, progress)
+    }
+
+    /// What a training has made, byte by byte.
+    fn model(&self, output: &str) -> [Vec<u8>; 3] {
+        ["manifest.json", "refund-classifier.onnx", "CARD.md"]
+            .map(|file| fs::read(self.path(output).join("model").join(file)).unwrap())
+    }
+}
+
+#[test]
+fn a_model_is_trained_judged_and_described() {
+    let home = Home::new();
+    fs::write(home.path("studio/train/red_things/broken.jpg"), "no picture").unwrap();
+    let metrics = home.train("run", 1, 2, |_| true).unwrap();
+    let model = Model::open(&metrics.model).unwrap();
+    assert_eq!(model.manifest.classes, ["green things", "red things"]);
+    assert_eq!(model.manifest.output.unknown, ["background", "blue things", "grey things"]);
+    let names: Vec<_> = metrics.held_out.iter().map(|section| section.name).collect();
+    assert_eq!(names, ["all", "validation", "contributors", "others", "backgrounds"]);
+    let all = &metrics.held_out[0].quality;
+    assert!(all.accuracy.share > 0.9 && all.accuracy.of == 12 + 8, "{:?}", all.accuracy);
+    let test = metrics.test.as_ref().unwrap();
+    assert!(test.accuracy.share > 0.9 && test.accuracy.of == 12, "{:?}", test.accuracy);
+    assert_eq!(model.manifest.metrics["test: accuracy"], test.accuracy.share);
+    assert!(metrics.failed.len() == 1 && metrics.failed[0].0.ends_with("broken.jpg"), "{:?}", metrics.failed);
+    assert!(metrics.losses.windows(2).all(|two| two[1] <= two[0]) && metrics.losses.len() > 5);
+    let read = |name| fs::read_to_string(home.path("run").join(name)).unwrap();
+    assert!(read("model/CARD.md").contains("| held out: contributors | 8 |"), "{}", read("model/CARD.md"));
+    let page = read("report.html");
+    assert!(page.contains("<polyline") && page.contains("broken.jpg") && !page.contains("http"));
+    assert_eq!(Recipe::parse(&read("train.toml")).unwrap(), metrics.recipe);
+    assert!(read("metrics.json").contains("\"unknown_errors\""));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_wherever_photos_lie() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    home.train("one", 1, 1, |_| true).unwrap();
+    elsewhere.train("two", 1, 3, |_| true).unwrap();
+    home.train("three", 2, 2, |_| true).unwrap();
+    assert_eq!(home.model("one"), elsewhere.model("two"));
+    assert_ne!(home.model("one")[1], home.model("three")[1]);
+}
+
+#[test]
+fn what_is_stopped_goes_on_and_comes_to_the_same() {
+    let home = Home::new();
+    home.train("whole", 1, 2, |_| true).unwrap();
+    let views = |wanted: usize| move |progress| !matches!(progress, Progress::Features { done, .. } if done >= wanted);
+    assert!(matches!(home.train("stopped", 1, 2, views(20)), Err(Error::Stopped)));
+    let mut first = None;
+    let partly = home.train("stopped", 1, 2, |progress| {
+        first = first.or(Some(progress));
+        views(120)(progress)
+    });
+    assert!(matches!(first, Some(Progress::Features { done, .. }) if done >= 20), "{first:?}");
+    let partly = partly.unwrap();
+    assert!(!partly.is_whole && partly.copies < 3, "{}", partly.copies);
+    assert_eq!(Model::open(&partly.model).unwrap().manifest.classes.len(), 2);
+    assert_ne!(home.model("stopped")[1], home.model("whole")[1]);
+    assert!(home.train("stopped", 1, 2, |_| true).unwrap().is_whole);
+    assert_eq!(home.model("stopped"), home.model("whole"));
+    // Everything is known now.
+    let mut features = Vec::new();
+    home.train("stopped", 1, 2, |progress| {
+        features.extend(Some(progress).filter(|it| matches!(it, Progress::Features { .. })));
+        true
+    })
+    .unwrap();
+    assert!(features.len() <= 4, "{}", features.len());
+}
+
+#[test]
+fn too_little_to_learn_from_or_another_backbone_is_refused() {
+    let home = Home::new();
+    let refused = |home: &Home| home.train("run", 1, 1, |_| true).unwrap_err().to_string();
+    fs::write(home.path("backbone.onnx"), handmade::means()).unwrap();
+    assert!(refused(&home).contains("its input must be called image and its output features"));
+    fs::write(home.path("backbone.onnx"), "MZ").unwrap();
+    assert!(refused(&home).contains("no ONNX file"));
+    fs::remove_file(home.path("backbone.onnx")).unwrap();
+    assert!(refused(&home).contains("make backbone"));
+    fs::write(home.path("backbone.onnx"), handmade::backbone()).unwrap();
+    for folder in ["studio/train/red_things", "home/red_things"] {
+        fs::remove_dir_all(home.path(folder)).unwrap();
+    }
+    assert!(refused(&home).contains("no photo of red things to learn from"));
+}
