@@ -17,6 +17,7 @@ use crate::decode::too_many_bytes;
 use object::Objects;
 use roots::Roots;
 
+pub use file::read_file;
 pub use object::StoreError;
 pub use roots::published_folders;
 

@@ -3,8 +3,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What photos end in; other files are no photos.
-const PHOTOS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
+use autorma_schemas::is_photo_name;
+
 /// Folders of what is none of the classes.
 const STRANGERS: [&str; 4] = ["other", "unknown", "none", "backgrounds"];
 
@@ -109,10 +109,15 @@ fn label(folder: &Path, classes: &[String]) -> Result<Label, DataSetError> {
     if let Some(number) = classes.iter().position(|class| plain(class) == name) {
         return Ok(Label::Class(number));
     }
-    if STRANGERS.contains(&name.as_str()) {
+    if is_stranger(&name) {
         return Ok(Label::Stranger);
     }
     Err(DataSetError::Strange { path: folder.to_owned(), classes: classes.join(", ") })
+}
+
+/// Whether a folder of this name holds photos that are none of the classes.
+pub fn is_stranger(folder: &str) -> bool {
+    STRANGERS.contains(&plain(folder).as_str())
 }
 
 /// What a folder's name names, however it is written.
@@ -130,16 +135,11 @@ fn collect(
     for (path, is_folder) in entries(folder)? {
         if is_folder && !elsewhere.contains(&path) {
             collect(&path, label, elsewhere, photos)?;
-        } else if !is_folder && is_photo(&path) {
+        } else if !is_folder && path.file_name().is_some_and(is_photo_name) {
             photos.push(Labelled { path, label });
         }
     }
     Ok(())
-}
-
-fn is_photo(path: &Path) -> bool {
-    let extension = path.extension().map(|it| it.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| PHOTOS.contains(&extension.as_str()))
 }
 
 fn real(folder: &Path) -> Result<PathBuf, DataSetError> {

@@ -9,6 +9,7 @@
 mod dead_letter;
 mod image_event;
 mod ledger;
+mod photo;
 mod place;
 mod prediction;
 mod run;
@@ -18,6 +19,7 @@ mod wire;
 pub use dead_letter::{DeadLetter, HeaderValue, Reason};
 pub use image_event::{ImageEvent, event_id, hex, sha256};
 pub use ledger::LedgerRecord;
+pub use photo::is_photo_name;
 pub use place::{file_path, file_url, readable};
 pub use prediction::{ClassProbability, Decision, ModelVersion, Origin, Prediction, batch_number};
 pub use run::{RunKind, RunRecord, RunState};

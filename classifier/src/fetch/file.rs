@@ -18,8 +18,22 @@ pub(super) fn read(path: &Path, roots: &Roots<'_>, max_bytes: u64) -> Result<Vec
         let message = format!("{} is not below an allowed root (classifier.roots)", path.display());
         return Err(Failure::new(Reason::ForbiddenReference, message).into());
     }
+    content(&path, max_bytes)
+}
+
+/// The content of a file of at most so many bytes, wherever it is; the classifier itself reads only below its roots.
+pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
+    content(path, max_bytes).map_err(|trouble| match trouble {
+        Trouble::Passing(error) => Failure::new(Reason::Unreadable, error.to_string()),
+        Trouble::Lasting(failure) => failure,
+        // Nothing here asks the log; it would be no reason to read on.
+        Trouble::Log(error) => Failure::new(Reason::Unreadable, error.to_string()),
+    })
+}
+
+fn content(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
     // Before opening: to open a named pipe waits for its writer.
-    let metadata = fs::metadata(&path)?;
+    let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(Failure::new(Reason::Unreadable, "not a file").into());
     }
@@ -27,7 +41,7 @@ pub(super) fn read(path: &Path, roots: &Roots<'_>, max_bytes: u64) -> Result<Vec
         return Err(too_many_bytes(metadata.len(), max_bytes).into());
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    fs::File::open(&path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    fs::File::open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
         return Err(too_many_bytes(bytes.len() as u64, max_bytes).into());
     }
