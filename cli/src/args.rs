@@ -1,5 +1,6 @@
 //! The command line: every command, flag and help text. Flags that are settings end up in a [`Layer`].
 
+mod dataset;
 mod events;
 mod models;
 mod train;
@@ -10,6 +11,7 @@ use autorma_service::settings::Layer;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use dataset::{CheckArgs, DatasetArgs, DatasetCommand, PrepareArgs};
 pub(crate) use events::{
     Chosen, DeadLettersArgs, DeadLettersCommand, ProduceArgs, ReplayArgs, RetryArgs, TailArgs, Topic,
 };
@@ -148,6 +150,8 @@ pub(crate) enum Command {
     /// and --config the recipe. Exit status: 0 trained; 2 trained, but with fewer variations, because it was stopped, or
     /// without some photos that couldn't be read; 1 not trained.
     Train(TrainArgs),
+    /// Prepare data sets to train on, and check them
+    Dataset(DatasetArgs),
     /// Create the topics of a Kafka cluster, or compare them with what they should be
     Topics(TopicsArgs),
     /// Tell what happened to a photo: by file name, path or event id

@@ -3,6 +3,7 @@
 mod args;
 mod configuration;
 mod daemon;
+mod dataset;
 mod evaluate;
 mod exit;
 mod home;
@@ -97,6 +98,7 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
         Command::Evaluate(args) => return evaluate::run(configuration, args),
         Command::Train(args) => return train::run(configuration, args),
         Command::Models(args) => return models::run(configuration, args),
+        Command::Dataset(args) => return dataset::run(configuration, args),
         Command::Topics(args) => return topics::run(configuration, args),
         Command::Sink(_) => return daemon::run(configuration, &[Stage::Sink], "autorma sink"),
         Command::Produce(args) => return produce::run(configuration, args),

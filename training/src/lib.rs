@@ -6,6 +6,7 @@
 mod augment;
 mod cache;
 mod card;
+pub mod dataset;
 mod decisions;
 mod dice;
 mod error;

@@ -1,0 +1,51 @@
+//! `autorma dataset`: data sets prepared and checked.
+
+mod report;
+mod watching;
+
+use std::process::ExitCode;
+
+use autorma_training::dataset::{Cost, Options, check, prepare};
+
+use crate::args::{CheckArgs, DatasetArgs, DatasetCommand, PrepareArgs};
+use crate::configuration::Configuration;
+use crate::exit;
+use crate::inspect::json_text;
+use watching::Watching;
+
+/// `autorma dataset …`.
+pub(crate) fn run(configuration: &Configuration, args: &DatasetArgs) -> anyhow::Result<ExitCode> {
+    let classifier = &configuration.classifier;
+    let cost = Cost { limits: classifier.limits, threads: classifier.workers };
+    let watching = Watching::new()?;
+    let (text, is_clean) = match &args.command {
+        DatasetCommand::Prepare(args) => prepared(args, cost, &watching)?,
+        DatasetCommand::Check(args) => checked(args, cost, &watching)?,
+    };
+    crate::print(&text)?;
+    Ok(if is_clean { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+}
+
+fn prepared(args: &PrepareArgs, cost: Cost, watching: &Watching) -> anyhow::Result<(String, bool)> {
+    let options = Options {
+        per_class: args.per_class.0,
+        ratio: args.split,
+        group_by: args.alike.group_by.clone(),
+        near: args.alike.near,
+        seed: args.seed,
+        force: args.force,
+    };
+    let info = prepare(&args.from, &args.to, &options, cost, watching);
+    watching.clear();
+    let info = info?;
+    let text = if args.json.json { json_text(&info)? } else { report::prepared(&info, &args.to) };
+    Ok((text, info.broken.is_empty() && info.label_conflicts.is_empty()))
+}
+
+fn checked(args: &CheckArgs, cost: Cost, watching: &Watching) -> anyhow::Result<(String, bool)> {
+    let group_by = args.alike.group_by.as_ref();
+    let checked = check(&args.folder, group_by, args.alike.near, args.imbalance, cost, watching);
+    watching.clear();
+    let checked = checked?;
+    Ok((if args.json.json { json_text(&checked)? } else { report::checked(&checked) }, checked.is_clean()))
+}

@@ -1,0 +1,53 @@
+//! A bar on a terminal, and the signals that stop the work.
+
+use std::io::IsTerminal;
+
+use autorma_service::{Shutdown, signals};
+use autorma_training::dataset::Watcher;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::exit;
+
+/// Watches, and stops the work at SIGINT or SIGTERM.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    bar: ProgressBar,
+    stop: Shutdown,
+}
+
+impl Watching {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let stop = Shutdown::new();
+        let on_signal = stop.clone();
+        signals::install(move |times| {
+            exit::at_once_if(times > 1);
+            on_signal.request();
+        })?;
+        let template = "{msg} {bar:30} {pos} of {len} photos · {eta} left";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let terminal = std::io::stderr().is_terminal();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Ok(Self { bar: ProgressBar::with_draw_target(Some(0), target).with_style(style), stop })
+    }
+
+    /// Removes the bar.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Watcher for Watching {
+    fn begins(&self, step: &'static str, photos: usize) {
+        self.bar.reset();
+        self.bar.set_length(photos as u64);
+        self.bar.set_message(step);
+    }
+
+    fn done(&self) {
+        self.bar.inc(1);
+    }
+
+    fn stops(&self) -> bool {
+        self.stop.is_requested()
+    }
+}

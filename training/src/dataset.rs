@@ -1,0 +1,36 @@
+//! Data sets: [`prepare`] makes a split one from a folder of class folders or from Kaggle's Fashion Product Images,
+//! [`check`] says what is wrong with one.
+//!
+//! Photos are found by the names of their folders ([`Found`]), read and decoded as the classifier does, and held
+//! against each other by SHA-256 and [`PerceptualHash`]. What looks alike, and what belongs to one contributor, is one
+//! group (single linkage), and a group is on one side of the split.
+
+mod alike;
+mod checking;
+mod columns;
+mod error;
+mod found;
+mod grouping;
+mod groups;
+mod hash;
+mod info;
+mod manifest;
+mod place;
+mod preparing;
+mod reading;
+mod sampling;
+mod sheet;
+mod split;
+mod watcher;
+
+pub use alike::{Alike, NEAR, pairs};
+pub use checking::{Across, Check, IMBALANCE, Imbalance, Near, check};
+pub use error::DatasetError;
+pub use found::{Candidate, Found, Kind};
+pub use grouping::GroupBy;
+pub use hash::{PerceptualHash, SIDE};
+pub use info::{DatasetInfo, FORMAT, INFO, Largest, MANIFEST, MeanSize, SHEET};
+pub use preparing::{Cost, Options, prepare};
+pub use reading::Broken;
+pub use split::{Ratio, Split, assign};
+pub use watcher::Watcher;

@@ -1,0 +1,95 @@
+use std::path::Path;
+
+use autorma_classifier::read_file;
+
+use super::DatasetError;
+use super::error::list;
+
+/// The largest list that is read, in bytes: Kaggle's has 4 MB.
+const MOST: u64 = 512 << 20;
+
+/// A list with named columns.
+#[derive(Debug)]
+pub(super) struct Columns {
+    pub(super) names: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Columns {
+    /// A CSV file as RFC 4180 has it.
+    pub(super) fn read(path: &Path) -> Result<Self, DatasetError> {
+        let bytes = read_file(path, MOST).map_err(|failure| list(path, &failure))?;
+        let mut rows =
+            records(&bytes).map_err(|cause| DatasetError::List { path: path.to_owned(), cause })?;
+        let names = if rows.is_empty() { Vec::new() } else { rows.remove(0) };
+        Ok(Self { names, rows })
+    }
+
+    /// Kaggle's `styles.csv`: a line is a row, and the last column has whatever is left of it, for some names of products
+    /// hold commas, or a quotation mark that never closes.
+    pub(super) fn read_lines(path: &Path) -> Result<Self, DatasetError> {
+        let bytes = read_file(path, MOST).map_err(|failure| list(path, &failure))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty());
+        let names: Vec<_> =
+            lines.next().unwrap_or_default().split(',').map(|it| it.trim().to_owned()).collect();
+        let rows =
+            lines.map(|line| line.splitn(names.len(), ',').map(|it| unquoted(it).to_owned()).collect());
+        Ok(Self { rows: rows.collect(), names })
+    }
+
+    /// The column's place.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|it| it == name)
+    }
+}
+
+fn unquoted(field: &str) -> &str {
+    let field = field.trim();
+    field.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(field)
+}
+
+fn records(bytes: &[u8]) -> Result<Vec<Vec<String>>, String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    let text = |field: &[u8]| String::from_utf8_lossy(field).trim_start_matches('\u{feff}').to_owned();
+    let record = |record: csv::Result<csv::ByteRecord>| match record {
+        Ok(record) => Ok(record.iter().map(text).collect()),
+        Err(error) => Err(error.to_string()),
+    };
+    reader.byte_records().map(record).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_commas_and_lone_quotation_marks_cost_no_other_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("styles.csv");
+        let text = "\u{feff}id,articleType,productDisplayName\r\n1,Shirts,Blue, checked, Shirt\r\n\n\
+                    2,Tops,\"Open Top\n3,Tops,\"Closed, Top\"\n4\n";
+        std::fs::write(&path, [text.as_bytes(), b"5,Tops,Caf\xe9"].concat()).unwrap();
+        let columns = Columns::read_lines(&path).unwrap();
+        assert_eq!(columns.names, ["id", "articleType", "productDisplayName"]);
+        let rows: Vec<_> = columns.rows.iter().map(|row| row.join("|")).collect();
+        let expected = [
+            "1|Shirts|Blue, checked, Shirt",
+            "2|Tops|\"Open Top",
+            "3|Tops|Closed, Top",
+            "4",
+            "5|Tops|Caf\u{fffd}",
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn a_manifest_may_quote() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.csv");
+        std::fs::write(&path, "\u{feff}path,who\n\"a,\n\"\"b\"\".jpg\",1\nshort\n").unwrap();
+        let columns = Columns::read(&path).unwrap();
+        assert_eq!(columns.place("path"), Some(0));
+        assert_eq!(columns.rows, [vec!["a,\n\"b\".jpg", "1"], vec!["short"]]);
+    }
+}

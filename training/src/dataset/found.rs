@@ -1,0 +1,220 @@
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use autorma_schemas::{is_photo_name, readable};
+use serde::{Deserialize, Serialize};
+
+use super::columns::Columns;
+use super::error::at;
+use super::{Broken, DatasetError, Split};
+
+/// Kaggle's list.
+pub(super) const STYLES: &str = "styles.csv";
+/// Kaggle's articles that are classes, and the names of their folders.
+const ARTICLES: [(&str, &str); 5] = [
+    ("Casual Shoes", "casual_shoes"),
+    ("Handbags", "handbags"),
+    ("Shirts", "shirts"),
+    ("Tops", "tops"),
+    ("Watches", "watches"),
+];
+
+/// How photos were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A folder for each class, maybe below folders for each split.
+    ClassFolders,
+    /// Kaggle's Fashion Product Images: `styles.csv` and `images/<id>.jpg`.
+    KaggleFashion,
+}
+
+/// A photo that was found, and not yet read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The file.
+    pub path: PathBuf,
+    /// Its path below the folder, for people (see [`readable`]).
+    pub name: String,
+    /// Its path below the folder of its class.
+    pub rest: PathBuf,
+    /// Its class, named as the folder is.
+    pub class: String,
+    /// The side of the split on which it is, if the folder is split.
+    pub split: Option<Split>,
+    /// Kaggle's row about it.
+    pub row: Option<usize>,
+}
+
+/// What is in a folder.
+#[derive(Debug)]
+pub struct Found {
+    /// How it was found.
+    pub kind: Kind,
+    /// The photos, in the order of their names.
+    pub candidates: Vec<Candidate>,
+    /// What the list names and what isn't there, or can't be understood.
+    pub broken: Vec<Broken>,
+    /// Kaggle's list.
+    pub(super) styles: Option<Columns>,
+}
+
+impl Found {
+    /// The photos in `folder`: those of Kaggle's list, if there is one, or else those in class folders. Folders `train`,
+    /// `val` and `test` are sides of a split, and classes are in them. A link to a folder isn't followed: it may lead in a circle.
+    pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+        let mut found = match folder.join(STYLES).is_file() {
+            true => Self::by_list(folder)?,
+            false => Self::by_folders(folder)?,
+        };
+        if found.candidates.is_empty() {
+            return Err(DatasetError::Empty(folder.to_owned()));
+        }
+        found.candidates.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
+    }
+
+    fn by_folders(root: &Path) -> Result<Self, DatasetError> {
+        let mut candidates = Vec::new();
+        for folder in folders(root)? {
+            match named(&folder).parse() {
+                Ok(split) => {
+                    for class in folders(&folder)? {
+                        collect(root, &class, Some(split), &class, &mut candidates)?;
+                    }
+                }
+                Err(_) => collect(root, &folder, None, &folder, &mut candidates)?,
+            }
+        }
+        Ok(Self { kind: Kind::ClassFolders, candidates, broken: Vec::new(), styles: None })
+    }
+
+    fn by_list(root: &Path) -> Result<Self, DatasetError> {
+        let list = root.join(STYLES);
+        let styles = Columns::read_lines(&list)?;
+        let (Some(id), Some(article)) = (styles.place("id"), styles.place("articleType")) else {
+            let cause = "expected the columns id and articleType".to_owned();
+            return Err(DatasetError::List { path: list, cause });
+        };
+        let (mut candidates, mut broken, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        for (number, row) in styles.rows.iter().enumerate() {
+            // Of the list's lines, the first has the names.
+            let here = || format!("{STYLES}, row {}", number + 2);
+            let (Some(id), Some(article)) = (row.get(id), row.get(article)) else {
+                broken.push(Broken::new(here(), "bad_row", "it has too few columns"));
+                continue;
+            };
+            let Some((_, class)) = ARTICLES.iter().find(|(name, _)| name == article) else { continue };
+            if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+                broken.push(Broken::new(here(), "bad_row", "its id is no number"));
+                continue;
+            }
+            let rest = PathBuf::from(format!("{id}.jpg"));
+            let name = format!("images/{id}.jpg");
+            if !seen.insert(id) {
+                broken.push(Broken::new(here(), "bad_row", &format!("an earlier row has {name}")));
+                continue;
+            }
+            let (path, class) = (root.join(&name), (*class).to_owned());
+            candidates.push(Candidate { path, name, rest, class, split: None, row: Some(number) });
+        }
+        Ok(Self { kind: Kind::KaggleFashion, candidates, broken, styles: Some(styles) })
+    }
+}
+
+fn collect(
+    root: &Path,
+    class: &Path,
+    split: Option<Split>,
+    folder: &Path,
+    found: &mut Vec<Candidate>,
+) -> Result<(), DatasetError> {
+    for (path, is_folder) in entries(folder)? {
+        if is_folder {
+            collect(root, class, split, &path, found)?;
+        } else if path.file_name().is_some_and(is_photo_name) {
+            let below = |above: &Path| path.strip_prefix(above).unwrap_or(&path).to_owned();
+            let (name, rest) = (readable(below(root).as_os_str()), below(class));
+            found.push(Candidate { path, name, rest, class: named(class), split, row: None });
+        }
+    }
+    Ok(())
+}
+
+fn named(folder: &Path) -> String {
+    readable(folder.file_name().unwrap_or_default())
+}
+
+/// The folders in it that aren't hidden.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let entries =
+        entries(folder)?.into_iter().filter(|(path, is_folder)| *is_folder && !named(path).starts_with('.'));
+    Ok(entries.map(|(path, _)| path).collect())
+}
+
+/// What is in a folder, and whether it is a folder itself, in order.
+pub(super) fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>, DatasetError> {
+    let entries = at(folder, fs::read_dir(folder))?;
+    let entries =
+        entries.map(|entry| entry.and_then(|entry| Ok((entry.path(), entry.file_type()?.is_dir()))));
+    let mut entries = at(folder, entries.collect::<io::Result<Vec<_>>>())?;
+    entries.sort();
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(root: &Path, files: &[&str]) {
+        for file in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+    }
+
+    #[test]
+    fn folders_are_classes_or_sides_of_a_split() {
+        let root = tempfile::tempdir().unwrap();
+        touch(
+            root.path(),
+            &["shirts/b.JPG", "shirts/anna/a.png", "shirts/list.csv", "loose.jpg", ".hidden/tops/c.jpg"],
+        );
+        touch(root.path(), &["train/tops/d.webp", "test/tops/e.gif"]);
+        std::os::unix::fs::symlink("..", root.path().join("shirts/up")).unwrap();
+        let found = Found::read(root.path()).unwrap();
+        let told: Vec<_> = found
+            .candidates
+            .iter()
+            .map(|it| (it.name.as_str(), it.class.as_str(), it.split, it.rest.to_str().unwrap()))
+            .collect();
+        let expected = [
+            ("shirts/anna/a.png", "shirts", None, "anna/a.png"),
+            ("shirts/b.JPG", "shirts", None, "b.JPG"),
+            ("test/tops/e.gif", "tops", Some(Split::Test), "e.gif"),
+            ("train/tops/d.webp", "tops", Some(Split::Train), "d.webp"),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_row_that_is_wrong_costs_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let rows = "id,gender,articleType,productDisplayName\n1,Men,Shirts,A, B\n2,Men,Jeans,C\n../3,Men,Shirts,D\n\
+                    4\n1,Men,Tops,E\n5,Women,Casual Shoes,F\n";
+        fs::write(root.path().join(STYLES), rows).unwrap();
+        let found = Found::read(root.path()).unwrap();
+        let told: Vec<_> = found.candidates.iter().map(|it| (it.name.as_str(), it.class.as_str())).collect();
+        assert_eq!(told, [("images/1.jpg", "shirts"), ("images/5.jpg", "casual_shoes")]);
+        let broken: Vec<_> = found.broken.iter().map(|it| format!("{}: {}", it.path, it.message)).collect();
+        let expected = [
+            "styles.csv, row 4: its id is no number",
+            "styles.csv, row 5: it has too few columns",
+            "styles.csv, row 6: an earlier row has images/1.jpg",
+        ];
+        assert_eq!(broken, expected);
+    }
+}

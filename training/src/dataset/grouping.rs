@@ -1,0 +1,138 @@
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::path::{Component, Path};
+use std::str::FromStr;
+
+use autorma_schemas::readable;
+
+use super::columns::Columns;
+use super::found::STYLES;
+use super::{Candidate, DatasetError, Found, MANIFEST};
+
+/// What photos have in common that must be on one side of a split, besides looking alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupBy {
+    /// Nothing.
+    None,
+    /// The folder in which they are, below the folder of the class: `shirts/anna/1.jpg` and `tops/anna/2.jpg`.
+    Folder,
+    /// What their names begin with, up to the first `-` or `_`: `order17-1.jpg` and `order17-2.jpg`.
+    Prefix,
+    /// A column of `manifest.csv`, whose column `path` has the photos, or of Kaggle's `styles.csv`.
+    Column(String),
+}
+
+impl GroupBy {
+    /// What is usual: for Kaggle's photos, the product's name, which several photos of one product share.
+    pub fn usual(found: &Found) -> Self {
+        match found.styles {
+            Some(_) => GroupBy::Column("productDisplayName".to_owned()),
+            None => GroupBy::None,
+        }
+    }
+
+    /// Of each photo found, what it shares with others of its group; None for one that is on its own. Photos that
+    /// `manifest.csv` doesn't have are on their own.
+    pub fn keys(&self, found: &Found, folder: &Path) -> Result<Vec<Option<String>>, DatasetError> {
+        let candidates = found.candidates.iter();
+        Ok(match self {
+            GroupBy::None => vec![None; found.candidates.len()],
+            GroupBy::Folder => candidates.map(inner_folder).collect(),
+            GroupBy::Prefix => candidates.map(prefix).collect(),
+            GroupBy::Column(name) => {
+                let values = column(found, folder, name)?.into_iter();
+                values.map(|it| it.filter(|it| !it.is_empty())).collect()
+            }
+        })
+    }
+}
+
+fn inner_folder(photo: &Candidate) -> Option<String> {
+    let folder = photo.rest.parent()?.components().next()?;
+    matches!(folder, Component::Normal(_))
+        .then(|| readable(photo.rest.parent().unwrap_or(&photo.rest).as_os_str()))
+}
+
+fn prefix(photo: &Candidate) -> Option<String> {
+    let name = readable(photo.rest.file_name()?);
+    let (prefix, _) = name.split_once(['-', '_'])?;
+    (!prefix.is_empty()).then(|| prefix.to_owned())
+}
+
+/// What the column has for each photo.
+fn column(found: &Found, folder: &Path, name: &str) -> Result<Vec<Option<String>>, DatasetError> {
+    let missing = |path, columns: &Columns| DatasetError::NoColumn {
+        path,
+        column: name.to_owned(),
+        columns: columns.names.join(", "),
+    };
+    if let Some(styles) = &found.styles {
+        let place = styles.place(name).ok_or_else(|| missing(folder.join(STYLES), styles))?;
+        let value = |photo: &Candidate| styles.rows.get(photo.row?)?.get(place).cloned();
+        return Ok(found.candidates.iter().map(value).collect());
+    }
+    let path = folder.join(MANIFEST);
+    if !path.is_file() {
+        return Err(DatasetError::NoList { path, column: name.to_owned() });
+    }
+    let columns = Columns::read(&path)?;
+    let place = columns.place(name).ok_or_else(|| missing(path.clone(), &columns))?;
+    let photo = columns.place("path").ok_or_else(|| missing(path, &columns))?;
+    let rows =
+        columns.rows.into_iter().filter_map(|row| Some((row.get(photo)?.clone(), row.get(place)?.clone())));
+    let values: HashMap<_, _> = rows.collect();
+    Ok(found.candidates.iter().map(|photo| values.get(&photo.name).cloned()).collect())
+}
+
+impl FromStr for GroupBy {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "none" => GroupBy::None,
+            "folder" => GroupBy::Folder,
+            "prefix" => GroupBy::Prefix,
+            column => GroupBy::Column(column.to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for GroupBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            GroupBy::None => "none",
+            GroupBy::Folder => "folder",
+            GroupBy::Prefix => "prefix",
+            GroupBy::Column(name) => name,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn keys(folder: &Path, by: &str) -> Result<Vec<Option<String>>, DatasetError> {
+        by.parse::<GroupBy>().unwrap().keys(&Found::read(folder).unwrap(), folder)
+    }
+
+    #[test]
+    fn photos_are_grouped_as_people_keep_them() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["shirts/anna/17-1.jpg", "shirts/b.jpg", "tops/anna/17-2.jpg"] {
+            fs::create_dir_all(root.path().join(file).parent().unwrap()).unwrap();
+            fs::write(root.path().join(file), "").unwrap();
+        }
+        let some = |key: &str| Some(key.to_owned());
+        assert_eq!(keys(root.path(), "folder").unwrap(), [some("anna"), None, some("anna")]);
+        assert_eq!(keys(root.path(), "prefix").unwrap(), [some("17"), None, some("17")]);
+        assert_eq!(keys(root.path(), "none").unwrap(), [None, None, None]);
+        assert!(matches!(keys(root.path(), "who").unwrap_err(), DatasetError::NoList { .. }));
+        fs::write(root.path().join(MANIFEST), "path,who\nshirts/b.jpg,anna\ntops/anna/17-2.jpg,\n").unwrap();
+        assert_eq!(keys(root.path(), "who").unwrap(), [None, some("anna"), None]);
+        let refused = keys(root.path(), "whom").unwrap_err().to_string();
+        assert!(refused.ends_with("has no column whom to group by; it has path, who"), "{refused}");
+    }
+}

@@ -1,0 +1,95 @@
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use autorma_classifier::{Decoder, Failure, Limits, read_file};
+use autorma_schemas::sha256;
+use image::ImageReader;
+use serde::{Deserialize, Serialize};
+
+use super::{Candidate, DatasetError, PerceptualHash, SIDE, Watcher};
+
+/// A file that is no photo, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broken {
+    /// Its path below the folder, or the row of a list.
+    pub path: String,
+    /// The reason: one of those of dead letters, or `bad_row`.
+    pub reason: String,
+    /// The details, for people.
+    pub message: String,
+}
+
+impl Broken {
+    pub(super) fn new(path: String, reason: &str, message: &str) -> Self {
+        Self { path, reason: reason.to_owned(), message: message.to_owned() }
+    }
+}
+
+/// A photo that was read.
+#[derive(Debug, Clone)]
+pub(super) struct Photo {
+    pub(super) candidate: Candidate,
+    /// Of the file, as hexadecimal digits.
+    pub(super) sha256: String,
+    pub(super) hash: PerceptualHash,
+    /// Of the file.
+    pub(super) bytes: u64,
+    /// Width and height in pixels as the file has them, before it is turned upright; None where only the decoder of the
+    /// classifier can tell them.
+    pub(super) size: Option<(u32, u32)>,
+}
+
+/// Reads and decodes each photo as the classifier does, on so many threads; in the order of `candidates`.
+pub(super) fn read(
+    candidates: &[Candidate],
+    limits: Limits,
+    threads: usize,
+    watcher: &dyn Watcher,
+) -> Result<Vec<Result<Photo, Broken>>, DatasetError> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut decoder = Decoder::new(SIDE, SIDE, limits);
+        let mut read = Vec::new();
+        while !watcher.stops() {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(candidate) = candidates.get(place) else { break };
+            let broken = |it: Failure| Broken::new(candidate.name.clone(), it.reason.as_str(), &it.message);
+            read.push((place, one(candidate, &mut decoder, limits).map_err(broken)));
+            watcher.done();
+        }
+        read
+    };
+    let all = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let all = threads.into_iter().map(|thread| thread.join().map_err(|_| DatasetError::Panicked));
+        all.collect::<Result<Vec<_>, _>>()
+    })?;
+    watcher.goes_on()?;
+    let mut all: Vec<_> = all.into_iter().flatten().collect();
+    all.sort_by_key(|(place, _)| *place);
+    Ok(all.into_iter().map(|(_, read)| read).collect())
+}
+
+fn one(candidate: &Candidate, decoder: &mut Decoder, limits: Limits) -> Result<Photo, Failure> {
+    let file = read_file(&candidate.path, limits.bytes)?;
+    // A file that makes a decoder panic costs itself only: it holds nothing but buffers that the next picture overwrites.
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let picture = decoder.decode(&file)?;
+        Ok((PerceptualHash::of(&picture.0), size(&file)))
+    }));
+    let (hash, size) = decoded.unwrap_or_else(|_| Err(panicked()))?;
+    Ok(Photo { candidate: candidate.clone(), sha256: sha256(&file), hash, bytes: file.len() as u64, size })
+}
+
+/// As the file's header says.
+fn size(file: &[u8]) -> Option<(u32, u32)> {
+    ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?.into_dimensions().ok()
+}
+
+fn panicked() -> Failure {
+    Failure {
+        reason: autorma_schemas::Reason::Undecodable,
+        message: "the decoder panicked on this file".to_owned(),
+    }
+}

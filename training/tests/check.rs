@@ -1,0 +1,95 @@
+//! What is planted is found, and nothing else.
+
+mod common;
+
+use std::fs;
+
+use common::{check, data, draw, jpeg, options, picture, prepare, put};
+
+#[test]
+fn what_is_planted_is_found_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    for (number, side) in ["train", "test"].into_iter().enumerate() {
+        for (class, name) in ["shirts", "tops"].into_iter().enumerate() {
+            let names = (0..10).map(|photo| format!("{side}/{name}/{photo}.jpg"));
+            draw(root.path(), names, (number * 2 + class) as u64 * 100);
+        }
+    }
+    let clean = check(root.path());
+    assert!(clean.is_clean(), "{clean:?}");
+    assert_eq!((clean.photos, clean.exact_duplicates, clean.near_duplicates), (40, 0, 0));
+    // The same on one side is no finding; on another it is, byte by byte or smaller and brighter; so is another class.
+    put(root.path(), "train/shirts/same.jpg", &jpeg(&picture(0), 90));
+    assert!(check(root.path()).is_clean());
+    put(root.path(), "test/shirts/same.jpg", &jpeg(&picture(1), 90));
+    let mut small = image::imageops::resize(&picture(2), 48, 64, image::imageops::FilterType::Triangle);
+    small.pixels_mut().for_each(|pixel| pixel.0 = pixel.0.map(|value| value.saturating_add(10)));
+    put(root.path(), "test/shirts/small.jpg", &jpeg(&small, 70));
+    put(root.path(), "train/tops/conflict.jpg", &jpeg(&picture(3), 70));
+    put(root.path(), "test/tops/broken.jpg", &jpeg(&picture(4), 70)[..300]);
+    put(root.path(), "test/tops/text.jpg", b"no picture");
+    let found = check(root.path());
+    assert_eq!(found.exact_across_splits, [["test/shirts/same.jpg", "train/shirts/1.jpg"]]);
+    let near: Vec<_> = found.near_across_splits.iter().map(|it| (&*it.one, &*it.other)).collect();
+    assert_eq!(near, [("test/shirts/small.jpg", "train/shirts/2.jpg")]);
+    let conflicts: Vec<_> = found.label_conflicts.iter().map(|it| (&*it.one, &*it.other)).collect();
+    assert_eq!(conflicts, [("train/shirts/3.jpg", "train/tops/conflict.jpg")]);
+    assert!(
+        found.broken.iter().any(|it| it.path == "test/tops/text.jpg" && it.reason == "unknown-format"),
+        "{:?}",
+        found.broken
+    );
+    assert_eq!(found.exact_duplicates, 2);
+    assert!(found.groups_across_splits.is_empty() && found.imbalance.is_none() && found.unknown.is_empty());
+}
+
+#[test]
+fn what_doesnt_agree_with_the_list_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    draw(&from, (0..10).map(|number| format!("shirts/{number}.jpg")), 0);
+    draw(&from, (0..10).map(|number| format!("tops/{number}.jpg")), 100);
+    let options = autorma_training::dataset::Options { ratio: "1/0/0".parse().unwrap(), ..options() };
+    prepare(&from, &to, &options).unwrap();
+    assert!(check(&to).is_clean());
+    put(&to, "train/shirts/0.jpg", &jpeg(&picture(50), 90));
+    fs::remove_file(to.join("train/shirts/1.jpg")).unwrap();
+    fs::create_dir_all(to.join("test/shirts")).unwrap();
+    fs::rename(to.join("train/shirts/2.jpg"), to.join("test/shirts/2.jpg")).unwrap();
+    let found = check(&to);
+    assert_eq!(found.changed, ["train/shirts/0.jpg"]);
+    assert_eq!(found.missing, ["train/shirts/1.jpg", "train/shirts/2.jpg"]);
+    assert_eq!(found.unknown, ["test/shirts/2.jpg"]);
+    assert!(!found.manifest_changed);
+    let manifest = fs::read_to_string(to.join("manifest.csv")).unwrap();
+    fs::write(to.join("manifest.csv"), manifest.replace("train/shirts/2.jpg", "test/shirts/2.jpg")).unwrap();
+    let found = check(&to);
+    assert!(found.unknown.is_empty() && found.manifest_changed, "{found:?}");
+}
+
+#[test]
+fn classes_of_too_different_sizes_are_found_but_not_those_of_strangers() {
+    let root = tempfile::tempdir().unwrap();
+    draw(root.path(), (0..12).map(|number| format!("shirts/{number}.jpg")), 0);
+    draw(root.path(), (0..4).map(|number| format!("tops/{number}.jpg")), 100);
+    draw(root.path(), ["other/cap/1.jpg".to_owned()], 200);
+    assert!(check(root.path()).is_clean(), "three times as many are not too many");
+    fs::remove_file(root.path().join("tops/3.jpg")).unwrap();
+    let imbalance = check(root.path()).imbalance.unwrap();
+    assert_eq!((&*imbalance.most, &*imbalance.fewest, imbalance.ratio), ("shirts", "tops", 4.0));
+}
+
+/// Nothing but five pairs, most of them one article in two colours, is on two sides of the shared photos.
+#[test]
+fn of_the_shared_studio_photos_the_truth_is_told() {
+    let Some(data) = data() else { return };
+    let found = check(&data.join("fashion"));
+    println!("{found:#?}");
+    assert_eq!(found.photos, 2357);
+    assert!(found.exact_across_splits.is_empty() && found.groups_across_splits.is_empty());
+    assert!(found.label_conflicts.is_empty() && found.broken.is_empty() && found.imbalance.is_none());
+    assert!(found.unknown.is_empty() && found.missing.is_empty() && found.changed.is_empty());
+    let near: Vec<_> = found.near_across_splits.iter().map(|it| format!("{} {}", it.one, it.other)).collect();
+    assert!(near.contains(&"train/casual_shoes/15872.jpg val/casual_shoes/15899.jpg".to_owned()), "{near:?}");
+    assert!(near.len() < 10, "{near:?}");
+}
