@@ -3,6 +3,7 @@
 
 mod durable;
 mod folder;
+mod mlflow;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error as ModelError, Manifest, Model};
 pub use folder::FolderRegistry;
+pub use mlflow::{MlflowRegistry, Server};
 
 /// A home of model versions.
 pub trait Registry: fmt::Debug + Send + Sync {
@@ -50,6 +52,12 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// always one; and what killed processes have left. Returns what has gone.
     fn collect(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError>;
 
+    /// What is known here of a version that is meant, for those who can't wait until a home that is away answers again:
+    /// its number, or what its alias named last, and the model. None where nothing is known, or a home is never away.
+    fn remembered(&self, _reference: &Reference) -> Option<(u64, Model)> {
+        None
+    }
+
     /// Lets an alias name what it named before. Returns the move.
     fn roll_back(&self, name: &str, alias: &str, signed: &Signed) -> Result<Move, RegistryError> {
         match former(&self.moves(name, alias)?) {
@@ -75,6 +83,25 @@ pub trait Registry: fmt::Debug + Send + Sync {
                 .now(name, alias)?
                 .ok_or_else(|| RegistryError::NoAlias { name: name.clone(), alias: alias.clone() }),
         }
+    }
+}
+
+/// Where a registry is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// A folder.
+    Folder(PathBuf),
+    /// An MLflow server, and the folder where what is fetched from it is kept.
+    Mlflow(Server, PathBuf),
+}
+
+impl Location {
+    /// A handle on the registry, which isn't asked anything yet.
+    pub fn open(&self) -> Result<Box<dyn Registry>, RegistryError> {
+        Ok(match self {
+            Location::Folder(folder) => Box::new(FolderRegistry::new(folder)),
+            Location::Mlflow(server, cache) => Box::new(MlflowRegistry::new(server.clone(), cache)?),
+        })
     }
 }
 
@@ -232,6 +259,34 @@ pub enum RegistryError {
         /// What the system said.
         cause: io::Error,
     },
+    /// What is configured of an MLflow server can't be right.
+    #[error("the registry's MLflow server: {0}")]
+    Server(String),
+    /// The MLflow server doesn't answer, or says that it can't.
+    #[error("the MLflow server {server} doesn't answer: {cause}")]
+    Away {
+        /// Its address.
+        server: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The MLflow server says no.
+    #[error("the MLflow server {server} says {code}: {message}")]
+    Refused {
+        /// Its address.
+        server: String,
+        /// MLflow's code, or HTTP's.
+        code: String,
+        /// Why.
+        message: String,
+    },
+}
+
+impl RegistryError {
+    /// Whether the same may succeed later, with nothing mended but the way to the registry.
+    pub fn is_away(&self) -> bool {
+        matches!(self, RegistryError::Away { .. })
+    }
 }
 
 impl FromStr for Reference {

@@ -10,8 +10,8 @@ use crate::Manifest;
 pub const MANIFEST: &str = "manifest.json";
 
 /// What a file may have, in bytes: a manifest by far, and an ONNX file by what Protocol Buffers can hold.
-const MOST_OF_A_MANIFEST: u64 = 1 << 20;
-const MOST_OF_A_MODEL: u64 = 1 << 31;
+pub(crate) const MOST_OF_A_MANIFEST: u64 = 1 << 20;
+pub(crate) const MOST_OF_A_MODEL: u64 = 1 << 31;
 
 /// A model whose file is the one that its manifest describes.
 #[derive(Debug, Clone)]
@@ -89,10 +89,14 @@ impl Model {
     /// The manifest in `folder`, checked; the ONNX file isn't looked at.
     pub fn manifest(folder: &Path) -> Result<Manifest, Error> {
         let path = folder.join(MANIFEST);
-        let wrong = |cause: String| Error::Manifest { path: path.clone(), cause };
         length(&path, MOST_OF_A_MANIFEST)?;
-        let manifest: Manifest =
-            serde_json::from_slice(&read(&path)?).map_err(|error| wrong(error.to_string()))?;
+        Self::manifest_in(&read(&path)?, &path)
+    }
+
+    /// The manifest in a text, checked; errors say that it is at `path`.
+    pub(crate) fn manifest_in(text: &[u8], path: &Path) -> Result<Manifest, Error> {
+        let wrong = |cause: String| Error::Manifest { path: path.to_owned(), cause };
+        let manifest: Manifest = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
         match manifest.problem() {
             Some(problem) => Err(wrong(problem)),
             None => Ok(manifest),

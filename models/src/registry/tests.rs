@@ -1,3 +1,5 @@
+//! What the folder does beyond what every home must (`models/tests/registry/suite.rs`), and references.
+
 use std::process::Command;
 use std::time::Duration;
 
@@ -42,24 +44,6 @@ impl Place {
 }
 
 #[test]
-fn versions_are_numbered_and_never_change() {
-    let place = Place::new(2);
-    let registry = place.registry();
-    assert!(registry.numbers("means").unwrap().is_empty() && registry.names().unwrap().is_empty());
-    let first = registry.register(&place.model(1), &signed("trained")).unwrap();
-    let second = registry.register(&place.model(2), &signed("trained again")).unwrap();
-    assert_eq!((first.number, second.number), (1, 2));
-    assert_eq!(registry.register(&place.model(1), &signed("again")).unwrap(), first, "it is there");
-    assert_eq!(place.versions(), [first, second.clone()]);
-    assert_eq!(registry.names().unwrap(), ["means"]);
-    let model = registry.load("means", 2).unwrap();
-    assert_eq!(model.version().version, "2");
-    assert_eq!(model.manifest, second.manifest);
-    assert_eq!(Model::open(&registry.place("means", 2)).unwrap().onnx, handmade::means());
-    assert!(matches!(registry.load("means", 3), Err(RegistryError::NoVersion { number: 3, .. })));
-}
-
-#[test]
 fn a_version_that_was_tampered_with_is_refused() {
     let place = Place::new(1);
     let registry = place.registry();
@@ -72,54 +56,6 @@ fn a_version_that_was_tampered_with_is_refused() {
     std::fs::write(registry.place("means", 1).join(crate::MANIFEST), "{").unwrap();
     assert!(registry.version("means", 1).is_err());
     assert_eq!(registry.register(&place.model(1), &signed("")).unwrap().number, 2, "the others go on");
-}
-
-#[test]
-fn aliases_move_roll_back_and_remember() {
-    let place = Place::new(3);
-    let registry = place.registry();
-    for number in 1..=3 {
-        registry.register(&place.model(number), &signed("")).unwrap();
-    }
-    let point = |number, why| registry.point("means", "production", number, &signed(why)).unwrap();
-    assert!(registry.aliases("means").unwrap().is_empty());
-    point(1, "the first");
-    assert!(matches!(
-        registry.roll_back("means", "production", &signed("")),
-        Err(RegistryError::NothingBefore { .. })
-    ));
-    point(2, "better");
-    point(2, "again");
-    let back = registry.roll_back("means", "production", &signed("worse after all")).unwrap();
-    assert_eq!((back.version, &*back.signed.why), (1, "worse after all"));
-    let moves: Vec<_> = registry.moves("means", "production").unwrap().iter().map(|it| it.version).collect();
-    assert_eq!(moves, [1, 2, 2, 1]);
-    let meant: Reference = "means@production".parse().unwrap();
-    assert_eq!(registry.resolve(&meant).unwrap(), 1);
-    assert_eq!(registry.resolve(&"means/3".parse().unwrap()).unwrap(), 3);
-    let missing = registry.resolve(&"means@staging".parse().unwrap()).unwrap_err().to_string();
-    assert_eq!(missing, "the model means has no alias staging");
-    assert!(matches!(
-        registry.point("means", "staging", 9, &signed("")),
-        Err(RegistryError::NoVersion { number: 9, .. })
-    ));
-    assert!(registry.moves("means", "staging").unwrap().is_empty());
-    assert!(registry.point("means", "latest", 1, &signed("")).is_err());
-}
-
-#[test]
-fn what_an_alias_may_need_again_is_never_collected() {
-    let place = Place::new(6);
-    let registry = place.registry();
-    for number in 1..=6 {
-        registry.register(&place.model(number), &signed("")).unwrap();
-    }
-    for number in [1, 2, 4] {
-        registry.point("means", "production", number, &signed("")).unwrap();
-    }
-    assert_eq!(registry.collect("means", 0).unwrap(), [1, 3, 5]);
-    assert_eq!(registry.numbers("means").unwrap(), [2, 4, 6]);
-    assert_eq!(registry.register(&place.model(5), &signed("")).unwrap().number, 7, "no number comes again");
 }
 
 #[test]
@@ -145,24 +81,6 @@ fn a_folder_is_meant_where_there_is_one() {
     let meant = Source::meant("means@production");
     assert!(matches!(&meant, Source::Registered(it) if it.to_string() == "means@production"));
     assert!(matches!(Source::meant("means/3"), Source::Registered(_)));
-}
-
-#[test]
-fn many_may_write_at_once() {
-    let place = Place::new(8);
-    std::thread::scope(|scope| {
-        for number in 1..=8 {
-            let (registry, model) = (place.registry(), place.model(number));
-            scope.spawn(move || {
-                let version = registry.register(&model, &signed("")).unwrap();
-                registry.point("means", "production", version.number, &signed("")).unwrap();
-            });
-        }
-    });
-    let registry = place.registry();
-    let numbers: Vec<_> = place.versions().iter().map(|it| it.number).collect();
-    assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
-    assert_eq!(registry.moves("means", "production").unwrap().len(), 8);
 }
 
 const CHILD: &str = "AUTORMA_TEST_REGISTRY";

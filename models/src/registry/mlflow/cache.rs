@@ -1,0 +1,158 @@
+//! What was fetched from a server, kept on the disk: so that it is fetched once, and is there when the server isn't.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use autorma_schemas::sha256;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::registry::RegistryError;
+use crate::registry::durable::{at, create, list, rename, write};
+use crate::{MANIFEST, Manifest, Model};
+
+/// A folder:
+///
+/// ```text
+/// lock                                      who writes holds it
+/// SERVER/models/<sha256>/manifest.json      a model's folder like any other, named after its manifest's hash
+/// SERVER/models/<sha256>/<file>.onnx
+/// SERVER/names/NAME/versions/3.json         what version 3 was when it was fetched
+/// SERVER/names/NAME/aliases/production.json what the alias named last
+/// ```
+///
+/// SERVER is the beginning of the hash of its address: another server numbers others. All of it may be removed at any
+/// time.
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    server: PathBuf,
+}
+
+/// What a version was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// The SHA-256 of its manifest's text.
+    pub(super) manifest: String,
+}
+
+impl Cache {
+    pub(super) fn new(folder: PathBuf, url: &str) -> Self {
+        let server = folder.join(&sha256(url.trim_end_matches('/').as_bytes())[..16]);
+        Self { folder, server }
+    }
+
+    /// The model with this manifest, if it is here and whole.
+    pub(super) fn model(&self, manifest: &str) -> Option<Model> {
+        Model::open(&self.place(manifest)).ok()
+    }
+
+    /// The same, without a look at its file.
+    pub(super) fn manifest(&self, manifest: &str) -> Option<Manifest> {
+        Model::manifest(&self.place(manifest)).ok()
+    }
+
+    /// Keeps a model whose file `fetch` writes. It appears when it is whole, and is what its manifest says.
+    pub(super) fn keep(
+        &self,
+        text: &[u8],
+        manifest: &Manifest,
+        fetch: impl FnOnce(&mut File) -> Result<(), RegistryError>,
+    ) -> Result<Model, RegistryError> {
+        let _lock = self.lock()?;
+        let hash = sha256(text);
+        // Somebody else may have fetched it meanwhile.
+        if let Some(model) = self.model(&hash) {
+            return Ok(model);
+        }
+        let (place, unfinished) = (self.place(&hash), self.place("unfinished"));
+        for leftover in [&place, &unfinished] {
+            match fs::remove_dir_all(leftover) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => at(leftover, removed)?,
+            }
+        }
+        create(&unfinished)?;
+        let path = unfinished.join(&manifest.model.file);
+        let mut file = at(&path, File::create(&path))?;
+        fetch(&mut file)?;
+        at(&path, file.sync_all())?;
+        write(&unfinished.join(MANIFEST), text)?;
+        let model = Model::open(&unfinished)?;
+        rename(&unfinished, &place)?;
+        Ok(model)
+    }
+
+    /// What a version was when it was fetched.
+    pub(super) fn version(&self, name: &str, number: u64) -> Option<Kept> {
+        read(self.name(name).join("versions").join(format!("{number}.json")))
+    }
+
+    /// What the alias named last.
+    pub(super) fn named(&self, name: &str, alias: &str) -> Option<u64> {
+        read(self.name(name).join("aliases").join(format!("{alias}.json")))
+    }
+
+    pub(super) fn remember_version(&self, name: &str, number: u64, is: &Kept) -> Result<(), RegistryError> {
+        if self.version(name, number).as_ref() == Some(is) {
+            return Ok(());
+        }
+        self.remember(self.name(name).join("versions"), &number.to_string(), is)
+    }
+
+    pub(super) fn remember_alias(&self, name: &str, alias: &str, number: u64) -> Result<(), RegistryError> {
+        if self.named(name, alias) == Some(number) {
+            return Ok(());
+        }
+        self.remember(self.name(name).join("aliases"), alias, &number)
+    }
+
+    /// Forgets versions, and the models that no version is any more.
+    pub(super) fn forget(&self, name: &str, gone: &[u64]) -> Result<(), RegistryError> {
+        let _lock = self.lock()?;
+        for number in gone {
+            drop(fs::remove_file(self.name(name).join("versions").join(format!("{number}.json"))));
+        }
+        let mut kept = Vec::new();
+        for name in list(&self.server.join("names"))? {
+            for file in list(&self.name(&name).join("versions"))? {
+                kept.extend(read::<Kept>(self.name(&name).join("versions").join(file)));
+            }
+        }
+        for hash in list(&self.server.join("models"))? {
+            if kept.iter().all(|it| it.manifest != hash) {
+                let place = self.place(&hash);
+                at(&place, fs::remove_dir_all(&place))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, manifest: &str) -> PathBuf {
+        self.server.join("models").join(manifest)
+    }
+
+    fn name(&self, name: &str) -> PathBuf {
+        self.server.join("names").join(name)
+    }
+
+    fn remember(&self, folder: PathBuf, name: &str, what: &impl Serialize) -> Result<(), RegistryError> {
+        let _lock = self.lock()?;
+        create(&folder)?;
+        let text = serde_json::to_vec(what).expect("numbers and text are JSON");
+        write(&folder.join(format!("{name}.json")), &text)
+    }
+
+    fn lock(&self) -> Result<File, RegistryError> {
+        create(&self.folder)?;
+        let path = self.folder.join("lock");
+        let file = at(&path, File::options().create(true).append(true).open(&path))?;
+        at(&path, file.lock())?;
+        Ok(file)
+    }
+}
+
+/// What can't be read isn't remembered.
+fn read<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}

@@ -1,0 +1,263 @@
+use std::fmt;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Method, StatusCode, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::registry::RegistryError;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long the server may say nothing.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long a file may take, to the server or from it.
+const TRANSFER: Duration = Duration::from_secs(300);
+/// How often the same is asked, and how long the first pause is; the next are twice as long each.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(200);
+/// A server that takes longer than this to say no isn't asked again.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// What an answer may have, in bytes.
+const MOST_OF_AN_ANSWER: u64 = 64 << 20;
+
+/// Where the server is, and who asks.
+#[derive(Clone, Default)]
+pub struct Server {
+    /// Its address, `http://` or `https://`; the path of a proxy may follow.
+    pub url: String,
+    /// A token (RFC 6750); empty for none. It outweighs name and password.
+    pub token: String,
+    /// The name for basic authentication (RFC 7617); empty for none.
+    pub username: String,
+    /// The password that goes with it.
+    pub password: String,
+    /// PEM file of authorities that are trusted besides the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// Without what is secret.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("url", &self.url).field("ca", &self.ca).finish_non_exhaustive()
+    }
+}
+
+/// Asks a server, with patience that ends.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: Http,
+    base: Url,
+    server: Server,
+}
+
+/// What MLflow says when it doesn't do something.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    error_code: String,
+    message: String,
+}
+
+impl Client {
+    pub(super) fn new(server: Server) -> Result<Self, RegistryError> {
+        let wrong = |what: String| RegistryError::Server(what);
+        // Only the first that is installed counts, and there is no other.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let base =
+            Url::parse(&server.url).map_err(|error| wrong(format!("the URL can't be read: {error}")))?;
+        if !["http", "https"].contains(&base.scheme()) {
+            return Err(wrong("the URL must begin with http:// or https://".into()));
+        }
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(wrong("name and password belong in mlflow.username and mlflow.password".into()));
+        }
+        let mut http = Http::builder()
+            .user_agent(concat!("autorma/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .timeout(SILENCE)
+            // The credentials are for this server.
+            .redirect(Policy::none());
+        if let Some(path) = &server.ca {
+            let pem = fs::read(path).map_err(|error| error.to_string());
+            let certificates =
+                pem.and_then(|pem| Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string()));
+            let unreadable = |cause| wrong(format!("mlflow.ca, {}: {cause}", path.display()));
+            http = http.tls_certs_merge(certificates.map_err(unreadable)?);
+        }
+        let http = http.build().map_err(|error| wrong(error.to_string()))?;
+        Ok(Self { http, base, server })
+    }
+
+    /// Asks for something.
+    pub(super) fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, RegistryError> {
+        let mut url = self.place(&format!("api/2.0/mlflow/{path}"));
+        url.query_pairs_mut().extend_pairs(query);
+        self.json(&|| self.http.get(url.clone()), ATTEMPTS)
+    }
+
+    /// Has something done that may be done twice.
+    pub(super) fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, RegistryError> {
+        self.send_times(method, path, body, ATTEMPTS)
+    }
+
+    /// Has something done that must not be done twice without a look.
+    pub(super) fn send_once<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, RegistryError> {
+        self.send_times(method, path, body, 1)
+    }
+
+    fn send_times<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        attempts: u32,
+    ) -> Result<T, RegistryError> {
+        let url = self.place(&format!("api/2.0/mlflow/{path}"));
+        let request = || {
+            let request = self.http.request(method.clone(), url.clone());
+            request.header(CONTENT_TYPE, "application/json").body(body.to_string())
+        };
+        self.json(&request, attempts)
+    }
+
+    /// Puts an artifact where the server keeps such.
+    pub(super) fn upload(&self, path: &str, content: &[u8]) -> Result<(), RegistryError> {
+        let url = self.artifact(path);
+        let request = || self.http.put(url.clone()).timeout(TRANSFER).body(content.to_vec());
+        self.ask(&request, ATTEMPTS).map(drop)
+    }
+
+    /// Writes an artifact of at most so many bytes to `to`.
+    pub(super) fn download(&self, path: &str, most: u64, to: &mut dyn Write) -> Result<(), RegistryError> {
+        let url = self.artifact(path);
+        let mut answer = self.ask(&|| self.http.get(url.clone()), ATTEMPTS)?;
+        let (begun, mut left, mut buffer) = (Instant::now(), most, vec![0; 1 << 16]);
+        loop {
+            let read = answer.read(&mut buffer).map_err(|error| self.away(error))?;
+            if read == 0 {
+                return Ok(());
+            }
+            left = left.checked_sub(read as u64).ok_or_else(|| {
+                self.refused("TOO_LARGE", &format!("{path} has more than the {most} bytes that it may have"))
+            })?;
+            if begun.elapsed() > TRANSFER {
+                return Err(self.away(format!("{path} takes longer than {TRANSFER:?}")));
+            }
+            to.write_all(&buffer[..read])
+                .map_err(|cause| RegistryError::File { path: path.into(), cause })?;
+        }
+    }
+
+    fn place(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_query(None);
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path.split('/'));
+        }
+        url
+    }
+
+    fn artifact(&self, path: &str) -> Url {
+        self.place(&format!("api/2.0/mlflow-artifacts/artifacts/{path}"))
+    }
+
+    fn json<T: DeserializeOwned>(
+        &self,
+        request: &dyn Fn() -> RequestBuilder,
+        attempts: u32,
+    ) -> Result<T, RegistryError> {
+        let text = self.text(self.ask(request, attempts)?)?;
+        serde_json::from_slice(&text)
+            .map_err(|error| self.refused("NOT_MLFLOW", &format!("the answer isn't MLflow's: {error}")))
+    }
+
+    fn text(&self, answer: Response) -> Result<Vec<u8>, RegistryError> {
+        let mut text = Vec::new();
+        answer.take(MOST_OF_AN_ANSWER).read_to_end(&mut text).map_err(|error| self.away(error))?;
+        Ok(text)
+    }
+
+    /// The answer, if it is one that helps. A server that can't be reached, or is busy or broken, is asked again.
+    fn ask(&self, request: &dyn Fn() -> RequestBuilder, attempts: u32) -> Result<Response, RegistryError> {
+        let (begun, mut pause) = (Instant::now(), PAUSE);
+        for attempt in 1.. {
+            let error = match self.signed(request()).send() {
+                Ok(answer) if answer.status().is_success() => return Ok(answer),
+                Ok(answer) => self.no(answer),
+                // The URL, which is in the message, says too little to be worth its length.
+                Err(error) => self.away(innermost(&error.without_url())),
+            };
+            if !error.is_away() || attempt >= attempts || begun.elapsed() > PATIENCE {
+                return Err(error);
+            }
+            std::thread::sleep(pause);
+            pause *= 2;
+        }
+        unreachable!("the last attempt has returned")
+    }
+
+    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+        let Server { token, username, password, .. } = &self.server;
+        match (token.is_empty(), username.is_empty()) {
+            (false, _) => request.bearer_auth(token),
+            (true, false) => request.basic_auth(username, Some(password)),
+            (true, true) => request,
+        }
+    }
+
+    /// What an answer that doesn't help means.
+    fn no(&self, answer: Response) -> RegistryError {
+        let status = answer.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return self.away(status);
+        }
+        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
+            let advice =
+                "mlflow.token, or mlflow.username and mlflow.password, must be of one who may do this";
+            return self.refused(status.as_str(), advice);
+        }
+        let text = self.text(answer).unwrap_or_default();
+        match serde_json::from_slice::<Refusal>(&text) {
+            Ok(Refusal { error_code, message }) if !error_code.is_empty() => {
+                self.refused(&error_code, &message)
+            }
+            _ => self.refused(status.as_str(), "the answer isn't MLflow's: is this its address?"),
+        }
+    }
+
+    pub(super) fn away(&self, cause: impl fmt::Display) -> RegistryError {
+        RegistryError::Away { server: self.server.url.clone(), cause: cause.to_string() }
+    }
+
+    pub(super) fn refused(&self, code: &str, message: &str) -> RegistryError {
+        let (server, code, message) = (self.server.url.clone(), code.to_owned(), message.to_owned());
+        RegistryError::Refused { server, code, message }
+    }
+}
+
+/// What is at the bottom of an error: "connection refused" rather than "error sending request".
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
+}

@@ -1,0 +1,229 @@
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use autorma_models::registry::{MlflowRegistry, Registry, RegistryError, Server};
+use autorma_models::{MANIFEST, Model, handmade};
+
+use crate::server::{Mlflow, PASSWORD, USER};
+use crate::suite::{self, Models, signed};
+
+/// The server of all tests; who kills it writes.
+fn shared() -> Option<&'static RwLock<Mlflow>> {
+    static SERVER: OnceLock<Option<RwLock<Mlflow>>> = OnceLock::new();
+    SERVER.get_or_init(|| Mlflow::start().map(RwLock::new)).as_ref()
+}
+
+fn registry(mlflow: &Mlflow, cache: &Path) -> MlflowRegistry {
+    registry_of(mlflow, cache, PASSWORD)
+}
+
+fn registry_of(mlflow: &Mlflow, cache: &Path, password: &str) -> MlflowRegistry {
+    let (username, password) = (USER.to_owned(), password.to_owned());
+    let server = Server { url: mlflow.url(), username, password, ..Server::default() };
+    MlflowRegistry::new(server, cache).unwrap()
+}
+
+macro_rules! server {
+    () => {
+        match shared() {
+            Some(server) => server.read().unwrap_or_else(PoisonError::into_inner),
+            None => return,
+        }
+    };
+}
+
+#[test]
+fn mlflow_does_what_every_home_must() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    suite::holds(&registry(&mlflow, cache.path()), "mlflow");
+}
+
+#[test]
+fn what_was_fetched_is_there_when_the_server_is_not() {
+    let Some(shared) = shared() else { return };
+    let mut mlflow = shared.write().unwrap_or_else(PoisonError::into_inner);
+    let cache = tempfile::tempdir().unwrap();
+    let name = "away";
+    let models = {
+        let here = registry(&mlflow, cache.path());
+        let models = Models::registered(name, 2, &here);
+        here.point(name, "production", 1, &signed("")).unwrap();
+        here.resolve(&"away@production".parse().unwrap()).unwrap();
+        here.load(name, 1).unwrap();
+        models
+    };
+    mlflow.kill();
+    // Another process, which never saw the server.
+    let here = registry(&mlflow, cache.path());
+    let production = "away@production".parse().unwrap();
+    let error = here.resolve(&production).unwrap_err();
+    assert!(error.is_away() && error.to_string().contains(&mlflow.url()), "{error}");
+    let (number, model) = here.remembered(&production).unwrap();
+    assert_eq!((number, &*model.manifest.version, model.onnx), (1, "1", handmade::means()));
+    assert!(here.remembered(&"away/2".parse().unwrap()).is_none(), "nobody has fetched it");
+    assert!(here.remembered(&"away@staging".parse().unwrap()).is_none());
+    assert!(here.register(&models.model(1), &signed("")).unwrap_err().is_away());
+    mlflow.restart();
+    assert_eq!(here.resolve(&production).unwrap(), 1, "the same handle goes on");
+    here.point(name, "production", 2, &signed("")).unwrap();
+    assert_eq!(here.resolve(&production).unwrap(), 2);
+    assert_eq!(here.remembered(&production).unwrap().0, 2);
+    // What is on the disk is no more trusted than what comes from the server.
+    let file = find(cache.path(), "onnx");
+    fs::write(&file, "something else").unwrap();
+    fs::write(find(cache.path(), "onnx"), "something else").unwrap();
+    let (one, other) = (here.load(name, 1).unwrap(), here.load(name, 2).unwrap());
+    assert!(one.onnx == handmade::means() && other.onnx == handmade::means(), "it was fetched again");
+}
+
+/// A file somewhere below.
+fn find(folder: &Path, extension: &str) -> std::path::PathBuf {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match entry.is_dir() {
+                true => folders.push(entry),
+                false if entry.extension().is_some_and(|it| it == extension) => return entry,
+                false => {}
+            }
+        }
+    }
+    panic!("no {extension}")
+}
+
+#[test]
+fn python_reads_what_is_written_here_and_the_other_way_round() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    let models = Models::registered("shared", 2, &here);
+    here.point("shared", "production", 1, &signed("the first")).unwrap();
+    let told = mlflow.python(
+        "
+client = mlflow.MlflowClient()
+version = client.get_model_version_by_alias('shared', 'production')
+folder = mlflow.artifacts.download_artifacts('models:/shared@production')
+import hashlib, json, pathlib
+manifest = json.loads(pathlib.Path(folder, 'manifest.json').read_text())
+onnx = pathlib.Path(folder, manifest['model']['file']).read_bytes()
+assert hashlib.sha256(onnx).hexdigest() == manifest['model']['sha256'] == version.tags['autorma.sha256']
+print(version.version, version.tags['autorma.registered_by'], client.get_run(version.run_id).info.status)
+client.set_registered_model_alias('shared', 'production', '2')
+",
+        &[],
+    );
+    assert_eq!(told.trim(), "1 a test FINISHED");
+    // What somebody else has moved is what holds, and is remembered as far as it can be known.
+    assert_eq!(here.now("shared", "production").unwrap(), Some(2));
+    here.point("shared", "production", 1, &signed("back")).unwrap();
+    let moves = here.moves("shared", "production").unwrap();
+    assert_eq!(moves.iter().map(|it| it.version).collect::<Vec<_>>(), [1, 2, 1]);
+    assert!(moves[1].signed.why.contains("somebody else"), "{moves:?}");
+
+    // A folder with a manifest that Python registers is a version; anything else is one that can't be read.
+    let folder = models.model(1);
+    let mut manifest = Model::manifest(&folder).unwrap();
+    manifest.temperature = 9.0;
+    fs::write(folder.join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    mlflow.python(
+        "
+mlflow.set_experiment('shared')
+with mlflow.start_run() as run:
+    mlflow.log_artifacts(sys.argv[1], 'anything')
+    mlflow.log_text('nothing', 'other/notes.txt')
+for source in (f'runs:/{run.info.run_id}/anything', f'{run.info.artifact_uri}/other'):
+    mlflow.MlflowClient().create_model_version('shared', source, run.info.run_id)
+",
+        &[folder.to_str().unwrap()],
+    );
+    assert_eq!(here.numbers("shared").unwrap(), [1, 2, 3, 4]);
+    let model = here.load("shared", 3).unwrap();
+    assert_eq!((&*model.manifest.version, model.manifest.temperature), ("3", 9.0));
+    assert_eq!(here.register(&folder, &signed("")).unwrap().number, 3, "it is found again");
+    assert!(here.load("shared", 4).is_err() && here.version("shared", 4).is_err());
+    assert!(here.point("shared", "production", 4, &signed("")).is_err());
+    assert_eq!(here.now("shared", "production").unwrap(), Some(1));
+}
+
+#[test]
+fn artifacts_that_were_changed_are_refused() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    Models::registered("changed", 1, &here);
+    let program = "print(mlflow.MlflowClient().get_model_version('changed', '1').source)";
+    let source = mlflow.python(program, &[]);
+    let folder = mlflow.artifacts().join(source.trim().trim_start_matches("mlflow-artifacts:/"));
+    let other = Models::new("changed", 2);
+    // Another model, whole: only the version's tags know better.
+    fs::copy(other.model(2).join(MANIFEST), folder.join(MANIFEST)).unwrap();
+    let error = here.load("changed", 1).unwrap_err().to_string();
+    assert!(error.contains("aren't those that were registered"), "{error}");
+    fs::write(folder.join(MANIFEST), vec![b' '; 2 << 20]).unwrap();
+    let error = here.load("changed", 1).unwrap_err().to_string();
+    assert!(error.contains("more than the 1048576 bytes"), "{error}");
+    fs::remove_file(folder.join(MANIFEST)).unwrap();
+    assert!(!here.load("changed", 1).unwrap_err().is_away());
+}
+
+#[test]
+fn a_stranger_is_told_what_is_missing_and_no_secret_is_told_to_anybody() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry_of(&mlflow, cache.path(), "a wrong secret");
+    let error = here.names().unwrap_err();
+    assert!(error.to_string().contains("401") && error.to_string().contains("mlflow.token"), "{error}");
+    assert!(!format!("{here:?} {error:?} {error}").contains("secret"), "{here:?}");
+    for (url, expected) in [
+        ("ftp://somewhere", "http:// or https://"),
+        ("http://name:secret@somewhere", "mlflow.username"),
+        ("nowhere", "can't be read"),
+    ] {
+        let server = Server { url: url.into(), ..Server::default() };
+        let error = MlflowRegistry::new(server, cache.path()).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains("secret"), "{error}");
+    }
+}
+
+/// A server that says this to each request in turn, and what it was asked.
+fn saying(answers: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = move || {
+        let answer = |answer: &&str| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = vec![0; 4096];
+            let read = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        };
+        answers.iter().map(answer).collect()
+    };
+    (url, std::thread::spawn(asked))
+}
+
+#[test]
+fn a_token_is_sent_and_a_server_that_is_busy_is_asked_again() {
+    const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const LATER: &str = "HTTP/1.1 429 Later\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const NONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+    const ELSEWHERE: &str = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let cache = tempfile::tempdir().unwrap();
+    let ask = |answers| {
+        let (url, asked) = saying(answers);
+        let server = Server { url: format!("{url}/proxy/"), token: "secret".into(), ..Server::default() };
+        (MlflowRegistry::new(server, cache.path()).unwrap().names(), asked.join().unwrap())
+    };
+    let (names, asked) = ask(&[BUSY, LATER, NONE]);
+    assert!(names.unwrap().is_empty());
+    assert_eq!(asked.len(), 3);
+    for request in asked {
+        assert!(request.starts_with("GET /proxy/api/2.0/mlflow/registered-models/search"), "{request}");
+        assert!(request.to_lowercase().contains("authorization: bearer secret"), "{request}");
+    }
+    let (names, _) = ask(&[BUSY, BUSY, BUSY, BUSY]);
+    assert!(names.unwrap_err().is_away());
+    // A redirect would take the token elsewhere.
+    let (names, _) = ask(&[ELSEWHERE]);
+    assert!(matches!(names, Err(RegistryError::Refused { code, .. }) if code == "302"));
+}

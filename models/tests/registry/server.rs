@@ -1,0 +1,162 @@
+//! A real MLflow server, from PyPI: `models/tests/registry/requirements.txt`. It has users and passwords.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const REQUIREMENTS: &str = include_str!("requirements.txt");
+
+pub(crate) const USER: &str = "admin";
+pub(crate) const PASSWORD: &str = "a password of a test";
+
+/// The server and all that it starts end when standard input does: with the test's process, however that ends.
+const WATCHED: &str = "
+import os, signal, subprocess, sys
+subprocess.Popen([sys.executable, '-m', 'mlflow', *sys.argv[1:]], stdin=subprocess.DEVNULL)
+sys.stdin.read()
+os.killpg(0, signal.SIGKILL)
+";
+
+/// How long a server may take to start: it reads a lot of Python.
+const START: Duration = Duration::from_secs(240);
+
+/// A server of this test, on loopback.
+#[derive(Debug)]
+pub(crate) struct Mlflow {
+    folder: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Mlflow {
+    /// None where there is no Python, which CI must have.
+    pub(crate) fn start() -> Option<Self> {
+        let there = Command::new("python3").arg("--version").output().is_ok();
+        assert!(there || std::env::var_os("CI").is_none(), "there is no python3");
+        if !there {
+            eprintln!("skipped: there is no python3");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let users = folder.path().join("users.db");
+        let auth = format!(
+            "[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{}\nadmin_username = {USER}\n\
+             admin_password = {PASSWORD}\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
+            users.display()
+        );
+        fs::write(folder.path().join("auth.ini"), auth).unwrap();
+        let mut mlflow = Self { folder, port, child: None };
+        mlflow.restart();
+        Some(mlflow)
+    }
+
+    /// Starts it again where it was, with what it had.
+    pub(crate) fn restart(&mut self) {
+        let place = self.folder.path();
+        let store = format!("sqlite:///{}", place.join("mlflow.db").display());
+        let mut command = python();
+        command.args(["-c", WATCHED, "server", "--backend-store-uri", &store, "--serve-artifacts"]);
+        command.arg("--artifacts-destination").arg(self.artifacts());
+        command.args(["--workers", "1", "--host", "127.0.0.1", "--port", &self.port.to_string()]);
+        command.args(["--app-name", "basic-auth"]).current_dir(place).process_group(0);
+        command.env("MLFLOW_AUTH_CONFIG_PATH", place.join("auth.ini"));
+        command.env("MLFLOW_FLASK_SERVER_SECRET_KEY", "a secret of a test");
+        command.env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false");
+        let log = File::options().create(true).append(true).open(place.join("log")).unwrap();
+        command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut child = command.spawn().unwrap();
+        let begun = Instant::now();
+        while !self.answers() {
+            let told = || fs::read_to_string(place.join("log")).unwrap_or_default();
+            assert!(child.try_wait().unwrap().is_none(), "{}", told());
+            assert!(begun.elapsed() < START, "it doesn't start:\n{}", told());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.child = Some(child);
+    }
+
+    /// SIGKILL, to all its processes.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.stdin.take());
+            child.wait().unwrap();
+        }
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The folder of its artifacts.
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        self.folder.path().join("artifacts")
+    }
+
+    /// What a Python program says that uses `mlflow` as a client, `mlflow` and `sys` imported.
+    #[track_caller]
+    pub(crate) fn python(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = python();
+        command.arg("-c").arg(format!("import mlflow, sys\n{program}")).args(arguments);
+        command.env("MLFLOW_TRACKING_URI", self.url()).env("GIT_PYTHON_REFRESH", "quiet");
+        command.env("MLFLOW_TRACKING_USERNAME", USER).env("MLFLOW_TRACKING_PASSWORD", PASSWORD);
+        let output = command.current_dir(self.folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let mut answer = String::new();
+        let asked = stream.write_all(b"GET /health HTTP/1.1\r\nHost: mlflow\r\nConnection: close\r\n\r\n");
+        asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.contains(" 200 ")
+    }
+}
+
+impl Drop for Mlflow {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Without the tester's own settings.
+fn python() -> Command {
+    let mut command = Command::new(environment().join("bin/python"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MLFLOW_")) {
+        command.env_remove(name);
+    }
+    command.env("MLFLOW_DISABLE_TELEMETRY", "true");
+    command
+}
+
+/// Python with what is required, made anew when that changes. One process makes it, the others wait.
+fn environment() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/mlflow");
+    fs::create_dir_all(&folder).unwrap();
+    let lock = File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let (venv, stamp) = (folder.join("venv"), folder.join("stamp"));
+    if fs::read_to_string(&stamp).ok().as_deref() != Some(REQUIREMENTS) {
+        let _ = fs::remove_file(&stamp);
+        succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+        let requirements = folder.join("requirements.txt");
+        fs::write(&requirements, REQUIREMENTS).unwrap();
+        let mut install = Command::new(venv.join("bin/python"));
+        install.args(["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary=:all:", "-r"]);
+        succeed(install.arg(&requirements));
+        fs::write(&stamp, REQUIREMENTS).unwrap();
+    }
+    venv
+}
+
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,155 @@
+//! What every home of model versions must do.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use autorma_models::handmade;
+use autorma_models::registry::{Reference, Registry, RegistryError, Signed, Which};
+use autorma_models::{MANIFEST, Model};
+use autorma_schemas::Micros;
+
+pub(crate) fn signed(why: &str) -> Signed {
+    Signed { at: Micros(7), by: "a test".into(), why: why.into() }
+}
+
+/// Folders with models of one name, which differ in their temperature.
+#[derive(Debug)]
+pub(crate) struct Models {
+    folder: tempfile::TempDir,
+}
+
+impl Models {
+    pub(crate) fn new(name: &str, count: u32) -> Self {
+        let models = Self { folder: tempfile::tempdir().unwrap() };
+        for number in 1..=count {
+            let model = models.model(number);
+            handmade::write(&model, name, &handmade::means()).unwrap();
+            let mut manifest = Model::manifest(&model).unwrap();
+            manifest.temperature = f64::from(number);
+            std::fs::write(model.join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+        }
+        models
+    }
+
+    pub(crate) fn model(&self, number: u32) -> PathBuf {
+        self.folder.path().join(number.to_string())
+    }
+
+    /// All of them are registered, in order.
+    pub(crate) fn registered(name: &str, count: u32, registry: &dyn Registry) -> Self {
+        let models = Self::new(name, count);
+        for number in 1..=count {
+            let version = registry.register(&models.model(number), &signed("")).unwrap();
+            assert_eq!(version.number, u64::from(number));
+        }
+        models
+    }
+}
+
+/// All of it, with models whose names begin with `name`.
+pub(crate) fn holds(registry: &dyn Registry, name: &str) {
+    versions_are_numbered_and_never_change(registry, &format!("{name}-versions"));
+    what_is_not_there_is_told(registry, &format!("{name}-missing"));
+    aliases_move_roll_back_and_remember(registry, &format!("{name}-aliases"));
+    what_an_alias_may_need_again_is_never_collected(registry, &format!("{name}-collected"));
+    many_may_write_at_once(registry, &format!("{name}-many"));
+}
+
+fn versions_are_numbered_and_never_change(registry: &dyn Registry, name: &str) {
+    let models = Models::new(name, 2);
+    assert!(registry.numbers(name).unwrap().is_empty());
+    assert!(!registry.names().unwrap().contains(&name.to_owned()));
+    let first = registry.register(&models.model(1), &signed("trained")).unwrap();
+    let second = registry.register(&models.model(2), &signed("trained again")).unwrap();
+    assert_eq!((first.number, second.number), (1, 2));
+    assert_eq!(registry.register(&models.model(1), &signed("again")).unwrap(), first, "it is there");
+    assert_eq!(registry.numbers(name).unwrap(), [1, 2]);
+    assert_eq!(registry.version(name, 1).unwrap(), first);
+    assert_eq!(registry.version(name, 2).unwrap(), second);
+    assert!(registry.names().unwrap().contains(&name.to_owned()));
+    // Once from afar, once from what is here.
+    for _ in 0..2 {
+        let model = registry.load(name, 2).unwrap();
+        assert_eq!(model.version().version, "2");
+        assert_eq!((&model.manifest, &model.onnx), (&second.manifest, &handmade::means()));
+    }
+    assert!(matches!(registry.load(name, 3), Err(RegistryError::NoVersion { number: 3, .. })));
+}
+
+fn what_is_not_there_is_told(registry: &dyn Registry, name: &str) {
+    let meant = |which| Reference { name: name.into(), which };
+    let told = |which| registry.resolve(&meant(which)).unwrap_err().to_string();
+    let alias = || Which::Alias("staging".into());
+    let no_alias = format!("the model {name} has no alias staging");
+    assert_eq!(told(alias()), no_alias, "there is no such model at all");
+    assert_eq!(told(Which::Number(1)), format!("there is no version 1 of the model {name}"));
+    assert!(
+        registry.aliases(name).unwrap().is_empty() && registry.moves(name, "staging").unwrap().is_empty()
+    );
+    Models::registered(name, 1, registry);
+    assert_eq!(told(alias()), no_alias);
+    assert!(matches!(registry.version(name, 9), Err(RegistryError::NoVersion { number: 9, .. })));
+    assert!(matches!(
+        registry.point(name, "staging", 9, &signed("")),
+        Err(RegistryError::NoVersion { number: 9, .. })
+    ));
+    assert!(registry.moves(name, "staging").unwrap().is_empty());
+    assert!(registry.point(name, "latest", 1, &signed("")).is_err());
+    assert!(matches!(registry.numbers("../x"), Err(RegistryError::Name(_))));
+}
+
+fn aliases_move_roll_back_and_remember(registry: &dyn Registry, name: &str) {
+    Models::registered(name, 3, registry);
+    let point = |number, why| registry.point(name, "production", number, &signed(why)).unwrap();
+    point(1, "the first");
+    assert!(matches!(
+        registry.roll_back(name, "production", &signed("")),
+        Err(RegistryError::NothingBefore { .. })
+    ));
+    point(2, "better");
+    point(2, "again");
+    // Another alias whose name begins as this one does.
+    registry.point(name, "production-eu", 3, &signed("")).unwrap();
+    let back = registry.roll_back(name, "production", &signed("worse after all")).unwrap();
+    assert_eq!((back.version, &*back.signed.why), (1, "worse after all"));
+    let moves = registry.moves(name, "production").unwrap();
+    assert_eq!(moves.iter().map(|it| it.version).collect::<Vec<_>>(), [1, 2, 2, 1]);
+    assert_eq!(moves[1].signed, signed("better"));
+    assert_eq!(registry.resolve(&format!("{name}@production").parse().unwrap()).unwrap(), 1);
+    assert_eq!(registry.resolve(&format!("{name}/3").parse().unwrap()).unwrap(), 3);
+    let aliases: Vec<_> = registry.aliases(name).unwrap().into_iter().collect();
+    assert_eq!(aliases, [("production".to_owned(), 1), ("production-eu".to_owned(), 3)]);
+}
+
+fn what_an_alias_may_need_again_is_never_collected(registry: &dyn Registry, name: &str) {
+    let models = Models::registered(name, 6, registry);
+    for number in [1, 2, 4] {
+        registry.point(name, "production", number, &signed("")).unwrap();
+    }
+    assert_eq!(registry.collect(name, 0).unwrap(), [1, 3, 5]);
+    assert_eq!(registry.numbers(name).unwrap(), [2, 4, 6]);
+    registry.load(name, 4).unwrap();
+    let again = registry.register(&models.model(5), &signed("")).unwrap();
+    assert_eq!(again.number, 7, "no number comes again");
+}
+
+fn many_may_write_at_once(registry: &dyn Registry, name: &str) {
+    let models = Models::new(name, 8);
+    std::thread::scope(|scope| {
+        for number in 1..=8 {
+            let model = models.model(number);
+            scope.spawn(move || {
+                let version = registry.register(&model, &signed("")).unwrap();
+                let why = signed(&format!("by {number}"));
+                registry.point(name, "production", version.number, &why).unwrap();
+            });
+        }
+    });
+    assert_eq!(registry.numbers(name).unwrap(), (1..=8).collect::<Vec<_>>());
+    let moves = registry.moves(name, "production").unwrap();
+    let reasons: BTreeSet<_> = moves.iter().map(|it| it.signed.why.clone()).collect();
+    for number in 1..=8 {
+        assert!(reasons.contains(&format!("by {number}")), "a move is lost: {moves:?}");
+    }
+    assert_eq!(registry.now(name, "production").unwrap(), moves.last().map(|it| it.version));
+}
