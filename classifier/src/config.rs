@@ -1,7 +1,9 @@
+mod registry;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autorma_models::registry::Source;
+use autorma_models::registry::{Location, Source};
 use autorma_service::settings::{Key, Settings};
 
 use crate::Limits;
@@ -11,8 +13,6 @@ const MODEL: Key = Key::new(
     "models/shipped",
     "the model: a folder with manifest.json and its ONNX file, or a version of the registry, NAME@ALIAS or NAME/NUMBER",
 );
-const REGISTRY: Key =
-    Key::new("registry", "", "folder of the model registry; empty: `registry` in the data folder");
 const RUNTIME: Key =
     Key::new("classifier.runtime", "", "ONNX Runtime's shared library; empty: found beside the program");
 const BATCH_SIZE: Key =
@@ -54,8 +54,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub struct Config {
     /// The model.
     pub model: Source,
-    /// The folder of the registry.
-    pub registry: PathBuf,
+    /// Where the registry is.
+    pub registry: Location,
     /// ONNX Runtime's shared library.
     pub runtime: PathBuf,
     /// Images a micro-batch, and of the contract's batch numbers.
@@ -91,7 +91,7 @@ impl Config {
         let stores: String = settings.get(&STORES, ..);
         Self {
             model: Source::meant(&settings.get::<String>(&MODEL, ..)),
-            registry: settings.get(&REGISTRY, ..),
+            registry: registry::read(settings),
             runtime: settings.get(&RUNTIME, ..),
             batch_size: settings.get(&BATCH_SIZE, 1..=256),
             max_wait: settings.get(&MAX_WAIT, Duration::ZERO..=Duration::from_secs(60)),

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use autorma_models::registry::{FolderRegistry, Reference, Registry, Source, Which};
+use autorma_models::registry::{Reference, Registry, RegistryError, Source, Which};
 use autorma_models::{Manifest, Model};
 use autorma_service::Shutdown;
 
@@ -42,13 +42,25 @@ pub(crate) fn open(config: &Config) -> Result<(Model, Option<Follower>), Error> 
         Source::Folder(folder) => return Ok((Model::open(folder)?, None)),
         Source::Registered(reference) => reference,
     };
-    let registry = FolderRegistry::new(&config.registry);
-    let serving = registry.resolve(reference)?;
-    let model = registry.load(&reference.name, serving)?;
+    let registry = config.registry.open()?;
+    let (serving, model) = first(&*registry, reference)?;
     let follows = matches!(reference.which, Which::Alias(_));
-    let (registry, reference) = (Box::new(registry), reference.clone());
+    let reference = reference.clone();
     let follower = Follower { registry, reference, serving, refused: None, is_silent: false };
     Ok((model, follows.then_some(follower)))
+}
+
+/// What serves at the start: where the registry is away, what is remembered of it here.
+fn first(registry: &dyn Registry, reference: &Reference) -> Result<(u64, Model), RegistryError> {
+    let answer =
+        registry.resolve(reference).and_then(|number| Ok((number, registry.load(&reference.name, number)?)));
+    let error = match answer {
+        Err(error) if error.is_away() => error,
+        answered => return answered,
+    };
+    let Some((version, model)) = registry.remembered(reference) else { return Err(error) };
+    tracing::warn!(model = %reference, version, %error, "the registry is away: the version that it named last is served");
+    Ok((version, model))
 }
 
 /// One for each worker, loaded side by side and tried.

@@ -129,8 +129,8 @@ pub(crate) enum Command {
     /// Keep versions of models, and let aliases name those that serve
     ///
     /// A version never changes. Aliases, such as production, move, and each move is remembered. Running classifiers whose
-    /// model is NAME@ALIAS serve the version that it names within seconds, without a restart. The registry is a folder; the
-    /// setting is `registry`.
+    /// model is NAME@ALIAS serve the version that it names within seconds, without a restart. The registry is a folder or
+    /// an MLflow server; the setting is `registry`.
     Models(ModelsArgs),
     /// Say how good a model is, on photos whose labels are known
     ///

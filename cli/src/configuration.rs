@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autorma_models::registry::{FolderRegistry, Source};
+use autorma_models::registry::{Location, Registry, Source};
 use autorma_service::settings::{self, Key, Settings};
 use autorma_service::{http, logging};
 
@@ -59,8 +59,8 @@ impl Configuration {
     }
 
     /// Where model versions are kept.
-    pub(crate) fn registry(&self) -> FolderRegistry {
-        FolderRegistry::new(&self.classifier.registry)
+    pub(crate) fn registry(&self) -> anyhow::Result<Box<dyn Registry>> {
+        Ok(self.classifier.registry.open()?)
     }
 
     /// What follows from other settings, or from where the program is.
@@ -69,8 +69,10 @@ impl Configuration {
         if classifier.runtime.as_os_str().is_empty() {
             classifier.runtime = beside_the_program("onnxruntime/libonnxruntime.so");
         }
-        if classifier.registry.as_os_str().is_empty() {
-            classifier.registry = self.data.join("registry");
+        match &mut classifier.registry {
+            Location::Folder(folder) if folder.as_os_str().is_empty() => *folder = self.data.join("registry"),
+            Location::Folder(_) => {}
+            Location::Mlflow(_, cache) => *cache = self.data.join("mlflow"),
         }
         let is_missing = matches!(&classifier.model, Source::Folder(folder) if !folder.exists());
         if !model_chosen && is_missing {

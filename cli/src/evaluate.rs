@@ -50,9 +50,9 @@ impl<'a> Examiner<'a> {
 
 /// `autorma evaluate`.
 pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
-    let registry = configuration.registry();
-    let model = configuration.classifier.model.load(&registry)?;
-    let other = args.against.as_deref().map(|it| Source::meant(it).load(&registry)).transpose()?;
+    let registry = &*configuration.registry()?;
+    let model = configuration.classifier.model.load(registry)?;
+    let other = args.against.as_deref().map(|it| Source::meant(it).load(registry)).transpose()?;
     if other.as_ref().is_some_and(|other| other.manifest.classes != model.manifest.classes) {
         bail!("the two models know different classes: there is nothing to compare");
     }

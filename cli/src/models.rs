@@ -37,7 +37,7 @@ struct Registered {
 
 /// Does what is asked of the registry.
 pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::Result<ExitCode> {
-    let registry = &configuration.registry();
+    let registry = &*configuration.registry()?;
     let text = match &args.command {
         ModelsCommand::List(json) => listing::list(registry, json.json)?,
         ModelsCommand::Show { reference, json } => listing::show(registry, reference, json.json)?,

@@ -52,11 +52,11 @@ pub(crate) fn run(
     let begun = Instant::now();
     let home = Home::look(configuration)?;
     let criteria = Criteria::of(args, &*home.log)?;
-    let registry = configuration.registry();
+    let registry = &*configuration.registry()?;
     // All of it is one version's.
     let model =
-        model::find(&configuration.classifier.model, args.model.as_deref(), &registry)?.pinned(&registry)?;
-    let manifest = model.manifest(&registry)?;
+        model::find(&configuration.classifier.model, args.model.as_deref(), registry)?.pinned(registry)?;
+    let manifest = model.manifest(registry)?;
     let output = &configuration.sink.output;
     // Two at a time could choose the same name for their runs.
     let _alone = home.take("replay", "autorma replay")?;

@@ -100,10 +100,10 @@ impl Sandbox {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path());
         // Nothing of the tester's own settings.
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AUTORMA_"))
-        {
-            command.env_remove(name);
+        for (name, _) in std::env::vars_os() {
+            if ["AUTORMA_", "MLFLOW_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                command.env_remove(name);
+            }
         }
         command.env("AUTORMA_INGEST_INPUT", self.input());
         command.env("AUTORMA_SINK_OUTPUT", self.output());

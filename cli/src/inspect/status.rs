@@ -200,7 +200,8 @@ impl fmt::Display for Status {
 impl ModelStatus {
     fn of(configuration: &Configuration) -> Self {
         let source = &configuration.classifier.model;
-        let (is, problem) = match source.manifest(&configuration.registry()) {
+        let manifest = configuration.registry().and_then(|registry| Ok(source.manifest(&*registry)?));
+        let (is, problem) = match manifest {
             Ok(manifest) => (Some(manifest), None),
             Err(error) => (None, Some(error.to_string())),
         };

@@ -3,7 +3,6 @@ use std::process::ExitCode;
 use anyhow::bail;
 use autorma_evaluation::{Figures, Share};
 use autorma_models::Model;
-use autorma_models::registry::Registry;
 use serde::Serialize;
 
 use super::signed;
@@ -36,7 +35,7 @@ struct Check {
 
 /// `autorma models promote`.
 pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyhow::Result<ExitCode> {
-    let registry = &configuration.registry();
+    let registry = &*configuration.registry()?;
     let (name, version) = (&args.reference.name, registry.resolve(&args.reference)?);
     let candidate = registry.load(name, version)?;
     let former = registry.now(name, &args.to)?;

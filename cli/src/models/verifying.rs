@@ -22,7 +22,7 @@ pub(super) fn verify(
     references: &[Reference],
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let registry = &configuration.registry();
+    let registry = &*configuration.registry()?;
     let runtime = Runtime::load(&configuration.classifier.runtime)?;
     let references = if references.is_empty() { all(registry)? } else { references.to_vec() };
     let verified: Vec<_> = references

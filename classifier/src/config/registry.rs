@@ -1,0 +1,115 @@
+use std::fs::File;
+use std::path::PathBuf;
+
+use autorma_models::registry::{Location, Server};
+use autorma_service::settings::{Key, Settings, Value};
+
+const REGISTRY: Key = Key::new(
+    "registry",
+    "",
+    "the model registry: a folder, or the http:// or https:// address of an MLflow server; empty: `registry` in the data folder",
+)
+.alias("MLFLOW_TRACKING_URI");
+const TOKEN: Key = Key::new(
+    "mlflow.token",
+    "",
+    "token for the MLflow server; set it in the environment, not on the command line",
+)
+.secret()
+.alias("MLFLOW_TRACKING_TOKEN");
+const USERNAME: Key = Key::new("mlflow.username", "", "name for the MLflow server, where there is no token")
+    .alias("MLFLOW_TRACKING_USERNAME");
+const PASSWORD: Key = Key::new(
+    "mlflow.password",
+    "",
+    "the password that goes with it; set it in the environment, not on the command line",
+)
+.secret()
+.alias("MLFLOW_TRACKING_PASSWORD");
+const CA: Key = Key::new(
+    "mlflow.ca",
+    "",
+    "PEM file of authorities that are trusted for the MLflow server besides the system's",
+)
+.alias("MLFLOW_TRACKING_SERVER_CERT_PATH");
+
+/// A folder or an address. What is wrong with an address is told by who opens it, without what it holds.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+struct Address(String);
+
+impl Address {
+    fn is_url(&self) -> bool {
+        self.0.contains("://")
+    }
+}
+
+impl Value for Address {
+    const ALLOWED: &'static str = "a folder or an address";
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    /// Without a name and a password, which some write into addresses.
+    fn show(&self) -> String {
+        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://(hidden)@{host}"),
+            _ => self.0.clone(),
+        }
+    }
+}
+
+/// Where the registry is. Folders that aren't said are empty.
+pub(super) fn read(settings: &mut Settings) -> Location {
+    let registry: Address = settings.get(&REGISTRY, ..);
+    let (token, username, password) =
+        (settings.get(&TOKEN, ..), settings.get(&USERNAME, ..), settings.get(&PASSWORD, ..));
+    let ca = settings.get_if(&CA, |path: &PathBuf| {
+        match path.as_os_str().is_empty() || File::open(path).is_ok() {
+            true => Ok(()),
+            false => Err("a file that can be read".into()),
+        }
+    });
+    match registry.is_url() {
+        true => {
+            let ca = (!ca.as_os_str().is_empty()).then_some(ca);
+            Location::Mlflow(Server { url: registry.0, token, username, password, ca }, PathBuf::new())
+        }
+        false => Location::Folder(registry.0.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autorma_service::settings::Layer;
+
+    #[test]
+    fn an_address_is_a_server_and_what_is_secret_stays_so() {
+        let layer = Layer::from_environment(
+            [
+                ("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000"),
+                ("MLFLOW_TRACKING_TOKEN", "secret"),
+                ("MLFLOW_TRACKING_PASSWORD", "secret"),
+            ]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into_iter(),
+        );
+        let mut settings = Settings::new(vec![layer.clone()]);
+        let Location::Mlflow(server, _) = read(&mut settings) else { panic!("it is a server") };
+        assert_eq!((&*server.url, &*server.token), ("http://127.0.0.1:5000", "secret"));
+        settings.finish().unwrap();
+        assert!(!format!("{:?} {server:?}", settings.effective()).contains("secret"));
+
+        let flags = Layer::new("flags").with("registry", "https://ada:secret@registry/x", "--set");
+        let mut settings = Settings::new(vec![layer, flags]);
+        let location = read(&mut settings);
+        assert_eq!(settings.effective()[0].value, "https://(hidden)@registry/x");
+        assert!(!location.open().unwrap_err().to_string().contains("secret"), "it isn't for addresses");
+
+        let flags = Layer::new("flags").with("registry", "models", "--set");
+        assert!(
+            matches!(read(&mut Settings::new(vec![flags])), Location::Folder(it) if it.to_str() == Some("models"))
+        );
+    }
+}
