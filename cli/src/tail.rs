@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::bail;
 use autorma_schemas::topics;
-use autorma_service::{Shutdown, signals};
 use autorma_stream::{Bounds, Log, NextOffset, StoredRecord, TopicPartition};
 
 use crate::args::{TailArgs, Topic};
@@ -30,12 +29,7 @@ pub(crate) fn run(configuration: &Configuration, args: &TailArgs) -> anyhow::Res
         bail!("--class and --decision choose predictions: leave them out with another --topic");
     }
     let home = Home::look(configuration)?;
-    let stop = Shutdown::new();
-    let on_signal = stop.clone();
-    signals::install(move |times| {
-        exit::at_once_if(times > 1);
-        on_signal.request();
-    })?;
+    let stop = exit::stop_at_signals()?;
     let mut tail = Tail::new(&*home.log, args)?;
     let style = Style { topic: args.topic, json: args.json.json, chosen: &args.chosen };
     let mut left = args.count.unwrap_or(u64::MAX);

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use autorma_classifier::Runtime;
-use autorma_service::{Shutdown, signals};
 use autorma_training::{Folders, Metrics, Progress, Quality, Recipe, Training};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
@@ -22,12 +21,7 @@ const LINES: Duration = Duration::from_secs(10);
 /// Trains, and reports.
 pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let recipe = recipe(args)?;
-    let stop = Shutdown::new();
-    let on_signal = stop.clone();
-    signals::install(move |times| {
-        exit::at_once_if(times > 1);
-        on_signal.request();
-    })?;
+    let stop = exit::stop_at_signals()?;
     let runtime = Runtime::load(&configuration.classifier.runtime)?;
     let folders =
         Folders { data: args.data.clone(), other: args.other.clone(), backgrounds: args.backgrounds.clone() };

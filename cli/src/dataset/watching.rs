@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use autorma_service::{Shutdown, signals};
+use autorma_service::Shutdown;
 use autorma_training::dataset::Watcher;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -17,12 +17,7 @@ pub(crate) struct Watching {
 
 impl Watching {
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let stop = Shutdown::new();
-        let on_signal = stop.clone();
-        signals::install(move |times| {
-            exit::at_once_if(times > 1);
-            on_signal.request();
-        })?;
+        let stop = exit::stop_at_signals()?;
         let template = "{msg} {bar:30} {pos} of {len} photos · {eta} left";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let terminal = std::io::stderr().is_terminal();
