@@ -84,6 +84,9 @@ impl Display {
         let (what, done, of) = match progress {
             Progress::Features { done, of } => ("views of photos", done, of),
             Progress::Head { number, of, .. } => ("heads", number, of),
+            Progress::Tuning { number, of, step, steps, .. } => {
+                ("steps of tuning", number * steps as usize + step as usize, of * steps as usize)
+            }
         };
         if what != self.what {
             self.what = what;
@@ -110,7 +113,9 @@ fn report(metrics: &Metrics, args: &TrainArgs) -> anyhow::Result<String> {
         table.row(row(name, quality));
     }
     let mut text = format!("{table}\nShares in per cent, with their 95 % intervals.\n");
-    if !metrics.is_whole {
+    if !metrics.is_whole && metrics.copies == metrics.recipe.copies {
+        text += "Stopped before the backbone was tuned: the same command goes on.\n";
+    } else if !metrics.is_whole {
         text += &format!(
             "Stopped with {} of {} variations of each photo: the same command goes on.\n",
             metrics.copies, metrics.recipe.copies

@@ -10,7 +10,8 @@ use autorma_models::handmade::{FEATURES, backbone, picture};
 /// Draws pictures of reds and greens, and of what is neither, and a recipe of so many copies.
 fn prepare(sandbox: &Sandbox, copies: usize) {
     fs::write(sandbox.path().join("backbone.onnx"), backbone()).unwrap();
-    fs::write(sandbox.path().join("train.toml"), format!("copies = {copies}\nfolds = 2\n")).unwrap();
+    let recipe = format!("copies = {copies}\nfolds = 2\n[tuning]\nsteps = 60\nbatch = 4\n");
+    fs::write(sandbox.path().join("train.toml"), recipe).unwrap();
     for (folder, [red, green, blue]) in
         [("photos/reds", [200, 0, 0]), ("photos/greens", [0, 200, 0]), ("others/blues", [0, 0, 200])]
     {
@@ -49,7 +50,9 @@ fn model(sandbox: &Sandbox, output: &str) -> [Vec<u8>; 2] {
 /// The only file of features in a run folder, and its length; None before there is one.
 fn features(folder: &Path) -> Option<(PathBuf, u64)> {
     let names = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path());
-    let mut files = names.filter(|path| path.extension().is_some_and(|it| it == "bin"));
+    let is_of_features =
+        |path: &PathBuf| path.file_name().is_some_and(|it| it.as_encoded_bytes().starts_with(b"features"));
+    let mut files = names.filter(is_of_features);
     files.next().map(|path| (path.clone(), fs::metadata(path).map_or(0, |it| it.len())))
 }
 

@@ -82,9 +82,18 @@ pub const FEATURES: u64 = 12;
 
 /// Something to train a head on: features that tell colours and edges apart.
 pub fn backbone() -> Vec<u8> {
+    backbone_with("Relu")
+}
+
+/// The same, with a function that has no corners, which training can't tune.
+pub fn untunable() -> Vec<u8> {
+    backbone_with("Sigmoid")
+}
+
+fn backbone_with(activation: &str) -> Vec<u8> {
     let nodes = [
         node("Conv", &["image", "weights"], "convolved", None),
-        node("Relu", &["convolved"], "activated", None),
+        node(activation, &["convolved"], "activated", None),
         node("GlobalAveragePool", &["activated"], "features", None),
     ];
     // No two alike, of both signs.

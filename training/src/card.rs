@@ -10,11 +10,12 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         format!("# {name} {version}\n\nWritten by `autorma train`.\n"),
         format!(
             "**What.** Classifies a photo of an article as {}, and says how likely it is none of them. {}, {:.1} MB of ONNX: a \
-             backbone that was not trained here, and a linear head. The output has {} + {kinds} logits: the classes, then \
+             backbone that was {}, and a linear head. The output has {} + {kinds} logits: the classes, then \
              kinds of \"none of them\", named in `manifest.json`.\n",
             classes.join(", "),
             manifest.model.precision.to_uppercase(),
             manifest.model.bytes as f64 / 1e6,
+            if metrics.is_tuned { "trained by others and tuned here" } else { "not trained here" },
             classes.len(),
         ),
         format!(
@@ -25,10 +26,10 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         ),
         format!("## Data\nNumber of photos, by what they are for:\n\n{}", counts(manifest, metrics)),
         format!(
-            "Of `train` and `folded` photos the shipped head has learned, with {} variations of each. Temperature and thresholds \
-             were chosen on `val` and `folded` photos, each judged by one of {} further heads, which has seen no photo of its \
-             contributor or kind of article. `test` photos were looked at once, by the shipped file.\n",
-            metrics.copies, metrics.recipe.folds
+            "Of `train` and `folded` photos the shipped head has learned, with {} variations of each. {} `test` photos were \
+             looked at once, by the shipped file.\n",
+            metrics.copies,
+            judges(metrics)
         ),
         format!(
             "## Figures\nShares in per cent, with their 95 % intervals (Wilson).\n\n{}",
@@ -45,6 +46,23 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         format!("## Licence and origin\n{}: {}.", manifest.licence, origin(manifest)),
     ];
     sentences.join("\n") + "\n"
+}
+
+/// Who has chosen temperature and thresholds.
+fn judges(metrics: &Metrics) -> String {
+    let folds = metrics.recipe.folds;
+    if !metrics.is_tuned {
+        return format!(
+            "Temperature and thresholds were chosen on `val` and `folded` photos, each judged by one of {folds} further heads, \
+             which has seen no photo of its contributor or kind of article."
+        );
+    }
+    format!(
+        "Temperature and thresholds were chosen on {} of {folds} parts of the `val` and `folded` photos, each judged by a \
+         backbone and head of its own that were tuned without it, so that they have seen no photo of its contributors and \
+         kinds of article.",
+        metrics.recipe.tuning.judged
+    )
 }
 
 /// A column a class, and one for the rest.

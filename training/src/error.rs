@@ -47,6 +47,12 @@ pub enum Error {
         /// What is wrong.
         cause: String,
     },
+    /// The backbone can be run, but not learned.
+    #[error("the backbone can't be tuned: {0}; `tuning.steps = 0` leaves it as it is")]
+    Untunable(String),
+    /// A photo that could be used before can't be any more.
+    #[error("a photo that is learned from can't be used any more: {0}")]
+    View(String),
     /// ONNX Runtime can't run the backbone.
     #[error(transparent)]
     Load(#[from] LoadError),

@@ -1,25 +1,20 @@
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use autorma_classifier::{Decoder, Limits, Runtime, Session};
-use image::RgbImage;
+use autorma_classifier::{Decoder, Runtime, Session};
 use ndarray::Array2;
-use sha2::{Digest, Sha256};
 
-use crate::augment::{SIDE, vary};
-use crate::cache::{Cache, Key};
-use crate::dice::Dice;
+use crate::cache::Cache;
 use crate::graph::Backbone;
-use crate::photos::{BACKGROUND, Part, Photos};
-use crate::{Error, Progress, Recipe};
+use crate::photos::Part;
+use crate::views::Views;
+use crate::{Error, Progress};
 
 /// What computes features.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine<'a> {
     pub(crate) runtime: &'a Runtime,
-    pub(crate) limits: Limits,
     pub(crate) threads: usize,
 }
 
@@ -41,39 +36,34 @@ pub(crate) struct Features {
 /// All that is needed to compute the features of any view.
 #[derive(Debug)]
 struct Work<'a> {
-    photos: &'a Photos,
+    views: &'a Views<'a>,
     backbone: &'a Backbone,
-    recipe: &'a Recipe,
     machine: Machine<'a>,
-    scenes: Vec<RgbImage>,
-    /// A hash of each photo's content, which names it wherever it lies; None if it can't be read.
-    contents: Vec<Option<Key>>,
-    /// A hash of all that a variation depends on, besides its photo's content.
-    variation: Key,
 }
 
 /// Computes what isn't in the cache yet, round by round: each photo as it is, then a variation of each, and so on. When
 /// `progress` says that it is enough, the rounds that are whole are what there is.
 pub(crate) fn extract(
-    photos: &Photos,
+    views: &Views<'_>,
     backbone: &Backbone,
-    recipe: &Recipe,
+    copies: u32,
     machine: Machine<'_>,
     cache: &mut Cache,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Features, Error> {
-    let work = Work::prepare(photos, backbone, recipe, machine);
+    let work = Work { views, backbone, machine };
+    let photos = views.photos;
     let sessions = (0..machine.threads).map(|_| work.session()).collect::<Result<Vec<_>, _>>();
     let mut sessions = sessions?;
     let mut failed: Vec<_> = (0..photos.all.len()).map(|_| None::<String>).collect();
-    let rounds: Vec<Vec<usize>> = (0..=recipe.copies).map(|copy| work.round(copy)).collect();
+    let rounds: Vec<Vec<usize>> = (0..=copies).map(|copy| work.round(copy)).collect();
     let of: usize = rounds.iter().map(Vec::len).sum();
     let (mut done, mut copies) = (0, None);
     for (copy, round) in (0..).zip(&rounds) {
         let (known, missing): (Vec<usize>, Vec<usize>) = round
             .iter()
             .filter(|photo| failed[**photo].is_none())
-            .partition(|photo| work.key(**photo, copy).is_some_and(|key| cache.has(&key)));
+            .partition(|photo| work.views.key(**photo, copy).is_some_and(|key| cache.has(&key)));
         done += known.len();
         let report = |done| progress(Progress::Features { done, of });
         let whole = work.compute(copy, &missing, &mut sessions, cache, &mut failed, &mut done, report)?;
@@ -86,32 +76,7 @@ pub(crate) fn extract(
     work.collect(&rounds[..=copies as usize], copies, cache, &failed)
 }
 
-impl<'a> Work<'a> {
-    fn prepare(photos: &'a Photos, backbone: &'a Backbone, recipe: &'a Recipe, machine: Machine<'a>) -> Self {
-        let contents: Vec<_> = photos.all.iter().map(|photo| content(&photo.path)).collect();
-        let is_scene = |number: &usize| {
-            let photo = &photos.all[*number];
-            photos.kinds[photo.kind] == BACKGROUND && photo.part != Part::Test
-        };
-        let mut decoder = Decoder::new(SIDE, SIDE, machine.limits);
-        let mut variation = Sha256::new_with_prefix(b"variation 1");
-        variation.update(backbone.sha256.as_bytes());
-        variation.update(recipe.seed.to_le_bytes());
-        // Debug is one text for each set of values, which is all that a hash needs.
-        variation.update(format!("{:?}", recipe.augmentation));
-        let mut scenes = Vec::new();
-        for number in (0..photos.all.len()).filter(is_scene) {
-            let file = fs::read(&photos.all[number].path);
-            let scene = file.ok().and_then(|file| decoder.in_proportion(&file, SIDE).ok());
-            if let (Some(scene), Some(content)) = (scene, contents[number]) {
-                variation.update(content);
-                scenes.push(scene);
-            }
-        }
-        let variation = variation.finalize().into();
-        Self { photos, backbone, recipe, machine, scenes, contents, variation }
-    }
-
+impl Work<'_> {
     fn session(&self) -> Result<Session, Error> {
         let Backbone { onnx, input, features, .. } = self.backbone;
         Ok(Session::of(self.machine.runtime, onnx, input, Backbone::OUTPUT, *features, 1)?)
@@ -120,23 +85,10 @@ impl<'a> Work<'a> {
     /// The photos that have such a copy.
     fn round(&self, copy: u32) -> Vec<usize> {
         let has = |number: &usize| {
-            let part = self.photos.all[*number].part;
+            let part = self.views.photos.all[*number].part;
             matches!(part, Part::Fit | Part::Folded) || part == Part::Validation && copy == 0
         };
-        (0..self.photos.all.len()).filter(has).collect()
-    }
-
-    /// None for a photo that can't be read.
-    fn key(&self, photo: usize, copy: u32) -> Option<Key> {
-        let content = self.contents[photo]?;
-        let mut key = Sha256::new_with_prefix(content);
-        if copy == 0 {
-            key.update(self.backbone.sha256.as_bytes());
-        } else {
-            key.update(self.variation);
-            key.update(copy.to_le_bytes());
-        }
-        Some(key.finalize().into())
+        (0..self.views.photos.all.len()).filter(has).collect()
     }
 
     /// Puts a copy of each of the photos into the cache, on all threads. False if it was told to stop before the end.
@@ -158,7 +110,7 @@ impl<'a> Work<'a> {
                 let (results, next, stopped) = (results.clone(), &next, &stopped);
                 scope.spawn(move || {
                     let input = &self.backbone.input;
-                    let mut decoder = Decoder::new(input.width, input.height, self.machine.limits);
+                    let mut decoder = Decoder::new(input.width, input.height, self.views.limits);
                     while !stopped.load(Ordering::Relaxed) {
                         let Some(photo) = missing.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
                         let features = self.one(*photo, copy, &mut decoder, session);
@@ -170,7 +122,7 @@ impl<'a> Work<'a> {
             }
             drop(results);
             for (photo, features) in all {
-                match (features, self.key(photo, copy)) {
+                match (features, self.views.key(photo, copy)) {
                     (Ok(features), Some(key)) => cache.add(key, &features)?,
                     (Ok(_), None) => failed[photo] = Some("it can't be read".into()),
                     (Err(problem), _) => failed[photo] = Some(problem),
@@ -185,7 +137,7 @@ impl<'a> Work<'a> {
         Ok(!stopped.into_inner())
     }
 
-    /// What the backbone says of one view. A variation is a file again, and so goes the way of any photo.
+    /// What the backbone says of one view.
     fn one(
         &self,
         photo: usize,
@@ -193,17 +145,8 @@ impl<'a> Work<'a> {
         decoder: &mut Decoder,
         session: &mut Session,
     ) -> Result<Vec<f32>, String> {
-        let file = fs::read(&self.photos.all[photo].path).map_err(|error| error.to_string())?;
-        let file = if copy == 0 { file } else { self.varied(photo, copy, &file, decoder)? };
-        let picture = decoder.decode(&file).map_err(|failure| failure.to_string())?;
+        let picture = self.views.picture(photo, copy, decoder)?;
         session.infer(&[&picture])?.pop().ok_or_else(|| "the backbone says nothing".to_owned())
-    }
-
-    fn varied(&self, photo: usize, copy: u32, file: &[u8], decoder: &mut Decoder) -> Result<Vec<u8>, String> {
-        let content = self.contents[photo].ok_or("it can't be read")?;
-        let whole = decoder.in_proportion(file, SIDE).map_err(|failure| failure.to_string())?;
-        let mut dice = Dice::new(self.recipe.seed, &content, copy);
-        vary(&whole, &self.recipe.augmentation, &self.scenes, &mut dice)
     }
 
     fn collect(
@@ -220,17 +163,13 @@ impl<'a> Work<'a> {
         let views = (0..).zip(rounds).flat_map(|(copy, round)| round.iter().map(move |photo| (copy, photo)));
         let views = views.filter(|(_, photo)| failed[**photo].is_none());
         for (mut row, (copy, photo)) in values.outer_iter_mut().zip(views) {
-            if let (Some(key), Some(row)) = (self.key(*photo, copy), row.as_slice_mut()) {
+            if let (Some(key), Some(row)) = (self.views.key(*photo, copy), row.as_slice_mut()) {
                 cache.read(&key, row)?;
             }
         }
-        let failed = self.photos.all.iter().zip(failed).filter_map(|(photo, problem)| {
+        let failed = self.views.photos.all.iter().zip(failed).filter_map(|(photo, problem)| {
             problem.as_ref().map(|problem| (photo.path.clone(), problem.clone()))
         });
         Ok(Features { values, photos, plain, copies, failed: failed.collect() })
     }
-}
-
-fn content(path: &Path) -> Option<Key> {
-    fs::read(path).ok().map(|file| Sha256::digest(file).into())
 }

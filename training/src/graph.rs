@@ -12,6 +12,7 @@ use crate::Error;
 use crate::onnx::{
     Attribute, Dimension, Graph, INT, INTS, Model, Node, Opset, Shape, Tensor, TensorType, Type, Value,
 };
+use crate::tuning::Network;
 
 /// The backbone's one input.
 const IMAGE: &str = "image";
@@ -121,6 +122,28 @@ impl Backbone {
         ]);
         graph.output = vec![floats(LOGITS, &[outputs as i64])];
         written(self.model.ir_version, self.model.opset_import.clone(), graph)
+    }
+
+    /// What of it can learn, and its parameters; why it can't otherwise.
+    pub(crate) fn network(&self) -> Result<(Network, Vec<f32>), String> {
+        let graph = self.model.graph.as_ref().ok_or("it has no graph")?;
+        let (network, parameters) =
+            Network::read(graph, self.input.height as usize, self.input.width as usize)?;
+        match network.features() == self.features {
+            true => Ok((network, parameters)),
+            false => Err(format!("{} numbers come out, not {}", network.features(), self.features)),
+        }
+    }
+
+    /// The same with other parameters.
+    pub(crate) fn tuned(&self, network: &Network, parameters: &[f32]) -> Self {
+        let mut tuned = self.clone();
+        if let Some(graph) = &mut tuned.model.graph {
+            network.write(parameters, graph);
+        }
+        tuned.onnx = tuned.model.encode_to_vec();
+        tuned.sha256 = sha256(&tuned.onnx);
+        tuned
     }
 
     /// The name of the classifier's output.

@@ -14,6 +14,7 @@ mod features;
 mod files;
 mod graph;
 mod head;
+mod heads;
 mod lbfgs;
 mod metrics;
 mod onnx;
@@ -21,12 +22,15 @@ mod photos;
 mod recipe;
 mod report;
 mod training;
+mod tuner;
+mod tuning;
+mod views;
 
 pub use decisions::UnknownErrors;
 pub use error::Error;
 pub use metrics::{Metrics, Quality, Section};
 pub use photos::Folders;
-pub use recipe::{Augmentation, Head, Recipe, Targets, Weights};
+pub use recipe::{Augmentation, Head, Recipe, Targets, Tuning, Weights};
 pub use training::{MODEL, Training, train};
 
 /// How far training is.
@@ -38,6 +42,19 @@ pub enum Progress {
         done: usize,
         /// Of how many.
         of: usize,
+    },
+    /// Another step of a backbone that is tuned.
+    Tuning {
+        /// The backbone: first those that judge, then the one that is shipped.
+        number: usize,
+        /// How many backbones are tuned.
+        of: usize,
+        /// How many steps are done.
+        step: u32,
+        /// Of how many.
+        steps: u32,
+        /// The loss.
+        loss: f64,
     },
     /// Another iteration of a head.
     Head {

@@ -18,7 +18,9 @@ pub struct Metrics {
     pub photos: BTreeMap<String, BTreeMap<String, usize>>,
     /// How many variations of each photo there were.
     pub copies: u32,
-    /// Whether these are as many as were wanted: false if training was stopped.
+    /// Whether the backbone was tuned.
+    pub is_tuned: bool,
+    /// Whether all was done that was wanted: false if training was stopped.
     pub is_whole: bool,
     /// What the logits are divided by.
     pub temperature: f64,

@@ -21,6 +21,8 @@ pub struct Recipe {
     pub weights: Weights,
     /// How the head is fitted.
     pub head: Head,
+    /// How the backbone is tuned, if it is.
+    pub tuning: Tuning,
     /// What the thresholds are chosen for.
     pub targets: Targets,
 }
@@ -59,6 +61,8 @@ pub struct Weights {
     pub contributed: f32,
     /// A contributor's photo of something else.
     pub contributed_other: f32,
+    /// A photo of another article that no contributor has sent.
+    pub other: f32,
     /// A photo of a scene.
     pub background: f32,
     /// All copies of a photo together, of which the photo as it is counts 1.
@@ -73,6 +77,36 @@ pub struct Head {
     pub l2: f64,
     /// The most iterations of L-BFGS.
     pub iterations: usize,
+}
+
+/// How the backbone is tuned: its weights and the head's learn together, from photos that are drawn as often as they count,
+/// each time in another variation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tuning {
+    /// Steps; 0 leaves the backbone as it is.
+    pub steps: u32,
+    /// Photos a step.
+    pub batch: usize,
+    /// The backbone's rate, of AdamW.
+    pub rate: f32,
+    /// The head's.
+    pub head_rate: f32,
+    /// How strongly the head's weights decay.
+    pub head_decay: f32,
+    /// The steps after which rates are what they are; from there they fall to 0, as half a cosine.
+    pub warm_up: u32,
+    /// The share of a label that is spread over all kinds.
+    pub smoothing: f32,
+    /// The share of features that the head doesn't see.
+    pub dropout: f32,
+    /// The longest gradient.
+    pub longest: f32,
+    /// How much of the average of the parameters is kept at each step: it ships.
+    pub average: f32,
+    /// By how many of the folds a tuned backbone is judged, each by one that has learned without it. Each costs as much as
+    /// what ships.
+    pub judged: usize,
 }
 
 /// What the thresholds are chosen for, on photos that the heads which judge them have never seen. Shares from 0 to 1.
@@ -98,12 +132,13 @@ impl Recipe {
     }
 
     fn problem(&self) -> Option<&'static str> {
-        let (varied, weights) = (&self.augmentation, &self.weights);
+        let (varied, weights, tuning) = (&self.augmentation, &self.weights, &self.tuning);
         let within = |value: f32| (0.0..=1.0).contains(&value);
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let counts = |value: f32| value.is_finite() && value > 0.0;
         let targets = [self.targets.refused, self.targets.refused_contributed, self.targets.wrong];
-        let all = [weights.contributed, weights.contributed_other, weights.background, weights.copies];
+        let Weights { contributed, contributed_other, other, background, copies } = *weights;
+        let all = [contributed, contributed_other, other, background, copies];
         let rules = [
             (!self.name.is_empty(), "name must not be empty"),
             ((2..=100).contains(&self.folds), "folds must be within 2..100"),
@@ -125,6 +160,22 @@ impl Recipe {
             (all.into_iter().all(counts), "weights must be above 0"),
             (self.head.l2.is_finite() && self.head.l2 > 0.0, "head.l2 must be above 0"),
             (self.head.iterations > 0, "head.iterations must be above 0"),
+            ((1..=4096).contains(&tuning.batch), "tuning.batch must be within 1..4096"),
+            (
+                u64::from(tuning.steps) * tuning.batch as u64 <= 1 << 30,
+                "tuning.steps times tuning.batch must be at most 2^30",
+            ),
+            (
+                [tuning.rate, tuning.head_rate, tuning.longest].into_iter().all(counts),
+                "tuning.rate, tuning.head_rate and tuning.longest must be above 0",
+            ),
+            (
+                [tuning.head_decay, tuning.smoothing, tuning.dropout, tuning.average]
+                    .iter()
+                    .all(|it| (0.0..1.0).contains(it)),
+                "tuning.head_decay, smoothing, dropout and average must be from 0 to below 1",
+            ),
+            ((1..=self.folds).contains(&tuning.judged), "tuning.judged must be within 1..folds"),
             (targets.into_iter().all(share), "targets must be within 0..1"),
         ];
         rules.iter().find(|(kept, _)| !kept).map(|(_, rule)| *rule)
@@ -142,6 +193,7 @@ impl Default for Recipe {
             augmentation: Augmentation::default(),
             weights: Weights::default(),
             head: Head::default(),
+            tuning: Tuning::default(),
             targets: Targets::default(),
         }
     }
@@ -166,13 +218,31 @@ impl Default for Augmentation {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { contributed: 20.0, contributed_other: 2.0, background: 1.0, copies: 2.0 }
+        Self { contributed: 16.0, contributed_other: 1.5, other: 3.0, background: 1.5, copies: 2.0 }
     }
 }
 
 impl Default for Head {
     fn default() -> Self {
         Self { l2: 1e-2, iterations: 60 }
+    }
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            steps: 0,
+            batch: 128,
+            rate: 2.5e-4,
+            head_rate: 7.5e-4,
+            head_decay: 0.01,
+            warm_up: 100,
+            smoothing: 0.05,
+            dropout: 0.2,
+            longest: 2.0,
+            average: 0.998,
+            judged: 1,
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn render(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style>\
          <h1>{title}</h1><p>{} variations of each photo{}; {:.0} s. Temperature {}, accepted from {}, unknown from {}.</p>",
         metrics.copies,
-        if metrics.is_whole { "" } else { ", fewer than wanted: training was stopped" },
+        if metrics.is_whole { "" } else { ", less than wanted: training was stopped" },
         metrics.seconds,
         manifest.temperature,
         manifest.thresholds.accept,

@@ -7,12 +7,14 @@ use autorma_models::{File, MANIFEST, Manifest, Model, Output, Thresholds};
 use autorma_schemas::sha256;
 
 use crate::cache::Cache;
-use crate::decisions::{HeldOut, curve, temperature, thresholds};
+use crate::decisions::{curve, temperature, thresholds};
 use crate::features::{Features, Machine, extract};
 use crate::graph::Backbone;
-use crate::head::{Head, Lesson};
+use crate::heads::Heads;
 use crate::metrics::{Metrics, Quality, Section, count, sections};
-use crate::photos::{BACKGROUND, Part, Photo, Photos};
+use crate::photos::{Part, Photos};
+use crate::tuner::Tuner;
+use crate::views::Views;
 use crate::{Error, Folders, Progress, Recipe, card, files, report};
 
 /// The model's folder in the output folder.
@@ -37,18 +39,6 @@ pub struct Training<'a> {
     pub threads: usize,
 }
 
-/// The heads that are fitted on the same features.
-struct Heads<'a> {
-    photos: &'a Photos,
-    features: &'a Features,
-    recipe: &'a Recipe,
-    threads: usize,
-    /// The kind of each view.
-    kinds: Vec<usize>,
-    /// What each view counts in the shipped head.
-    weights: Vec<f32>,
-}
-
 /// Trains a model and writes it, with all that is known of it, to the output folder: the model's folder, `train.toml`,
 /// `metrics.json`, `report.html`, and the features of all photos. `progress` hears how far it is; when it says false, no
 /// more variations of photos are made, and the model is fitted on those that there are.
@@ -59,28 +49,42 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     let begun = Instant::now();
     let Training { folders, recipe, output, runtime, limits, threads, .. } = *training;
     let backbone = Backbone::open(training.backbone)?;
+    if recipe.tuning.steps > 0 {
+        backbone.network().map_err(Error::Untunable)?;
+    }
     let photos = Photos::find(folders)?;
     check(&photos)?;
     let mut cache =
         Cache::open(&output.join(format!("features-{}.bin", &backbone.sha256[..16])), backbone.features)?;
     let text = toml::to_string(recipe).map_err(|error| Error::Made(error.to_string()))?;
     files::write(&output.join("train.toml"), text.as_bytes())?;
-    let machine = Machine { runtime, limits, threads };
-    let features = extract(&photos, &backbone, recipe, machine, &mut cache, &mut progress)?;
+    let views = Views::prepare(&photos, &backbone, recipe, limits);
+    let machine = Machine { runtime, threads };
+    let features = extract(&views, &backbone, recipe.copies, machine, &mut cache, &mut progress)?;
 
     let heads = Heads::new(&photos, &features, recipe, threads);
-    let held_out = heads.judge(&mut progress);
+    let (judges, mut held_out) = heads.judge(&mut progress);
     let mut losses = Vec::new();
-    let head = heads.fit(
+    let mut head = heads.fit(
         |_| true,
         |loss| {
             losses.push(loss);
             progress(Progress::Head { number: recipe.folds, of: recipe.folds + 1, loss });
         },
     );
+    let tuner = Tuner { views: &views, backbone: &backbone, heads: &heads, machine, output };
+    let tuned = match features.copies == recipe.copies && recipe.tuning.steps > 0 {
+        true => tuner.tune(&judges, &head, &mut progress)?,
+        false => None,
+    };
+    let is_tuned = tuned.is_some();
+    let mut ships = backbone.clone();
+    if let Some(tuned) = tuned {
+        (ships, head, held_out) = (tuned.backbone, tuned.head, tuned.held_out);
+    }
 
-    let onnx = backbone.with_head(&recipe.name, &head.weight, &head.bias);
-    let mut manifest = manifest(training, &photos, &backbone, &features, &onnx);
+    let onnx = ships.with_head(&recipe.name, &head.weight, &head.bias);
+    let mut manifest = manifest(training, &photos, &backbone, &features, is_tuned, &onnx);
     manifest.temperature = temperature(&held_out, photos.classes);
     manifest.thresholds = thresholds(&held_out, &manifest, &recipe.targets);
     if manifest.thresholds.accept == 1.0 {
@@ -103,7 +107,8 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
         recipe: recipe.clone(),
         photos: count(&photos),
         copies: features.copies,
-        is_whole: features.copies == recipe.copies,
+        is_tuned,
+        is_whole: features.copies == recipe.copies && (is_tuned || recipe.tuning.steps == 0),
         temperature: model.manifest.temperature,
         thresholds: model.manifest.thresholds,
         held_out: sections,
@@ -143,81 +148,28 @@ fn check(photos: &Photos) -> Result<(), Error> {
     Ok(())
 }
 
-impl<'a> Heads<'a> {
-    fn new(photos: &'a Photos, features: &'a Features, recipe: &'a Recipe, threads: usize) -> Self {
-        let kinds = features.photos.iter().map(|photo| photos.all[*photo].kind).collect();
-        let weight = |(view, photo): (usize, &usize)| {
-            let share =
-                if view < features.plain { 1.0 } else { recipe.weights.copies / features.copies as f32 };
-            share * weight(photos, &photos.all[*photo], recipe)
-        };
-        let weights = features.photos.iter().enumerate().map(weight).collect();
-        Self { photos, features, recipe, threads, kinds, weights }
-    }
-
-    /// The head that learns from the photos that `learns` names, of those that may be learned from.
-    fn fit(&self, learns: impl Fn(usize) -> bool, after: impl FnMut(f64)) -> Head {
-        let counts = |(photo, weight): (&usize, &f32)| if learns(*photo) { *weight } else { 0.0 };
-        let weights: Vec<_> = self.features.photos.iter().zip(&self.weights).map(counts).collect();
-        let lesson = Lesson {
-            features: self.features.values.view(),
-            kinds: &self.kinds,
-            weights: &weights,
-            outputs: self.photos.kinds.len(),
-        };
-        Head::fit(&lesson, &self.recipe.head, self.threads, after)
-    }
-
-    /// What is said of each photo that has a fold, by the head that has seen nothing of it.
-    fn judge(&self, progress: &mut impl FnMut(Progress) -> bool) -> Vec<HeldOut> {
-        let folds = self.photos.folds(self.recipe.folds);
-        let mut held_out = Vec::new();
-        for number in 0..self.recipe.folds {
-            let head = self.fit(
-                |photo| folds[photo] != Some(number),
-                |loss| {
-                    progress(Progress::Head { number, of: self.recipe.folds + 1, loss });
-                },
-            );
-            for (row, photo) in self.features.photos[..self.features.plain].iter().enumerate() {
-                if folds[*photo] == Some(number) {
-                    let Photo { kind, is_contributed, .. } = self.photos.all[*photo];
-                    let logits = head.logits(self.features.values.row(row));
-                    held_out.push(HeldOut { photo: *photo, kind, is_contributed, logits });
-                }
-            }
-        }
-        held_out.sort_by_key(|it| it.photo);
-        held_out
-    }
-}
-
-/// What a photo counts; 0 if it must not be learned from.
-fn weight(photos: &Photos, photo: &Photo, recipe: &Recipe) -> f32 {
-    let weights = &recipe.weights;
-    match photo {
-        Photo { part: Part::Validation | Part::Test, .. } => 0.0,
-        Photo { is_contributed: true, .. } if photos.is_of_class(photo) => weights.contributed,
-        Photo { is_contributed: true, .. } => weights.contributed_other,
-        _ if photos.kinds[photo.kind] == BACKGROUND => weights.background,
-        _ => 1.0,
-    }
-}
-
 fn manifest(
     training: &Training<'_>,
     photos: &Photos,
     backbone: &Backbone,
     features: &Features,
+    is_tuned: bool,
     onnx: &[u8],
 ) -> Manifest {
     let recipe = training.recipe;
     let learned = photos.all.iter().filter(|it| matches!(it.part, Part::Fit | Part::Folded)).count();
     let (classes, unknown) = photos.kinds.split_at(photos.classes);
-    let head = format!(
+    let mut head = format!(
         "softmax regression on {learned} photos and {} variations of each, seed {}",
         features.copies, recipe.seed
     );
+    if is_tuned {
+        let steps = recipe.tuning.steps;
+        head += &format!(
+            "; then tuned together with the backbone, {steps} steps of {} variations",
+            recipe.tuning.batch
+        );
+    }
     let origin = [
         ("backbone", backbone.origin.clone()),
         ("backbone sha-256", backbone.sha256.clone()),

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use autorma_classifier::{Limits, Runtime};
 use autorma_models::{Model, handmade};
-use autorma_training::{Error, Folders, Metrics, Progress, Recipe, Training, train};
+use autorma_training::{Error, Folders, Metrics, Progress, Recipe, Training, Tuning, train};
 use image::{Rgb, RgbImage};
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1_000_000, memory: 16 << 20 };
@@ -80,10 +80,19 @@ impl Home {
         threads: usize,
         progress: impl FnMut(Progress) -> bool,
     ) -> Result<Metrics, Error> {
-        let recipe = Recipe { seed, copies: 3, folds: 2, ..Recipe::default() };
+        self.train_by(&Recipe { seed, copies: 3, folds: 2, ..Recipe::default() }, output, threads, progress)
+    }
+
+    fn train_by(
+        &self,
+        recipe: &Recipe,
+        output: &str,
+        threads: usize,
+        progress: impl FnMut(Progress) -> bool,
+    ) -> Result<Metrics, Error> {
         let training = Training {
             folders: &self.folders(),
-            recipe: &recipe,
+            recipe,
             backbone: &self.path("backbone.onnx"),
             output: &self.path(output),
             runtime: runtime(),
@@ -161,6 +170,65 @@ fn what_is_stopped_goes_on_and_comes_to_the_same() {
     })
     .unwrap();
     assert!(features.len() <= 4, "{}", features.len());
+}
+
+#[test]
+fn a_backbone_is_tuned_and_judged_by_one_that_hasn_t_seen_the_fold() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    let tuning = Tuning { steps: 24, batch: 6, rate: 2e-3, head_rate: 2e-3, warm_up: 3, ..Tuning::default() };
+    let recipe = Recipe { copies: 1, folds: 2, tuning, ..Recipe::default() };
+    let (mut tuned, mut losses) = (0, Vec::new());
+    let metrics = home.train_by(&recipe, "run", 1, |progress| {
+        if let Progress::Tuning { number, of, step, steps, loss } = progress {
+            assert_eq!((of, steps), (2, 24));
+            assert_eq!((number, step as usize), (tuned / 24, tuned % 24 + 1));
+            tuned += 1;
+            losses.push(loss);
+        }
+        true
+    });
+    let metrics = metrics.unwrap();
+    assert!(metrics.is_tuned && metrics.is_whole && tuned == 48, "{tuned} steps");
+    assert!(losses.iter().all(|it| (0.2..3.0).contains(it)), "{losses:?}");
+    assert!(metrics.test.as_ref().unwrap().accuracy.share > 0.9);
+    // One of two folds is judged.
+    let all = &metrics.held_out[0].quality;
+    assert!((1..20).contains(&all.accuracy.of) && all.accuracy.share > 0.8, "{:?}", all.accuracy);
+    let card = String::from_utf8(home.model("run")[2].clone()).unwrap();
+    assert!(card.contains("tuned here") && card.contains("1 of 2 parts"), "{card}");
+    // On any number of threads, and after any number of stops.
+    let mut stops = 0;
+    loop {
+        let mut steps = 0;
+        let metrics = elsewhere.train_by(&recipe, "run", 3, |progress| {
+            steps += usize::from(matches!(progress, Progress::Tuning { .. }));
+            steps < 15
+        });
+        let metrics = metrics.unwrap();
+        assert_eq!(metrics.is_whole, metrics.is_tuned);
+        if metrics.is_whole {
+            break;
+        }
+        stops += 1;
+        assert_ne!(elsewhere.model("run")[1], home.model("run")[1], "after {stops} stops");
+    }
+    assert_eq!(stops, 3);
+    assert_eq!(elsewhere.model("run"), home.model("run"));
+}
+
+#[test]
+fn a_backbone_that_can_t_be_tuned_is_said_before_anything_is_done() {
+    let home = Home::new();
+    fs::write(home.path("backbone.onnx"), handmade::untunable()).unwrap();
+    home.train("run", 1, 1, |_| true).unwrap();
+    let recipe = Recipe { tuning: Tuning { steps: 1, ..Tuning::default() }, ..Recipe::default() };
+    let mut hears = 0;
+    let refused = home.train_by(&recipe, "tuned", 1, |_| {
+        hears += 1;
+        true
+    });
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("Sigmoid") && refused.contains("tuning.steps = 0") && hears == 0, "{refused}");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+use std::fs;
+use std::path::Path;
+
+use autorma_classifier::{Decoder, Limits, Picture};
+use image::RgbImage;
+use sha2::{Digest, Sha256};
+
+use crate::Recipe;
+use crate::augment::{SIDE, vary};
+use crate::cache::Key;
+use crate::dice::Dice;
+use crate::graph::Backbone;
+use crate::photos::{BACKGROUND, Part, Photos};
+
+/// Photos as they are and in variations, of which each has a number above 0.
+#[derive(Debug)]
+pub(crate) struct Views<'a> {
+    pub(crate) photos: &'a Photos,
+    /// What one photo may cost.
+    pub(crate) limits: Limits,
+    recipe: &'a Recipe,
+    scenes: Vec<RgbImage>,
+    /// A hash of each photo's content, which names it wherever it lies; None if it can't be read.
+    contents: Vec<Option<Key>>,
+    /// The backbone's, in whose size they are.
+    backbone: &'a str,
+    /// A hash of all that a variation depends on, besides its photo's content.
+    variation: Key,
+}
+
+impl<'a> Views<'a> {
+    pub(crate) fn prepare(
+        photos: &'a Photos,
+        backbone: &'a Backbone,
+        recipe: &'a Recipe,
+        limits: Limits,
+    ) -> Self {
+        let contents: Vec<_> = photos.all.iter().map(|photo| content(&photo.path)).collect();
+        let is_scene = |number: &usize| {
+            let photo = &photos.all[*number];
+            photos.kinds[photo.kind] == BACKGROUND && photo.part != Part::Test
+        };
+        let mut decoder = Decoder::new(SIDE, SIDE, limits);
+        let mut variation = Sha256::new_with_prefix(b"variation 1");
+        variation.update(backbone.sha256.as_bytes());
+        variation.update(recipe.seed.to_le_bytes());
+        // Debug is one text for each set of values, which is all that a hash needs.
+        variation.update(format!("{:?}", recipe.augmentation));
+        let mut scenes = Vec::new();
+        for number in (0..photos.all.len()).filter(is_scene) {
+            let file = fs::read(&photos.all[number].path);
+            let scene = file.ok().and_then(|file| decoder.in_proportion(&file, SIDE).ok());
+            if let (Some(scene), Some(content)) = (scene, contents[number]) {
+                variation.update(content);
+                scenes.push(scene);
+            }
+        }
+        let variation = variation.finalize().into();
+        Self { photos, limits, recipe, scenes, contents, backbone: &backbone.sha256, variation }
+    }
+
+    /// A hash of all that a view depends on; None for a photo that can't be read.
+    pub(crate) fn key(&self, photo: usize, copy: u32) -> Option<Key> {
+        let content = self.contents[photo]?;
+        let mut key = Sha256::new_with_prefix(content);
+        if copy == 0 {
+            key.update(self.backbone.as_bytes());
+        } else {
+            key.update(self.variation);
+            key.update(copy.to_le_bytes());
+        }
+        Some(key.finalize().into())
+    }
+
+    /// One view, in the size of the decoder. A variation is a file again, and so goes the way of any photo.
+    pub(crate) fn picture(&self, photo: usize, copy: u32, decoder: &mut Decoder) -> Result<Picture, String> {
+        let file = fs::read(&self.photos.all[photo].path).map_err(|error| error.to_string())?;
+        let file = if copy == 0 { file } else { self.varied(photo, copy, &file, decoder)? };
+        decoder.decode(&file).map_err(|failure| failure.to_string())
+    }
+
+    fn varied(&self, photo: usize, copy: u32, file: &[u8], decoder: &mut Decoder) -> Result<Vec<u8>, String> {
+        let content = self.contents[photo].ok_or("it can't be read")?;
+        let whole = decoder.in_proportion(file, SIDE).map_err(|failure| failure.to_string())?;
+        let mut dice = Dice::new(self.recipe.seed, &content, copy);
+        vary(&whole, &self.recipe.augmentation, &self.scenes, &mut dice)
+    }
+}
+
+fn content(path: &Path) -> Option<Key> {
+    fs::read(path).ok().map(|file| Sha256::digest(file).into())
+}
