@@ -82,6 +82,8 @@ impl Display {
 
     fn show(&mut self, progress: Progress) {
         let (what, done, of) = match progress {
+            Progress::Calibration { done, of } => ("calibration photos", done, of),
+            Progress::Judged { done, of } => ("judging photos", done, of),
             Progress::Features { done, of } => ("views of photos", done, of),
             Progress::Head { number, of, .. } => ("heads", number, of),
             Progress::Tuning { number, of, step, steps, .. } => {
@@ -108,8 +110,7 @@ impl Display {
 
 fn report(metrics: &Metrics, args: &TrainArgs) -> anyhow::Result<String> {
     let mut table = Table::new(["photos", "of the classes", "right", "unknown", "of none", "found unknown"]);
-    let held_out = metrics.held_out.iter().map(|it| (format!("held out: {}", it.name), &it.quality));
-    for (name, quality) in held_out.chain(metrics.test.iter().map(|it| ("test".to_owned(), it))) {
+    for (name, quality) in metrics.rows() {
         table.row(row(name, quality));
     }
     let mut text = format!("{table}\nShares in per cent, with their 95 % intervals.\n");

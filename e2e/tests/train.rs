@@ -42,18 +42,20 @@ fn train(output: &str) -> [&str; 11] {
 }
 
 /// What was trained, byte by byte.
-fn model(sandbox: &Sandbox, output: &str) -> [Vec<u8>; 2] {
+fn model(sandbox: &Sandbox, output: &str) -> [Vec<u8>; 3] {
     let folder = sandbox.path().join(output).join("model");
-    ["manifest.json", "refund-classifier.onnx"].map(|file| fs::read(folder.join(file)).unwrap())
+    ["manifest.json", "refund-classifier.onnx", "refund-classifier.fp32.onnx"]
+        .map(|file| fs::read(folder.join(file)).unwrap())
 }
 
-/// The only file of features in a run folder, and its length; None before there is one.
-fn features(folder: &Path) -> Option<(PathBuf, u64)> {
+/// How long the larger file of features in a run folder is, which is that of the backbone in floats; None before there is
+/// one.
+fn features(folder: &Path) -> Option<u64> {
     let names = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path());
     let is_of_features =
         |path: &PathBuf| path.file_name().is_some_and(|it| it.as_encoded_bytes().starts_with(b"features"));
-    let mut files = names.filter(is_of_features);
-    files.next().map(|path| (path.clone(), fs::metadata(path).map_or(0, |it| it.len())))
+    let files = names.filter(is_of_features);
+    files.map(|path| fs::metadata(path).map_or(0, |it| it.len())).max()
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn ctrl_c_makes_a_model_of_what_there_is() {
     let mut training = sandbox.start(&train("run"));
     // All photos as they are, and some variations.
     let enough = 36 * 3 * (32 + 4 * FEATURES + 8);
-    eventually("features", || features(&sandbox.path().join("run")).filter(|(_, length)| *length > enough));
+    eventually("features", || features(&sandbox.path().join("run")).filter(|length| *length > enough));
     training.signal("INT");
     let ended = training.wait().expect(2);
     assert!(ended.output.contains("of 1000 variations of each photo"), "{}", ended.output);

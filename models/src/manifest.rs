@@ -13,6 +13,10 @@ pub struct Manifest {
     pub version: String,
     /// The ONNX file.
     pub model: File,
+    /// The same model in floats, which the ONNX file was quantized from and is held against; it serves nobody. None if the
+    /// model is in floats itself, or nobody has kept them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<File>,
     /// What goes in.
     pub input: Input,
     /// What comes out.
@@ -33,7 +37,7 @@ pub struct Manifest {
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// The ONNX file of a model.
+/// An ONNX file of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct File {
     /// Its name in the manifest's folder.
@@ -92,6 +96,12 @@ impl Manifest {
         self.classes.len() + self.output.unknown.len()
     }
 
+    /// What its reference is, if it has one: a model that differs in nothing but its file.
+    pub fn of_reference(&self) -> Option<Self> {
+        let model = self.reference.clone()?;
+        Some(Self { model, reference: None, ..self.clone() })
+    }
+
     /// What makes the manifest one that can't be used, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
         let probability = |value: f64| (0.0..=1.0).contains(&value);
@@ -112,12 +122,23 @@ impl Manifest {
             ((1..=4096).contains(&self.input.width), "input.width must be within 1..4096"),
             ((1..=4096).contains(&self.input.height), "input.height must be within 1..4096"),
             (self.input.std.iter().all(|std| *std > 0.0), "input.std must be above 0"),
+            (is_a_name(&self.model), "model.file must be a name in the manifest's folder"),
             (
-                !self.model.file.is_empty() && !self.model.file.contains(['/', '\\']),
-                "model.file must be a name in the manifest's folder",
+                self.reference.as_ref().is_none_or(is_a_name),
+                "reference.file must be a name in the manifest's folder",
+            ),
+            (
+                self.reference
+                    .as_ref()
+                    .is_none_or(|it| it.file != self.model.file && it.sha256 != self.model.sha256),
+                "reference must be another file than model",
             ),
         ];
         let broken = rules.iter().find(|(kept, _)| !kept)?;
         Some(broken.1.to_owned())
     }
+}
+
+fn is_a_name(file: &File) -> bool {
+    !file.file.is_empty() && !file.file.contains(['/', '\\'])
 }

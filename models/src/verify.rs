@@ -66,9 +66,19 @@ pub enum Error {
 }
 
 impl Model {
-    /// Reads and verifies the model in `folder`: manifest, length and SHA-256.
+    /// Reads and verifies the model in `folder`: manifest, length and SHA-256. Its reference isn't looked at: who serves
+    /// a model doesn't need it.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let manifest = Self::manifest(folder)?;
+        Self::verified(folder, Self::manifest(folder)?)
+    }
+
+    /// The same of the model's reference, if it has one.
+    pub fn open_reference(folder: &Path) -> Result<Option<Self>, Error> {
+        let reference = Self::manifest(folder)?.of_reference();
+        reference.map(|manifest| Self::verified(folder, manifest)).transpose()
+    }
+
+    fn verified(folder: &Path, manifest: Manifest) -> Result<Self, Error> {
         let path = folder.join(&manifest.model.file);
         let different =
             |found: String, expected: String| Error::Different { path: path.clone(), found, expected };
@@ -133,6 +143,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::File;
 
     fn shipped() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("shipped")
@@ -143,6 +154,38 @@ mod tests {
         let model = Model::open(&shipped()).unwrap();
         assert_eq!(model.manifest.classes, ["casual shoes", "handbags", "shirts", "tops", "watches"]);
         assert_eq!(model.version().sha256, model.manifest.model.sha256);
+    }
+
+    #[test]
+    fn a_reference_is_verified_like_the_model_and_by_those_who_ask_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).unwrap();
+        let mut manifest = Model::manifest(&shipped()).unwrap();
+        write(&manifest.model.file, &fs::read(shipped().join(&manifest.model.file)).unwrap());
+        write("floats.onnx", b"floats");
+        let said = |manifest: &Manifest| {
+            write(MANIFEST, &serde_json::to_vec(manifest).unwrap());
+            Model::open_reference(folder.path()).map_err(|error| error.to_string())
+        };
+        assert!(said(&manifest).unwrap().is_none());
+        let file = |file: &str, content: &[u8]| File {
+            file: file.into(),
+            sha256: sha256(content),
+            bytes: content.len() as u64,
+            precision: "fp32".into(),
+        };
+        manifest.reference = Some(file("floats.onnx", b"floats"));
+        let reference = said(&manifest).unwrap().unwrap();
+        assert_eq!((reference.onnx.as_slice(), &reference.manifest.reference), (&b"floats"[..], &None));
+        assert_eq!(reference.manifest.classes, manifest.classes);
+        manifest.reference = Some(file("floats.onnx", b"bloats"));
+        assert!(said(&manifest).unwrap_err().contains("is not the one of its manifest"));
+        // Who serves it doesn't look at what doesn't serve.
+        Model::open(folder.path()).unwrap();
+        manifest.reference = Some(file("../floats.onnx", b"floats"));
+        assert!(said(&manifest).unwrap_err().contains("reference.file must be a name"));
+        manifest.reference = Some(manifest.model.clone());
+        assert!(said(&manifest).unwrap_err().contains("another file than model"));
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
             judges(metrics)
         ),
         format!(
-            "## Figures\nShares in per cent, with their 95 % intervals (Wilson).\n\n{}",
+            "## Figures\nShares in per cent, with their 95 % intervals (Wilson).{}\n\n{}",
+            in_floats(metrics),
             figures(metrics)
         ),
         format!(
@@ -82,9 +83,18 @@ fn counts(manifest: &Manifest, metrics: &Metrics) -> String {
 fn figures(metrics: &Metrics) -> String {
     let head = "| photos | of the classes | right | right of accepted | unknown | calibration error | of none | \
                 found unknown | AUROC |\n|---|---|---|---|---|---|---|---|---|\n";
-    let held_out = metrics.held_out.iter().map(|it| (format!("held out: {}", it.name), &it.quality));
-    let rows = held_out.chain(metrics.test.iter().map(|quality| ("test".into(), quality)));
-    head.to_owned() + &rows.map(|(name, quality)| row(&name, quality)).collect::<String>()
+    let rows = metrics.rows();
+    head.to_owned() + &rows.iter().map(|(name, quality)| row(name, quality)).collect::<String>()
+}
+
+fn in_floats(metrics: &Metrics) -> String {
+    metrics.in_floats.as_ref().map_or_else(String::new, |it| {
+        format!(
+            " What ships is quantized. \"In floats\" is what it was quantized from ({:.1} MB, beside it), with the same \
+             temperature and thresholds.",
+            it.bytes as f64 / 1e6
+        )
+    })
 }
 
 fn row(name: &str, quality: &Quality) -> String {

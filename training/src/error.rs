@@ -53,6 +53,9 @@ pub enum Error {
     /// A photo that could be used before can't be any more.
     #[error("a photo that is learned from can't be used any more: {0}")]
     View(String),
+    /// The backbone can't be put into 8-bit integers.
+    #[error("the backbone can't be quantized: {0}; `precision = \"fp32\"` in the recipe leaves it in floats")]
+    Quantize(String),
     /// ONNX Runtime can't run the backbone.
     #[error(transparent)]
     Load(#[from] LoadError),

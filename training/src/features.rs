@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use autorma_classifier::{Decoder, Runtime, Session};
+use autorma_classifier::{Decoder, Limits, Runtime, Session};
 use ndarray::Array2;
 
 use crate::cache::Cache;
@@ -15,6 +15,7 @@ use crate::{Error, Progress};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine<'a> {
     pub(crate) runtime: &'a Runtime,
+    pub(crate) limits: Limits,
     pub(crate) threads: usize,
 }
 
@@ -38,7 +39,26 @@ pub(crate) struct Features {
 struct Work<'a> {
     views: &'a Views<'a>,
     backbone: &'a Backbone,
+    scope: Scope,
     machine: Machine<'a>,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope {
+    /// All photos, and so many variations of those that are learned from.
+    Learned { copies: u32 },
+    /// Only photos that judge, and these as they are.
+    Judged,
+}
+
+impl Scope {
+    fn copies(self) -> u32 {
+        match self {
+            Self::Learned { copies } => copies,
+            Self::Judged => 0,
+        }
+    }
 }
 
 /// Computes what isn't in the cache yet, round by round: each photo as it is, then a variation of each, and so on. When
@@ -46,26 +66,29 @@ struct Work<'a> {
 pub(crate) fn extract(
     views: &Views<'_>,
     backbone: &Backbone,
-    copies: u32,
+    scope: Scope,
     machine: Machine<'_>,
     cache: &mut Cache,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Features, Error> {
-    let work = Work { views, backbone, machine };
+    let work = Work { views, backbone, scope, machine };
     let photos = views.photos;
     let sessions = (0..machine.threads).map(|_| work.session()).collect::<Result<Vec<_>, _>>();
     let mut sessions = sessions?;
     let mut failed: Vec<_> = (0..photos.all.len()).map(|_| None::<String>).collect();
-    let rounds: Vec<Vec<usize>> = (0..=copies).map(|copy| work.round(copy)).collect();
+    let rounds: Vec<Vec<usize>> = (0..=scope.copies()).map(|copy| work.round(copy)).collect();
     let of: usize = rounds.iter().map(Vec::len).sum();
     let (mut done, mut copies) = (0, None);
     for (copy, round) in (0..).zip(&rounds) {
         let (known, missing): (Vec<usize>, Vec<usize>) = round
             .iter()
             .filter(|photo| failed[**photo].is_none())
-            .partition(|photo| work.views.key(**photo, copy).is_some_and(|key| cache.has(&key)));
+            .partition(|photo| work.views.key(**photo, copy, backbone).is_some_and(|key| cache.has(&key)));
         done += known.len();
-        let report = |done| progress(Progress::Features { done, of });
+        let report = |done| match scope {
+            Scope::Learned { .. } => progress(Progress::Features { done, of }),
+            Scope::Judged => progress(Progress::Judged { done, of }),
+        };
         let whole = work.compute(copy, &missing, &mut sessions, cache, &mut failed, &mut done, report)?;
         if !whole {
             break;
@@ -84,9 +107,11 @@ impl Work<'_> {
 
     /// The photos that have such a copy.
     fn round(&self, copy: u32) -> Vec<usize> {
-        let has = |number: &usize| {
-            let part = self.views.photos.all[*number].part;
-            matches!(part, Part::Fit | Part::Folded) || part == Part::Validation && copy == 0
+        let has = |number: &usize| match self.views.photos.all[*number].part {
+            Part::Fit => matches!(self.scope, Scope::Learned { .. }),
+            Part::Folded => true,
+            Part::Validation => copy == 0,
+            Part::Test => false,
         };
         (0..self.views.photos.all.len()).filter(has).collect()
     }
@@ -122,7 +147,7 @@ impl Work<'_> {
             }
             drop(results);
             for (photo, features) in all {
-                match (features, self.views.key(photo, copy)) {
+                match (features, self.views.key(photo, copy, self.backbone)) {
                     (Ok(features), Some(key)) => cache.add(key, &features)?,
                     (Ok(_), None) => failed[photo] = Some("it can't be read".into()),
                     (Err(problem), _) => failed[photo] = Some(problem),
@@ -163,7 +188,8 @@ impl Work<'_> {
         let views = (0..).zip(rounds).flat_map(|(copy, round)| round.iter().map(move |photo| (copy, photo)));
         let views = views.filter(|(_, photo)| failed[**photo].is_none());
         for (mut row, (copy, photo)) in values.outer_iter_mut().zip(views) {
-            if let (Some(key), Some(row)) = (self.views.key(*photo, copy), row.as_slice_mut()) {
+            if let (Some(key), Some(row)) = (self.views.key(*photo, copy, self.backbone), row.as_slice_mut())
+            {
                 cache.read(&key, row)?;
             }
         }

@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::Error;
 use crate::onnx::{
-    Attribute, Dimension, Graph, INT, INTS, Model, Node, Opset, Shape, Tensor, TensorType, Type, Value,
+    Dimension, Entry, Graph, Model, Node, Number, Opset, Shape, Tensor, TensorType, Type, Value,
 };
 use crate::tuning::Network;
 
@@ -49,7 +49,8 @@ impl Backbone {
         Self::parse(onnx).map_err(|cause| Error::Backbone { path: path.to_owned(), cause })
     }
 
-    fn parse(onnx: Vec<u8>) -> Result<Self, String> {
+    /// The same from the file's content; what is wrong with it otherwise.
+    pub(crate) fn parse(onnx: Vec<u8>) -> Result<Self, String> {
         let model = Model::decode(onnx.as_slice()).map_err(|error| format!("it is no ONNX file: {error}"))?;
         let graph = model.graph.as_ref().ok_or("it has no graph")?;
         if graph.initializer.iter().any(|tensor| !tensor.external_data.is_empty()) {
@@ -104,31 +105,58 @@ impl Backbone {
     /// another order of additions for a product of another number of pictures.
     pub(crate) fn with_head(&self, name: &str, weight: &Array2<f32>, bias: &Array1<f32>) -> Vec<u8> {
         let (outputs, features) = weight.dim();
-        let mut graph = self.model.graph.clone().unwrap_or_default();
+        let mut graph = self.graph();
         name.clone_into(&mut graph.name);
         graph.node.extend([
-            node(
-                "Conv",
-                &[FEATURES, "head.weight", "head.bias"],
-                "head",
-                "kernel_shape",
-                Number::List(&[1, 1]),
-            ),
-            node("Flatten", &["head"], LOGITS, "axis", Number::One(1)),
+            Node::of("Conv", &[FEATURES, "head.weight", "head.bias"], "head")
+                .with("kernel_shape", Number::List(&[1, 1])),
+            Node::of("Flatten", &["head"], LOGITS).with("axis", Number::One(1)),
         ]);
         graph.initializer.extend([
             Tensor::floats("head.weight", &[outputs, features, 1, 1], weight.iter().copied()),
             Tensor::floats("head.bias", &[outputs], bias.iter().copied()),
         ]);
         graph.output = vec![floats(LOGITS, &[outputs as i64])];
-        written(self.model.ir_version, self.model.opset_import.clone(), graph)
+        self.written(graph, Vec::new())
+    }
+
+    /// Its network.
+    pub(crate) fn graph(&self) -> Graph {
+        self.model.graph.clone().unwrap_or_default()
+    }
+
+    /// The version of ONNX's own operators that the network is written in; 0 if it says none.
+    pub(crate) fn operators(&self) -> i64 {
+        let own = |opset: &&Opset| matches!(opset.domain.as_str(), "" | "ai.onnx");
+        self.model.opset_import.iter().find(own).map_or(0, |opset| opset.version)
+    }
+
+    /// The same facts about another network of this kind.
+    pub(crate) fn with_graph(&self, graph: Graph) -> Result<Self, String> {
+        Self::parse(self.written(graph, self.model.metadata_props.clone()))
+    }
+
+    /// A network that says something else about the same pictures: `outputs` numbers, called `output`.
+    pub(crate) fn that_says(&self, mut graph: Graph, output: &str, outputs: usize) -> Vec<u8> {
+        graph.output = vec![floats(output, &[outputs as i64, 1, 1])];
+        self.written(graph, Vec::new())
+    }
+
+    fn written(&self, graph: Graph, metadata_props: Vec<Entry>) -> Vec<u8> {
+        let model = Model {
+            ir_version: self.model.ir_version,
+            producer_name: "autorma".into(),
+            graph: Some(graph),
+            opset_import: self.model.opset_import.clone(),
+            metadata_props,
+        };
+        model.encode_to_vec()
     }
 
     /// What of it can learn, and its parameters; why it can't otherwise.
     pub(crate) fn network(&self) -> Result<(Network, Vec<f32>), String> {
-        let graph = self.model.graph.as_ref().ok_or("it has no graph")?;
         let (network, parameters) =
-            Network::read(graph, self.input.height as usize, self.input.width as usize)?;
+            Network::read(&self.graph(), self.input.height as usize, self.input.width as usize)?;
         match network.features() == self.features {
             true => Ok((network, parameters)),
             false => Err(format!("{} numbers come out, not {}", network.features(), self.features)),
@@ -136,52 +164,15 @@ impl Backbone {
     }
 
     /// The same with other parameters.
-    pub(crate) fn tuned(&self, network: &Network, parameters: &[f32]) -> Self {
-        let mut tuned = self.clone();
-        if let Some(graph) = &mut tuned.model.graph {
-            network.write(parameters, graph);
-        }
-        tuned.onnx = tuned.model.encode_to_vec();
-        tuned.sha256 = sha256(&tuned.onnx);
-        tuned
+    pub(crate) fn tuned(&self, network: &Network, parameters: &[f32]) -> Result<Self, String> {
+        let mut graph = self.graph();
+        network.write(parameters, &mut graph);
+        self.with_graph(graph)
     }
 
     /// The name of the classifier's output.
     pub(crate) fn output() -> String {
         LOGITS.into()
-    }
-}
-
-fn written(ir_version: i64, opset_import: Vec<Opset>, graph: Graph) -> Vec<u8> {
-    let metadata_props = Vec::new();
-    let model = Model {
-        ir_version,
-        producer_name: "autorma".into(),
-        graph: Some(graph),
-        opset_import,
-        metadata_props,
-    };
-    model.encode_to_vec()
-}
-
-/// The value of an attribute.
-enum Number<'a> {
-    One(i64),
-    List(&'a [i64]),
-}
-
-fn node(operator: &str, inputs: &[&str], output: &str, attribute: &str, value: Number<'_>) -> Node {
-    let (kind, i, ints) = match value {
-        Number::One(value) => (INT, value, Vec::new()),
-        Number::List(values) => (INTS, 0, values.to_vec()),
-    };
-    Node {
-        op_type: operator.into(),
-        name: output.into(),
-        input: inputs.iter().map(|it| (*it).to_owned()).collect(),
-        output: vec![output.into()],
-        attribute: vec![Attribute { name: attribute.into(), kind, i, ints, ..Attribute::default() }],
-        ..Node::default()
     }
 }
 

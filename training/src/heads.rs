@@ -48,9 +48,14 @@ impl<'a> Heads<'a> {
         Head::fit(&lesson, &self.recipe.head, self.threads, after)
     }
 
-    /// A head for each fold that has seen nothing of it, and what it says of the fold's photos.
-    pub(crate) fn judge(&self, progress: &mut impl FnMut(Progress) -> bool) -> (Vec<Head>, Vec<HeldOut>) {
-        let (mut heads, mut held_out) = (Vec::new(), Vec::new());
+    /// A head for each fold that has seen nothing of it, and what these say of the photos of their folds: once for each of
+    /// the backbones whose features these are.
+    pub(crate) fn judge<const N: usize>(
+        &self,
+        features: [&Features; N],
+        progress: &mut impl FnMut(Progress) -> bool,
+    ) -> (Vec<Head>, [Vec<HeldOut>; N]) {
+        let (mut heads, mut held_out) = (Vec::new(), [const { Vec::new() }; N]);
         for number in 0..self.recipe.folds {
             let head = self.fit(
                 |photo| self.folds[photo] != Some(number),
@@ -58,15 +63,19 @@ impl<'a> Heads<'a> {
                     progress(Progress::Head { number, of: self.recipe.folds + 1, loss });
                 },
             );
-            for (row, photo) in self.features.photos[..self.features.plain].iter().enumerate() {
-                if self.folds[*photo] == Some(number) {
-                    let logits = head.logits(self.features.values.row(row));
-                    held_out.push(self.held_out(*photo, logits));
+            for (features, held_out) in features.iter().zip(&mut held_out) {
+                for (row, photo) in features.photos[..features.plain].iter().enumerate() {
+                    if self.folds[*photo] == Some(number) {
+                        let logits = head.logits(features.values.row(row));
+                        held_out.push(self.held_out(*photo, logits));
+                    }
                 }
             }
             heads.push(head);
         }
-        held_out.sort_by_key(|it| it.photo);
+        for held_out in &mut held_out {
+            held_out.sort_by_key(|it: &HeldOut| it.photo);
+        }
         (heads, held_out)
     }
 

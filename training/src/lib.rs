@@ -6,6 +6,7 @@
 mod augment;
 mod cache;
 mod card;
+mod contents;
 pub mod dataset;
 mod decisions;
 mod dice;
@@ -16,9 +17,11 @@ mod graph;
 mod head;
 mod heads;
 mod lbfgs;
+mod made;
 mod metrics;
 mod onnx;
 mod photos;
+mod quantize;
 mod recipe;
 mod report;
 mod training;
@@ -28,14 +31,28 @@ mod views;
 
 pub use decisions::UnknownErrors;
 pub use error::Error;
-pub use metrics::{Metrics, Quality, Section};
+pub use metrics::{InFloats, Metrics, Quality, Section};
 pub use photos::Folders;
-pub use recipe::{Augmentation, Head, Recipe, Targets, Tuning, Weights};
+pub use recipe::{Augmentation, Calibration, Head, Precision, Recipe, Targets, Tuning, Weights};
 pub use training::{MODEL, Training, train};
 
 /// How far training is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
+    /// Photos by which it is seen how large the numbers within the backbone become.
+    Calibration {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Photos that judge, looked at as the model that ships does.
+    Judged {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// Photos and variations whose features are known.
     Features {
         /// How many.

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub held_out: Vec<Section>,
     /// The test photos, judged by the model that ships; None if there are none.
     pub test: Option<Quality>,
+    /// How good the model is in floats, which was quantized; None if what ships is in floats.
+    pub in_floats: Option<InFloats>,
     /// Both errors of the threshold for unknown, on the held-out photos.
     pub unknown_errors: Vec<UnknownErrors>,
     /// The shipped head's loss after each iteration.
@@ -40,6 +42,35 @@ pub struct Metrics {
     pub seconds: f64,
     /// The model's folder.
     pub model: PathBuf,
+}
+
+/// The model in floats, on the same photos, with the temperature and thresholds of the one that ships.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InFloats {
+    /// The length of its file.
+    pub bytes: u64,
+    /// The held-out photos.
+    pub held_out: Vec<Section>,
+    /// The test photos; None if there are none.
+    pub test: Option<Quality>,
+}
+
+impl Metrics {
+    /// How good the model is on every set of photos, by its name; then how good it is in floats, if it isn't.
+    pub fn rows(&self) -> Vec<(String, &Quality)> {
+        let floats = self.in_floats.iter();
+        let floats = floats.flat_map(|it| rows("in floats, ", &it.held_out, it.test.as_ref()));
+        rows("", &self.held_out, self.test.as_ref()).chain(floats).collect()
+    }
+}
+
+fn rows<'a>(
+    model: &'static str,
+    held_out: &'a [Section],
+    test: Option<&'a Quality>,
+) -> impl Iterator<Item = (String, &'a Quality)> {
+    let held_out = held_out.iter().map(move |it| (format!("{model}held out: {}", it.name), &it.quality));
+    held_out.chain(test.map(|quality| (format!("{model}test"), quality)))
 }
 
 /// How good a model is on some of the held-out photos.

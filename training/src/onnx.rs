@@ -6,6 +6,11 @@ use prost::Message;
 
 /// The element type of 32-bit floats.
 pub(crate) const FLOAT: i32 = 1;
+/// Those of 8-bit integers, without and with a sign.
+pub(crate) const UINT8: i32 = 2;
+pub(crate) const INT8: i32 = 3;
+/// And of 32-bit integers.
+pub(crate) const INT32: i32 = 6;
 /// The kind of an attribute that is one integer.
 pub(crate) const INT: i32 = 2;
 /// The kind of an attribute that is a list of integers.
@@ -150,15 +155,58 @@ pub(crate) struct Dimension {
     pub(crate) name: String,
 }
 
+/// The value of an attribute.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Number<'a> {
+    One(i64),
+    List(&'a [i64]),
+}
+
+impl Node {
+    /// Named after what it computes, without attributes.
+    pub(crate) fn of(operator: &str, inputs: &[&str], output: &str) -> Self {
+        Self {
+            op_type: operator.into(),
+            name: output.into(),
+            input: inputs.iter().map(|it| (*it).to_owned()).collect(),
+            output: vec![output.into()],
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn with(mut self, attribute: &str, value: Number<'_>) -> Self {
+        let (kind, i, ints) = match value {
+            Number::One(value) => (INT, value, Vec::new()),
+            Number::List(values) => (INTS, 0, values.to_vec()),
+        };
+        self.attribute.push(Attribute { name: attribute.into(), kind, i, ints, ..Attribute::default() });
+        self
+    }
+}
+
 impl Tensor {
     /// Of 32-bit floats.
     pub(crate) fn floats(name: &str, dims: &[usize], values: impl Iterator<Item = f32>) -> Self {
-        Self {
-            name: name.into(),
-            dims: dims.iter().map(|size| *size as i64).collect(),
-            data_type: FLOAT,
-            raw_data: values.flat_map(f32::to_le_bytes).collect(),
-            ..Self::default()
-        }
+        Self::raw(name, dims, FLOAT, values.flat_map(f32::to_le_bytes).collect())
+    }
+
+    /// Of elements of this type, in the bytes of little-endian machines.
+    pub(crate) fn raw(name: &str, dims: &[usize], data_type: i32, raw_data: Vec<u8>) -> Self {
+        let dims = dims.iter().map(|size| *size as i64).collect();
+        Self { name: name.into(), dims, data_type, raw_data, ..Self::default() }
+    }
+
+    /// Its numbers, if they are 32-bit floats and as many as its shape says.
+    pub(crate) fn values(&self) -> Option<Vec<f32>> {
+        let values = match self.float_data.is_empty() {
+            true => {
+                let (numbers, rest) = self.raw_data.as_chunks::<4>();
+                rest.is_empty().then(|| numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())?
+            }
+            false => self.float_data.clone(),
+        };
+        let size = |product: usize, size: &i64| product.checked_mul(usize::try_from(*size).ok()?);
+        let count = self.dims.iter().try_fold(1, size)?;
+        (self.data_type == FLOAT && values.len() == count).then_some(values)
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn render(
         manifest.thresholds.unknown
     );
     html += "<h2>Figures</h2><p>In per cent, with 95 % intervals. Held-out photos were judged by heads that had seen nothing \
-             of their contributor or kind of article.</p>";
+             of their contributor or kind of article. \"In floats\" is what the model that ships was quantized from.</p>";
     html += &figures(metrics);
     html += "<h2>Curves</h2><div class=\"plots\">";
     html += &curves(metrics);
@@ -64,8 +64,7 @@ fn figures(metrics: &Metrics) -> String {
     let mut table = "<table><tr><th>photos<th>of the classes<th>right<th>right of accepted<th>unknown<th>calibration error\
                      <th>of none<th>found unknown</tr>"
         .to_owned();
-    let held_out = metrics.held_out.iter().map(|it| (format!("held out: {}", it.name), &it.quality));
-    for (name, quality) in held_out.chain(metrics.test.iter().map(|it| ("test".to_owned(), it))) {
+    for (name, quality) in metrics.rows() {
         let strangers = quality.strangers.map(|it| it.decisions.unknown);
         let _ = write!(
             table,

@@ -1,24 +1,27 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use autorma_classifier::{Limits, Runtime};
 use autorma_evaluation::{DataSet, Figures, Label, Labelled, judge};
-use autorma_models::{File, MANIFEST, Manifest, Model, Output, Thresholds};
-use autorma_schemas::sha256;
+use autorma_models::Model;
 
 use crate::cache::Cache;
+use crate::contents::Contents;
 use crate::decisions::{curve, temperature, thresholds};
-use crate::features::{Features, Machine, extract};
+use crate::features::{Features, Machine, Scope, extract};
 use crate::graph::Backbone;
 use crate::heads::Heads;
-use crate::metrics::{Metrics, Quality, Section, count, sections};
+use crate::metrics::{InFloats, Metrics, Quality, Section, count, sections};
 use crate::photos::{Part, Photos};
-use crate::tuner::Tuner;
+use crate::quantize::{Quantized, quantize};
+use crate::tuner::{Fitted, Tuner};
 use crate::views::Views;
-use crate::{Error, Folders, Progress, Recipe, card, files, report};
+use crate::{Error, Folders, Precision, Progress, Recipe, Tuning, card, files, made, report};
 
 /// The model's folder in the output folder.
 pub const MODEL: &str = "model";
+/// By how many points INT8 may be less accurate than floats before somebody should look.
+const TOLERANCE: f64 = 0.3;
 
 /// What a model is trained with.
 #[derive(Debug, Clone, Copy)]
@@ -54,18 +57,38 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     }
     let photos = Photos::find(folders)?;
     check(&photos)?;
-    let mut cache =
-        Cache::open(&output.join(format!("features-{}.bin", &backbone.sha256[..16])), backbone.features)?;
+    let mut cache = kept(output, &backbone)?;
     let text = toml::to_string(recipe).map_err(|error| Error::Made(error.to_string()))?;
     files::write(&output.join("train.toml"), text.as_bytes())?;
-    let views = Views::prepare(&photos, &backbone, recipe, limits);
-    let machine = Machine { runtime, threads };
-    let features = extract(&views, &backbone, recipe.copies, machine, &mut cache, &mut progress)?;
+    let machine = Machine { runtime, limits, threads };
+    let (photos, contents) = (&photos, &Contents::read(&photos));
+    let views = Views::prepare(photos, contents, &backbone, recipe, limits);
+    // First, because what has stopped here can't be used, and what has stopped later can.
+    let quantized = match recipe.precision {
+        Precision::Int8 => Some(quantize(&backbone, photos, contents, recipe, machine, &mut progress)?),
+        Precision::Fp32 => None,
+    };
+    let judging = quantized.as_ref().map(|Quantized { backbone, .. }| {
+        let mut cache = kept(output, backbone)?;
+        extract(&views, backbone, Scope::Judged, machine, &mut cache, &mut progress)
+    });
+    let judging = judging.transpose()?;
+    let scope = Scope::Learned { copies: recipe.copies };
+    let features = extract(&views, &backbone, scope, machine, &mut cache, &mut progress)?;
 
-    let heads = Heads::new(&photos, &features, recipe, threads);
-    let (judges, mut held_out) = heads.judge(&mut progress);
+    let heads = Heads::new(photos, &features, recipe, threads);
+    let (judges, held_out, in_floats) = match &judging {
+        Some(judging) => {
+            let (judges, [shipped, floats]) = heads.judge([judging, &features], &mut progress);
+            (judges, shipped, Some(floats))
+        }
+        None => {
+            let (judges, [shipped]) = heads.judge([&features], &mut progress);
+            (judges, shipped, None)
+        }
+    };
     let mut losses = Vec::new();
-    let mut head = heads.fit(
+    let head = heads.fit(
         |_| true,
         |loss| {
             losses.push(loss);
@@ -78,54 +101,72 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
         false => None,
     };
     let is_tuned = tuned.is_some();
-    let mut ships = backbone.clone();
-    if let Some(tuned) = tuned {
-        (ships, head, held_out) = (tuned.backbone, tuned.head, tuned.held_out);
-    }
+    let fitted = tuned.unwrap_or_else(|| {
+        let backbone = backbone.clone();
+        Fitted { backbone, quantized, head, held_out, in_floats }
+    });
 
-    let onnx = ships.with_head(&recipe.name, &head.weight, &head.bias);
-    let mut manifest = manifest(training, &photos, &backbone, &features, is_tuned, &onnx);
-    manifest.temperature = temperature(&held_out, photos.classes);
-    manifest.thresholds = thresholds(&held_out, &manifest, &recipe.targets);
+    let Fitted { head, held_out, in_floats, .. } = &fitted;
+    let classifier = |backbone: &Backbone| backbone.with_head(&recipe.name, &head.weight, &head.bias);
+    let floats = classifier(&fitted.backbone);
+    let onnx = fitted.quantized.as_ref().map_or_else(|| floats.clone(), |it| classifier(&it.backbone));
+    let mut manifest = made::manifest(recipe, photos, &backbone, how(&features, recipe, photos, is_tuned));
+    made::name_files(&mut manifest, &onnx, &floats, fitted.quantized.as_ref());
+    manifest.temperature = temperature(held_out, photos.classes);
+    manifest.thresholds = thresholds(held_out, &manifest, &recipe.targets);
     if manifest.thresholds.accept == 1.0 {
         tracing::warn!(
             held_out = held_out.len(),
             "too few photos show that at most targets.wrong of the accepted are wrong: the model accepts next to nothing"
         );
     }
-    let sections = sections(&photos, &held_out, &manifest);
-    // The test photos are looked at here for the first time, through the very file that is written.
+    // The test photos are looked at here for the first time, through the very files that are written.
     let mut model = Model { manifest, onnx };
-    let test = test(training, &photos, &model)?;
+    let test = on_test_photos(training, photos, &model)?;
     let unjudged = test.iter().flat_map(|it| it.failed.clone());
     let failed = features.failed.iter().map(|(path, why)| (path.display().to_string(), why.clone()));
     let failed = failed.chain(unjudged).collect();
-    let test = test.map(Quality::from);
-    record(&mut model.manifest, &sections, test.as_ref());
-    let folder = write(output, &model)?;
+    let reference = model.manifest.of_reference().map(|manifest| Model { manifest, onnx: floats });
+    let in_floats = match (in_floats, &reference) {
+        (Some(held_out), Some(reference)) => Some(InFloats {
+            bytes: reference.manifest.model.bytes,
+            held_out: sections(photos, held_out, &model.manifest),
+            test: on_test_photos(training, photos, reference)?.map(Quality::from),
+        }),
+        _ => None,
+    };
     let metrics = Metrics {
         recipe: recipe.clone(),
-        photos: count(&photos),
+        photos: count(photos),
         copies: features.copies,
         is_tuned,
         is_whole: features.copies == recipe.copies && (is_tuned || recipe.tuning.steps == 0),
         temperature: model.manifest.temperature,
         thresholds: model.manifest.thresholds,
-        held_out: sections,
-        test,
-        unknown_errors: curve(&held_out, &model.manifest),
+        held_out: sections(photos, held_out, &model.manifest),
+        test: test.map(Quality::from),
+        in_floats,
+        unknown_errors: curve(held_out, &model.manifest),
         losses,
         failed,
         seconds: begun.elapsed().as_secs_f64(),
-        model: folder,
+        model: output.join(MODEL),
     };
+    compare(&metrics);
+    made::record(&mut model.manifest, &metrics);
+    made::write(&metrics.model, &model, reference.as_ref())?;
     let card = card::render(&model.manifest, &metrics);
     files::write(&metrics.model.join("CARD.md"), card.as_bytes())?;
-    let page = report::render(&model.manifest, &metrics, &photos, &held_out, limits);
+    let page = report::render(&model.manifest, &metrics, photos, held_out, limits);
     files::write(&output.join("report.html"), page.as_bytes())?;
     let json = serde_json::to_vec_pretty(&metrics).map_err(|error| Error::Made(error.to_string()))?;
     files::write(&output.join("metrics.json"), &json)?;
     Ok(metrics)
+}
+
+/// What the backbone has said already, in the run folder.
+fn kept(output: &Path, backbone: &Backbone) -> Result<Cache, Error> {
+    Cache::open(&output.join(format!("features-{}.bin", &backbone.sha256[..16])), backbone.features)
 }
 
 /// Whether there is enough to learn from and to judge by.
@@ -148,57 +189,39 @@ fn check(photos: &Photos) -> Result<(), Error> {
     Ok(())
 }
 
-fn manifest(
-    training: &Training<'_>,
-    photos: &Photos,
-    backbone: &Backbone,
-    features: &Features,
-    is_tuned: bool,
-    onnx: &[u8],
-) -> Manifest {
-    let recipe = training.recipe;
+/// How the head was made, for the manifest.
+fn how(features: &Features, recipe: &Recipe, photos: &Photos, is_tuned: bool) -> String {
     let learned = photos.all.iter().filter(|it| matches!(it.part, Part::Fit | Part::Folded)).count();
-    let (classes, unknown) = photos.kinds.split_at(photos.classes);
-    let mut head = format!(
-        "softmax regression on {learned} photos and {} variations of each, seed {}",
-        features.copies, recipe.seed
-    );
-    if is_tuned {
-        let steps = recipe.tuning.steps;
-        head += &format!(
-            "; then tuned together with the backbone, {steps} steps of {} variations",
-            recipe.tuning.batch
-        );
+    let (copies, seed) = (features.copies, recipe.seed);
+    let fitted =
+        format!("softmax regression on {learned} photos and {copies} variations of each, seed {seed}");
+    let Tuning { steps, batch, .. } = recipe.tuning;
+    match is_tuned {
+        true => {
+            format!("{fitted}; then tuned together with the backbone, {steps} steps of {batch} variations")
+        }
+        false => fitted,
     }
-    let origin = [
-        ("backbone", backbone.origin.clone()),
-        ("backbone sha-256", backbone.sha256.clone()),
-        ("head", head),
-    ];
-    Manifest {
-        format: 1,
-        name: recipe.name.clone(),
-        version: recipe.version.clone(),
-        model: File {
-            file: format!("{}.onnx", recipe.name),
-            sha256: sha256(onnx),
-            bytes: onnx.len() as u64,
-            precision: "fp32".into(),
-        },
-        input: backbone.input.clone(),
-        output: Output { name: Backbone::output(), unknown: unknown.to_vec() },
-        classes: classes.to_vec(),
-        temperature: 1.0,
-        thresholds: Thresholds { accept: 1.0, unknown: 1.0 },
-        origin: origin.map(|(what, text)| (what.to_owned(), text)).into(),
-        licence: backbone.licence.clone(),
-        metrics: Default::default(),
+}
+
+/// Warns if INT8 has cost more than it may.
+fn compare(metrics: &Metrics) {
+    let floats = metrics.in_floats.iter().flat_map(|it| &it.held_out);
+    for (Section { name, quality }, floats) in metrics.held_out.iter().zip(floats) {
+        let lost = (floats.quality.accuracy.share - quality.accuracy.share) * 100.0;
+        if *name == "all" && lost > TOLERANCE {
+            tracing::warn!(
+                int8 = quality.accuracy.share,
+                fp32 = floats.quality.accuracy.share,
+                "INT8 costs more than {TOLERANCE} points on held-out photos: `precision = \"fp32\"` in the recipe does without"
+            );
+        }
     }
 }
 
 /// How good the model is on the test photos, asked as the classifier would ask it; None if there are none. It is loaded in
 /// any case.
-fn test(training: &Training<'_>, photos: &Photos, model: &Model) -> Result<Option<Figures>, Error> {
+fn on_test_photos(training: &Training<'_>, photos: &Photos, model: &Model) -> Result<Option<Figures>, Error> {
     let test = photos.all.iter().filter(|photo| photo.part == Part::Test).map(|photo| {
         let label = if photos.is_of_class(photo) { Label::Class(photo.kind) } else { Label::Stranger };
         Labelled { path: photo.path.clone(), label }
@@ -207,24 +230,4 @@ fn test(training: &Training<'_>, photos: &Photos, model: &Model) -> Result<Optio
     let judgement = judge(training.runtime, model, &set, training.limits, training.threads, || {})?;
     let has_any = !set.photos.is_empty();
     Ok(has_any.then(|| Figures::of(&model.manifest, &judgement)))
-}
-
-fn record(manifest: &mut Manifest, sections: &[Section], test: Option<&Quality>) {
-    let test = test.map(|quality| ("test".to_owned(), quality));
-    let sections = sections.iter().map(|section| (format!("held out, {}", section.name), &section.quality));
-    for (name, quality) in sections.chain(test).filter(|(_, quality)| quality.accuracy.of > 0) {
-        manifest.metrics.insert(format!("{name}: accuracy"), quality.accuracy.share);
-        manifest.metrics.insert(format!("{name}: photos"), quality.accuracy.of as f64);
-    }
-}
-
-/// The manifest last: whoever sees a new one finds the file that it names.
-fn write(output: &Path, model: &Model) -> Result<PathBuf, Error> {
-    let folder = output.join(MODEL);
-    let made = |error: &dyn std::fmt::Display| Error::Made(error.to_string());
-    files::write(&folder.join(&model.manifest.model.file), &model.onnx)?;
-    let manifest = serde_json::to_vec_pretty(&model.manifest).map_err(|error| made(&error))?;
-    files::write(&folder.join(MANIFEST), &manifest)?;
-    Model::open(&folder).map_err(|error| made(&error))?;
-    Ok(folder)
 }

@@ -10,9 +10,10 @@ use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::head::Head;
 use crate::heads::{Heads, weight};
+use crate::quantize::{Quantized, quantize};
 use crate::tuning::{Checkpoint, Learner};
 use crate::views::Views;
-use crate::{Error, Progress};
+use crate::{Error, Precision, Progress};
 
 /// Tunes the backbone: once for what ships, and for some folds once without them, to judge by.
 pub(crate) struct Tuner<'a> {
@@ -23,11 +24,17 @@ pub(crate) struct Tuner<'a> {
     pub(crate) output: &'a Path,
 }
 
-/// What ships, and what was said of photos by backbones and heads that hadn't seen their fold.
-pub(crate) struct Tuned {
+/// What a training has come to.
+pub(crate) struct Fitted {
+    /// In floats.
     pub(crate) backbone: Backbone,
+    /// What ships instead, if the recipe wants it.
+    pub(crate) quantized: Option<Quantized>,
     pub(crate) head: Head,
+    /// What was said of photos by such backbones and heads that hadn't seen their fold, as they ship.
     pub(crate) held_out: Vec<HeldOut>,
+    /// The same in floats, if these don't ship.
+    pub(crate) in_floats: Option<Vec<HeldOut>>,
 }
 
 impl Tuner<'_> {
@@ -38,18 +45,41 @@ impl Tuner<'_> {
         judges: &[Head],
         head: &Head,
         progress: &mut impl FnMut(Progress) -> bool,
-    ) -> Result<Option<Tuned>, Error> {
-        let judged = self.heads.recipe.tuning.judged;
-        let mut held_out = Vec::new();
-        for (number, judge) in judges.iter().enumerate().take(judged) {
-            let Some((backbone, head)) = self.one(number, Some(number), judge, progress)? else {
+    ) -> Result<Option<Fitted>, Error> {
+        let recipe = self.heads.recipe;
+        let (mut held_out, mut in_floats) = (Vec::new(), Vec::new());
+        for (fold, judge) in judges.iter().enumerate().take(recipe.tuning.judged) {
+            let Some((backbone, head)) = self.one(fold, Some(fold), judge, progress)? else {
                 return Ok(None);
             };
-            held_out.extend(self.judge(number, &backbone, &head)?);
+            in_floats.extend(self.judge(fold, &backbone, &head)?);
+            if let Some(Quantized { backbone, .. }) = self.quantize(&backbone, progress)? {
+                held_out.extend(self.judge(fold, &backbone, &head)?);
+            }
         }
-        held_out.sort_by_key(|it| it.photo);
-        let tuned = self.one(judged, None, head, progress)?;
-        Ok(tuned.map(|(backbone, head)| Tuned { backbone, head, held_out }))
+        let Some((backbone, head)) = self.one(recipe.tuning.judged, None, head, progress)? else {
+            return Ok(None);
+        };
+        let quantized = self.quantize(&backbone, progress)?;
+        held_out.sort_by_key(|it: &HeldOut| it.photo);
+        in_floats.sort_by_key(|it: &HeldOut| it.photo);
+        let (held_out, in_floats) = match recipe.precision {
+            Precision::Int8 => (held_out, Some(in_floats)),
+            Precision::Fp32 => (in_floats, None),
+        };
+        Ok(Some(Fitted { backbone, quantized, head, held_out, in_floats }))
+    }
+
+    fn quantize(
+        &self,
+        backbone: &Backbone,
+        progress: &mut impl FnMut(Progress) -> bool,
+    ) -> Result<Option<Quantized>, Error> {
+        let Heads { photos, recipe, .. } = self.heads;
+        if recipe.precision == Precision::Fp32 {
+            return Ok(None);
+        }
+        quantize(backbone, photos, self.views.contents, recipe, self.machine, progress).map(Some)
     }
 
     fn one(
@@ -91,7 +121,7 @@ impl Tuner<'_> {
         }
         let counts = weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0);
         for (photo, weight) in counts {
-            key.update(self.views.key(photo, 1).unwrap_or_default());
+            key.update(self.views.key(photo, 1, self.backbone).unwrap_or_default());
             key.update(weight.to_le_bytes());
         }
         key.finalize().into()

@@ -95,7 +95,8 @@ impl Learner<'_> {
             }
         }
         let head = layout.head(&state.average)?;
-        Ok(Some((self.backbone.tuned(&network, &state.average[..layout.network]), head)))
+        let tuned = self.backbone.tuned(&network, &state.average[..layout.network]);
+        Ok(Some((tuned.map_err(Error::Made)?, head)))
     }
 
     /// The mean loss of a step's photos, and its slopes.

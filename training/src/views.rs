@@ -1,5 +1,4 @@
 use std::fs;
-use std::path::Path;
 
 use autorma_classifier::{Decoder, Limits, Picture};
 use image::RgbImage;
@@ -8,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::Recipe;
 use crate::augment::{SIDE, vary};
 use crate::cache::Key;
+use crate::contents::Contents;
 use crate::dice::Dice;
 use crate::graph::Backbone;
 use crate::photos::{BACKGROUND, Part, Photos};
@@ -19,11 +19,8 @@ pub(crate) struct Views<'a> {
     /// What one photo may cost.
     pub(crate) limits: Limits,
     recipe: &'a Recipe,
+    pub(crate) contents: &'a Contents,
     scenes: Vec<RgbImage>,
-    /// A hash of each photo's content, which names it wherever it lies; None if it can't be read.
-    contents: Vec<Option<Key>>,
-    /// The backbone's, in whose size they are.
-    backbone: &'a str,
     /// A hash of all that a variation depends on, besides its photo's content.
     variation: Key,
 }
@@ -31,11 +28,11 @@ pub(crate) struct Views<'a> {
 impl<'a> Views<'a> {
     pub(crate) fn prepare(
         photos: &'a Photos,
-        backbone: &'a Backbone,
+        contents: &'a Contents,
+        backbone: &Backbone,
         recipe: &'a Recipe,
         limits: Limits,
     ) -> Self {
-        let contents: Vec<_> = photos.all.iter().map(|photo| content(&photo.path)).collect();
         let is_scene = |number: &usize| {
             let photo = &photos.all[*number];
             photos.kinds[photo.kind] == BACKGROUND && photo.part != Part::Test
@@ -50,21 +47,21 @@ impl<'a> Views<'a> {
         for number in (0..photos.all.len()).filter(is_scene) {
             let file = fs::read(&photos.all[number].path);
             let scene = file.ok().and_then(|file| decoder.in_proportion(&file, SIDE).ok());
-            if let (Some(scene), Some(content)) = (scene, contents[number]) {
+            if let (Some(scene), Some(content)) = (scene, contents.of(number)) {
                 variation.update(content);
                 scenes.push(scene);
             }
         }
         let variation = variation.finalize().into();
-        Self { photos, limits, recipe, scenes, contents, backbone: &backbone.sha256, variation }
+        Self { photos, limits, recipe, contents, scenes, variation }
     }
 
-    /// A hash of all that a view depends on; None for a photo that can't be read.
-    pub(crate) fn key(&self, photo: usize, copy: u32) -> Option<Key> {
-        let content = self.contents[photo]?;
+    /// A hash of all that such a backbone's features of a view depend on; None for a photo that can't be read.
+    pub(crate) fn key(&self, photo: usize, copy: u32, backbone: &Backbone) -> Option<Key> {
+        let content = self.contents.of(photo)?;
         let mut key = Sha256::new_with_prefix(content);
         if copy == 0 {
-            key.update(self.backbone.as_bytes());
+            key.update(backbone.sha256.as_bytes());
         } else {
             key.update(self.variation);
             key.update(copy.to_le_bytes());
@@ -80,13 +77,9 @@ impl<'a> Views<'a> {
     }
 
     fn varied(&self, photo: usize, copy: u32, file: &[u8], decoder: &mut Decoder) -> Result<Vec<u8>, String> {
-        let content = self.contents[photo].ok_or("it can't be read")?;
+        let content = self.contents.of(photo).ok_or("it can't be read")?;
         let whole = decoder.in_proportion(file, SIDE).map_err(|failure| failure.to_string())?;
         let mut dice = Dice::new(self.recipe.seed, &content, copy);
         vary(&whole, &self.recipe.augmentation, &self.scenes, &mut dice)
     }
-}
-
-fn content(path: &Path) -> Option<Key> {
-    fs::read(path).ok().map(|file| Sha256::digest(file).into())
 }

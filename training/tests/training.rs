@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use autorma_classifier::{Limits, Runtime};
 use autorma_models::{Model, handmade};
-use autorma_training::{Error, Folders, Metrics, Progress, Recipe, Training, Tuning, train};
+use autorma_training::{Error, Folders, Metrics, Precision, Progress, Recipe, Training, Tuning, train};
 use image::{Rgb, RgbImage};
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1_000_000, memory: 16 << 20 };
@@ -17,6 +17,10 @@ fn runtime() -> &'static Runtime {
         Runtime::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so"))
             .unwrap()
     })
+}
+
+fn recipe() -> Recipe {
+    Recipe { copies: 3, folds: 2, ..Recipe::default() }
 }
 
 /// Photos of two classes that a split divides, of two others that a contributor sent, and of what is none of them.
@@ -80,7 +84,7 @@ impl Home {
         threads: usize,
         progress: impl FnMut(Progress) -> bool,
     ) -> Result<Metrics, Error> {
-        self.train_by(&Recipe { seed, copies: 3, folds: 2, ..Recipe::default() }, output, threads, progress)
+        self.train_by(&Recipe { seed, ..recipe() }, output, threads, progress)
     }
 
     fn train_by(
@@ -103,8 +107,8 @@ impl Home {
     }
 
     /// What a training has made, byte by byte.
-    fn model(&self, output: &str) -> [Vec<u8>; 3] {
-        ["manifest.json", "refund-classifier.onnx", "CARD.md"]
+    fn model(&self, output: &str) -> [Vec<u8>; 4] {
+        ["manifest.json", "refund-classifier.onnx", "CARD.md", "refund-classifier.fp32.onnx"]
             .map(|file| fs::read(self.path(output).join("model").join(file)).unwrap())
     }
 }
@@ -126,7 +130,16 @@ fn a_model_is_trained_judged_and_described() {
     assert_eq!(model.manifest.metrics["test: accuracy"], test.accuracy.share);
     assert!(metrics.failed.len() == 1 && metrics.failed[0].0.ends_with("broken.jpg"), "{:?}", metrics.failed);
     assert!(metrics.losses.windows(2).all(|two| two[1] <= two[0]) && metrics.losses.len() > 5);
+    let reference = Model::open_reference(&metrics.model).unwrap().unwrap();
+    let files = [&model.manifest.model, &reference.manifest.model];
+    assert_eq!(files.map(|file| file.precision.as_str()), ["int8", "fp32"]);
+    let in_floats = metrics.in_floats.as_ref().unwrap();
+    assert_eq!(in_floats.held_out.len(), metrics.held_out.len());
+    let floats = in_floats.test.as_ref().unwrap().accuracy;
+    assert!((floats.share - test.accuracy.share).abs() <= 1.0 / 12.0 && floats.of == 12, "{floats:?}");
+    assert_eq!(model.manifest.metrics["in floats, test: accuracy"], floats.share);
     let read = |name| fs::read_to_string(home.path("run").join(name)).unwrap();
+    assert!(read("model/CARD.md").contains("| in floats, held out: contributors | 8 |"));
     assert!(read("model/CARD.md").contains("| held out: contributors | 8 |"), "{}", read("model/CARD.md"));
     let page = read("report.html");
     assert!(page.contains("<polyline") && page.contains("broken.jpg") && !page.contains("http"));
@@ -152,7 +165,7 @@ fn what_is_stopped_goes_on_and_comes_to_the_same() {
     assert!(matches!(home.train("stopped", 1, 2, views(20)), Err(Error::Stopped)));
     let mut first = None;
     let partly = home.train("stopped", 1, 2, |progress| {
-        first = first.or(Some(progress));
+        first = first.or(Some(progress).filter(|it| matches!(it, Progress::Features { .. })));
         views(120)(progress)
     });
     assert!(matches!(first, Some(Progress::Features { done, .. }) if done >= 20), "{first:?}");
@@ -229,6 +242,35 @@ fn a_backbone_that_can_t_be_tuned_is_said_before_anything_is_done() {
     });
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("Sigmoid") && refused.contains("tuning.steps = 0") && hears == 0, "{refused}");
+}
+
+#[test]
+fn what_is_stopped_before_the_first_whole_round_is_no_model_and_goes_on() {
+    let home = Home::new();
+    home.train("whole", 1, 2, |_| true).unwrap();
+    for stops in [
+        |progress: Progress| matches!(progress, Progress::Calibration { done, .. } if done >= 4),
+        |progress: Progress| matches!(progress, Progress::Judged { done, .. } if done >= 10),
+    ] {
+        let stopped = home.train("stopped", 1, 2, |progress| !stops(progress));
+        assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
+        assert!(!home.path("stopped/model").exists());
+    }
+    home.train("stopped", 1, 2, |_| true).unwrap();
+    assert_eq!(home.model("stopped"), home.model("whole"));
+}
+
+#[test]
+fn a_recipe_of_floats_makes_the_model_that_int8_is_held_against() {
+    let home = Home::new();
+    home.train("int8", 1, 2, |_| true).unwrap();
+    let floats = Recipe { precision: Precision::Fp32, ..recipe() };
+    let metrics = home.train_by(&floats, "floats", 2, |_| true).unwrap();
+    let model = Model::open(&metrics.model).unwrap();
+    assert_eq!((model.manifest.model.precision.as_str(), &model.manifest.reference), ("fp32", &None));
+    assert!(metrics.in_floats.is_none() && Model::open_reference(&metrics.model).unwrap().is_none());
+    assert_eq!(model.onnx, home.model("int8")[3]);
+    assert!(model.onnx != home.model("int8")[1]);
 }
 
 #[test]

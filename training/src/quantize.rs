@@ -1,0 +1,79 @@
+//! The backbone in 8-bit integers, as ONNX writes them (QDQ): what a convolution takes and gives are bytes, its weights
+//! are bytes with a scale for each of its outputs, and ONNX Runtime computes on the bytes. Pooling, which is an average
+//! over many places, and the head stay in floats: that costs nothing, and is worth more than 8 bits.
+
+mod calibration;
+mod numbers;
+mod plan;
+mod rewriting;
+
+use std::path::Path;
+
+use autorma_classifier::Session;
+
+use crate::contents::Contents;
+use crate::features::Machine;
+use crate::graph::Backbone;
+use crate::photos::Photos;
+use crate::{Error, Progress, Recipe};
+use plan::Plan;
+
+/// The first version of ONNX's operators that knows a scale for each channel.
+const OPERATORS: i64 = 13;
+
+/// A backbone in 8-bit integers.
+#[derive(Debug)]
+pub(crate) struct Quantized {
+    pub(crate) backbone: Backbone,
+    /// How many photos have told how large its numbers become.
+    pub(crate) photos: usize,
+}
+
+/// The same backbone, quantized by what the recipe's calibration photos let it compute.
+///
+/// # Errors
+/// [`Error::Quantize`] if it has nothing to quantize, or ONNX Runtime can't run what comes of it; [`Error::Stopped`] if
+/// `progress` says false.
+pub(crate) fn quantize(
+    backbone: &Backbone,
+    photos: &Photos,
+    contents: &Contents,
+    recipe: &Recipe,
+    machine: Machine<'_>,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<Quantized, Error> {
+    let drawn = calibration::draw(photos, contents, recipe);
+    let backbone = quantize_by(backbone, &drawn, machine, progress)?;
+    Ok(Quantized { backbone, photos: drawn.len() })
+}
+
+/// The same by these photos.
+fn quantize_by(
+    backbone: &Backbone,
+    photos: &[&Path],
+    machine: Machine<'_>,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<Backbone, Error> {
+    if backbone.operators() < OPERATORS {
+        let version = backbone.operators();
+        let problem =
+            format!("it is written in version {version} of ONNX's operators, not {OPERATORS} or newer");
+        return Err(Error::Quantize(problem));
+    }
+    let graph = backbone.graph();
+    let plan = Plan::of(&graph);
+    if plan.is_empty() {
+        let problem = "it has no convolution whose weights are known and that something else follows";
+        return Err(Error::Quantize(problem.into()));
+    }
+    let ranges = calibration::ranges(backbone, &plan.tensors, photos, machine, progress)?;
+    let graph = rewriting::rewrite(graph, &plan, &ranges).map_err(Error::Quantize)?;
+    let quantized = backbone.with_graph(graph).map_err(Error::Quantize)?;
+    let Backbone { onnx, input, features, .. } = &quantized;
+    let tried = Session::of(machine.runtime, onnx, input, Backbone::OUTPUT, *features, 1);
+    tried.map_err(|error| Error::Quantize(error.to_string()))?;
+    Ok(quantized)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use autorma_classifier::{Decoder, Session};
+use sha2::{Digest, Sha256};
+
+use crate::cache::Key;
+use crate::contents::Contents;
+use crate::features::Machine;
+use crate::graph::Backbone;
+use crate::onnx::{Node, Number};
+use crate::photos::{BACKGROUND, Part, Photo, Photos};
+use crate::{Error, Progress, Recipe};
+
+/// What the network says that tells how large its numbers are.
+const RANGES: &str = "ranges of its tensors";
+
+/// The photos that the recipe asks for, drawn from those that are learned from, by the seed and their content.
+pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe) -> Vec<&'a Path> {
+    let asked = recipe.calibration;
+    let is_background = |photo: &Photo| photos.kinds[photo.kind] == BACKGROUND;
+    let mut drawn = Vec::new();
+    // Each photo is of the first of these that it fits.
+    let mut left = [asked.backgrounds, asked.contributed, asked.other, asked.studio];
+    let number = |photo: &Photo| match photo {
+        photo if is_background(photo) => 0,
+        Photo { is_contributed: true, .. } => 1,
+        photo if !photos.is_of_class(photo) => 2,
+        _ => 3,
+    };
+    let mut all: Vec<(Key, &Photo)> = photos
+        .all
+        .iter()
+        .enumerate()
+        .filter(|(_, photo)| matches!(photo.part, Part::Fit | Part::Folded))
+        .filter_map(|(number, photo)| Some((order(recipe.seed, &contents.of(number)?), photo)))
+        .collect();
+    all.sort_by_key(|(order, photo)| (*order, &photo.path));
+    for (_, photo) in all {
+        let left = &mut left[number(photo)];
+        if *left > 0 {
+            *left -= 1;
+            drawn.push(photo.path.as_path());
+        }
+    }
+    drawn
+}
+
+fn order(seed: u64, content: &Key) -> Key {
+    Sha256::new_with_prefix(b"calibration 1")
+        .chain_update(seed.to_le_bytes())
+        .chain_update(content)
+        .finalize()
+        .into()
+}
+
+/// The least and the largest number in each of the tensors, over all of the photos; those that can't be decoded say
+/// nothing.
+pub(super) fn ranges(
+    backbone: &Backbone,
+    tensors: &[String],
+    photos: &[&Path],
+    machine: Machine<'_>,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<Vec<RangeInclusive<f32>>, Error> {
+    let onnx = that_says_ranges(backbone, tensors);
+    let input = &backbone.input;
+    let session = |_| Session::of(machine.runtime, &onnx, input, RANGES, 2 * tensors.len(), 1);
+    let sessions = (0..machine.threads).map(session).collect::<Result<Vec<_>, _>>();
+    let mut sessions = sessions.map_err(|error| Error::Quantize(error.to_string()))?;
+    let of = photos.len();
+    let mut found = vec![f32::INFINITY..=f32::NEG_INFINITY; tensors.len()];
+    let mut done = 0;
+    for together in photos.chunks(sessions.len().max(1)) {
+        if !progress(Progress::Calibration { done, of }) {
+            return Err(Error::Stopped);
+        }
+        let said = std::thread::scope(|scope| {
+            let look = |(photo, session): (&&Path, _)| {
+                let photo = photo.to_path_buf();
+                let limits = machine.limits;
+                scope.spawn(move || {
+                    look(&photo, &mut Decoder::new(input.width, input.height, limits), session)
+                })
+            };
+            let threads: Vec<_> = together.iter().zip(&mut sessions).map(look).collect();
+            let said = threads.into_iter().map(|thread| thread.join().map_err(|_| Error::Panicked));
+            said.collect::<Result<Vec<_>, _>>()
+        })?;
+        for ends in said.into_iter().flatten() {
+            for (range, [low, high]) in found.iter_mut().zip(ends.as_chunks::<2>().0) {
+                *range = range.start().min(*low)..=range.end().max(*high);
+            }
+        }
+        done += together.len();
+    }
+    progress(Progress::Calibration { done, of });
+    if found.iter().any(|range| range.start() > range.end()) {
+        return Err(Error::Quantize(
+            "no photo could be looked at that tells how large its numbers become".into(),
+        ));
+    }
+    Ok(found)
+}
+
+/// The network with the least and the largest number of each of the tensors as its output.
+fn that_says_ranges(backbone: &Backbone, tensors: &[String]) -> Vec<u8> {
+    let mut graph = backbone.graph();
+    let mut ends = Vec::new();
+    for tensor in tensors {
+        for operator in ["ReduceMin", "ReduceMax"] {
+            let end = format!("{tensor}/{operator}");
+            // Over all axes, of which each is one long then.
+            graph.node.push(Node::of(operator, &[tensor], &end));
+            ends.push(end);
+        }
+    }
+    let ends: Vec<_> = ends.iter().map(String::as_str).collect();
+    graph.node.push(Node::of("Concat", &ends, RANGES).with("axis", Number::One(1)));
+    backbone.that_says(graph, RANGES, ends.len())
+}
+
+/// None for a photo that can't be decoded.
+fn look(photo: &Path, decoder: &mut Decoder, session: &mut Session) -> Option<Vec<f32>> {
+    let picture = decoder.decode(&fs::read(photo).ok()?).ok()?;
+    session.infer(&[&picture]).ok()?.pop()
+}
