@@ -19,7 +19,7 @@ pub use daemon::Daemon;
 pub use examples::Examples;
 pub use photos::{Photos, shared};
 pub use process::{Ended, Process};
-pub use random::Random;
+pub use random::{Random, seeds};
 pub use results::{Results, json_files, read_json};
 pub use sandbox::Sandbox;
 pub use watcher::Watcher;

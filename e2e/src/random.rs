@@ -32,3 +32,14 @@ impl Random {
         &from[self.within(0, from.len())]
     }
 }
+
+/// The seeds that are played: `SEED=17` is that one alone, `SEEDS=1000` are as many from 0 on, or else `unasked`. Each is
+/// told.
+pub fn seeds(unasked: u64) -> impl Iterator<Item = u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(unasked),
+    };
+    seeds.inspect(|seed| eprintln!("seed {seed}"))
+}

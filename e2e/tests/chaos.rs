@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autorma_e2e::{Photos, Sandbox, name, play};
+use autorma_e2e::{Photos, Sandbox, name, play, seeds};
 use serde_json::Value;
 
 /// Games in `make test`.
@@ -12,13 +12,7 @@ const SEEDS: u64 = 12;
 fn nothing_is_lost_or_doubled_whoever_is_killed_whenever() {
     let Some(photos) = Photos::shared() else { return };
     let reference = reference(&photos);
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
-    for seed in seeds {
-        eprintln!("seed {seed}");
+    for seed in seeds(SEEDS) {
         let outcome = play(seed, &photos, &reference);
         eprintln!("seed {seed}: {} photos, {}, {:?}", outcome.photos, outcome.topology, outcome.kills);
     }

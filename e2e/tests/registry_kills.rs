@@ -1,0 +1,125 @@
+//! Who registers or moves an alias is killed at any moment, and so is the server: no version is ever there by half, no
+//! alias names nothing, and the same command does what the killed one didn't.
+
+#[path = "../../models/tests/registry/server.rs"]
+mod server;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use autorma_e2e::{Process, Random, Sandbox, seeds};
+use autorma_models::MANIFEST;
+use autorma_models::handmade::{means, write};
+use serde_json::{Value, json};
+use server::{Mlflow, PASSWORD, USER};
+
+/// A registry: in the sandbox's data folder, or on a server.
+struct Home {
+    sandbox: Sandbox,
+    mlflow: Option<Mlflow>,
+}
+
+impl Home {
+    fn start(&self, arguments: &[&str]) -> Process {
+        let arguments: Vec<_> = ["models"].iter().chain(arguments).chain(&["--json"]).copied().collect();
+        let mut command: Command = self.sandbox.command(&arguments);
+        if let Some(mlflow) = &self.mlflow {
+            command.env("MLFLOW_TRACKING_URI", mlflow.url());
+            command.env("MLFLOW_TRACKING_USERNAME", USER).env("MLFLOW_TRACKING_PASSWORD", PASSWORD);
+        }
+        self.sandbox.spawn(command)
+    }
+
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> Value {
+        self.start(arguments).wait().expect(0).json()
+    }
+
+    /// A model that no other is like, in a folder of its own.
+    fn model(&self, number: usize) -> String {
+        let folder = self.sandbox.path().join(format!("model-{number}"));
+        write(&folder, "means", &means()).unwrap();
+        let path = folder.join(MANIFEST);
+        let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        manifest["temperature"] = json!(1.0 + number as f64 / 100.0);
+        fs::write(path, manifest.to_string()).unwrap();
+        folder.to_str().unwrap().to_owned()
+    }
+
+    /// What must hold at any time. How many versions there are.
+    #[track_caller]
+    fn check(&self) -> usize {
+        let listed = self.run(&["list"]);
+        let listed = listed.as_array().unwrap();
+        let whole =
+            |it: &&Value| it["problem"].is_null() && it["why"].as_str().is_some_and(|why| why.len() > 4);
+        assert_eq!(listed.iter().filter(whole).count(), listed.len(), "{listed:?}");
+        let contents: BTreeSet<_> = listed.iter().map(|it| it["version"].as_u64().unwrap()).collect();
+        assert_eq!(contents.len(), listed.len(), "{listed:?}");
+        let named = listed.iter().flat_map(|it| it["aliases"].as_array().unwrap());
+        for alias in named.map(|it| it.as_str().unwrap()).collect::<BTreeSet<_>>() {
+            let shown = self.run(&["show", &format!("means@{alias}")]);
+            let last = shown["moves"][alias].as_array().unwrap().last().unwrap();
+            assert_eq!(last["version"], shown["version"], "{shown}");
+        }
+        listed.len()
+    }
+
+    /// Kills the command somewhere on its way, maybe after its end, or the server.
+    fn kill(&mut self, arguments: &[&str], takes: Duration, random: &mut Random) {
+        let process = self.start(arguments);
+        std::thread::sleep(takes.mul_f64(random.within(0, 110) as f64 / 100.0));
+        match &mut self.mlflow {
+            Some(mlflow) if random.chance(20) => {
+                mlflow.kill();
+                process.kill();
+                mlflow.restart();
+            }
+            _ => drop(process.kill()),
+        }
+    }
+
+    /// Kills commands, and checks after each that nothing is half, and that it can be done again.
+    fn play(&mut self, kills: usize, random: &mut Random) {
+        let begun = Instant::now();
+        self.run(&["register", &self.model(0), "--why", "the first", "--alias", "staging"]);
+        let takes = begun.elapsed();
+        let mut before = 1;
+        for number in 1..=kills {
+            let model = self.model(number);
+            let register = ["register", &model, "--why", "another", "--alias", "staging"];
+            let to_staging = ["alias", "means@staging", "production", "--why", "better"];
+            let command: &[&str] = *random.pick(&[&register[..], &register[..4], &to_staging]);
+            self.kill(command, takes, random);
+            let (after, more) = (self.check(), usize::from(command[0] == "register"));
+            assert!((before..=before + more).contains(&after), "{before}, then {after}");
+            self.run(command);
+            before += more;
+            assert_eq!(self.check(), before, "the same command again, after kill {number} of {command:?}");
+        }
+        // As a classifier would load each of them.
+        assert_eq!(self.run(&["verify"]).as_array().unwrap().len(), before);
+    }
+}
+
+#[test]
+fn in_a_folder() {
+    for seed in seeds(3) {
+        Home { sandbox: Sandbox::new(), mlflow: None }.play(12, &mut Random::new(seed));
+    }
+}
+
+#[test]
+fn on_a_server() {
+    for seed in seeds(1) {
+        let Some(mlflow) = Mlflow::start() else { return };
+        let mut home = Home { sandbox: Sandbox::new(), mlflow: Some(mlflow) };
+        home.play(5, &mut Random::new(seed));
+        let shown = home.run(&["show", "means@staging"])["version"].clone();
+        let program = "print(mlflow.MlflowClient().get_model_version_by_alias('means', 'staging').version)";
+        let mlflow = home.mlflow.as_ref().map(|it| it.python(program, &[]));
+        assert_eq!(mlflow.unwrap().trim(), shown.to_string());
+    }
+}
