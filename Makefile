@@ -45,7 +45,7 @@ lint: tools runtime
 docs: tools
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
-bench: program
+bench: program backbone
 	$(if $(filter kafka,$(LOG)),@scripts/tools.sh kafka)
 	cargo run --release --locked --package autorma-bench $(if $(filter kafka,$(LOG)),-- --log kafka)
 

@@ -12,7 +12,7 @@ use autorma_models::Model;
 use crate::{program, root};
 
 const BATCH: usize = 10;
-const LIMITS: Limits = Limits { bytes: 64_000_000, pixels: 50_000_000, memory: 256_000_000 };
+pub(crate) const LIMITS: Limits = Limits { bytes: 64_000_000, pixels: 50_000_000, memory: 256_000_000 };
 
 /// Classifies the folder, and prints resident bytes with the model loaded and the largest number of them.
 pub(crate) fn run(folder: &Path) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ mod latency;
 mod log;
 mod photos;
 mod program;
+mod quantization;
 mod report;
 mod swap;
 mod throughput;
@@ -77,6 +78,7 @@ fn main() -> anyhow::Result<()> {
     throughput::measure(&photos, folder.path(), size.rounds, &mut report)?;
     latency::measure(&Home::Embedded, &photos, &folder.path().join("latency"), size.drops, &mut report)?;
     swap::measure(&photos, &folder.path().join("swap"), &mut report)?;
+    quantization::measure(&photos, &folder.path().join("quantization"), &mut report)?;
     log::measure(&mut report)?;
     let tiny = photos::tiny(folder.path(), size.tiny)?;
     tiny::measure(&tiny, folder.path(), &mut report)?;

@@ -135,7 +135,7 @@ pub(crate) enum Command {
     /// Say how good a model is, on photos whose labels are known
     ///
     /// Photos are decoded and computed as the classifier does it. Shares come with their 95 % intervals. With --against, two
-    /// models are compared on the same photos. A photo that can't be decoded is in no figure, and reported. Here
+    /// models are compared on the same photos; a quantized one is compared with what it was quantized from. A photo that can't be decoded is in no figure, and reported. Here
     /// --data names photos; --set data=DIR names the data folder, in which the registry is unless the setting `registry` names
     /// another. Exit status: 0 all photos were judged; 2 some couldn't be; 1 anything else.
     Evaluate(EvaluateArgs),

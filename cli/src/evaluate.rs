@@ -16,7 +16,7 @@ use crate::args::{EvaluateArgs, Photos};
 use crate::configuration::Configuration;
 use crate::exit;
 use crate::inspect::json_text;
-use report::{Compared, Report};
+use report::{Compared, HeldAgainst, Report};
 
 /// Asks models about photos whose labels are known.
 #[derive(Debug)]
@@ -51,7 +51,9 @@ impl<'a> Examiner<'a> {
 /// `autorma evaluate`.
 pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let registry = &*configuration.registry()?;
-    let model = configuration.classifier.model.load(registry)?;
+    // An alias that moves now moves neither of them.
+    let source = configuration.classifier.model.clone().pinned(registry)?;
+    let (model, reference) = (source.load(registry)?, source.reference(registry)?);
     let other = args.against.as_deref().map(|it| Source::meant(it).load(registry)).transpose()?;
     if other.as_ref().is_some_and(|other| other.manifest.classes != model.manifest.classes) {
         bail!("the two models know different classes: there is nothing to compare");
@@ -68,11 +70,31 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
         }
     };
     let figures = Figures::of(&model.manifest, &judgement);
+    let reference = match reference {
+        None => None,
+        Some(reference) => Some(held_against(&examiner, &model, &judgement, &reference)?),
+    };
     let others = against.as_ref().map_or(0, |it| it.figures.failed.len());
     let is_whole = figures.failed.is_empty() && others == 0;
-    let report = Report { model: model.version(), classes: model.manifest.classes.clone(), figures, against };
+    let (classes, precision) = (model.manifest.classes.clone(), model.manifest.model.precision.clone());
+    let report = Report { model: model.version(), precision, classes, figures, reference, against };
     crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
     Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+}
+
+/// The model beside what it was quantized from.
+fn held_against(
+    examiner: &Examiner<'_>,
+    model: &Model,
+    judgement: &Judgement,
+    reference: &Model,
+) -> anyhow::Result<HeldAgainst> {
+    let second = examiner.ask(reference)?;
+    let comparison = Comparison::of(&model.manifest.classes, judgement, &second);
+    let figures = Figures::of(&reference.manifest, &second);
+    let speed = Figures::of(&model.manifest, judgement).photos_per_second / figures.photos_per_second;
+    let precision = reference.manifest.model.precision.clone();
+    Ok(HeldAgainst { precision, figures, comparison, speed })
 }
 
 fn bar(photos: usize, version: &str) -> ProgressBar {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use autorma_e2e::{Random, Sandbox, eventually};
 use autorma_models::handmade::{FEATURES, backbone, picture};
+use serde_json::Value;
 
 /// Draws pictures of reds and greens, and of what is neither, and a recipe of so many copies.
 fn prepare(sandbox: &Sandbox, copies: usize) {
@@ -100,6 +101,83 @@ fn ctrl_c_makes_a_model_of_what_there_is() {
     assert!(figures["accuracy"]["share"].as_f64().unwrap() > 0.9, "{figures}");
 }
 
+/// Changes a JSON file.
+fn change(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    change(&mut value);
+    fs::write(path, value.to_string()).unwrap();
+}
+
+#[test]
+fn int8_is_held_against_the_floats_that_it_was_quantized_from() {
+    let sandbox = Sandbox::new();
+    prepare(&sandbox, 2);
+    let at = |name: &str| sandbox.path().join(name);
+    sandbox.run(&train("good")).expect(0);
+    let judge = |arguments: &[&str]| {
+        let all = ["evaluate", "--model", "good/model", "--data", "photos", "--unknown", "others"];
+        sandbox.run(&[&all, arguments].concat()).expect(0)
+    };
+    let figures = judge(&["--json"]).json();
+    assert_eq!((&figures["precision"], &figures["reference"]["precision"]), (&"int8".into(), &"fp32".into()));
+    let share = |pointer: &str| figures.pointer(pointer).unwrap().as_f64().unwrap();
+    assert!(share("/accuracy/share") > 0.9 && share("/reference/figures/accuracy/share") > 0.9, "{figures}");
+    assert!(share("/reference/comparison/agree/share") > 0.8, "{figures}");
+    assert!(share("/reference/speed") > 0.0);
+    let text = judge(&[]).output;
+    assert!(text.contains("its reference") && text.contains("times as fast"), "{text}");
+
+    // Another one's INT8, which has learned the opposite, with this one's floats.
+    fs::create_dir_all(at("swapped")).unwrap();
+    fs::rename(at("photos/reds"), at("swapped/greens")).unwrap();
+    fs::rename(at("photos/greens"), at("swapped/reds")).unwrap();
+    let mut swapped = train("opposite");
+    swapped[2] = "swapped";
+    sandbox.run(&swapped).expect(0);
+    fs::rename(at("swapped/greens"), at("photos/reds")).unwrap();
+    fs::rename(at("swapped/reds"), at("photos/greens")).unwrap();
+    fs::create_dir_all(at("bad")).unwrap();
+    for file in ["manifest.json", "refund-classifier.fp32.onnx"] {
+        fs::copy(at("good/model").join(file), at("bad").join(file)).unwrap();
+    }
+    fs::copy(at("opposite/model/refund-classifier.onnx"), at("bad/refund-classifier.onnx")).unwrap();
+    let opposite: Value =
+        serde_json::from_slice(&fs::read(at("opposite/model/manifest.json")).unwrap()).unwrap();
+    change(&at("bad/manifest.json"), |manifest| manifest["model"] = opposite["model"].clone());
+
+    for folder in ["good/model", "bad"] {
+        sandbox.run(&["models", "register", folder]).expect(0);
+    }
+    let promote = |version: &str, arguments: &[&str], status| {
+        let all = ["models", "promote", version, "--data", "photos", "--calibration-error", "1", "--json"];
+        sandbox.run(&[&all, arguments].concat()).expect(status).json()
+    };
+    let check = |promotion: &Value| {
+        let mut checks = promotion["checks"].as_array().unwrap().iter();
+        checks.find(|check| check["what"] == "accuracy, held against its reference").unwrap().clone()
+    };
+    assert_eq!(check(&promote("refund-classifier/1", &[], 0))["passed"], true);
+    // Nothing else is wrong with it where nothing serves.
+    let refused = promote("refund-classifier/2", &["--to", "staging"], 1);
+    assert_eq!(refused["promoted"], false);
+    assert_eq!(check(&refused)["passed"], false);
+    assert!(check(&refused)["wanted"].as_str().unwrap().ends_with("% - 0.3 points"), "{refused}");
+    assert!(
+        refused["checks"].as_array().unwrap().iter().filter(|check| check["passed"] == false).count() == 1
+    );
+    let forced = promote("refund-classifier/2", &["--to", "staging", "--force", "--why", "a test"], 0);
+    assert_eq!(forced["promoted"], true);
+    let shown = sandbox.run(&["models", "show", "refund-classifier/2", "--json"]).expect(0).json();
+    assert_eq!(shown["moves"]["staging"][0]["why"], "forced: a test");
+
+    // What it was quantized from is verified, too.
+    let reference = shown["manifest"]["reference"]["file"].as_str().unwrap();
+    let file = sandbox.data().join("registry/refund-classifier/versions/2").join(reference);
+    fs::write(file, "others").unwrap();
+    let verified = sandbox.run(&["models", "verify", "refund-classifier/2"]).expect(1).output;
+    assert!(verified.contains("is not the one of its manifest"), "{verified}");
+}
+
 #[test]
 fn what_can_t_be_trained_is_said() {
     let sandbox = Sandbox::new();
@@ -118,4 +196,6 @@ fn what_can_t_be_trained_is_said() {
     let mut others = train("run");
     others[2] = "others";
     refused(&others, "only one class");
+    fs::write(sandbox.path().join("wrong.toml"), "precision = \"int4\"").unwrap();
+    refused(&wrong, "int8");
 }

@@ -1,9 +1,11 @@
+use autorma_models::Verdict;
+use autorma_schemas::Decision;
 use serde::Serialize;
 
 use crate::statistics::mcnemar;
-use crate::{Judgement, Label};
+use crate::{Judged, Judgement, Label, Share};
 
-/// Two models on the same photos of classes.
+/// Two models on the same photos; all but `agree` counts photos of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Comparison {
     /// Both right.
@@ -14,6 +16,8 @@ pub struct Comparison {
     pub only_second: usize,
     /// Neither.
     pub neither: usize,
+    /// Photos of whatever kind of which both say the same: the same decision, and the same class unless it is unknown.
+    pub agree: Share,
     /// How probable it is that the two differ so much by chance: McNemar's test, exact and two-sided.
     pub p: f64,
 }
@@ -21,14 +25,59 @@ pub struct Comparison {
 impl Comparison {
     /// Photos that one of them says nothing of are left out. Both know the same classes in the same order.
     pub fn of(classes: &[String], first: &Judgement, second: &Judgement) -> Self {
-        let mut counts = [0; 4];
+        let (mut counts, mut same) = ([0; 4], Vec::new());
         for ((_, one), (_, other)) in first.judged.iter().zip(&second.judged) {
             let (Ok(one), Ok(other)) = (one, other) else { continue };
+            let said = |it: &Judged| {
+                let Verdict { predicted_class, decision, .. } = &it.verdict;
+                (*decision, (*decision != Decision::Unknown).then(|| predicted_class.clone()))
+            };
+            same.push(said(one) == said(other));
             let Label::Class(class) = one.label else { continue };
             let [one, other] = [one, other].map(|it| it.verdict.predicted_class == classes[class]);
             counts[usize::from(!one) * 2 + usize::from(!other)] += 1;
         }
         let [both, only_first, only_second, neither] = counts;
-        Self { both, only_first, only_second, neither, p: mcnemar(only_first, only_second) }
+        let (agree, p) = (Share::count(same, |same| same), mcnemar(only_first, only_second));
+        Self { both, only_first, only_second, neither, agree, p }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn judged(label: Label, class: &str, decision: Decision) -> (PathBuf, Result<Judged, String>) {
+        let (confidence, unknown_probability, probabilities) = (0.9, 0.1, Vec::new());
+        let predicted_class = class.into();
+        let verdict = Verdict { predicted_class, confidence, probabilities, unknown_probability, decision };
+        (PathBuf::new(), Ok(Judged { label, verdict }))
+    }
+
+    #[test]
+    fn to_agree_is_to_say_the_same_of_whatever_photo() {
+        use Decision::{Accept, Review, Unknown};
+        let judgement = |judged| Judgement { judged, seconds: 1.0, threads: 1 };
+        let failed = || (PathBuf::new(), Err("broken".to_owned()));
+        let first = judgement(vec![
+            judged(Label::Class(0), "a", Accept),
+            judged(Label::Class(0), "a", Review),
+            judged(Label::Class(1), "a", Unknown),
+            judged(Label::Stranger, "b", Unknown),
+            failed(),
+        ]);
+        let second = judgement(vec![
+            judged(Label::Class(0), "a", Accept),
+            judged(Label::Class(0), "b", Review),
+            judged(Label::Class(1), "b", Unknown),
+            judged(Label::Stranger, "b", Review),
+            judged(Label::Class(0), "a", Accept),
+        ]);
+        let comparison = Comparison::of(&["a".into(), "b".into()], &first, &second);
+        assert_eq!((comparison.agree.share, comparison.agree.of), (0.5, 4));
+        let Comparison { both, only_first, only_second, neither, .. } = comparison;
+        assert_eq!([both, only_first, only_second, neither], [1, 1, 1, 0]);
     }
 }

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::MANIFEST;
+
 /// What a model is: `manifest.json` beside its ONNX file. `autorma train` and `models/build/` write it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -102,6 +104,12 @@ impl Manifest {
         Some(Self { model, reference: None, ..self.clone() })
     }
 
+    /// What it is when its files are named after their content, as they are in a registry.
+    pub(crate) fn with_named_files(&self) -> Self {
+        let named = |file: &File| File { file: format!("{}.onnx", file.sha256), ..file.clone() };
+        Self { model: named(&self.model), reference: self.reference.as_ref().map(named), ..self.clone() }
+    }
+
     /// What makes the manifest one that can't be used, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
         let probability = |value: f64| (0.0..=1.0).contains(&value);
@@ -140,5 +148,5 @@ impl Manifest {
 }
 
 fn is_a_name(file: &File) -> bool {
-    !file.file.is_empty() && !file.file.contains(['/', '\\'])
+    !file.file.is_empty() && file.file != MANIFEST && !file.file.contains(['/', '\\'])
 }

@@ -20,7 +20,7 @@ pub use mlflow::{MlflowRegistry, Server};
 
 /// A home of model versions.
 pub trait Registry: fmt::Debug + Send + Sync {
-    /// Keeps the model in that folder, verified, as the next version. One that is kept already, with the same file and
+    /// Keeps the model in that folder, and its reference if it has one, verified, as the next version. One that is kept already, with the same file and
     /// the same manifest, is found again: to register twice is to register once.
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError>;
 
@@ -35,6 +35,9 @@ pub trait Registry: fmt::Debug + Send + Sync {
 
     /// A version's model, verified.
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError>;
+
+    /// What a version's model was quantized from, verified, if the version has that: its reference.
+    fn reference(&self, name: &str, number: u64) -> Result<Option<Model>, RegistryError>;
 
     /// What an alias names, if there is such an alias. Asked often: it costs the same however often the alias has moved.
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError>;
@@ -177,6 +180,16 @@ impl Source {
         match self {
             Source::Folder(folder) => Ok(Model::open(folder)?),
             Source::Registered(reference) => registry.load(&reference.name, registry.resolve(reference)?),
+        }
+    }
+
+    /// The model's reference, verified, if it has one.
+    pub fn reference(&self, registry: &dyn Registry) -> Result<Option<Model>, RegistryError> {
+        match self {
+            Source::Folder(folder) => Ok(Model::open_reference(folder)?),
+            Source::Registered(reference) => {
+                registry.reference(&reference.name, registry.resolve(reference)?)
+            }
         }
     }
 

@@ -78,6 +78,12 @@ impl Model {
         reference.map(|manifest| Self::verified(folder, manifest)).transpose()
     }
 
+    /// The model, and then its reference, if it has one.
+    pub(crate) fn open_all(folder: &Path) -> Result<Vec<Self>, Error> {
+        let model = Self::open(folder)?;
+        Ok(std::iter::once(model).chain(Self::open_reference(folder)?).collect())
+    }
+
     fn verified(folder: &Path, manifest: Manifest) -> Result<Self, Error> {
         let path = folder.join(&manifest.model.file);
         let different =

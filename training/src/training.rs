@@ -97,7 +97,11 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     );
     let tuner = Tuner { views: &views, backbone: &backbone, heads: &heads, machine, output };
     let tuned = match features.copies == recipe.copies && recipe.tuning.steps > 0 {
-        true => tuner.tune(&judges, &head, &mut progress)?,
+        true => match tuner.tune(&judges, &head, &mut progress) {
+            // While a tuned one was quantized.
+            Err(Error::Stopped) => None,
+            tuned => tuned?,
+        },
         false => None,
     };
     let is_tuned = tuned.is_some();

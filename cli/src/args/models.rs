@@ -34,8 +34,9 @@ pub(crate) enum ModelsCommand {
     /// Both are asked about the photos of --data, as the classifier would ask them. The version passes if it has a verdict on
     /// as many photos; if it takes pictures of the same size and knows the same classes; if its accuracy, and the share of
     /// --unknown photos that it finds, are at most --margin points lower; if its calibration error is at most
-    /// --calibration-error; and if it is at least --speed times as fast. Where nothing serves yet, only what needs no
-    /// comparison is asked. Here --data names photos; --set data=DIR names the data folder, in which the registry is unless
+    /// --calibration-error; and if it is at least --speed times as fast. A quantized version must also be at most --quantized
+    /// points less accurate than what it was quantized from. Where nothing serves yet, only what needs no comparison with
+    /// that is asked. Here --data names photos; --set data=DIR names the data folder, in which the registry is unless
     /// the setting `registry` names another. Exit status: 0 promoted; 1 not.
     Promote(PromoteArgs),
     /// Let an alias name what it named before
@@ -75,7 +76,7 @@ pub(crate) struct Signature {
 
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArgs {
-    /// The folder: manifest.json and its ONNX file
+    /// The folder: manifest.json, its ONNX file, and the reference if it has one
     pub(crate) model: PathBuf,
     /// Let this alias name it, too
     #[arg(long, value_name = "ALIAS", value_parser = alias_named)]
@@ -132,6 +133,9 @@ pub(crate) struct PromoteArgs {
     /// How many points worse than what serves it may be
     #[arg(long, value_name = "POINTS", default_value_t = 0.5)]
     pub(crate) margin: f64,
+    /// How many points less accurate a quantized version may be than what it was quantized from, its reference
+    #[arg(long, value_name = "POINTS", default_value_t = 0.3)]
+    pub(crate) quantized: f64,
     /// The largest expected calibration error
     #[arg(long, value_name = "ERROR", default_value_t = 0.1)]
     pub(crate) calibration_error: f64,

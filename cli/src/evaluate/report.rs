@@ -10,11 +10,26 @@ use crate::table::{Table, printable};
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) model: ModelVersion,
+    /// Its arithmetic.
+    pub(super) precision: String,
     /// The classes, in the order of the confusion matrix.
     pub(super) classes: Vec<String>,
     #[serde(flatten)]
     pub(super) figures: Figures,
+    /// What it was quantized from, on the same photos.
+    pub(super) reference: Option<HeldAgainst>,
     pub(super) against: Option<Compared>,
+}
+
+/// What a model was quantized from, in the comparison the second.
+#[derive(Debug, Serialize)]
+pub(super) struct HeldAgainst {
+    /// Its arithmetic.
+    pub(super) precision: String,
+    pub(super) figures: Figures,
+    pub(super) comparison: Comparison,
+    /// Photos a second by the model ÷ by this.
+    pub(super) speed: f64,
 }
 
 /// Another model on the same photos.
@@ -27,7 +42,7 @@ pub(super) struct Compared {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { model, classes, figures, against } = self;
+        let Self { model, classes, figures, against, .. } = self;
         let name = |model: &ModelVersion| format!("{}/{}", model.name, model.version);
         let mut main = Table::new(["", "first", "second"]);
         let second = against.as_ref().map(|it| rows(&it.figures));
@@ -41,7 +56,8 @@ impl fmt::Display for Report {
         }
         writeln!(f, "{main}")?;
         if let Some(Compared {
-            comparison: Comparison { both, only_first, only_second, neither, p }, ..
+            comparison: Comparison { both, only_first, only_second, neither, p, .. },
+            ..
         }) = against
         {
             writeln!(
@@ -49,6 +65,9 @@ impl fmt::Display for Report {
                 "Right: both {both}, only the first {only_first}, only the second {only_second}, neither {neither}; by \
                  chance they differ so much with a probability of {p:.3} (McNemar).\n"
             )?;
+        }
+        if let Some(reference) = &self.reference {
+            writeln!(f, "{}", reference.text(&self.precision, figures))?;
         }
         let mut table = Table::new(["class", "precision", "recall", "F1", "photos"]);
         for it in &figures.classes {
@@ -78,6 +97,23 @@ impl fmt::Display for Report {
             writeln!(f, "not judged by the {which}: {}: {}", printable(path), printable(problem))?;
         }
         Ok(())
+    }
+}
+
+impl HeldAgainst {
+    /// Beside the model's own figures.
+    fn text(&self, precision: &str, figures: &Figures) -> String {
+        let Self { comparison: Comparison { only_first, only_second, agree, p, .. }, speed, .. } = self;
+        let mut table = Table::new(["", "the model", "its reference"]);
+        table.row(["arithmetic".into(), precision.into(), self.precision.clone()]);
+        for ((what, value), (_, other)) in rows(figures).into_iter().zip(rows(&self.figures)) {
+            table.row([what, value, other]);
+        }
+        format!(
+            "{table}\nThey say the same of {agree} of the photos. Right: only the model {only_first}, only its reference \
+             {only_second}; by chance they differ so much with a probability of {p:.3} (McNemar). The model is {speed:.2} \
+             times as fast.\n"
+        )
     }
 }
 

@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 
+use anyhow::Context;
 use autorma_classifier::{AT_ONCE, Runtime, Session};
 use autorma_models::registry::{Reference, Registry, Which};
 use serde::Serialize;
@@ -53,6 +54,9 @@ fn serves(registry: &dyn Registry, runtime: &Runtime, reference: &Reference) -> 
     let number = registry.resolve(reference)?;
     let model = registry.load(&reference.name, number)?;
     Session::load(runtime, &model, AT_ONCE)?;
+    if let Some(reference) = registry.reference(&reference.name, number)? {
+        Session::load(runtime, &reference, AT_ONCE).context("its reference")?;
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::{MANIFEST, Manifest, Model};
 /// ```text
 /// lock                                      who writes holds it
 /// NAME/versions/3/manifest.json             a model's folder like any other
-/// NAME/versions/3/<sha256>.onnx
+/// NAME/versions/3/<sha256>.onnx             and its reference, if it has one
 /// NAME/versions/3/registered.json           who, when, why
 /// NAME/aliases/production/000004.json       the alias's fourth move; the last one counts
 /// ```
@@ -69,12 +69,14 @@ impl FolderRegistry {
     }
 
     /// Puts a version together beside the others, and gives it its number at the end.
-    fn keep(&self, model: &Model, manifest: &Manifest, signed: &Signed) -> Result<(), RegistryError> {
+    fn keep(&self, files: &[Model], manifest: &Manifest, signed: &Signed) -> Result<(), RegistryError> {
         let (name, number) = (&manifest.name, manifest.version.parse().unwrap_or(0));
         let unfinished = self.unfinished(name);
         remove(&unfinished)?;
         create(&unfinished)?;
-        write(&unfinished.join(&manifest.model.file), &model.onnx)?;
+        for Model { manifest, onnx } in files {
+            write(&unfinished.join(&manifest.with_named_files().model.file), onnx)?;
+        }
         write(&unfinished.join(MANIFEST), &json(manifest))?;
         write(&unfinished.join(REGISTERED), &json(signed))?;
         create(&self.root.join(name).join("versions"))?;
@@ -84,12 +86,11 @@ impl FolderRegistry {
 
 impl Registry for FolderRegistry {
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError> {
-        let model = Model::open(model)?;
-        let name = named(&model.manifest.name)?;
+        let files = Model::open_all(model)?;
+        let mut manifest = files[0].manifest.with_named_files();
+        let name = named(&manifest.name)?;
         let _lock = self.lock()?;
         let numbers = self.numbers(&name)?;
-        let mut manifest = model.manifest.clone();
-        manifest.model.file = format!("{}.onnx", manifest.model.sha256);
         // One that can't be read is no other's concern.
         for version in numbers.iter().filter_map(|number| self.version(&name, *number).ok()) {
             manifest.version.clone_from(&version.manifest.version);
@@ -99,7 +100,7 @@ impl Registry for FolderRegistry {
         }
         let number = numbers.last().map_or(1, |last| last + 1);
         manifest.version = number.to_string();
-        self.keep(&model, &manifest, signed)?;
+        self.keep(&files, &manifest, signed)?;
         Ok(Version { number, manifest, signed: signed.clone() })
     }
 
@@ -126,6 +127,11 @@ impl Registry for FolderRegistry {
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
         self.expect(name, number)?;
         Ok(Model::open(&self.place(name, number))?)
+    }
+
+    fn reference(&self, name: &str, number: u64) -> Result<Option<Model>, RegistryError> {
+        self.expect(name, number)?;
+        Ok(Model::open_reference(&self.place(name, number))?)
     }
 
     fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError> {

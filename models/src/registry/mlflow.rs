@@ -32,7 +32,8 @@ pub use self::client::Server;
 /// that says where that is:
 ///
 /// - experiment and registered model are named after the model;
-/// - the run's artifacts `model/manifest.json` and `model/<sha256>.onnx`, uploaded through the server;
+/// - the run's artifacts `model/manifest.json`, `model/<sha256>.onnx` and that of its reference, if it has one, uploaded
+///   through the server;
 /// - the model version's tags: `autorma.sha256` and `autorma.manifest_sha256` (of the two files),
 ///   `autorma.registered_at` (microseconds), `autorma.registered_by`, `autorma.why`.
 ///
@@ -179,6 +180,9 @@ impl MlflowRegistry {
             // Its maker may have called the file something else.
             let mut same = of_number(manifest.clone(), number);
             same.model.file.clone_from(&found.model.file);
+            if let (Some(same), Some(found)) = (&mut same.reference, &found.reference) {
+                same.file.clone_from(&found.file);
+            }
             if found == same {
                 return Ok(Some(Version { number, manifest: found, signed: signed(&is) }));
             }
@@ -190,7 +194,7 @@ impl MlflowRegistry {
     fn upload(
         &self,
         experiment: &str,
-        onnx: &[u8],
+        files: &[Model],
         manifest: &Manifest,
         signed: &Signed,
     ) -> Result<(RunInfo, String), RegistryError> {
@@ -207,7 +211,10 @@ impl MlflowRegistry {
         let run: OneRun = self.client.send(Method::POST, "runs/create", &body)?;
         let run = run.run.info;
         let path = artifacts::path(&run.artifact_uri).ok_or_else(|| self.not_proxied(&run.artifact_uri))?;
-        self.client.upload(&format!("{path}/model/{}", manifest.model.file), onnx)?;
+        for Model { manifest, onnx } in files {
+            let file = manifest.with_named_files().model.file;
+            self.client.upload(&format!("{path}/model/{file}"), onnx)?;
+        }
         self.client.upload(&format!("{path}/model/{MANIFEST}"), &text)?;
         let ended = json!({"run_id": run.run_id, "status": "FINISHED", "end_time": Micros::now().0 / 1000});
         self.post("runs/update", &ended)?;
@@ -291,15 +298,14 @@ struct Read {
 
 impl Registry for MlflowRegistry {
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError> {
-        let model = Model::open(model)?;
-        let name = named(&model.manifest.name)?;
-        let mut manifest = model.manifest.clone();
-        manifest.model.file = format!("{}.onnx", manifest.model.sha256);
+        let files = Model::open_all(model)?;
+        let manifest = files[0].manifest.with_named_files();
+        let name = named(&manifest.name)?;
         if let Some(twin) = self.twin(&manifest)? {
             return Ok(twin);
         }
         let experiment = self.create(&name)?;
-        let (run, hash) = self.upload(&experiment, &model.onnx, &manifest, signed)?;
+        let (run, hash) = self.upload(&experiment, &files, &manifest, signed)?;
         let tags = json!([
             {"key": SHA256, "value": manifest.model.sha256},
             {"key": MANIFEST_SHA256, "value": hash},
@@ -368,6 +374,19 @@ impl Registry for MlflowRegistry {
             }
         }
         Ok(Model { manifest: of_number(model.manifest, number), onnx: model.onnx })
+    }
+
+    fn reference(&self, name: &str, number: u64) -> Result<Option<Model>, RegistryError> {
+        let is = self.model_version(name, number)?;
+        let Read { hash, manifest, .. } = self.manifest(name, number, &is)?;
+        let Some(file) = manifest.reference else { return Ok(None) };
+        // It lies beside the model.
+        self.load(name, number)?;
+        let found = self.cache.reference(&hash, &file, |to| {
+            let path = self.artifacts_of(&is)?;
+            self.client.download(&format!("{path}/{}", file.file), file.bytes, to)
+        })?;
+        Ok(found.map(|it| Model { manifest: of_number(it.manifest, number), onnx: it.onnx }))
     }
 
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use autorma_models::handmade;
 use autorma_models::registry::{Reference, Registry, RegistryError, Signed, Which};
-use autorma_models::{MANIFEST, Model};
-use autorma_schemas::Micros;
+use autorma_models::{File, MANIFEST, Model};
+use autorma_schemas::{Micros, sha256};
 
 pub(crate) fn signed(why: &str) -> Signed {
     Signed { at: Micros(7), by: "a test".into(), why: why.into() }
@@ -49,6 +49,7 @@ impl Models {
 /// All of it, with models whose names begin with `name`.
 pub(crate) fn holds(registry: &dyn Registry, name: &str) {
     versions_are_numbered_and_never_change(registry, &format!("{name}-versions"));
+    a_reference_goes_where_its_version_goes(registry, &format!("{name}-reference"));
     what_is_not_there_is_told(registry, &format!("{name}-missing"));
     aliases_move_roll_back_and_remember(registry, &format!("{name}-aliases"));
     what_an_alias_may_need_again_is_never_collected(registry, &format!("{name}-collected"));
@@ -74,6 +75,34 @@ fn versions_are_numbered_and_never_change(registry: &dyn Registry, name: &str) {
         assert_eq!((&model.manifest, &model.onnx), (&second.manifest, &handmade::means()));
     }
     assert!(matches!(registry.load(name, 3), Err(RegistryError::NoVersion { number: 3, .. })));
+}
+
+fn a_reference_goes_where_its_version_goes(registry: &dyn Registry, name: &str) {
+    let models = Models::new(name, 3);
+    let floats = handmade::negatives();
+    for number in [2, 3] {
+        let mut manifest = Model::manifest(&models.model(number)).unwrap();
+        manifest.model.precision = "int8".into();
+        let (file, bytes) = ("floats.onnx".to_owned(), floats.len() as u64);
+        manifest.reference = Some(File { file, sha256: sha256(&floats), bytes, precision: "fp32".into() });
+        std::fs::write(models.model(number).join("floats.onnx"), &floats).unwrap();
+        std::fs::write(models.model(number).join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    }
+    registry.register(&models.model(1), &signed("")).unwrap();
+    assert!(registry.reference(name, 1).unwrap().is_none(), "it has none");
+    let version = registry.register(&models.model(2), &signed("")).unwrap();
+    assert_eq!(registry.register(&models.model(2), &signed("again")).unwrap(), version, "it is there");
+    // Once from afar, once from what is here.
+    for _ in 0..2 {
+        let reference = registry.reference(name, 2).unwrap().unwrap();
+        assert_eq!((&reference.onnx, &*reference.manifest.version), (&floats, "2"));
+        assert_eq!(Some(&reference.manifest.model), version.manifest.reference.as_ref());
+        assert_eq!(registry.load(name, 2).unwrap().onnx, handmade::means());
+    }
+    std::fs::write(models.model(3).join("floats.onnx"), "others").unwrap();
+    assert!(matches!(registry.register(&models.model(3), &signed("")), Err(RegistryError::Model(_))));
+    assert_eq!(registry.numbers(name).unwrap(), [1, 2]);
+    assert!(matches!(registry.reference(name, 3), Err(RegistryError::NoVersion { number: 3, .. })));
 }
 
 fn what_is_not_there_is_told(registry: &dyn Registry, name: &str) {

@@ -108,7 +108,7 @@ mod tests {
             let back = f32::from(quantized.weights[number]) * scale;
             assert!((back - weight).abs() <= 0.51 * scale, "{weight} came back as {back}");
         }
-        for (number, bias) in [0.1, -0.2, 0.3].into_iter().enumerate() {
+        for (number, bias) in [0.1_f32, -0.2, 0.3].map(f64::from).into_iter().enumerate() {
             let back = f64::from(quantized.biases[number]) * f64::from(quantized.bias_scales[number]);
             assert!(
                 (back - bias).abs() <= f64::from(quantized.bias_scales[number]),

@@ -24,10 +24,11 @@ fn of(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Backbone {
     backbone.with_graph(graph).unwrap()
 }
 
-/// Weights of both signs, of another size for each output.
+/// Weights of both signs, four times as large for some outputs as for others, and as large in all as keeps numbers in
+/// their range.
 fn weights(name: &str, outputs: usize, inputs: usize, kernel: usize) -> Tensor {
     let each = inputs * kernel * kernel;
-    let size = |output: usize| 10.0_f32.powi(output as i32 % 4 - 2);
+    let size = |output: usize| (output % 4 + 1) as f32 / (each as f32).sqrt();
     let weight = |number: usize| (number as f32 * 1.7).sin() * size(number / each);
     Tensor::floats(name, &[outputs, inputs, kernel, kernel], (0..outputs * each).map(weight))
 }
@@ -101,26 +102,23 @@ fn what_is_computed_on_bytes_is_what_floats_say_but_for_the_steps_between_bytes(
     let operators: Vec<_> = bytes.graph().node.iter().map(|node| node.op_type.clone()).collect();
     assert!(!operators.contains(&"Clip".to_owned()), "{operators:?}");
     assert!(!bytes.graph().initializer.iter().any(|tensor| tensor.name == "stem.w"), "it has both");
-    let said: Vec<_> =
-        colours().map(|colour| (features(&floats, colour), features(&bytes, colour))).collect();
-    for feature in 0..FEATURES {
-        let values = || said.iter().map(|(floats, _)| floats[feature]);
-        let (low, high) = (values().fold(f32::MAX, f32::min), values().fold(f32::MIN, f32::max));
-        let away =
-            said.iter().map(|(floats, bytes)| (floats[feature] - bytes[feature]).abs()).fold(0.0, f32::max);
-        // All features are bytes of one range, of which a step is this.
-        let all = said.iter().flat_map(|(floats, _)| floats).fold(0.0_f32, |most, it| most.max(it.abs()));
-        assert!(
-            away <= 4.0 * all / 255.0 + 0.02 * (high - low),
-            "feature {feature}: {away} of {low}..{high}"
-        );
-    }
+    near(&floats, &bytes);
+}
+
+/// What bytes say of every colour is within 3 % of the largest number that floats say.
+#[track_caller]
+fn near(floats: &Backbone, bytes: &Backbone) {
+    let said: Vec<_> = colours().map(|colour| (features(floats, colour), features(bytes, colour))).collect();
+    let most = said.iter().flat_map(|(floats, _)| floats).fold(0.0_f32, |most, it| most.max(it.abs()));
+    let away = said.iter().flat_map(|(floats, bytes)| floats.iter().zip(bytes)).map(|(a, b)| (a - b).abs());
+    let away = away.fold(0.0, f32::max);
+    assert!(most > 0.1 && away <= 0.03 * most, "{away} of {most}");
 }
 
 #[test]
 fn the_largest_bytes_and_weights_are_added_up_right_by_every_processor() {
     let sizes = [FEATURES, 3, 3, 3];
-    let sign = |number: usize| if number / 27 % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = |number: usize| if (number / 27).is_multiple_of(2) { 1.0 } else { -1.0 };
     let weights = Tensor::floats("w", &sizes, (0..FEATURES * 27).map(sign));
     let nodes = vec![
         Node::of("Conv", &["image", "w"], "convolved"),
@@ -150,14 +148,7 @@ fn what_bytes_can_t_do_stays_in_floats() {
     assert_eq!(plan.steps, [bytes("first"), Step::Float, bytes("features.wide"), Step::Float]);
     assert_eq!(plan.tensors, ["image", "first", "curved", "features.wide"]);
     let bytes = quantized(&floats).unwrap();
-    for colour in colours() {
-        let (floats, bytes) = (features(&floats, colour), features(&bytes, colour));
-        let most = floats.iter().fold(0.0_f32, |most, it| most.max(it.abs()));
-        assert!(
-            floats.iter().zip(&bytes).all(|(a, b)| (a - b).abs() < 0.03 * most + 0.2),
-            "{floats:?}\n{bytes:?}"
-        );
-    }
+    near(&floats, &bytes);
 }
 
 #[test]

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::registry::RegistryError;
 use crate::registry::durable::{at, create, list, rename, write};
-use crate::{MANIFEST, Manifest, Model};
+use crate::{File as ModelFile, MANIFEST, Manifest, Model};
 
 /// A folder:
 ///
 /// ```text
 /// lock                                      who writes holds it
 /// SERVER/models/<sha256>/manifest.json      a model's folder like any other, named after its manifest's hash
-/// SERVER/models/<sha256>/<file>.onnx
+/// SERVER/models/<sha256>/<file>.onnx        and its reference, when somebody has asked for it
 /// SERVER/names/NAME/versions/3.json         what version 3 was when it was fetched
 /// SERVER/names/NAME/aliases/production.json what the alias named last
 /// ```
@@ -81,6 +81,26 @@ impl Cache {
         let model = Model::open(&unfinished)?;
         rename(&unfinished, &place)?;
         Ok(model)
+    }
+
+    /// The reference of the model with this manifest, which is here. `fetch` writes its file, if that isn't here and whole.
+    pub(super) fn reference(
+        &self,
+        manifest: &str,
+        file: &ModelFile,
+        fetch: impl FnOnce(&mut File) -> Result<(), RegistryError>,
+    ) -> Result<Option<Model>, RegistryError> {
+        let _lock = self.lock()?;
+        let place = self.place(manifest);
+        if let Ok(Some(reference)) = Model::open_reference(&place) {
+            return Ok(Some(reference));
+        }
+        let (path, unfinished) = (place.join(&file.file), place.join("unfinished"));
+        let mut to = at(&unfinished, File::create(&unfinished))?;
+        fetch(&mut to)?;
+        at(&unfinished, to.sync_all())?;
+        rename(&unfinished, &path)?;
+        Ok(Model::open_reference(&place)?)
     }
 
     /// What a version was when it was fetched.
