@@ -91,7 +91,8 @@ impl Home {
             let model = self.model(number);
             let register = ["register", &model, "--why", "another", "--alias", "staging"];
             let to_staging = ["alias", "means@staging", "production", "--why", "better"];
-            let command: &[&str] = *random.pick(&[&register[..], &register[..4], &to_staging]);
+            let commands: [&[&str]; 3] = [&register, &register[..4], &to_staging];
+            let command = *random.pick(&commands);
             self.kill(command, takes, random);
             let (after, more) = (self.check(), usize::from(command[0] == "register"));
             assert!((before..=before + more).contains(&after), "{before}, then {after}");
