@@ -12,6 +12,7 @@ mod process;
 mod random;
 mod results;
 mod sandbox;
+mod versions;
 mod watcher;
 
 pub use chaos::{Outcome, name, play};
@@ -22,6 +23,7 @@ pub use process::{Ended, Process};
 pub use random::{Random, seeds};
 pub use results::{Results, json_files, read_json};
 pub use sandbox::Sandbox;
+pub use versions::{alone, check_against_each_alone, drop_colour, drop_picture, model, models, register};
 pub use watcher::Watcher;
 
 use std::process::Command;

@@ -1,53 +1,15 @@
 //! The registry: its commands, and classifiers that follow an alias.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use autorma_e2e::{Daemon, Random, Sandbox, eventually};
+use autorma_e2e::{
+    Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, model, models, register,
+};
 use autorma_models::MANIFEST;
-use autorma_models::handmade::{fussy, hostile, means, negatives, picture, write};
+use autorma_models::handmade::{fussy, hostile, means, picture, write};
 use serde_json::{Value, json};
-
-/// A model's folder, with another value in its manifest.
-fn model(sandbox: &Sandbox, folder: &str, onnx: &[u8], pointer: &str, value: Value) -> PathBuf {
-    let folder = sandbox.path().join(folder);
-    write(&folder, "means", onnx).unwrap();
-    let path = folder.join(MANIFEST);
-    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    *manifest.pointer_mut(pointer).unwrap() = value;
-    fs::write(path, manifest.to_string()).unwrap();
-    folder
-}
-
-/// `autorma models …`, which must succeed; its JSON.
-#[track_caller]
-fn models(sandbox: &Sandbox, arguments: &[&str]) -> Value {
-    let arguments: Vec<_> =
-        ["models"].into_iter().chain(arguments.iter().copied()).chain(["--json"]).collect();
-    sandbox.run(&arguments).expect(0).json()
-}
-
-/// Registers models of these temperatures; every second one says the opposite of the others. Production names the first.
-fn register(sandbox: &Sandbox, temperatures: &[f64]) {
-    for (number, temperature) in temperatures.iter().enumerate() {
-        let onnx = if number % 2 == 0 { means() } else { negatives() };
-        let folder = model(sandbox, &format!("model-{number}"), &onnx, "/temperature", json!(temperature));
-        let registered = models(sandbox, &["register", folder.to_str().unwrap(), "--why", "a test"]);
-        assert_eq!(registered["version"], number + 1);
-    }
-    models(sandbox, &["alias", "means/1", "production"]);
-}
-
-/// Drops a picture of a colour of its own.
-fn drop_picture(sandbox: &Sandbox, number: usize) {
-    let colour = [(number * 7 % 256) as u8, (number * 5 % 253) as u8, (number / 4) as u8];
-    let path = sandbox.path().join(format!("picture-{number}"));
-    fs::write(&path, picture(colour)).unwrap();
-    sandbox.drop_photo(&path, format!("{number:04}.bmp"));
-}
 
 #[test]
 fn versions_stay_aliases_move_and_all_of_it_is_told() {
@@ -134,7 +96,7 @@ fn an_alias_that_moves_under_load_mixes_nothing_and_loses_nothing() {
     assert_eq!(daemon.metric("autorma_classifier_model_info{"), Some(1.0), "only what serves is told");
     daemon.end();
 
-    let by_version = check_against_each_alone(&sandbox, PICTURES);
+    let by_version = check_against_each_alone(&sandbox, PICTURES, 2);
     assert!(by_version.values().all(|count| *count > 50) && by_version.len() == 2, "{by_version:?}");
 }
 
@@ -169,31 +131,7 @@ fn a_classifier_that_is_killed_while_the_alias_moves_loses_nothing() {
         process.wait().expect(0);
     }
     sandbox.run_batch();
-    assert_eq!(check_against_each_alone(&sandbox, PICTURES).len(), 2, "both have served");
-}
-
-/// Each picture has one prediction, which is what its named version says alone. How many each version made.
-fn check_against_each_alone(sandbox: &Sandbox, pictures: usize) -> BTreeMap<String, usize> {
-    let alone = ["means/1", "means/2"].map(|reference| {
-        let sandbox_alone = Sandbox::new();
-        (0..pictures).for_each(|number| drop_picture(&sandbox_alone, number));
-        let registry = format!("registry={}", sandbox.data().join("registry").display());
-        sandbox_alone.run(&["run", "--json", "--model", reference, "--set", &registry]).expect(0);
-        sandbox_alone.results()
-    });
-    let results = sandbox.results();
-    assert_eq!(results.counts(), (pictures, 0));
-    let mut by_version = BTreeMap::<String, usize>::new();
-    for name in results.predictions.keys() {
-        let prediction = results.prediction(name);
-        let version = prediction["model"]["version"].as_str().unwrap();
-        let expected = alone[version.parse::<usize>().unwrap() - 1].prediction(name);
-        for field in ["probabilities", "predicted_class", "decision", "model"] {
-            assert_eq!(prediction[field], expected[field], "{name}: {field}");
-        }
-        *by_version.entry(version.to_owned()).or_default() += 1;
-    }
-    by_version
+    assert_eq!(check_against_each_alone(&sandbox, PICTURES, 2).len(), 2, "both have served");
 }
 
 #[test]
