@@ -90,14 +90,14 @@ impl Settings {
     }
 
     /// All settings whose names begin with `prefix`, by the rest of the name: those of another program, which autorma
-    /// passes on. `check` says what is wrong with one; a secret's value is never shown. In the environment an underscore
-    /// stands for each dot.
+    /// passes on, or those whose names nobody knows beforehand. `check` says what is wrong with a name and its value; a
+    /// secret's value is never shown. In the environment an underscore stands for each dot.
     pub fn table(
         &mut self,
         prefix: &str,
         about: &str,
         is_secret: impl Fn(&str) -> bool,
-        check: impl Fn(&str) -> Result<(), String>,
+        check: impl Fn(&str, &str) -> Result<(), String>,
     ) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for layer in &self.layers {
@@ -108,7 +108,7 @@ impl Settings {
             let key = format!("{prefix}{rest}");
             let value = if is_secret(&rest) { "(hidden)".to_owned() } else { entry.value.clone() };
             let (origin, about) = (entry.origin.clone(), about.to_owned());
-            match check(&rest) {
+            match check(&rest, &entry.value) {
                 Ok(()) => drop(table.insert(rest, entry.value)),
                 Err(allowed) => {
                     let value = Some(value.clone());
