@@ -1,17 +1,27 @@
 mod registry;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autorma_models::registry::{Location, Source};
+use autorma_models::registry::{Location, Source, alias_named};
 use autorma_service::settings::{Key, Settings};
 
-use crate::Limits;
+use crate::{Limits, Split};
 
 const MODEL: Key = Key::new(
     "classifier.model",
     "models/shipped",
     "the model: a folder with manifest.json and its ONNX file, or a version of the registry, NAME@ALIAS or NAME/NUMBER",
+);
+/// One setting an alias: `model.split.production`.
+const SPLIT: &str = "model.split.";
+const SPLIT_IS: &str =
+    "this alias's share of the images, of the sum of all shares; an image's arm follows from its content";
+const SHADOW: Key = Key::new(
+    "model.shadow",
+    "",
+    "alias of the model whose version computes along; what it says is compared and not published; empty: none",
 );
 const RUNTIME: Key =
     Key::new("classifier.runtime", "", "ONNX Runtime's shared library; empty: found beside the program");
@@ -54,6 +64,10 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub struct Config {
     /// The model.
     pub model: Source,
+    /// The arms of the model, if its images are split among several versions.
+    pub split: Split,
+    /// The alias of the model whose version computes along.
+    pub shadow: Option<String>,
     /// Where the registry is.
     pub registry: Location,
     /// ONNX Runtime's shared library.
@@ -91,6 +105,8 @@ impl Config {
         let stores: String = settings.get(&STORES, ..);
         Self {
             model: Source::meant(&settings.get::<String>(&MODEL, ..)),
+            split: split(settings),
+            shadow: shadow(settings),
             registry: registry::read(settings),
             runtime: settings.get(&RUNTIME, ..),
             batch_size: settings.get(&BATCH_SIZE, 1..=256),
@@ -114,5 +130,70 @@ impl Config {
             drain: DRAIN,
             slot: settings.get(&SLOT, ..),
         }
+    }
+}
+
+fn split(settings: &mut Settings) -> Split {
+    let share = |value: &str| value.trim().parse::<u32>().ok().filter(|share| *share <= 1_000_000);
+    let shares = settings.table(
+        SPLIT,
+        SPLIT_IS,
+        |_| false,
+        |alias, value| {
+            alias_named(alias).map_err(|error| error.to_string())?;
+            share(value).map(drop).ok_or_else(|| "a share: a whole number from 0 to 1000000".into())
+        },
+    );
+    let shares: BTreeMap<_, _> =
+        shares.into_iter().filter_map(|(alias, value)| Some((alias, share(&value)?))).collect();
+    Split::new(shares)
+}
+
+fn shadow(settings: &mut Settings) -> Option<String> {
+    let alias: String = settings.get_if(&SHADOW, |alias: &String| match alias.is_empty() {
+        true => Ok(()),
+        false => alias_named(alias).map(drop).map_err(|error| error.to_string()),
+    });
+    Some(alias).filter(|alias| !alias.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autorma_service::settings::Layer;
+
+    #[test]
+    fn shares_come_from_everywhere_and_are_checked_together() {
+        let file = "[model]\nshadow = 'next'\n[model.split]\nproduction = 90\nstaging = 10";
+        let file = Layer::from_toml(file, "autorma.toml").unwrap();
+        let environment = [("AUTORMA_MODEL_SPLIT_STAGING", "20"), ("AUTORMA_MODEL_SHADOW", "")];
+        let environment =
+            Layer::from_environment(environment.map(|(name, value)| (name.into(), value.into())).into_iter());
+        let flags = Layer::new("flags").with("model.split.production", "0", "--set");
+        let read = |layers: Vec<Layer>| {
+            let mut settings = Settings::new(layers);
+            let config = Config::read(&mut settings);
+            let arms: Vec<_> = config.split.arms().map(|(alias, share)| (alias.to_owned(), share)).collect();
+            (arms, config.shadow, settings.finish().map_err(|error| error.to_string()))
+        };
+        let arm = |alias: &str, share: u32| (alias.to_owned(), share);
+        let (arms, shadow, _) = read(vec![file.clone()]);
+        assert_eq!(
+            (arms, shadow.as_deref()),
+            (vec![arm("production", 90), arm("staging", 10)], Some("next"))
+        );
+        let (arms, shadow, problems) = read(vec![file, environment, flags]);
+        assert_eq!((arms, shadow, problems), (vec![arm("staging", 20)], None, Ok(())));
+        let wrong = Layer::new("flags")
+            .with("model.split.latest", "1", "--set")
+            .with("model.split.production", "many", "--set")
+            .with("model.shadow", "../x", "--set");
+        let (arms, _, problems) = read(vec![wrong]);
+        let problems = problems.unwrap_err();
+        assert!(
+            arms.is_empty()
+                && ["reserved", "a whole number", "can't be a name"].iter().all(|it| problems.contains(it)),
+            "{problems}"
+        );
     }
 }

@@ -15,6 +15,9 @@ pub enum Error {
     /// The model takes pictures of another size, or knows other classes, than the one that serves.
     #[error("it {0} than the one that serves: only a classifier that is started anew can change that")]
     Unlike(&'static str),
+    /// The settings contradict each other about who computes.
+    #[error("{0}")]
+    Cast(String),
     /// The model can't be run.
     #[error(transparent)]
     Load(#[from] LoadError),

@@ -1,9 +1,11 @@
 //! The middle stage: image events in, predictions and dead letters out, in micro-batches through ONNX Runtime.
 //!
 //! One thread owns the consumer ([`run`] polls on the thread that calls it), workers decode and run the model, each with
-//! a session of its own, and one thread commits. They meet at the desk (`desk.rs`), which bounds what is in flight. Where
-//! the model is what an alias names, one more thread follows the alias (`swapping.rs`).
+//! sessions of its own, and one thread commits. They meet at the desk (`desk.rs`), which bounds what is in flight. Where
+//! the model is what an alias names, one more thread follows the alias (`swapping.rs`). Images may be split among several
+//! versions, and another one may compute along (`arms.rs`).
 
+mod arms;
 mod bisect;
 mod committing;
 mod config;
@@ -23,6 +25,7 @@ mod swapping;
 mod trace;
 mod working;
 
+pub use arms::{Cast, Split};
 pub use config::Config;
 pub use decode::{Decoder, Limits, Picture};
 pub use error::Error;

@@ -1,14 +1,18 @@
-use autorma_models::Model;
-use autorma_schemas::{Decision, Reason};
+mod arms;
+
+use std::time::Duration;
+
+use autorma_schemas::Reason;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, exponential_buckets,
-    linear_buckets,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    exponential_buckets, linear_buckets,
 };
 
 use crate::desk::Queues;
 use crate::outcome::Outcome;
 
-/// What the stage counts. Labels are of closed sets: reasons, the model's classes, decisions, queues.
+/// What the stage counts. Labels are of closed sets: reasons, the model's classes, decisions, queues, and the arms that
+/// are configured.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     /// `autorma_classifier_predictions_total{class,decision}`.
@@ -27,10 +31,24 @@ pub struct Metrics {
     pub commit_seconds: Histogram,
     /// `autorma_classifier_queue{queue}`: images in each.
     pub queues: IntGaugeVec,
-    /// `autorma_classifier_model_info{name,version,sha256}`: 1 for the model in use.
+    /// `autorma_classifier_model_info{name,version,sha256,arm}`: 1 for each model in use; without a split, `arm` is empty.
     pub model: IntGaugeVec,
-    /// `autorma_classifier_model_behind`: 1 while the alias names a version that doesn't serve.
+    /// `autorma_classifier_model_behind`: 1 while an alias names a version that doesn't serve.
     pub model_behind: IntGauge,
+    /// `autorma_classifier_arm_predictions_total{arm,decision}`.
+    pub arm_predictions: IntCounterVec,
+    /// `autorma_classifier_arm_confidence{arm}`: the best class's calibrated probability.
+    pub arm_confidence: HistogramVec,
+    /// `autorma_classifier_shadow_total{agreement}`: what the shadow says beside predictions, committed.
+    pub shadow: IntCounterVec,
+    /// `autorma_classifier_shadow_failures_total`: pictures that the shadow could say nothing of.
+    pub shadow_failures: IntCounter,
+    /// `autorma_classifier_shadow_seconds`: one micro-batch through the shadow.
+    pub shadow_seconds: Histogram,
+    /// `autorma_classifier_shadow_info{name,version,sha256}`: 1 for the version that computes along.
+    pub shadow_info: IntGaugeVec,
+    /// `autorma_classifier_shadow_behind`: 1 while the shadow's alias names a version that doesn't compute along.
+    pub shadow_behind: IntGauge,
 }
 
 impl Metrics {
@@ -52,11 +70,23 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let model_behind = IntGauge::new(
-            "autorma_classifier_model_behind",
-            "1 while the alias names a version that doesn't serve, or the registry doesn't say",
+        let flag = |name: &str, help: &str| {
+            let flag = IntGauge::new(name, help)?;
+            registry.register(Box::new(flag.clone()))?;
+            Ok::<_, prometheus::Error>(flag)
+        };
+        let confidences = || linear_buckets(0.05, 0.05, 20);
+        let arm_confidence = HistogramOpts::new(
+            "autorma_classifier_arm_confidence",
+            "Calibrated probability of the best class, by arm",
+        );
+        let arm_confidence = HistogramVec::new(arm_confidence.buckets(confidences()?), &["arm"])?;
+        registry.register(Box::new(arm_confidence.clone()))?;
+        let shadow_failures = IntCounter::new(
+            "autorma_classifier_shadow_failures_total",
+            "Pictures that the shadow could say nothing of",
         )?;
-        registry.register(Box::new(model_behind.clone()))?;
+        registry.register(Box::new(shadow_failures.clone()))?;
         let metrics = Self {
             predictions: counter(
                 "autorma_classifier_predictions_total",
@@ -71,7 +101,7 @@ impl Metrics {
             confidence: histogram(
                 "autorma_classifier_confidence",
                 "Calibrated probability of the best class",
-                linear_buckets(0.05, 0.05, 20)?,
+                confidences()?,
             )?,
             batch_size: histogram(
                 "autorma_classifier_batch_size",
@@ -92,10 +122,39 @@ impl Metrics {
             queues: gauge("autorma_classifier_queue", "Images between two steps", &["queue"])?,
             model: gauge(
                 "autorma_classifier_model_info",
-                "The model in use",
+                "The models in use",
+                &["name", "version", "sha256", "arm"],
+            )?,
+            model_behind: flag(
+                "autorma_classifier_model_behind",
+                "1 while an alias names a version that doesn't serve, or the registry doesn't say",
+            )?,
+            arm_predictions: counter(
+                "autorma_classifier_arm_predictions_total",
+                "Predictions committed, by arm",
+                &["arm", "decision"],
+            )?,
+            arm_confidence,
+            shadow: counter(
+                "autorma_classifier_shadow_total",
+                "Predictions committed with what the shadow says, by whether it says the same",
+                &["agreement"],
+            )?,
+            shadow_failures,
+            shadow_seconds: histogram(
+                "autorma_classifier_shadow_seconds",
+                "One micro-batch through the shadow",
+                seconds()?,
+            )?,
+            shadow_info: gauge(
+                "autorma_classifier_shadow_info",
+                "The version that computes along",
                 &["name", "version", "sha256"],
             )?,
-            model_behind,
+            shadow_behind: flag(
+                "autorma_classifier_shadow_behind",
+                "1 while the shadow's alias names a version that doesn't compute along, or the registry doesn't say",
+            )?,
         };
         // A counter that has never counted is 0, not missing.
         Reason::ALL
@@ -104,15 +163,11 @@ impl Metrics {
         Ok(metrics)
     }
 
-    pub(crate) fn loaded(&self, model: &Model) {
-        let version = model.version();
-        self.model.reset();
-        self.model.with_label_values(&[&version.name, &version.version, &version.sha256]).set(1);
-        for class in &model.manifest.classes {
-            for decision in Decision::ALL {
-                self.predictions.with_label_values(&[class.as_str(), decision.as_str()]).inc_by(0);
-            }
-        }
+    pub(crate) fn micro_batch(&self, images: usize, took: Duration) {
+        let seconds = took.as_secs_f64();
+        self.infer_seconds.observe(seconds);
+        self.batch_size.observe(images as f64);
+        tracing::debug!(images, seconds, "micro-batch");
     }
 
     pub(crate) fn committed(&self, outcomes: &[Outcome], seconds: f64) {
@@ -123,6 +178,7 @@ impl Metrics {
                     let labels = [it.predicted_class.as_str(), it.decision.as_str()];
                     self.predictions.with_label_values(&labels).inc();
                     self.confidence.observe(it.confidence);
+                    self.compared(it);
                 }
                 Outcome::DeadLetter(reason, _) => {
                     self.dead_letters.with_label_values(&[reason.as_str()]).inc()

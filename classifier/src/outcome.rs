@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use autorma_models::Verdict;
 use autorma_schemas::{
-    DeadLetter, Event, HeaderValue, ImageEvent, Micros, ModelVersion, Origin, Prediction, Reason,
+    DeadLetter, Event, HeaderValue, ImageEvent, Micros, ModelVersion, Origin, Prediction, Reason, Shadow,
     batch_number, topics,
 };
 use autorma_stream::{Append, Assignment, Offset, Record, StoredRecord, TopicPartition};
@@ -25,6 +25,17 @@ pub(crate) struct Decoded {
     pub(crate) picture: Picture,
     /// Of its trace, for the outcome's record.
     pub(crate) trace: Headers,
+}
+
+/// What is said of an image, and by whom.
+#[derive(Debug)]
+pub(crate) struct Said<'a> {
+    pub(crate) verdict: Verdict,
+    pub(crate) model: &'a ModelVersion,
+    /// The arm that the image belongs to, where there is a split.
+    pub(crate) arm: Option<&'a str>,
+    /// What another version says, where there is one.
+    pub(crate) shadow: Option<Shadow>,
 }
 
 /// An image event with its outcome.
@@ -90,8 +101,9 @@ impl Outcome {
 }
 
 impl Decoded {
-    /// With what the model says of it.
-    pub(crate) fn predicted(self, verdict: Verdict, model: &ModelVersion, batch_size: usize) -> Finished {
+    /// With what is said of it.
+    pub(crate) fn predicted(self, said: Said<'_>, batch_size: usize) -> Finished {
+        let Said { verdict, model, arm, shadow } = said;
         let event = self.event;
         let prediction = Prediction {
             event_id: event.event_id,
@@ -112,6 +124,8 @@ impl Decoded {
             origin: self.origin.clone(),
             seen_at: event.seen_at,
             processed_at: Micros::now(),
+            arm: arm.map(str::to_owned),
+            shadow,
         };
         let outcome = Outcome::Prediction(Box::new(Traced { event: prediction, trace: self.trace }));
         finished(self.assignment, self.origin, outcome)

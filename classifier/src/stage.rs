@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::thread::{Builder, Scope};
 
-use autorma_models::Model;
 use autorma_schemas::topics;
 use autorma_service::Shutdown;
 use autorma_stream::{Log, Subscription};
@@ -9,7 +8,7 @@ use autorma_stream::{Log, Subscription};
 use crate::desk::Desk;
 use crate::fetch::Fetcher;
 use crate::polling::HandOver;
-use crate::swapping::Rack;
+use crate::swapping::{Opening, Rack};
 use crate::working::Bench;
 use crate::{Config, Decoder, Error, Metrics, Runtime, committing, polling, swapping, working};
 
@@ -21,50 +20,45 @@ pub const GROUP: &str = "classifier";
 pub const AT_ONCE: usize = 2;
 
 /// Classifies image events until the shutdown; then what is in hand is committed, and the partitions go to the others.
-/// Calls `ready` when the model is loaded.
+/// Calls `ready` when the models are loaded.
 pub fn run(
     config: &Config,
     log: &dyn Log,
     metrics: &Metrics,
     shutdown: &Shutdown,
-    ready: impl FnOnce(&Model),
+    ready: impl FnOnce(),
 ) -> Result<(), Error> {
-    let (model, follower) = swapping::open(config)?;
     let fetcher = Fetcher::new(&config.roots, &config.stores, config.limits.bytes, log)?;
     let runtime = Runtime::load(&config.runtime)?;
-    let instruments = swapping::instruments(&runtime, &model, config)?;
-    metrics.loaded(&model);
+    let Opening { manifest, kits, mut followers } = Opening::of(config, &runtime, metrics)?;
     let desk = Arc::new(Desk::new(config.max_in_flight, config.batch_size, config.max_wait));
+    let rack = Rack::new(config.workers);
+    let bench = Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics };
+    // The shadow computes along from the first picture on, if it can.
+    let shadows = followers.iter_mut().filter(|follower| follower.is_shadows());
+    swapping::look(shadows, &runtime, &manifest, &bench);
     let subscription =
         Subscription { group: GROUP.into(), topics: vec![topics::IMAGES.into()], slot: config.slot.clone() };
     let producer = log.producer(&format!("{GROUP}-{}", config.slot))?;
     let mut consumer = log.subscribe(subscription, Box::new(HandOver(Arc::clone(&desk))))?;
-    let version = model.version();
-    tracing::info!(
-        model = version.name,
-        version = version.version,
-        sha256 = version.sha256,
-        "classifier ready"
-    );
-    ready(&model);
+    tracing::info!("classifier ready");
+    ready();
 
     let membership = consumer.membership();
-    let input = &model.manifest.input;
-    let rack = Rack::new(config.workers);
-    let bench = Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics };
+    let input = &manifest.input;
     std::thread::scope(|scope| {
         let bench = &bench;
-        for (number, instrument) in instruments.into_iter().enumerate() {
+        for (number, kit) in kits.into_iter().enumerate() {
             let decoder = Decoder::new(input.width, input.height, config.limits);
             spawn(scope, format!("worker-{number}"), bench.desk, move || {
-                working::work(bench, number, instrument, decoder);
+                working::work(bench, number, kit, decoder);
                 Ok(())
             });
         }
-        if let Some(follower) = follower {
-            let (runtime, serving) = (&runtime, &model.manifest);
+        if !followers.is_empty() {
+            let (runtime, serving) = (&runtime, &manifest);
             spawn(scope, "follow".into(), bench.desk, move || {
-                follower.follow(runtime, serving, bench, shutdown);
+                swapping::follow(followers, runtime, serving, bench, shutdown);
                 Ok(())
             });
         }

@@ -1,53 +1,127 @@
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use autorma_models::registry::{Reference, Registry, RegistryError, Source, Which};
 use autorma_models::{Manifest, Model};
+use autorma_schemas::ModelVersion;
 use autorma_service::Shutdown;
 
-use crate::inferring::{Instrument, Meaning};
+use crate::inferring::{Instrument, Kit, Meaning};
 use crate::stage::AT_ONCE;
 use crate::working::Bench;
-use crate::{Config, Error, Runtime, Session};
+use crate::{Cast, Config, Error, Metrics, Runtime, Session};
 
-/// How often is asked what the alias names.
+/// How often is asked what the aliases name.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a version that can't serve isn't tried again.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Where the next version's instruments lie until their workers take them.
+/// What a version computes for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Seat {
+    /// An arm's predictions; the only one's, where nothing is split.
+    Arm(usize),
+    /// Comparison alone.
+    Shadow,
+}
+
+/// Where the next versions' instruments lie until their workers take them.
 #[derive(Debug)]
-pub(crate) struct Rack(Vec<Mutex<Option<Instrument>>>);
+pub(crate) struct Rack(Vec<Mutex<BTreeMap<Seat, Instrument>>>);
 
 impl Rack {
     pub(crate) fn new(workers: usize) -> Self {
         Self((0..workers).map(|_| Mutex::default()).collect())
     }
 
-    /// The worker's next instrument, if it has changed.
-    pub(crate) fn take(&self, worker: usize) -> Option<Instrument> {
-        self.0[worker].lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The worker's next instruments, for the seats that have changed.
+    pub(crate) fn take(&self, worker: usize) -> BTreeMap<Seat, Instrument> {
+        std::mem::take(&mut *self.0[worker].lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn put(&self, instruments: Vec<Instrument>) {
+    fn put(&self, seat: Seat, instruments: Vec<Instrument>) {
         for (place, instrument) in self.0.iter().zip(instruments) {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(instrument);
+            place.lock().unwrap_or_else(PoisonError::into_inner).insert(seat, instrument);
         }
     }
 }
 
-/// The model, verified, and who follows it if an alias names it.
-pub(crate) fn open(config: &Config) -> Result<(Model, Option<Follower>), Error> {
-    let reference = match &config.model {
+/// Who computes at the start.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// What takes part in decoding is the same for all: this is the first arm's.
+    pub(crate) manifest: Manifest,
+    /// One for each worker.
+    pub(crate) kits: Vec<Kit>,
+    pub(crate) followers: Vec<Follower>,
+}
+
+impl Opening {
+    /// Loads each arm's version, all of which must be able to serve. The shadow's comes by its follower.
+    pub(crate) fn of(config: &Config, runtime: &Runtime, metrics: &Metrics) -> Result<Self, Error> {
+        let cast = Cast::of(config)?;
+        metrics.begin(config);
+        let mut kits: Vec<Vec<Instrument>> = (0..config.workers).map(|_| Vec::new()).collect();
+        let (mut first, mut followers) = (None::<Manifest>, Vec::new());
+        for (number, source) in cast.arms.iter().enumerate() {
+            let (model, followed) = open(config, source)?;
+            let first = first.get_or_insert_with(|| model.manifest.clone());
+            if let Some(unlike) = unlike(&model.manifest, first) {
+                return Err(Error::Cast(format!(
+                    "{source}, an arm of model.split, {unlike} than the first one"
+                )));
+            }
+            for (kit, instrument) in kits.iter_mut().zip(instruments(runtime, &model, config)?) {
+                kit.push(instrument);
+            }
+            let (seat, version) = (Seat::Arm(number), model.version());
+            let arm = config.split.name(number);
+            metrics.seated((seat, arm), None, &version, &model.manifest);
+            let ModelVersion { name, version: which, sha256 } = &version;
+            tracing::info!(model = name, version = which, sha256, arm, "a version serves");
+            followers.extend(followed.map(|(registry, reference, serving)| Follower {
+                registry,
+                reference,
+                seat,
+                arm: arm.map(str::to_owned),
+                serving: Some((serving, version)),
+                refused: None,
+                is_silent: false,
+            }));
+        }
+        if let Some(reference) = cast.shadow {
+            let registry = config.registry.open()?;
+            let (serving, refused) = (None, None);
+            let seat = Seat::Shadow;
+            followers.push(Follower {
+                registry,
+                reference,
+                seat,
+                arm: None,
+                serving,
+                refused,
+                is_silent: false,
+            });
+        }
+        let manifest = first.ok_or_else(|| Error::Cast("nobody computes".into()))?;
+        Ok(Self { manifest, kits: kits.into_iter().map(Kit::new).collect(), followers })
+    }
+}
+
+/// What follows an alias, and the number of the version that it named.
+type Followed = (Box<dyn Registry>, Reference, u64);
+
+/// The model, verified, and how to follow it if an alias names it.
+fn open(config: &Config, source: &Source) -> Result<(Model, Option<Followed>), Error> {
+    let reference = match source {
         Source::Folder(folder) => return Ok((Model::open(folder)?, None)),
         Source::Registered(reference) => reference,
     };
     let registry = config.registry.open()?;
     let (serving, model) = first(&*registry, reference)?;
     let follows = matches!(reference.which, Which::Alias(_));
-    let reference = reference.clone();
-    let follower = Follower { registry, reference, serving, refused: None, is_silent: false };
-    Ok((model, follows.then_some(follower)))
+    Ok((model, follows.then(|| (registry, reference.clone(), serving))))
 }
 
 /// What serves at the start: where the registry is away, what is remembered of it here.
@@ -63,17 +137,18 @@ fn first(registry: &dyn Registry, reference: &Reference) -> Result<(u64, Model),
     Ok((version, model))
 }
 
+/// Why a version can't compute beside another one, or after it: pictures that are decoded go through whatever serves then.
+fn unlike(manifest: &Manifest, serving: &Manifest) -> Option<&'static str> {
+    let size = |manifest: &Manifest| (manifest.input.width, manifest.input.height);
+    if size(manifest) != size(serving) {
+        return Some("takes pictures of another size");
+    }
+    (manifest.classes != serving.classes).then_some("knows other classes")
+}
+
 /// One for each worker, loaded side by side and tried.
-pub(crate) fn instruments(
-    runtime: &Runtime,
-    model: &Model,
-    config: &Config,
-) -> Result<Vec<Instrument>, Error> {
-    let meaning = Arc::new(Meaning {
-        manifest: model.manifest.clone(),
-        version: model.version(),
-        batch_size: config.batch_size,
-    });
+fn instruments(runtime: &Runtime, model: &Model, config: &Config) -> Result<Vec<Instrument>, Error> {
+    let meaning = Arc::new(Meaning { manifest: model.manifest.clone(), version: model.version() });
     std::thread::scope(|scope| {
         let load = || Session::load(runtime, model, AT_ONCE);
         let loading: Vec<_> = (0..config.workers).map(|_| scope.spawn(load)).collect();
@@ -87,42 +162,79 @@ pub(crate) fn instruments(
 pub(crate) struct Follower {
     registry: Box<dyn Registry>,
     reference: Reference,
-    serving: u64,
+    /// What the version computes for.
+    seat: Seat,
+    /// The arm, where there is a split.
+    arm: Option<String>,
+    /// Its number and what it is; none while no shadow can compute along.
+    serving: Option<(u64, ModelVersion)>,
     /// The version that couldn't serve, and when that was found.
     refused: Option<(u64, Instant)>,
     /// Whether the registry doesn't say what serves, which is told once.
     is_silent: bool,
 }
 
-impl Follower {
-    /// Until the shutdown, or until the stage has failed.
-    pub(crate) fn follow(
-        mut self,
-        runtime: &Runtime,
-        serving: &Manifest,
-        bench: &Bench<'_>,
-        shutdown: &Shutdown,
-    ) {
-        while shutdown.sleep(LOOK) && !bench.desk.has_failed() {
-            let named = self.registry.resolve(&self.reference);
-            let was_silent = std::mem::replace(&mut self.is_silent, named.is_err());
-            let is_behind = match named {
-                Ok(named) => !self.serves(named, runtime, serving, bench),
-                Err(error) => {
-                    if !was_silent {
-                        let serving = self.serving;
-                        tracing::error!(model = %self.reference, serving, %error, "the registry doesn't say what should serve: the former version goes on");
-                    }
-                    true
-                }
-            };
-            bench.metrics.model_behind.set(is_behind.into());
+/// Until the shutdown, or until the stage has failed.
+pub(crate) fn follow(
+    mut followers: Vec<Follower>,
+    runtime: &Runtime,
+    serving: &Manifest,
+    bench: &Bench<'_>,
+    shutdown: &Shutdown,
+) {
+    while shutdown.sleep(LOOK) && !bench.desk.has_failed() {
+        look(&mut followers, runtime, serving, bench);
+    }
+}
+
+/// Looks once what the aliases name.
+pub(crate) fn look<'a>(
+    followers: impl IntoIterator<Item = &'a mut Follower>,
+    runtime: &Runtime,
+    serving: &Manifest,
+    bench: &Bench<'_>,
+) {
+    let (mut model_behind, mut shadow_behind) = (false, false);
+    for follower in followers {
+        let is_behind = follower.is_behind(runtime, serving, bench);
+        match follower.seat {
+            Seat::Arm(_) => model_behind |= is_behind,
+            Seat::Shadow => shadow_behind |= is_behind,
         }
+    }
+    bench.metrics.model_behind.set(model_behind.into());
+    bench.metrics.shadow_behind.set(shadow_behind.into());
+}
+
+impl Follower {
+    pub(crate) fn is_shadows(&self) -> bool {
+        self.seat == Seat::Shadow
+    }
+
+    /// Whether something other than what the alias names serves, even after a try to change that.
+    fn is_behind(&mut self, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) -> bool {
+        let named = self.registry.resolve(&self.reference);
+        let was_silent = std::mem::replace(&mut self.is_silent, named.is_err());
+        match named {
+            Ok(named) => !self.serves(named, runtime, serving, bench),
+            Err(error) => {
+                if !was_silent {
+                    let serving = self.number();
+                    tracing::error!(model = %self.reference, serving, %error, "the registry doesn't say what should serve: the former version goes on");
+                }
+                true
+            }
+        }
+    }
+
+    /// The number of what serves.
+    fn number(&self) -> Option<u64> {
+        self.serving.as_ref().map(|(number, _)| *number)
     }
 
     /// Whether this version serves, at the latest from now on.
     fn serves(&mut self, named: u64, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) -> bool {
-        if named == self.serving {
+        if self.number() == Some(named) {
             self.refused = None;
             return true;
         }
@@ -132,15 +244,24 @@ impl Follower {
         let begun = Instant::now();
         match self.bring(named, runtime, serving, bench) {
             Ok(model) => {
-                let (former, seconds) = (self.serving, begun.elapsed().as_secs_f64());
-                (self.serving, self.refused) = (named, None);
-                bench.metrics.loaded(&model);
+                let (former, seconds) = (self.number(), begun.elapsed().as_secs_f64());
+                let (version, replaced) = (model.version(), self.serving.take());
+                let seat = (self.seat, self.arm.as_deref());
+                bench.metrics.seated(seat, replaced.as_ref().map(|(_, it)| it), &version, &model.manifest);
+                (self.serving, self.refused) = (Some((named, version)), None);
                 let sha256 = model.manifest.model.sha256;
-                tracing::info!(model = %self.reference, version = named, former, sha256, seconds, "another version serves");
+                match self.seat {
+                    Seat::Arm(_) => {
+                        tracing::info!(model = %self.reference, version = named, former, sha256, seconds, "another version serves");
+                    }
+                    Seat::Shadow => {
+                        tracing::info!(model = %self.reference, version = named, former, sha256, seconds, "a version computes along");
+                    }
+                }
                 true
             }
             Err(error) => {
-                let serving = self.serving;
+                let serving = self.number();
                 tracing::error!(model = %self.reference, version = named, serving, %error, "a version can't serve: the former one goes on");
                 self.refused = Some((named, Instant::now()));
                 false
@@ -157,15 +278,10 @@ impl Follower {
         bench: &Bench<'_>,
     ) -> Result<Model, Error> {
         let model = self.registry.load(&self.reference.name, named)?;
-        // The pictures that are decoded already go through whatever serves then.
-        let size = |manifest: &Manifest| (manifest.input.width, manifest.input.height);
-        if size(&model.manifest) != size(serving) {
-            return Err(Error::Unlike("takes pictures of another size"));
+        if let Some(unlike) = unlike(&model.manifest, serving) {
+            return Err(Error::Unlike(unlike));
         }
-        if model.manifest.classes != serving.classes {
-            return Err(Error::Unlike("knows other classes"));
-        }
-        bench.rack.put(instruments(runtime, &model, bench.config)?);
+        bench.rack.put(self.seat, instruments(runtime, &model, bench.config)?);
         Ok(model)
     }
 }

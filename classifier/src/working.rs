@@ -2,11 +2,11 @@ use std::time::Instant;
 
 use crate::desk::{Desk, Task};
 use crate::fetch::Fetcher;
-use crate::inferring::Instrument;
+use crate::inferring::Kit;
 use crate::swapping::Rack;
 use crate::{Config, Decoder, Metrics, decoding};
 
-/// What a worker has beside its instrument and its decoder.
+/// What a worker has beside its kit and its decoder.
 #[derive(Debug)]
 pub(crate) struct Bench<'a> {
     pub(crate) desk: &'a Desk,
@@ -16,12 +16,13 @@ pub(crate) struct Bench<'a> {
     pub(crate) metrics: &'a Metrics,
 }
 
-/// One worker's thread: decodes pictures and sends micro-batches through its own session of the model, until there is
-/// nothing to do any more. Between two micro-batches it takes the next version's, if there is one.
+/// One worker's thread: decodes pictures and sends micro-batches through its own sessions of the model, until there is
+/// nothing to do any more. Between two micro-batches it takes the next version's, if there is one. What the desk gives it
+/// to infer is a micro-batch for each arm that has images in it: with calls of few pictures, that costs next to nothing.
 ///
 /// There is one a processor, and both are its work: threads for each would take turns on the processors and each
 /// other's data out of the caches.
-pub(crate) fn work(bench: &Bench<'_>, number: usize, mut instrument: Instrument, mut decoder: Decoder) {
+pub(crate) fn work(bench: &Bench<'_>, number: usize, mut kit: Kit, mut decoder: Decoder) {
     let Bench { desk, fetcher, rack, config, metrics } = bench;
     while let Some(task) = desk.next_task() {
         let begun = Instant::now();
@@ -35,14 +36,11 @@ pub(crate) fn work(bench: &Bench<'_>, number: usize, mut instrument: Instrument,
                 }
             }
             Task::Infer(batch) => {
-                instrument = rack.take(number).unwrap_or(instrument);
-                let images = batch.len();
-                let outcomes = instrument.infer(batch);
-                let seconds = begun.elapsed().as_secs_f64();
-                metrics.infer_seconds.observe(seconds);
-                metrics.batch_size.observe(images as f64);
-                tracing::debug!(images, seconds, "micro-batch");
-                desk.finish(outcomes);
+                kit.renew(rack.take(number));
+                let parts = config.split.parts(batch, |decoded| &decoded.event.sha256);
+                for (arm, part) in parts {
+                    desk.finish(kit.infer(arm, part, config, metrics));
+                }
             }
         }
     }

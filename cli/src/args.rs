@@ -16,8 +16,8 @@ pub(crate) use events::{
     Chosen, DeadLettersArgs, DeadLettersCommand, ProduceArgs, ReplayArgs, RetryArgs, TailArgs, Topic,
 };
 pub(crate) use models::{
-    DiffArgs, EvaluateArgs, GcArgs, ModelsArgs, ModelsCommand, MoveArgs, Photos, PromoteArgs, RegisterArgs,
-    Signature,
+    CompareLiveArgs, DiffArgs, EvaluateArgs, GcArgs, ModelsArgs, ModelsCommand, MoveArgs, Photos,
+    PromoteArgs, RegisterArgs, Signature,
 };
 pub(crate) use train::TrainArgs;
 

@@ -28,6 +28,7 @@ mod table;
 mod tail;
 mod topics;
 mod train;
+mod when;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -79,7 +80,7 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
 
 fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) -> anyhow::Result<ExitCode> {
     if let Command::Config(args) = &cli.command {
-        return show_configuration::show(settings, args);
+        return show_configuration::show(configuration, settings, args);
     }
     settings.finish()?;
     let quiet = matches!(&cli.command, Command::Run(args) if args.quiet);

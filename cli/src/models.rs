@@ -2,6 +2,7 @@
 
 mod difference;
 mod listing;
+mod live;
 mod promoting;
 mod verifying;
 
@@ -48,6 +49,7 @@ pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::R
         }
         ModelsCommand::Diff(args) => difference::diff(registry, args)?,
         ModelsCommand::Gc(args) => collect(registry, args)?,
+        ModelsCommand::CompareLive(args) => return live::compare(configuration, args),
         ModelsCommand::Promote(args) => return promoting::promote(configuration, args),
         ModelsCommand::Verify { references, json } => {
             return verifying::verify(configuration, references, json.json);

@@ -138,7 +138,7 @@ impl<'a> Pipeline<'a> {
                 ..self.configuration.classifier.clone()
             };
             let (log, metrics) = (&*self.home.log, &self.metrics.classifier);
-            Ok(autorma_classifier::run(&config, log, metrics, stop, |_| health.ready())?)
+            Ok(autorma_classifier::run(&config, log, metrics, stop, || health.ready())?)
         });
     }
 

@@ -11,7 +11,6 @@ mod report;
 mod selection;
 mod staging;
 mod view;
-mod when;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -75,6 +74,7 @@ pub(crate) fn run(
         );
         let mut inner = configuration.clone();
         inner.classifier.model = model;
+        (inner.classifier.split, inner.classifier.shadow) = Default::default();
         if inner.classifier.roots.is_empty() {
             inner.classifier.roots = patiently(|| autorma_classifier::published_folders(&*home.log))?;
         }

@@ -2,13 +2,19 @@
 
 use std::process::ExitCode;
 
+use autorma_classifier::Cast;
 use autorma_service::settings::Settings;
 
 use crate::args::ConfigArgs;
+use crate::configuration::Configuration;
 use crate::table::Table;
 
 /// Shows or checks the settings.
-pub(crate) fn show(settings: &Settings, args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn show(
+    configuration: &Configuration,
+    settings: &Settings,
+    args: &ConfigArgs,
+) -> anyhow::Result<ExitCode> {
     let problems = settings.finish();
     if args.json.json {
         crate::print(&(serde_json::to_string_pretty(settings.effective())? + "\n"))?;
@@ -20,6 +26,7 @@ pub(crate) fn show(settings: &Settings, args: &ConfigArgs) -> anyhow::Result<Exi
         crate::print(&table.to_string())?;
     }
     problems?;
+    Cast::of(&configuration.classifier)?;
     if args.check && !args.json.json {
         println!("The configuration is in order.");
     }

@@ -3,7 +3,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import avro from "avsc";
 
-const schemas = new URL("../../schemas/avro/v1/", import.meta.url);
+const schemas = new URL("../../schemas/avro/", import.meta.url);
 const marker = Buffer.from([0xc3, 0x01]);
 const header = 10;
 
@@ -26,13 +26,14 @@ function fingerprint(type) {
 }
 
 const load = (name) => avro.Type.forSchema(JSON.parse(readFileSync(new URL(name, schemas), "utf8")));
-// By fingerprint, which is what the bytes of an event begin with.
+// Every version, by fingerprint, which is what the bytes of an event begin with.
 const types = new Map(
   readdirSync(schemas)
+    .flatMap((version) => readdirSync(new URL(`${version}/`, schemas)).map((name) => `${version}/${name}`))
     .map(load)
     .map((type) => [fingerprint(type).toString("hex"), type]),
 );
-const imageEvent = load("image_event.avsc");
+const imageEvent = load("v1/image_event.avsc");
 const imageEventHeader = Buffer.concat([marker, fingerprint(imageEvent)]);
 
 /** An image event as the value of a record. */

@@ -6,7 +6,7 @@ import pathlib
 
 import fastavro
 
-_SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "schemas/avro/v1"
+_SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "schemas/avro"
 _MARKER = b"\xc3\x01"
 _HEADER = 10
 
@@ -17,9 +17,9 @@ def _load(path):
     return bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")), schema
 
 
-# By fingerprint, which is what the bytes of an event begin with.
-_BY_FINGERPRINT = dict(map(_load, sorted(_SCHEMAS.glob("*.avsc"))))
-_IMAGE_EVENT = _load(_SCHEMAS / "image_event.avsc")
+# Every version, by fingerprint, which is what the bytes of an event begin with.
+_BY_FINGERPRINT = dict(map(_load, sorted(_SCHEMAS.glob("*/*.avsc"))))
+_IMAGE_EVENT = _load(_SCHEMAS / "v1/image_event.avsc")
 
 
 def encode_image_event(event):

@@ -21,7 +21,9 @@ pub use image_event::{ImageEvent, event_id, hex, sha256};
 pub use ledger::LedgerRecord;
 pub use photo::is_photo_name;
 pub use place::{file_path, file_url, readable};
-pub use prediction::{ClassProbability, Decision, ModelVersion, Origin, Prediction, batch_number};
+pub use prediction::{
+    Agreement, ClassProbability, Decision, ModelVersion, Origin, Prediction, Shadow, batch_number,
+};
 pub use run::{RunKind, RunRecord, RunState};
 pub use time::Micros;
 pub use wire::{DecodeError, Event, compatible_versions};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, Micros};
 
-/// What the model says of one image event. Schema: `schemas/avro/v1/prediction.avsc`, which documents each field.
+/// What the model says of one image event. Schema: `schemas/avro/v2/prediction.avsc`, which documents each field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Prediction {
@@ -27,10 +27,66 @@ pub struct Prediction {
     pub origin: Origin,
     pub seen_at: Micros,
     pub processed_at: Micros,
+    pub arm: Option<String>,
+    pub shadow: Option<Shadow>,
 }
 
 impl Event for Prediction {
-    const SCHEMAS: &'static [&'static str] = &[include_str!("../avro/v1/prediction.avsc")];
+    const SCHEMAS: &'static [&'static str] =
+        &[include_str!("../avro/v1/prediction.avsc"), include_str!("../avro/v2/prediction.avsc")];
+}
+
+/// What a version that isn't published says of the same picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Shadow {
+    pub predicted_class: String,
+    pub confidence: f64,
+    pub unknown_probability: f64,
+    pub decision: Decision,
+    pub model: ModelVersion,
+}
+
+/// How what a shadow says relates to what is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Agreement {
+    /// The same class and decision, however sure each is.
+    Same,
+    /// The same class, to be treated otherwise.
+    OtherDecision,
+    /// Another class.
+    OtherClass,
+}
+
+impl Agreement {
+    /// Every one, in the order of reports.
+    pub const ALL: [Agreement; 3] = [Agreement::Same, Agreement::OtherDecision, Agreement::OtherClass];
+
+    /// As it is written in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Agreement::Same => "same",
+            Agreement::OtherDecision => "other_decision",
+            Agreement::OtherClass => "other_class",
+        }
+    }
+
+    /// Of two verdicts, each a class and what to do.
+    pub fn of(one: (&str, Decision), other: (&str, Decision)) -> Self {
+        match (one.0 == other.0, one.1 == other.1) {
+            (true, true) => Agreement::Same,
+            (true, false) => Agreement::OtherDecision,
+            (false, _) => Agreement::OtherClass,
+        }
+    }
+}
+
+impl Shadow {
+    /// Whether it says the same as what is published, a class and what to do.
+    pub fn agreement(&self, published: (&str, Decision)) -> Agreement {
+        Agreement::of((&self.predicted_class, self.decision), published)
+    }
 }
 
 /// One class and its calibrated probability, 0 to 1.

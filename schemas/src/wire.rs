@@ -2,11 +2,11 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use apache_avro::Schema;
 use apache_avro::rabin::Rabin;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema_compatibility::SchemaCompatibility;
 use apache_avro::writer::datum::GenericDatumWriter;
-use apache_avro::{Schema, from_value};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The first two bytes of a single-object encoding, followed by the schema's CRC-64-AVRO fingerprint, little-endian.
@@ -42,13 +42,13 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
             let (header, datum) = bytes.split_at(SINGLE_OBJECT_HEADER);
             let version =
                 contract.versions.iter().find(|it| it.header == header || it.early_header == header);
-            return contract.read(version.ok_or(DecodeError::UnknownSchema)?, datum);
+            return Contract::read(version.ok_or(DecodeError::UnknownSchema)?, datum);
         }
         let datum = match bytes {
             [CONFLUENT, ..] if bytes.len() >= CONFLUENT_HEADER => &bytes[CONFLUENT_HEADER..],
             _ => return Err(DecodeError::UnknownFraming),
         };
-        let readings = contract.versions.iter().rev().map(|version| contract.read(version, datum));
+        let readings = contract.versions.iter().rev().map(|version| Contract::read(version, datum));
         readings.into_iter().find(Result::is_ok).unwrap_or(Err(DecodeError::UnknownSchema))
     }
 }
@@ -112,7 +112,7 @@ impl Version {
 }
 
 impl Contract {
-    /// Parsed once a process and kept for ever: there are five of them.
+    /// Parsed once a process and kept for ever: there is one for each kind of event.
     fn of<E: Event>() -> &'static Contract {
         static CONTRACTS: OnceLock<Mutex<HashMap<TypeId, &'static Contract>>> = OnceLock::new();
         let contracts = CONTRACTS.get_or_init(Mutex::default);
@@ -128,18 +128,12 @@ impl Contract {
         self.versions.last().expect("each event has a schema")
     }
 
-    fn read<E: Event>(&self, written: &Version, datum: &[u8]) -> Result<E, DecodeError> {
+    fn read<E: Event>(written: &Version, datum: &[u8]) -> Result<E, DecodeError> {
         let malformed = |error: apache_avro::Error| DecodeError::Malformed(error.to_string());
         let mut rest = datum;
-        let newest = &self.newest().schema;
-        let event = if std::ptr::eq(&written.schema, newest) {
-            let reader = GenericDatumReader::builder(newest).human_readable(false).build();
-            reader.and_then(|reader| reader.read_deser::<E>(&mut rest)).map_err(malformed)?
-        } else {
-            let reader = GenericDatumReader::builder(&written.schema).reader_schema(newest).build();
-            let value = reader.and_then(|reader| reader.read_value(&mut rest)).map_err(malformed)?;
-            from_value(&value).map_err(malformed)?
-        };
+        // Read as it was written: a field that the version lacks is what the Rust type makes of a missing one.
+        let reader = GenericDatumReader::builder(&written.schema).human_readable(false).build();
+        let event = reader.and_then(|reader| reader.read_deser::<E>(&mut rest)).map_err(malformed)?;
         match rest.len() {
             0 => Ok(event),
             left => Err(DecodeError::Trailing(left)),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use autorma_schemas::{
     ClassProbability, DeadLetter, Decision, DecodeError, Event, HeaderValue, ImageEvent, LedgerRecord,
-    Micros, ModelVersion, Origin, Prediction, Reason, RunKind, RunRecord, RunState, compatible_versions,
+    Micros, ModelVersion, Origin, Prediction, Reason, RunKind, RunRecord, RunState, Shadow,
+    compatible_versions,
 };
 use proptest::prelude::*;
 
@@ -53,7 +54,30 @@ fn prediction() -> Prediction {
         origin: origin(),
         seen_at: Micros(-1),
         processed_at: Micros(i64::MAX),
+        arm: None,
+        shadow: None,
     }
+}
+
+fn shadow() -> Shadow {
+    let model = ModelVersion { version: "2".into(), ..prediction().model };
+    Shadow {
+        predicted_class: "shirts".into(),
+        confidence: 0.25,
+        unknown_probability: 0.75,
+        decision: Decision::Review,
+        model,
+    }
+}
+
+/// A prediction without what version 2 has added, as version 1 wrote it: the new fields are the last two, and null is a
+/// byte.
+fn first_version(of: &Prediction) -> Vec<u8> {
+    assert!(of.arm.is_none() && of.shadow.is_none());
+    let newest = of.encode();
+    let (datum, nulls) = newest[10..].split_at(newest.len() - 12);
+    assert_eq!(nulls, [0, 0]);
+    [&[0xc3, 0x01, 0x33, 0xd0, 0xaa, 0x6f, 0x14, 0xf9, 0xc7, 0x0d], datum].concat()
 }
 
 fn dead_letter() -> DeadLetter {
@@ -124,18 +148,36 @@ fn every_event_survives_the_wire_and_every_version_is_readable() {
     survives(image_event());
     survives(ImageEvent { bytes: None, run_id: None, uri: None, ..image_event() });
     survives(prediction());
+    survives(Prediction { arm: Some("staging".into()), ..prediction() });
+    survives(Prediction { shadow: Some(shadow()), ..prediction() });
+    survives(Prediction { arm: Some("production".into()), shadow: Some(shadow()), ..prediction() });
     survives(dead_letter());
     survives(DeadLetter { raw: None, event_id: Some("x".into()), ..dead_letter() });
     survives(run());
     survives(ledger());
 }
 
-/// The bytes of version 1, fixed for ever: a change of the schema must be a new version, not an edit of this one. The
+/// What was written before there were arms and shadows, in either framing.
+#[test]
+fn predictions_of_version_1_are_read() {
+    let first = first_version(&prediction());
+    assert_eq!(Prediction::decode(&first).unwrap(), prediction());
+    let confluent = [&[0, 0, 0, 0, 7], &first[10..]].concat();
+    assert_eq!(Prediction::decode(&confluent).unwrap(), prediction());
+    for length in 0..first.len() {
+        assert!(Prediction::decode(&first[..length]).is_err(), "cut to {length} bytes");
+    }
+    let longer = [&first[..], &[0]].concat();
+    assert!(matches!(Prediction::decode(&longer), Err(DecodeError::Trailing(1))));
+}
+
+/// The bytes of each version, fixed for ever: a change of the schema must be a new version, not an edit of one. The
 /// fingerprints are those that Avro's other libraries compute (`examples/` finds the schemas by them).
 #[test]
-fn version_1_is_frozen() {
+fn versions_are_frozen() {
     let fingerprints = [
         ("image_event", image_event().encode()),
+        ("prediction 1", first_version(&prediction())),
         ("prediction", prediction().encode()),
         ("dead_letter", dead_letter().encode()),
         ("run_record", run().encode()),
@@ -148,7 +190,8 @@ fn version_1_is_frozen() {
         fingerprints,
         [
             "image_event f3d4a6e44aadb387",
-            "prediction 33d0aa6f14f9c70d",
+            "prediction 1 33d0aa6f14f9c70d",
+            "prediction 617b26a0dc9b9e19",
             "dead_letter c149272b0225fceb",
             "run_record 3cf641a6bfbe087f",
             "ledger_record 4adc1670702fb882",
@@ -162,7 +205,7 @@ fn early_headers_are_read() {
     let mut bytes = image_event().encode();
     bytes[2..10].copy_from_slice(&[0x67, 0xd6, 0x70, 0xe0, 0x9c, 0xc2, 0x7f, 0xef]);
     assert_eq!(ImageEvent::decode(&bytes).unwrap(), image_event());
-    let mut bytes = prediction().encode();
+    let mut bytes = first_version(&prediction());
     bytes[2..10].copy_from_slice(&[0xe9, 0xe3, 0xd6, 0x38, 0xcb, 0xaf, 0xb3, 0x5c]);
     assert_eq!(Prediction::decode(&bytes).unwrap(), prediction());
 }
@@ -171,7 +214,10 @@ fn early_headers_are_read() {
 #[test]
 fn the_documented_headers_are_these() {
     let page = include_str!("../../docs/events.md");
-    for event in [image_event().encode(), prediction().encode(), dead_letter().encode(), run().encode()] {
+    let predictions = [first_version(&prediction()), prediction().encode()];
+    for event in
+        [image_event().encode(), dead_letter().encode(), run().encode()].into_iter().chain(predictions)
+    {
         let header: Vec<_> = event[..10].iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(page.contains(&header.join(" ")), "{header:?}");
     }

@@ -41,4 +41,4 @@ pub use moving::move_run;
 pub use names::{results_path, summary_path};
 pub use progress::{Counts, Finished, Progress, Snapshot};
 pub use stage::{GROUP, run};
-pub use summary::{Confidence, Latency, ModelCount, Summary};
+pub use summary::{ArmSummary, Confidence, Latency, ModelCount, ShadowSummary, Summary};

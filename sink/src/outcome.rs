@@ -1,4 +1,4 @@
-use autorma_schemas::{DeadLetter, DecodeError, Event, Micros, Origin, Prediction, hex, topics};
+use autorma_schemas::{Agreement, DeadLetter, DecodeError, Event, Micros, Origin, Prediction, hex, topics};
 use autorma_stream::StoredRecord;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -29,13 +29,18 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id(pub(crate) u128);
 
-/// What a line begins with; the entry of the results file follows, under the name of its kind.
+/// What a line begins with; the entry of the results file follows, under the name of its kind. What only the summary is
+/// made of stands here: the results file is a contract.
 #[derive(Debug, Serialize)]
-struct Head {
+struct Head<'a> {
     id: Id,
     sequence: i64,
     seen_at: Micros,
     done_at: Micros,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arm: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<Agreement>,
 }
 
 impl Outcome {
@@ -54,14 +59,17 @@ impl Outcome {
             sequence: it.sequence,
             seen_at: it.seen_at,
             done_at: it.processed_at,
+            arm: it.arm.as_deref(),
+            shadow: it.shadow.as_ref().map(|shadow| shadow.agreement((&it.predicted_class, it.decision))),
         };
-        let line = line(&head, Kind::Prediction, &PredictionEntry::of(&it));
-        Self { id: head.id, run_id: named(it.run_id), kind: Kind::Prediction, seen_at: it.seen_at, line }
+        let (id, line) = (head.id, line(&head, Kind::Prediction, &PredictionEntry::of(&it)));
+        Self { id, run_id: named(it.run_id), kind: Kind::Prediction, seen_at: it.seen_at, line }
     }
 
     fn dead_letter(it: DeadLetter) -> Self {
         let id = it.event_id.as_deref().map_or_else(|| Id::of_record(&it.origin), Id::of);
-        let head = Head { id, sequence: it.sequence, seen_at: it.seen_at, done_at: it.failed_at };
+        let (seen_at, done_at) = (it.seen_at, it.failed_at);
+        let head = Head { id, sequence: it.sequence, seen_at, done_at, arm: None, shadow: None };
         let line = line(&head, Kind::DeadLetter, &FailedEntry::of(&it));
         Self { id, run_id: named(it.run_id), kind: Kind::DeadLetter, seen_at: it.seen_at, line }
     }
@@ -90,7 +98,7 @@ fn named(run_id: Option<String>) -> Option<String> {
     run_id.filter(|id| !id.is_empty())
 }
 
-fn line(head: &Head, kind: Kind, entry: &impl Serialize) -> Vec<u8> {
+fn line(head: &Head<'_>, kind: Kind, entry: &impl Serialize) -> Vec<u8> {
     let mut line = serde_json::to_vec(head).expect("numbers and digits are JSON");
     line.pop();
     line.extend_from_slice(kind.separator());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use autorma_schemas::{Decision, Micros, ModelVersion};
+use autorma_schemas::{Agreement, Decision, Micros, ModelVersion};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,10 @@ pub(crate) struct Line {
     pub(crate) sequence: i64,
     pub(crate) seen_at: Micros,
     pub(crate) done_at: Micros,
+    #[serde(default)]
+    pub(crate) arm: Option<String>,
+    #[serde(default)]
+    pub(crate) shadow: Option<Agreement>,
     #[serde(default)]
     pub(crate) prediction: Option<Predicted>,
     #[serde(default)]

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use autorma_schemas::{Micros, RunKind, RunRecord, RunState};
+use autorma_schemas::{Agreement, Micros, ModelVersion, RunKind, RunRecord, RunState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::results_file;
-use crate::tally::Tally;
+use crate::tally::{Arm, Tally};
 
 /// A finished run in numbers, `runs/<run>/summary.json`. It is made of parts and the run's record alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,12 @@ pub struct Summary {
     pub confidence: Option<Confidence>,
     /// The models that made the predictions.
     pub models: Vec<ModelCount>,
+    /// The arms that its images were split among, by alias; left out if they weren't.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arms: BTreeMap<String, ArmSummary>,
+    /// What another version says beside the predictions; left out if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowSummary>,
     /// From the run's opening to its last image.
     pub duration_seconds: f64,
     /// Images in that time.
@@ -87,6 +93,54 @@ pub struct ModelCount {
     pub predictions: u64,
 }
 
+/// An arm of a split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ArmSummary {
+    pub predictions: u64,
+    pub predictions_by_class: BTreeMap<String, u64>,
+    pub decisions: BTreeMap<String, u64>,
+    /// Of the best class; none if no prediction has one.
+    pub mean_confidence: Option<f64>,
+    pub models: Vec<ModelCount>,
+}
+
+/// How often a version that isn't published says the same as what is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowSummary {
+    /// Predictions beside which it says something.
+    pub compared: u64,
+    /// The same class and decision.
+    pub same: u64,
+    /// The same class, to be treated otherwise.
+    pub other_decision: u64,
+    /// Another class.
+    pub other_class: u64,
+}
+
+impl ArmSummary {
+    fn of(arm: &Arm) -> Self {
+        let confidences = &arm.confidences;
+        let mean = confidences.iter().sum::<f64>() / confidences.len() as f64;
+        Self {
+            predictions: arm.models.values().sum(),
+            predictions_by_class: arm.classes.clone(),
+            decisions: arm.decisions.clone(),
+            mean_confidence: (!confidences.is_empty()).then(|| round(mean, 6)),
+            models: models(&arm.models),
+        }
+    }
+}
+
+impl ShadowSummary {
+    fn of(tally: &Tally) -> Option<Self> {
+        let count = |agreement| tally.shadow.get(&agreement).copied().unwrap_or(0);
+        let [same, other_decision, other_class] = Agreement::ALL.map(count);
+        let compared = same + other_decision + other_class;
+        (compared > 0).then_some(Self { compared, same, other_decision, other_class })
+    }
+}
+
 impl Summary {
     pub(crate) fn of(run: &RunRecord, tally: &Tally) -> Self {
         let (predictions, dead_letters) = (tally.predictions.len() as u64, tally.failed.len() as u64);
@@ -111,7 +165,9 @@ impl Summary {
             decisions: tally.decisions.clone(),
             confidence: quantiles(&tally.confidences, [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])
                 .map(|[min, p05, p25, p50, p75, p95, max]| Confidence { min, p05, p25, p50, p75, p95, max }),
-            models: models(tally),
+            models: models(&tally.models),
+            arms: tally.arms.iter().map(|(alias, arm)| (alias.clone(), ArmSummary::of(arm))).collect(),
+            shadow: ShadowSummary::of(tally),
             duration_seconds: round(seconds, 2),
             images_per_second: round(pace, 2),
             latency_seconds: quantiles(&tally.latencies, [0.5, 0.9, 0.99, 1.0])
@@ -121,14 +177,14 @@ impl Summary {
     }
 }
 
-fn models(tally: &Tally) -> Vec<ModelCount> {
-    let count = |(model, predictions): (&autorma_schemas::ModelVersion, &u64)| ModelCount {
+fn models(models: &BTreeMap<ModelVersion, u64>) -> Vec<ModelCount> {
+    let count = |(model, predictions): (&ModelVersion, &u64)| ModelCount {
         name: model.name.clone(),
         version: model.version.clone(),
         sha256: model.sha256.clone(),
         predictions: *predictions,
     };
-    tally.models.iter().map(count).collect()
+    models.iter().map(count).collect()
 }
 
 /// An instant as scripts like it.

@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use autorma_schemas::{Decision, Micros, ModelVersion};
+use autorma_schemas::{Agreement, Decision, Micros, ModelVersion};
 
 use crate::Counts;
 use crate::Error;
 use crate::outcome::Id;
-use crate::part::{Line, Part};
+use crate::part::{Line, Part, Predicted};
 use crate::store::Store;
 
 /// What the parts of one run hold: counts for the summary, and where the entries of the results file stand. The
@@ -20,11 +20,23 @@ pub(crate) struct Tally {
     pub(crate) decisions: BTreeMap<String, u64>,
     pub(crate) reasons: BTreeMap<String, u64>,
     pub(crate) models: BTreeMap<ModelVersion, u64>,
+    pub(crate) arms: BTreeMap<String, Arm>,
+    /// What the shadow says, beside how many predictions.
+    pub(crate) shadow: BTreeMap<Agreement, u64>,
     pub(crate) confidences: Vec<f64>,
     /// Seconds from an event being seen to its outcome being on the disk.
     pub(crate) latencies: Vec<f64>,
     /// When the last image was done.
     pub(crate) last: Option<Micros>,
+}
+
+/// What an arm of a split has said.
+#[derive(Debug, Default)]
+pub(crate) struct Arm {
+    pub(crate) classes: BTreeMap<String, u64>,
+    pub(crate) decisions: BTreeMap<String, u64>,
+    pub(crate) models: BTreeMap<ModelVersion, u64>,
+    pub(crate) confidences: Vec<f64>,
 }
 
 /// Where one entry stands. Entries are in the order of their producer's numbers.
@@ -73,9 +85,11 @@ impl Tally {
             duplicates: 0,
             classes: BTreeMap::new(),
             // Who compares runs wants to see the zeros.
-            decisions: Decision::ALL.iter().map(|decision| (decision.to_string(), 0)).collect(),
+            decisions: no_decisions(),
             reasons: BTreeMap::new(),
             models: BTreeMap::new(),
+            arms: BTreeMap::new(),
+            shadow: BTreeMap::new(),
             confidences: Vec::new(),
             latencies: Vec::new(),
             last: None,
@@ -88,6 +102,12 @@ impl Tally {
         self.latencies.push(stored_at.seconds_since(line.seen_at).max(0.0));
         if let Some(predicted) = line.prediction {
             self.predictions.push(entry);
+            if let Some(agreement) = line.shadow {
+                *self.shadow.entry(agreement).or_default() += 1;
+            }
+            if let Some(arm) = line.arm {
+                self.arms.entry(arm).or_insert_with(Arm::new).add(&predicted);
+            }
             *self.classes.entry(predicted.predicted_class).or_default() += 1;
             *self.decisions.entry(predicted.decision.to_string()).or_default() += 1;
             *self.models.entry(predicted.model).or_default() += 1;
@@ -110,7 +130,25 @@ impl Tally {
         self.failed.sort_unstable();
         self.confidences.sort_unstable_by(f64::total_cmp);
         self.latencies.sort_unstable_by(f64::total_cmp);
+        self.arms.values_mut().for_each(|arm| arm.confidences.sort_unstable_by(f64::total_cmp));
     }
+}
+
+impl Arm {
+    fn new() -> Self {
+        Self { decisions: no_decisions(), ..Self::default() }
+    }
+
+    fn add(&mut self, it: &Predicted) {
+        *self.classes.entry(it.predicted_class.clone()).or_default() += 1;
+        *self.decisions.entry(it.decision.to_string()).or_default() += 1;
+        *self.models.entry(it.model.clone()).or_default() += 1;
+        self.confidences.extend(it.confidence);
+    }
+}
+
+fn no_decisions() -> BTreeMap<String, u64> {
+    Decision::ALL.iter().map(|decision| (decision.to_string(), 0)).collect()
 }
 
 /// A part that was there a moment ago.

@@ -44,14 +44,15 @@ fn decoded(event: ImageEvent) -> Decoded {
     Decoded { assignment, origin, event, picture: Picture(Vec::new()), trace }
 }
 
-fn verdict() -> Verdict {
-    Verdict {
+fn said(model: &ModelVersion) -> Said<'_> {
+    let verdict = Verdict {
         predicted_class: "shoe".into(),
         confidence: 1.0,
         probabilities: Vec::new(),
         unknown_probability: 0.0,
         decision: Decision::Accept,
-    }
+    };
+    Said { verdict, model, arm: None, shadow: None }
 }
 
 fn model() -> ModelVersion {
@@ -71,7 +72,7 @@ fn headers(outcome: &Outcome, topic: &str) -> Headers {
 fn an_outcome_s_record_is_of_the_event_s_trace() {
     let failure = || Failure::new(Reason::Undecodable, "broken");
     let outcomes = [
-        (decoded(event()).predicted(verdict(), &model(), 10), topics::PREDICTIONS),
+        (decoded(event()).predicted(said(&model()), 10), topics::PREDICTIONS),
         (decoded(event()).failed(failure(), 10), topics::DEAD_LETTERS),
         (unreadable(record(b"?".to_vec()), "no event".into()), topics::DEAD_LETTERS),
     ];
@@ -104,10 +105,9 @@ fn whatever_the_record_is_its_outcome_can_be_written() {
     for event in events {
         assert_eq!(fits(&event), Ok(()));
         let failure = Failure::new(Reason::InvalidEvent, "?".repeat(mebibyte));
-        for finished in [
-            decoded(event.clone()).predicted(verdict(), &model(), 10),
-            decoded(event.clone()).failed(failure, 10),
-        ] {
+        for finished in
+            [decoded(event.clone()).predicted(said(&model()), 10), decoded(event.clone()).failed(failure, 10)]
+        {
             assert!(size(&finished.outcome.append()) < mebibyte);
         }
         assert!(fits(&ImageEvent { source: "s".repeat(20), ..event }).unwrap_err().contains("262158"));

@@ -48,6 +48,13 @@ pub(crate) enum ModelsCommand {
         #[command(flatten)]
         json: Json,
     },
+    /// Compare what versions say of the photos that are classified: the shadow and what is published, and the arms of a split
+    ///
+    /// With the setting model.shadow an alias's version computes along and isn't published; with model.split.ALIAS images
+    /// are split among aliases. This reads the predictions that the log still has. Of a shadow it tells how often it says
+    /// the same (class and decision), with the 95 % interval, by class, and the photos of which it doesn't; of arms, their
+    /// shares of decisions side by side. Pairs of versions are told one by one, the one that was compared last at the end.
+    CompareLive(CompareLiveArgs),
     /// Compare two versions' manifests
     Diff(DiffArgs),
     /// Check the files of versions, and try each model on a picture
@@ -106,6 +113,21 @@ pub(crate) struct DiffArgs {
     pub(crate) from: Reference,
     /// The other
     pub(crate) to: Reference,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareLiveArgs {
+    /// Only predictions of this run
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+    /// Only predictions made at this time or later: a date, a time, or how long ago, as in 2h or 7d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// How many of the photos that differ the table lists, of each pair of versions; JSON has all of them
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) list: usize,
     #[command(flatten)]
     pub(crate) json: Json,
 }

@@ -30,6 +30,8 @@ struct Story {
     confidence: Option<f64>,
     decision: Option<String>,
     model: Option<String>,
+    arm: Option<String>,
+    shadow: Option<String>,
     reason: Option<String>,
     message: Option<String>,
     done_at: Option<String>,
@@ -98,6 +100,8 @@ impl Story {
             confidence: None,
             decision: None,
             model: None,
+            arm: None,
+            shadow: None,
             reason: None,
             message: None,
             done_at: None,
@@ -121,6 +125,11 @@ impl Story {
             self.confidence = Some(it.confidence);
             self.decision = Some(it.decision.to_string());
             self.model = Some(format!("{} {}", it.model.name, it.model.version));
+            self.arm = it.arm;
+            self.shadow = it.shadow.map(|it| {
+                let (class, model) = (it.predicted_class, it.model);
+                format!("{class}, {}, {:.4}, by {} {}", it.decision, it.confidence, model.name, model.version)
+            });
             self.done_at = Some(it.processed_at.iso());
         } else {
             let mut found = None;

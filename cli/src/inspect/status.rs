@@ -1,6 +1,8 @@
 use std::fmt;
 
+use autorma_classifier::Cast;
 use autorma_models::Manifest;
+use autorma_models::registry::Source;
 use autorma_schemas::RunState;
 use autorma_service::lag;
 use autorma_service::roles::RoleLock;
@@ -27,6 +29,9 @@ struct Status {
     members: Vec<Member>,
     runs: Vec<runs::Listed>,
     model: ModelStatus,
+    /// Those that images are split among, with their shares, and the one that computes along.
+    arms: Vec<ArmStatus>,
+    shadow: Option<ModelStatus>,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +77,14 @@ struct ModelStatus {
     version: Option<String>,
     sha256: Option<String>,
     problem: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ArmStatus {
+    arm: String,
+    share: u32,
+    #[serde(flatten)]
+    model: ModelStatus,
 }
 
 /// `autorma status`.
@@ -131,6 +144,16 @@ impl Status {
                 listed.push(run.into());
             }
         }
+        // Settings that contradict each other are the classifier's to refuse.
+        let (sources, shadow) = Cast::of(&configuration.classifier)
+            .map_or_else(|_| (vec![], None), |cast| (cast.arms, cast.shadow));
+        let arms = configuration.classifier.split.arms().zip(&sources);
+        let arms = arms.map(|((arm, share), source)| {
+            let (arm, model) = (arm.to_owned(), ModelStatus::of(configuration, source));
+            ArmStatus { arm, share, model }
+        });
+        let arms = arms.collect();
+        let shadow = shadow.map(|it| ModelStatus::of(configuration, &Source::Registered(it)));
         Ok(Self {
             data: home.folder.display().to_string(),
             log: configuration
@@ -143,7 +166,9 @@ impl Status {
             stages: stages.collect(),
             members,
             runs: listed,
-            model: ModelStatus::of(configuration),
+            model: ModelStatus::of(configuration, &configuration.classifier.model),
+            arms,
+            shadow,
         })
     }
 }
@@ -184,11 +209,21 @@ impl fmt::Display for Status {
             true => writeln!(f, "No runs yet.\n"),
             false => writeln!(f, "{}", runs::table(&self.runs)),
         }?;
-        match &self.model {
-            ModelStatus { problem: Some(problem), .. } => writeln!(f, "Model: {problem}"),
-            ModelStatus { name, version, sha256, source, .. } => writeln!(
+        writeln!(f, "Model: {}", self.model)?;
+        for it in &self.arms {
+            writeln!(f, "Arm {}, share {}: {}", it.arm, it.share, it.model)?;
+        }
+        self.shadow.as_ref().map_or(Ok(()), |shadow| writeln!(f, "Shadow: {shadow}"))
+    }
+}
+
+impl fmt::Display for ModelStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ModelStatus { problem: Some(problem), .. } => f.write_str(problem),
+            ModelStatus { name, version, sha256, source, .. } => write!(
                 f,
-                "Model: {} {}, from {source}, sha-256 {}",
+                "{} {}, from {source}, sha-256 {}",
                 name.as_deref().unwrap_or_default(),
                 version.as_deref().unwrap_or_default(),
                 sha256.as_deref().unwrap_or_default()
@@ -198,8 +233,7 @@ impl fmt::Display for Status {
 }
 
 impl ModelStatus {
-    fn of(configuration: &Configuration) -> Self {
-        let source = &configuration.classifier.model;
+    fn of(configuration: &Configuration, source: &Source) -> Self {
         let manifest = configuration.registry().and_then(|registry| Ok(source.manifest(&*registry)?));
         let (is, problem) = match manifest {
             Ok(manifest) => (Some(manifest), None),

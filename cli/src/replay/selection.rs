@@ -7,10 +7,10 @@ use autorma_schemas::{Decision, Event, ImageEvent, Micros, topics};
 use autorma_stream::{Log, NextOffset, Offset, StoredRecord, TopicPartition};
 
 use super::ranges::Ranges;
-use super::when::instant;
 use crate::args::ReplayArgs;
 use crate::outcomes::{self, Id, Outcome, Verdict};
 use crate::reading::{Pages, newest_runs, patiently};
+use crate::when::instant;
 
 /// The conditions, all of which must hold.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autorma_schemas::{DeadLetter, Decision, ImageEvent, ModelVersion, Origin, Prediction, topics};
+use autorma_schemas::{DeadLetter, Decision, ImageEvent, ModelVersion, Origin, Prediction, Shadow, topics};
 use autorma_stream::StoredRecord;
 use serde::Serialize;
 use serde_json::json;
@@ -28,6 +28,10 @@ struct Predicted<'a> {
     origin: &'a Origin,
     seen_at: String,
     processed_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arm: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<&'a Shadow>,
 }
 
 /// One object a line.
@@ -54,6 +58,8 @@ pub(super) fn prediction(it: &Prediction) -> String {
         origin: &it.origin,
         seen_at: it.seen_at.iso(),
         processed_at: it.processed_at.iso(),
+        arm: it.arm.as_deref(),
+        shadow: it.shadow.as_ref(),
     })
 }
 

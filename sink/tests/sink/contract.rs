@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use autorma_schemas::{ClassProbability, Micros, RunState, topics};
+use autorma_schemas::{ClassProbability, Decision, Micros, ModelVersion, RunState, Shadow, topics};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -137,4 +137,44 @@ fn entries_and_summary_say_where_everything_comes_from() {
     assert_eq!((summary.duration_seconds, summary.images_per_second), (0.12, 100.0));
     assert_eq!(summary.opened_at, jiff::Timestamp::from_microsecond(OPENED).unwrap().to_string());
     assert_eq!(summary.results, format!("predictions_{RUN}.json"));
+}
+
+/// Who reads the results file sees nothing of comparisons, not even another byte.
+#[test]
+fn arms_and_shadows_are_in_the_summary_alone() {
+    let files = [false, true].map(|compares| {
+        let workplace = Workplace::new();
+        for number in 1..=9 {
+            let mut it = prediction(Some(RUN), number);
+            if compares {
+                it.arm = Some(if number % 3 == 0 { "staging" } else { "production" }.into());
+                // One to review is published as that; what the shadow accepts is another decision then.
+                let (class, version) = (if number < 3 { "tops" } else { "shirts" }, "8".into());
+                it.shadow = (number < 9).then(|| Shadow {
+                    predicted_class: class.into(),
+                    confidence: 0.5,
+                    unknown_probability: 0.0,
+                    decision: Decision::Accept,
+                    model: ModelVersion { version, ..it.model.clone() },
+                });
+            }
+            workplace.append([append(topics::PREDICTIONS, &it)]);
+        }
+        workplace.append([run(RUN, RunState::Closed, 9)]);
+        let sink = workplace.sink();
+        sink.wait_for_run(RUN);
+        sink.stop();
+        (workplace.results(RUN), workplace.summary(RUN))
+    });
+    let [(results, without), (with_results, with)] = files;
+    assert_eq!(String::from_utf8(results).unwrap(), String::from_utf8(with_results).unwrap());
+    assert!(without.arms.is_empty() && without.shadow.is_none());
+    let shadow = with.shadow.unwrap();
+    assert_eq!((shadow.compared, shadow.same), (8, 4));
+    assert_eq!((shadow.other_decision, shadow.other_class), (2, 2));
+    assert_eq!(with.arms.keys().collect::<Vec<_>>(), ["production", "staging"]);
+    let staging = &with.arms["staging"];
+    assert_eq!((staging.predictions, staging.decisions["review"], staging.decisions["accept"]), (3, 3, 0));
+    assert_eq!((staging.mean_confidence, staging.predictions_by_class["shirts"]), (Some(0.98), 3));
+    assert_eq!((with.arms["production"].predictions, staging.models[0].predictions), (6, 3));
 }

@@ -191,6 +191,8 @@ pub(crate) fn prediction(run_id: Option<&str>, number: i64) -> Prediction {
         origin: origin(number),
         seen_at: Micros(OPENED),
         processed_at: Micros(OPENED + number * 10_000),
+        arm: None,
+        shadow: None,
     }
 }
 

@@ -43,6 +43,8 @@ fn prediction(event_id: &str, class: &str, decision: Decision, at: i64) -> Vec<u
         origin: origin(),
         seen_at: Micros(0),
         processed_at: Micros(at),
+        arm: None,
+        shadow: None,
     }
     .encode()
 }

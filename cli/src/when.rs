@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 /// An instant: RFC 3339 with its zone, or local time with or without its hours.
-pub(super) fn instant(flag: &str, text: &str) -> anyhow::Result<Micros> {
+pub(crate) fn instant(flag: &str, text: &str) -> anyhow::Result<Micros> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(Micros(at.as_microsecond()));
     }

@@ -1,0 +1,72 @@
+//! `autorma models compare-live`: what versions say of the same photos, or of their shares of them, as the log has it.
+
+mod report;
+mod tally;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use autorma_schemas::{Event, Micros, Prediction, topics};
+use autorma_service::settings::Value;
+
+use crate::args::CompareLiveArgs;
+use crate::configuration::Configuration;
+use crate::home::Home;
+use crate::inspect::json_text;
+use crate::reading::scan;
+use crate::when::instant;
+use report::Report;
+use tally::Tally;
+
+/// Reads the predictions that are chosen, and says how the versions compare.
+pub(super) fn compare(configuration: &Configuration, args: &CompareLiveArgs) -> anyhow::Result<ExitCode> {
+    let since = args.since.as_deref().map(since).transpose()?;
+    let home = Home::look(configuration)?;
+    let mut tally = Tally::default();
+    scan(&*home.log, topics::PREDICTIONS, |record| {
+        if let Ok(it) = Prediction::decode(&record.value)
+            && args.run.as_ref().is_none_or(|run| it.run_id.as_ref() == Some(run))
+            && since.is_none_or(|since| it.processed_at >= since)
+        {
+            tally.add(it);
+        }
+        true
+    })?;
+    match tally.predictions {
+        0 => bail!("the log has no predictions of that kind: `autorma runs` lists the runs"),
+        predictions if tally.is_empty() => bail!(
+            "none of the {predictions} predictions has another version to compare with: start the classifier with \
+             --model NAME@production and --set model.shadow=staging, or --set model.split.production=90 --set \
+             model.split.staging=10"
+        ),
+        _ => {}
+    }
+    let report = Report::of(tally, args.list);
+    crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A time, or how long ago it was.
+fn since(text: &str) -> anyhow::Result<Micros> {
+    match <Duration as Value>::parse(text) {
+        Some(ago) => {
+            let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
+            Ok(Micros(Micros::now().0.saturating_sub(ago)))
+        }
+        None => instant("--since", text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_may_be_so_long_ago() {
+        let hours = Micros::now().seconds_since(since("2h").unwrap()) / 3600.0;
+        assert!((1.99..2.01).contains(&hours), "{hours}");
+        assert_eq!(since("2026-11-18T11:06:40Z").unwrap(), Micros(1_795_000_000_000_000));
+        assert!(since("yesterday").unwrap_err().to_string().contains("--since"));
+    }
+}
