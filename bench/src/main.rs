@@ -12,6 +12,7 @@ mod photos;
 mod program;
 mod quantization;
 mod report;
+mod shadow;
 mod swap;
 mod throughput;
 mod tiny;
@@ -79,6 +80,7 @@ fn main() -> anyhow::Result<()> {
     latency::measure(&Home::Embedded, &photos, &folder.path().join("latency"), size.drops, &mut report)?;
     swap::measure(&photos, &folder.path().join("swap"), &mut report)?;
     quantization::measure(&photos, &folder.path().join("quantization"), &mut report)?;
+    shadow::measure(&photos, &folder.path().join("shadow"), size.rounds, &mut report)?;
     log::measure(&mut report)?;
     let tiny = photos::tiny(folder.path(), size.tiny)?;
     tiny::measure(&tiny, folder.path(), &mut report)?;

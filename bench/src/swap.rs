@@ -68,7 +68,7 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
 }
 
 /// Another version, no slower.
-fn copy_with_another_temperature(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy_with_another_temperature(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -80,7 +80,7 @@ fn copy_with_another_temperature(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(fs::write(path, manifest.to_string())?)
 }
 
-fn models(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn models(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     let arguments: Vec<_> = ["models"].iter().chain(arguments).copied().collect();
     let status = command(&Home::Embedded, folder, &arguments)?.status()?;
     ensure!(status.success(), "autorma {arguments:?} failed");
