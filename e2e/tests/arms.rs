@@ -189,7 +189,7 @@ fn a_shadow_that_fails_harms_nothing() {
     register(&sandbox, &[1.0]);
     let folder = model(&sandbox, "fussy", &fussy(), "/temperature", json!(1.0));
     models(&sandbox, &["register", folder.to_str().unwrap(), "--alias", "staging"]);
-    let settings = ["classifier.model=means@production", "model.shadow=staging"];
+    let settings = ["classifier.model=means@production", "model.split.production=1", "model.shadow=staging"];
     let daemon = Daemon::up(&sandbox, &settings).ready();
     (0..PICTURES).for_each(|number| drop_by_turns(&sandbox, number));
     daemon.outcomes(PICTURES);
@@ -202,6 +202,10 @@ fn a_shadow_that_fails_harms_nothing() {
     assert_eq!(count("shadow_failures"), Some((PICTURES / 3 * 2) as f64));
     assert_eq!(count("shadow"), Some((PICTURES / 3) as f64));
     assert_eq!(count("dead_letters"), Some(0.0));
+    for metric in ["arm_predictions_total{arm=\"production\"", "arm_confidence_count{arm=\"production\""] {
+        let name = format!("autorma_classifier_{metric}");
+        assert_eq!(daemon.metric(&name), Some(PICTURES as f64), "{metric}");
+    }
     daemon.end();
     let results = sandbox.results();
     assert_eq!(results.counts(), (PICTURES, 0));

@@ -31,7 +31,7 @@ pub(crate) struct Tally {
 }
 
 /// What an arm of a split has said.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Arm {
     pub(crate) classes: BTreeMap<String, u64>,
     pub(crate) decisions: BTreeMap<String, u64>,
@@ -106,7 +106,7 @@ impl Tally {
                 *self.shadow.entry(agreement).or_default() += 1;
             }
             if let Some(arm) = line.arm {
-                self.arms.entry(arm).or_insert_with(Arm::new).add(&predicted);
+                self.arms.entry(arm).or_default().add(&predicted);
             }
             *self.classes.entry(predicted.predicted_class).or_default() += 1;
             *self.decisions.entry(predicted.decision.to_string()).or_default() += 1;
@@ -134,11 +134,14 @@ impl Tally {
     }
 }
 
-impl Arm {
-    fn new() -> Self {
-        Self { decisions: no_decisions(), ..Self::default() }
+impl Default for Arm {
+    fn default() -> Self {
+        let (classes, models, confidences) = Default::default();
+        Self { classes, decisions: no_decisions(), models, confidences }
     }
+}
 
+impl Arm {
     fn add(&mut self, it: &Predicted) {
         *self.classes.entry(it.predicted_class.clone()).or_default() += 1;
         *self.decisions.entry(it.decision.to_string()).or_default() += 1;
