@@ -34,7 +34,7 @@ fn prediction(
         origin: Origin { topic: "images".into(), partition: 0, offset: 0 },
         seen_at: Micros(0),
         processed_at: Micros(id as i64),
-        arm: (id % 2 == 0).then(|| "even".into()),
+        arm: id.is_multiple_of(2).then(|| "even".into()),
         shadow: shadow.map(|(of, class, decision, confidence)| Shadow {
             predicted_class: class.into(),
             confidence,
