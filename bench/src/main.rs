@@ -1,6 +1,6 @@
 //! `make bench`: what autorma costs, as ratios within one run. JSON on standard output, a table on standard error.
 //!
-//! `cargo run --release -p autorma-bench [-- --images 2000 --rounds 3 --tiny 10000 --drops 200]` measures the embedded
+//! `cargo run --release -p autorma-bench [-- --images 2000 --rounds 5 --tiny 10000 --drops 200]` measures the embedded
 //! log; with `--log kafka` (and `--events 100000` instead of `--tiny`), Kafka: see [`kafka`].
 
 mod bare;
@@ -35,7 +35,7 @@ struct Size {
 }
 
 fn main() -> anyhow::Result<()> {
-    let mut size = Size { images: 2000, rounds: 3, tiny: 10_000, drops: 200, events: 100_000 };
+    let mut size = Size { images: 2000, rounds: 5, tiny: 10_000, drops: 200, events: 100_000 };
     let mut on_kafka = false;
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     // The bare loop is a process of its own, as the pipeline is.
