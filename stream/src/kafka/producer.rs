@@ -147,8 +147,10 @@ impl KafkaProducer {
     }
 
     /// What `step` does, again and again while that may help. A commit whose answer was lost is asked for until the
-    /// answer comes: nobody else can know whether it has happened.
+    /// answer comes: nobody else can know whether it has happened. Only when none comes for longer than the cluster lets
+    /// any transaction live, this producer has lost its way, and who takes the slot next will be told what is so.
     fn insist(&self, step: impl Fn() -> Result<(), KafkaError>) -> Result<(), Failure> {
+        let (begun, mut told) = (Instant::now(), false);
         loop {
             match step() {
                 Ok(()) => return Ok(()),
@@ -161,6 +163,13 @@ impl KafkaProducer {
                 {
                     if errors::is_passing(error.code()) && error.code() != Code::ConcurrentTransactions {
                         self.cluster.contact.failed();
+                    }
+                    if !told && begun.elapsed() > REQUEST {
+                        told = true;
+                        tracing::warn!(slot = self.slot, %error, "a transaction has had no answer for a while: it is asked for again");
+                    }
+                    if begun.elapsed() > self.cluster.config.transaction_timeout + REQUEST * 4 {
+                        return Err(Failure::Unanswered);
                     }
                 }
                 Err(error) => return Err(Failure::Kafka(error)),
@@ -192,6 +201,7 @@ impl KafkaProducer {
     fn undo(&mut self, failure: Failure, begun: Instant, transaction: &Transaction) -> Error {
         let error = match failure {
             Failure::GivenUp => return self.cluster.given_up(),
+            Failure::Unanswered => return self.finish(Code::OperationTimedOut, begun),
             Failure::Kafka(error) => error,
         };
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
@@ -202,7 +212,7 @@ impl KafkaProducer {
         match self.insist(|| self.client.abort_transaction(STEP)) {
             Ok(()) => Figures::count(&self.cluster.figures.aborted),
             Err(Failure::GivenUp) => return self.cluster.given_up(),
-            Err(Failure::Kafka(_)) => return self.finish(code, begun),
+            Err(Failure::Kafka(_) | Failure::Unanswered) => return self.finish(code, begun),
         }
         let first = transaction.advance.iter().flat_map(|advance| advance.offsets.keys()).next();
         match (code, first) {
@@ -296,6 +306,7 @@ impl KafkaProducer {
 enum Failure {
     Kafka(KafkaError),
     GivenUp,
+    Unanswered,
 }
 
 impl From<KafkaError> for Failure {
