@@ -9,13 +9,12 @@ use std::process::Command;
 use autorma_e2e::{Daemon, Sandbox, eventually};
 use autorma_models::handmade::{means, negatives, picture, write};
 use serde_json::{Value, json};
-use server::{Mlflow, PASSWORD, USER};
+use server::{Mlflow, PASSWORD};
 
 /// The program with that server.
 fn command(sandbox: &Sandbox, mlflow: &Mlflow, arguments: &[&str]) -> Command {
     let mut command = sandbox.command(arguments);
-    command.env("MLFLOW_TRACKING_URI", mlflow.url());
-    command.env("MLFLOW_TRACKING_USERNAME", USER).env("MLFLOW_TRACKING_PASSWORD", PASSWORD);
+    mlflow.is_told_to(&mut command);
     command
 }
 

@@ -5,15 +5,13 @@
 mod server;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use autorma_e2e::{Process, Random, Sandbox, seeds};
-use autorma_models::MANIFEST;
-use autorma_models::handmade::{means, write};
+use autorma_e2e::{Process, Random, Sandbox, model, seeds};
+use autorma_models::handmade::means;
 use serde_json::{Value, json};
-use server::{Mlflow, PASSWORD, USER};
+use server::Mlflow;
 
 /// A registry: in the sandbox's data folder, or on a server.
 struct Home {
@@ -26,8 +24,7 @@ impl Home {
         let arguments: Vec<_> = ["models"].iter().chain(arguments).chain(&["--json"]).copied().collect();
         let mut command: Command = self.sandbox.command(&arguments);
         if let Some(mlflow) = &self.mlflow {
-            command.env("MLFLOW_TRACKING_URI", mlflow.url());
-            command.env("MLFLOW_TRACKING_USERNAME", USER).env("MLFLOW_TRACKING_PASSWORD", PASSWORD);
+            mlflow.is_told_to(&mut command);
         }
         self.sandbox.spawn(command)
     }
@@ -39,12 +36,8 @@ impl Home {
 
     /// A model that no other is like, in a folder of its own.
     fn model(&self, number: usize) -> String {
-        let folder = self.sandbox.path().join(format!("model-{number}"));
-        write(&folder, "means", &means()).unwrap();
-        let path = folder.join(MANIFEST);
-        let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        manifest["temperature"] = json!(1.0 + number as f64 / 100.0);
-        fs::write(path, manifest.to_string()).unwrap();
+        let temperature = json!(1.0 + number as f64 / 100.0);
+        let folder = model(&self.sandbox, &format!("model-{number}"), &means(), "/temperature", temperature);
         folder.to_str().unwrap().to_owned()
     }
 

@@ -95,6 +95,12 @@ impl Mlflow {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// A command is told where it is, and who asks it.
+    pub(crate) fn is_told_to(&self, command: &mut Command) {
+        command.env("MLFLOW_TRACKING_URI", self.url());
+        command.env("MLFLOW_TRACKING_USERNAME", USER).env("MLFLOW_TRACKING_PASSWORD", PASSWORD);
+    }
+
     /// The folder of its artifacts.
     pub(crate) fn artifacts(&self) -> PathBuf {
         self.folder.path().join("artifacts")
@@ -105,8 +111,8 @@ impl Mlflow {
     pub(crate) fn python(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = python();
         command.arg("-c").arg(format!("import mlflow, sys\n{program}")).args(arguments);
-        command.env("MLFLOW_TRACKING_URI", self.url()).env("GIT_PYTHON_REFRESH", "quiet");
-        command.env("MLFLOW_TRACKING_USERNAME", USER).env("MLFLOW_TRACKING_PASSWORD", PASSWORD);
+        self.is_told_to(&mut command);
+        command.env("GIT_PYTHON_REFRESH", "quiet");
         let output = command.current_dir(self.folder.path()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
