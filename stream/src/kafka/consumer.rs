@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::topic_partition_list::Offset as KafkaOffset;
+use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::members::{Holdings, Member, lock};
 use super::rebalancing::Listener;
-use super::{Cluster, errors, offsets, reader};
+use super::{Cluster, REQUEST, errors, offsets, reader};
 use crate::{
     Consumer, Error, Membership, NextOffset, PollLimit, Rebalance, Record, Result, Subscription,
     TopicPartition,
@@ -64,6 +64,7 @@ impl KafkaConsumer {
             prefix: cluster.config.prefix.clone(),
             group: group.clone(),
             slot: slot.clone(),
+            patience: REQUEST.min(cluster.config.session_timeout),
             stage: Mutex::new(stage),
             held: Arc::clone(&held),
             changed: AtomicBool::new(false),
@@ -115,10 +116,10 @@ impl KafkaConsumer {
         let mut held = lock(&self.held);
         // What comes of a partition that has just gone is its next owner's.
         if let Some(held) = held.get_mut(&record.at) {
-            if record.offset.0 < held.position.0 {
+            if held.position.is_some_and(|position| record.offset.0 < position.0) {
                 return Err(Error::MadeAnew(record.at));
             }
-            held.position = record.offset.next();
+            held.position = Some(record.offset.next());
             self.waiting.push_back(Record { stored: record, assignment: held.assignment.clone() });
         }
         drop(held);
@@ -205,6 +206,26 @@ impl KafkaConsumer {
         self.cluster.check(done, if pause { "pausing" } else { "going on" })
     }
 
+    /// Asks the group again where it couldn't say at the assignment where it continues. Maybe nothing will ever come of
+    /// those partitions that would tell.
+    fn locate(&self) {
+        let mut unknown = TopicPartitionList::new();
+        for (at, _) in lock(&self.held).iter().filter(|(_, held)| held.position.is_none()) {
+            unknown.add_partition(&self.cluster.config.full(&at.topic), at.partition);
+        }
+        if unknown.count() == 0 {
+            return;
+        }
+        let committed = self.listener().committed(&self.member.consumer, &unknown);
+        let mut held = lock(&self.held);
+        for (at, group) in committed {
+            if let Some(held) = held.get_mut(&at) {
+                held.position = Some(group.unwrap_or(NextOffset::START));
+                held.committed = held.committed.max(group);
+            }
+        }
+    }
+
     /// Partitions end behind their last record: markers of transactions stand there too. When a partition is quiet, and
     /// its end further than the last record, and nothing lies between, then it was passed.
     fn look_behind(&mut self) {
@@ -213,9 +234,12 @@ impl KafkaConsumer {
             return;
         }
         self.looked = Instant::now();
+        self.locate();
         let config = &self.cluster.config;
-        let positions: Vec<_> =
-            lock(&self.held).iter().map(|(at, held)| (at.clone(), held.position)).collect();
+        let held = lock(&self.held);
+        let positions = held.iter().filter_map(|(at, held)| Some((at.clone(), held.position?)));
+        let positions: Vec<_> = positions.collect();
+        drop(held);
         let all = positions.iter().map(|(at, _)| (config.full(&at.topic), at.partition));
         let Ok(ends) = offsets::ends(&self.cluster, &self.cluster.asking, all, KafkaOffset::End) else {
             return;
@@ -235,9 +259,10 @@ impl KafkaConsumer {
             for (partition, (position, end)) in partitions {
                 let at = TopicPartition::new(topic.as_str(), partition);
                 if exhausted.contains(&partition)
-                    && let Some(held) = lock(&self.held).get_mut(&at).filter(|held| held.position == position)
+                    && let Some(held) =
+                        lock(&self.held).get_mut(&at).filter(|held| held.position == Some(position))
                 {
-                    held.position = end;
+                    held.position = Some(end);
                     self.passed.insert(at, end);
                 }
             }
@@ -334,7 +359,7 @@ impl Consumer for KafkaConsumer {
         let held = lock(&self.held);
         let mut passed = std::mem::take(&mut self.passed);
         // What was taken away, and perhaps given back, since then starts elsewhere.
-        passed.retain(|at, end| held.get(at).is_some_and(|held| held.position >= *end));
+        passed.retain(|at, end| held.get(at).is_some_and(|held| held.position >= Some(*end)));
         passed
     }
 

@@ -27,8 +27,9 @@ pub(super) type Holdings = BTreeMap<TopicPartition, Held>;
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) assignment: Assignment,
-    /// Behind the last record that came, and behind what is known to be empty.
-    pub(super) position: NextOffset,
+    /// Behind the last record that came, and behind what is known to be empty; None until a record came or the group
+    /// has said where it continues.
+    pub(super) position: Option<NextOffset>,
     /// Where the group continues; commits don't go back behind it.
     pub(super) committed: Option<NextOffset>,
 }

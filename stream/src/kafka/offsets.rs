@@ -109,11 +109,13 @@ pub(super) fn committed(cluster: &Cluster, group: &str) -> Result<BTreeMap<Topic
     let asking = cluster.group_client(group)?;
     let found = cluster.check(asking.committed_offsets(list, cluster.patience()), &doing)?;
     let prefix = cluster.config.prefix.len();
-    let offsets = found.elements().into_iter().filter_map(|found| match found.offset() {
-        KafkaOffset::Offset(offset) => {
-            Some((TopicPartition::new(&found.topic()[prefix..], found.partition()), NextOffset(offset)))
+    let mut offsets = BTreeMap::new();
+    for found in found.elements() {
+        cluster.check(found.error(), &doing)?;
+        if let KafkaOffset::Offset(offset) = found.offset() {
+            let at = TopicPartition::new(&found.topic()[prefix..], found.partition());
+            offsets.insert(at, NextOffset(offset));
         }
-        _ => None,
-    });
-    Ok(offsets.collect())
+    }
+    Ok(offsets)
 }

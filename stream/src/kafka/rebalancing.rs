@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -9,7 +10,6 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::REQUEST;
 use super::contact::Ear;
 use super::figures::Figures;
 use super::members::{Held, Holdings, lock};
@@ -24,6 +24,8 @@ pub(super) struct Listener {
     pub(super) prefix: String,
     pub(super) group: String,
     pub(super) slot: String,
+    /// How long the group may take to say where it continues: less than it waits for a member to poll.
+    pub(super) patience: Duration,
     pub(super) stage: Mutex<Box<dyn Rebalance>>,
     pub(super) held: Arc<Mutex<Holdings>>,
     /// Whether partitions came or went since the last look.
@@ -93,7 +95,7 @@ impl Listener {
         let committed = self.committed(consumer, partitions);
         for mut element in partitions.elements() {
             let at = self.our(element.topic(), element.partition());
-            let group = committed.as_ref().map(|all| all.get(&at).copied());
+            let group = committed.get(&at).copied();
             let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
             let chosen = stage.assigned(&at).unwrap_or_else(|error| {
                 self.fail(error);
@@ -101,10 +103,12 @@ impl Listener {
             });
             drop(stage);
             let (offset, position) = match (chosen, group) {
-                (Some(next), _) | (None, Some(Some(next))) => (KafkaOffset::Offset(next.0.max(0)), next),
-                (None, Some(None)) => (KafkaOffset::Beginning, NextOffset::START),
-                // The group didn't answer: librdkafka asks again until it does.
-                (None, None) => (KafkaOffset::Invalid, NextOffset::START),
+                (Some(next), _) | (None, Some(Some(next))) => {
+                    (KafkaOffset::Offset(next.0.max(0)), Some(next))
+                }
+                (None, Some(None)) => (KafkaOffset::Beginning, Some(NextOffset::START)),
+                // The group didn't answer: librdkafka asks again until it does, and so does the consumer.
+                (None, None) => (KafkaOffset::Invalid, None),
             };
             if let Err(error) = element.set_offset(offset) {
                 tracing::warn!(%error, partition = %at, "no offset to start from");
@@ -115,25 +119,33 @@ impl Listener {
         tracing::debug!(group = self.group, slot = self.slot, partitions = ?self.ours(partitions), "partitions assigned");
     }
 
-    /// Where the group continues in these; None if it can't be asked.
-    fn committed(
+    /// Where the group continues in those of the partitions that it can be asked about; None where it has committed
+    /// nothing yet. While a transaction that holds an offset is open, it has no answer.
+    pub(super) fn committed(
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &TopicPartitionList,
-    ) -> Option<BTreeMap<TopicPartition, NextOffset>> {
+    ) -> BTreeMap<TopicPartition, Option<NextOffset>> {
         let mut list = TopicPartitionList::with_capacity(partitions.count());
         for element in partitions.elements() {
             list.add_partition(element.topic(), element.partition());
         }
-        let found = consumer.committed_offsets(list, REQUEST);
-        let found =
-            found.inspect_err(|error| tracing::debug!(%error, "the group's offsets aren't known yet"));
-        let offsets = found.ok()?;
-        let next = offsets.elements().into_iter().filter_map(|it| match it.offset() {
-            KafkaOffset::Offset(next) => Some((self.our(it.topic(), it.partition()), NextOffset(next))),
-            _ => None,
+        let found = match consumer.committed_offsets(list, self.patience) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(%error, "the group's offsets aren't known yet");
+                return BTreeMap::new();
+            }
+        };
+        let answered = found.elements().into_iter().filter(|it| it.error().is_ok());
+        let next = answered.map(|it| {
+            let next = match it.offset() {
+                KafkaOffset::Offset(next) => Some(NextOffset(next)),
+                _ => None,
+            };
+            (self.our(it.topic(), it.partition()), next)
         });
-        Some(next.collect())
+        next.collect()
     }
 
     /// The stage finishes or drops its work on these; what is `lost` can't be committed any more.
