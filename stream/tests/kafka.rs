@@ -1,15 +1,16 @@
 //! The conformance suite on a real Kafka, and what only a real Kafka does.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use autorma_broker::{Cluster, Options};
 use autorma_stream::conformance::Open;
 use autorma_stream::kafka::{Kafka, KafkaConfig};
 use autorma_stream::{
-    Append, Log, NextOffset, NoRebalance, PollLimit, Retention, Subscription, Topic, TopicPartition,
-    Transaction,
+    Advance, Append, Consumer, Log, NextOffset, NoRebalance, PollLimit, Retention, Subscription, Topic,
+    TopicPartition, Transaction,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};
@@ -95,4 +96,76 @@ fn commit_behind_the_record(brokers: &str) -> BaseProducer {
     let group = of_the_group.group_metadata().unwrap();
     producer.send_offsets_to_transaction(&offsets, &group, longest).unwrap();
     producer
+}
+
+/// A commit ends when the group's coordinator is away for good, and the next one is done when it is back. librdkafka alone
+/// waits for it for ever, here and where the coordinator has only left the cluster's metadata for a moment.
+#[test]
+fn a_commit_ends_without_the_groups_coordinator() {
+    // Only one broker has the group's offsets.
+    let properties = vec![("offsets.topic.replication.factor".into(), "1".into())];
+    let cluster = Cluster::start(Options { nodes: 3, properties, ..Options::default() }).unwrap();
+    let config = KafkaConfig {
+        prefix: "lost.".into(),
+        session_timeout: Duration::from_secs(3),
+        transaction_timeout: Duration::from_secs(3),
+        ..KafkaConfig::new(cluster.bootstrap())
+    };
+    let log = Kafka::new(config).unwrap();
+    let retention = Retention::Age(Duration::from_secs(3600));
+    log.create(&[Topic { name: "images".into(), partitions: 1, retention }]).unwrap();
+    let append = || Append { topic: "images".into(), value: b"a photo".to_vec(), ..Append::default() };
+    let outside = Transaction { appends: vec![append(), append()], advance: None };
+    log.producer("outside").unwrap().commit(&outside).unwrap();
+
+    let mut producer = log.producer("a").unwrap();
+    let (consumer, first) = read_one(&log);
+    producer.commit(&first).unwrap();
+    consumer.leave().unwrap();
+    let (_consumer, second) = read_one(&log);
+    let coordinator = coordinator(&cluster, "lost.group");
+    cluster.kill(coordinator).unwrap();
+    let (tell, told) = mpsc::channel();
+    let again = second.clone();
+    std::thread::spawn(move || tell.send(producer.commit(&again)));
+    let ended = told.recv_timeout(Duration::from_secs(40)).expect("the commit has ended");
+    assert!(ended.is_err(), "it can't have been done");
+
+    cluster.restart(coordinator).unwrap();
+    let begun = Instant::now();
+    loop {
+        let (_consumer, second) = read_one(&log);
+        match log.producer("a").and_then(|mut producer| producer.commit(&second)) {
+            Ok(()) => return,
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(90), "{error}"),
+        }
+    }
+}
+
+/// A new member of the group, and a transaction that has done the next record.
+fn read_one(log: &Kafka) -> (Box<dyn Consumer>, Transaction) {
+    let begun = Instant::now();
+    let subscription =
+        || Subscription { group: "group".into(), topics: vec!["images".into()], slot: "a".into() };
+    let mut consumer = log.subscribe(subscription(), Box::new(NoRebalance)).unwrap();
+    loop {
+        let limit = PollLimit { records: 1, bytes: 1 << 20 };
+        let record = consumer.poll(limit, Duration::from_millis(100)).unwrap_or_default().pop();
+        if let Some(record) = record {
+            let offsets = [(record.stored.at, record.stored.offset.next())].into();
+            let advance = Some(Advance { membership: consumer.membership(), offsets });
+            return (consumer, Transaction { appends: Vec::new(), advance });
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "there is a record to read");
+    }
+}
+
+/// The number of the broker that coordinates the group.
+fn coordinator(cluster: &Cluster, group: &str) -> usize {
+    let brokers = cluster.bootstrap();
+    let args = ["--describe", "--state", "--group", group];
+    let told = cluster.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &args).unwrap();
+    let told = String::from_utf8_lossy(&told.stdout) + String::from_utf8_lossy(&told.stderr);
+    let is_told = |broker: &str| told.contains(broker);
+    brokers.split(',').position(is_told).unwrap_or_else(|| panic!("no coordinator in {told}"))
 }

@@ -92,7 +92,7 @@ impl Member {
         }
         let ended = || advance.offsets.keys().next().cloned().map(Error::AssignmentEnded);
         match metadata {
-            Some(metadata) => Ok(Permit { metadata, offsets }),
+            Some(metadata) => Ok(Permit { metadata: Arc::new(metadata), offsets }),
             None => Err(ended().unwrap_or_else(|| Error::Busy("the group has no members".into()))),
         }
     }
@@ -110,7 +110,7 @@ impl Member {
 
 /// What a commit on behalf of a member carries.
 pub(super) struct Permit {
-    pub(super) metadata: ConsumerGroupMetadata,
+    pub(super) metadata: Arc<ConsumerGroupMetadata>,
     /// Those that move something.
     pub(super) offsets: BTreeMap<TopicPartition, NextOffset>,
 }

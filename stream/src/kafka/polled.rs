@@ -35,6 +35,11 @@ impl<C: ProducerContext + 'static> Polled<C> {
         let thread = thread.map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
         Ok(Self { producer, ended, thread: Some(thread) })
     }
+
+    /// The producer for a thread that may outlast this.
+    pub(super) fn shared(&self) -> Arc<BaseProducer<C>> {
+        Arc::clone(&self.producer)
+    }
 }
 
 impl<C: ProducerContext + 'static> Deref for Polled<C> {

@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext};
@@ -149,16 +151,19 @@ impl KafkaProducer {
     /// What `step` does, again and again while that may help. A commit whose answer was lost is asked for until the
     /// answer comes: nobody else can know whether it has happened. Only when none comes for longer than the cluster lets
     /// any transaction live, this producer has lost its way, and who takes the slot next will be told what is so.
-    fn insist(&self, step: impl Fn() -> Result<(), KafkaError>) -> Result<(), Failure> {
+    fn insist<E>(&self, step: impl Fn() -> Result<(), E>) -> Result<(), Failure>
+    where
+        Failure: From<E>,
+    {
         let (begun, mut told) = (Instant::now(), false);
         loop {
-            match step() {
+            match step().map_err(Failure::from) {
                 Ok(()) => return Ok(()),
-                Err(error) if self.cluster.is_in_a_hurry() => {
-                    tracing::debug!(%error, "a transaction was left as it is");
+                Err(failure) if self.cluster.is_in_a_hurry() => {
+                    tracing::debug!(?failure, "a transaction was left as it is");
                     return Err(Failure::GivenUp);
                 }
-                Err(KafkaError::Transaction(error))
+                Err(Failure::Kafka(KafkaError::Transaction(error)))
                     if error.is_retriable() && !error.txn_requires_abort() =>
                 {
                     if errors::is_passing(error.code()) && error.code() != Code::ConcurrentTransactions {
@@ -172,9 +177,44 @@ impl KafkaProducer {
                         return Err(Failure::Unanswered);
                     }
                 }
-                Err(error) => return Err(Failure::Kafka(error)),
+                Err(failure) => return Err(failure),
             }
         }
+    }
+
+    /// The offsets of a group go into the transaction. librdkafka knows no time there: where the group's coordinator has
+    /// left the cluster's metadata for a moment, it waits for something else to happen, which may be never (its issues
+    /// 5456 and 5511). So it is asked on another thread, which is left to itself, with its client, when the transaction has
+    /// no time left.
+    fn send_offsets(
+        &self,
+        offsets: &Arc<TopicPartitionList>,
+        metadata: &Arc<ConsumerGroupMetadata>,
+    ) -> Result<(), Failure> {
+        let (tell, told) = mpsc::channel();
+        let (client, offsets, metadata) = (self.client.shared(), Arc::clone(offsets), Arc::clone(metadata));
+        let ask = move || {
+            // Nobody listens when it took too long.
+            drop(tell.send(client.send_offsets_to_transaction(&offsets, &metadata, STEP)));
+        };
+        let thread = Builder::new().name("offsets".into()).spawn(ask);
+        thread.map_err(|error| {
+            tracing::error!(%error, "no thread can be started");
+            Failure::Unanswered
+        })?;
+        let begun = Instant::now();
+        while begun.elapsed() < self.cluster.config.transaction_timeout {
+            match told.recv_timeout(STEP) {
+                Ok(done) => return done.map_err(Failure::Kafka),
+                Err(_) if self.cluster.is_in_a_hurry() => return Err(Failure::GivenUp),
+                Err(_) => {}
+            }
+        }
+        tracing::warn!(
+            slot = self.slot,
+            "the group's coordinator was lost: the slot's producer is exchanged"
+        );
+        Err(Failure::Unanswered)
     }
 
     fn attempt(&self, transaction: &Transaction, permit: Option<&Permit>) -> Result<(), Failure> {
@@ -186,7 +226,8 @@ impl KafkaProducer {
                 let topic = self.cluster.config.full(&at.topic);
                 list.add_partition_offset(&topic, at.partition, KafkaOffset::Offset(next.0))?;
             }
-            self.insist(|| self.client.send_offsets_to_transaction(&list, &permit.metadata, STEP))?;
+            let list = Arc::new(list);
+            self.insist(|| self.send_offsets(&list, &permit.metadata))?;
         }
         self.wait_for_deliveries();
         failpoint::hit("log-before-commit");
@@ -303,6 +344,7 @@ impl KafkaProducer {
     }
 }
 
+#[derive(Debug)]
 enum Failure {
     Kafka(KafkaError),
     GivenUp,
