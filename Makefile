@@ -4,6 +4,7 @@ INPUT ?= data/samples
 OUTPUT ?= data/results
 DATA ?= data/autorma
 SEEDS ?= 1000
+PHOTOS ?= ../shared/data
 KAFKA_PORT ?= 9092
 
 # CMake from scripts/tools.sh, where the machine has none.
@@ -21,7 +22,7 @@ help:
 	@echo "make kafka-stop                              end it; its data stays"
 	@echo "make program                                 build target/release/autorma"
 	@echo "make backbone                                fetch and convert what \`autorma train\` builds on"
-	@echo "make model                                   build models/shipped anew (needs the photos)"
+	@echo "make model [PHOTOS=../shared/data]           train models/shipped anew on the PHOTOS"
 
 run: program
 	@if [ "$(INPUT)" = data/samples ]; then target/release/autorma samples data/samples; fi
@@ -77,8 +78,10 @@ runtime: tools
 backbone:
 	@models/build/backbone.sh
 
-model:
-	models/build/build.sh
+model: program backbone
+	target/release/autorma train --data $(PHOTOS)/fashion --data $(PHOTOS)/home --other $(PHOTOS)/other \
+		--backgrounds $(PHOTOS)/backgrounds --config models/build/recipe.toml --output target/model
+	@cp target/model/model/* models/shipped/ && cat models/build/about.md >> models/shipped/CARD.md
 
 clean:
 	rm -rf target data

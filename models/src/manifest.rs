@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::MANIFEST;
 
-/// What a model is: `manifest.json` beside its ONNX file. `autorma train` and `models/build/` write it.
+/// What a model is: `manifest.json` beside its ONNX file. `autorma train` writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of this layout; 1.

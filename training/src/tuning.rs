@@ -30,7 +30,7 @@ pub(crate) use network::Network;
 const TOGETHER: usize = 4;
 /// Parts of a step's photos whose slopes are added up separately, and then in order: so that the sum doesn't depend on the
 /// number of threads, of which there is use for as many.
-const LANES: usize = 8;
+const LANES: usize = 16;
 /// Steps from one checkpoint to the next.
 const KEEP: u32 = 25;
 /// Variations that tuning draws have numbers from here on; below are those that features are computed of.
