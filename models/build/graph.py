@@ -1,4 +1,4 @@
-"""Builds the ONNX graphs: the backbone from its weights, and the classifier from a backbone and a head.
+"""Builds the ONNX graph of the backbone from its weights.
 
 Batch normalisation is folded into the convolution before it: less to compute, less to quantize.
 """
@@ -82,24 +82,6 @@ def backbone(state):
     x, side = b.convolution(x, "_conv_head", "_bn1", "top", side)
     b.node("GlobalAveragePool", [x], "features")
     return _model(b.nodes, b.initializers, "features", ["batch", FEATURES, 1, 1])
-
-
-def classifier(backbone_model, weight, bias):
-    """The backbone with the head behind it: image -> logits [n, classes].
-
-    The head is a 1x1 convolution and not a matrix product: ONNX Runtime convolves picture by picture, while
-    its matrix product picks another kernel, and another order of additions, for another batch size.
-    """
-    graph = backbone_model.graph
-    nodes = list(graph.node) + [
-        helper.make_node("Conv", ["features", "head.weight", "head.bias"], ["head"], name="head", kernel_shape=[1, 1]),
-        helper.make_node("Flatten", ["head"], ["logits"], name="logits", axis=1),
-    ]
-    initializers = list(graph.initializer) + [
-        numpy_helper.from_array(weight.astype(np.float32)[:, :, None, None], "head.weight"),
-        numpy_helper.from_array(bias.astype(np.float32), "head.bias"),
-    ]
-    return _model(nodes, initializers, "logits", ["batch", len(bias)])
 
 
 def _model(nodes, initializers, output, shape):

@@ -37,23 +37,13 @@ autorma_stream::conformance_tests!(cluster);
 #[test]
 fn a_member_that_was_not_told_where_to_begin_learns_it() {
     let brokers = autorma_broker::shared().bootstrap();
-    let config = KafkaConfig {
-        prefix: "untold.".into(),
-        session_timeout: Duration::from_secs(3),
-        ..KafkaConfig::new(brokers.clone())
-    };
-    let log = Kafka::new(config).unwrap();
-    let retention = Retention::Age(Duration::from_secs(3600));
-    log.create(&[Topic { name: "images".into(), partitions: 1, retention }]).unwrap();
-    let append = Append { topic: "images".into(), value: b"a photo".to_vec(), ..Append::default() };
-    log.producer("outside").unwrap().commit(&Transaction { appends: vec![append], advance: None }).unwrap();
+    let log = with_photos(&brokers, "untold.", 1);
     let at = TopicPartition::new("images", 0);
     let end = log.bounds("images").unwrap()[0].end;
     assert!(end > NextOffset(1), "a transaction's marker lies behind the record");
 
     let pending = commit_behind_the_record(&brokers);
-    let group = Subscription { group: "group".into(), topics: vec!["images".into()], slot: "a".into() };
-    let mut consumer = log.subscribe(group, Box::new(NoRebalance)).unwrap();
+    let mut consumer = join(&log);
     let begun = Instant::now();
     let mut poll = || {
         let limit = PollLimit { records: 10, bytes: 1 << 20 };
@@ -73,6 +63,29 @@ fn a_member_that_was_not_told_where_to_begin_learns_it() {
         }
     }
     panic!("the end behind the last record was never passed");
+}
+
+/// A log with so many photos in the one partition of `images`, written in one transaction.
+fn with_photos(brokers: &str, prefix: &str, count: usize) -> Kafka {
+    let config = KafkaConfig {
+        prefix: prefix.into(),
+        session_timeout: Duration::from_secs(3),
+        transaction_timeout: Duration::from_secs(3),
+        ..KafkaConfig::new(brokers)
+    };
+    let log = Kafka::new(config).unwrap();
+    let retention = Retention::Age(Duration::from_secs(3600));
+    log.create(&[Topic { name: "images".into(), partitions: 1, retention }]).unwrap();
+    let append = Append { topic: "images".into(), value: b"a photo".to_vec(), ..Append::default() };
+    let photos = Transaction { appends: vec![append; count], advance: None };
+    log.producer("outside").unwrap().commit(&photos).unwrap();
+    log
+}
+
+/// The one member of `group`.
+fn join(log: &Kafka) -> Box<dyn Consumer> {
+    let group = Subscription { group: "group".into(), topics: vec!["images".into()], slot: "a".into() };
+    log.subscribe(group, Box::new(NoRebalance)).unwrap()
 }
 
 /// An open transaction in which the group, still without members, comes to continue behind the first record.
@@ -105,19 +118,7 @@ fn a_commit_ends_without_the_groups_coordinator() {
     // Only one broker has the group's offsets.
     let properties = vec![("offsets.topic.replication.factor".into(), "1".into())];
     let cluster = Cluster::start(Options { nodes: 3, properties, ..Options::default() }).unwrap();
-    let config = KafkaConfig {
-        prefix: "lost.".into(),
-        session_timeout: Duration::from_secs(3),
-        transaction_timeout: Duration::from_secs(3),
-        ..KafkaConfig::new(cluster.bootstrap())
-    };
-    let log = Kafka::new(config).unwrap();
-    let retention = Retention::Age(Duration::from_secs(3600));
-    log.create(&[Topic { name: "images".into(), partitions: 1, retention }]).unwrap();
-    let append = || Append { topic: "images".into(), value: b"a photo".to_vec(), ..Append::default() };
-    let outside = Transaction { appends: vec![append(), append()], advance: None };
-    log.producer("outside").unwrap().commit(&outside).unwrap();
-
+    let log = with_photos(&cluster.bootstrap(), "lost.", 2);
     let mut producer = log.producer("a").unwrap();
     let (consumer, first) = read_one(&log);
     producer.commit(&first).unwrap();
@@ -126,8 +127,7 @@ fn a_commit_ends_without_the_groups_coordinator() {
     let coordinator = coordinator(&cluster, "lost.group");
     cluster.kill(coordinator).unwrap();
     let (tell, told) = mpsc::channel();
-    let again = second.clone();
-    std::thread::spawn(move || tell.send(producer.commit(&again)));
+    std::thread::spawn(move || tell.send(producer.commit(&second)));
     let ended = told.recv_timeout(Duration::from_secs(40)).expect("the commit has ended");
     assert!(ended.is_err(), "it can't have been done");
 
@@ -145,9 +145,7 @@ fn a_commit_ends_without_the_groups_coordinator() {
 /// A new member of the group, and a transaction that has done the next record.
 fn read_one(log: &Kafka) -> (Box<dyn Consumer>, Transaction) {
     let begun = Instant::now();
-    let subscription =
-        || Subscription { group: "group".into(), topics: vec!["images".into()], slot: "a".into() };
-    let mut consumer = log.subscribe(subscription(), Box::new(NoRebalance)).unwrap();
+    let mut consumer = join(log);
     loop {
         let limit = PollLimit { records: 1, bytes: 1 << 20 };
         let record = consumer.poll(limit, Duration::from_millis(100)).unwrap_or_default().pop();
