@@ -165,3 +165,13 @@ impl Sandbox {
         self.run(&["status", "--json"]).expect(0).json()
     }
 }
+
+impl Drop for Sandbox {
+    /// What the processes of a failed test said is kept.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.folder.disable_cleanup(true);
+            eprintln!("what was left: {}", self.path().display());
+        }
+    }
+}

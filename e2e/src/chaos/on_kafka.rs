@@ -97,26 +97,28 @@ fn whole_again(cluster: &Cluster) {
 pub(super) fn witness(cluster: &Cluster, sandbox: &Sandbox, told: &str) {
     let config = KafkaConfig { prefix: sandbox.prefix(), ..KafkaConfig::new(cluster.bootstrap()) };
     let log = Kafka::new(config).unwrap();
-    let mut outcomes = BTreeMap::<(Option<String>, Option<String>), u32>::new();
+    // Of each image event of a run: where its outcomes are, of which record of the images they are, and since when.
+    let mut outcomes = BTreeMap::<(Option<String>, Option<String>), Vec<String>>::new();
     for topic in [topics::PREDICTIONS, topics::DEAD_LETTERS] {
         for bounds in log.bounds(topic).unwrap() {
             let at = TopicPartition::new(topic, bounds.partition);
             for record in log.read(&at, bounds.start, usize::MAX).unwrap() {
-                let id = match topic {
+                let (id, origin, since) = match topic {
                     topics::PREDICTIONS => {
                         let it = Prediction::decode(&record.value).unwrap();
-                        (it.run_id, Some(it.event_id))
+                        ((it.run_id, Some(it.event_id)), it.origin, it.processed_at)
                     }
                     _ => {
                         let it = DeadLetter::decode(&record.value).unwrap();
-                        (it.run_id, it.event_id)
+                        ((it.run_id, it.event_id), it.origin, it.failed_at)
                     }
                 };
-                *outcomes.entry(id).or_default() += 1;
+                let place = format!("{at} {}: {origin:?} {since:?}", record.offset.0);
+                outcomes.entry(id).or_default().push(place);
             }
         }
     }
-    let doubled: Vec<_> = outcomes.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(doubled.is_empty(), "doubled in the topics: {doubled:?} after {told}");
+    let doubled: Vec<_> = outcomes.iter().filter(|(_, places)| places.len() > 1).collect();
+    assert!(doubled.is_empty(), "doubled in the topics: {doubled:#?} after {told}");
     assert_eq!(outcomes.len() as i64, sandbox.published(), "lost from the topics after {told}");
 }
