@@ -41,7 +41,11 @@ fn settle(
     while !committable.is_empty() {
         let transaction = Transaction {
             appends: committable.outcomes.iter().map(Outcome::append).collect(),
-            advance: Some(Advance { membership: membership.clone(), offsets: committable.offsets.clone() }),
+            advance: Some(Advance {
+                membership: membership.clone(),
+                offsets: committable.offsets.clone(),
+                assignments: committable.assignments.clone(),
+            }),
         };
         match patiently_while(|| !desk.has_failed(), || producer.commit(&transaction)) {
             Ok(()) => return Ok(true),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use autorma_stream::{Batcher, Cut, NextOffset, Offset, Progress, Record, TopicPartition};
+use autorma_stream::{
+    Assignment, Batcher, Cut, NextOffset, Offset, Passed, Progress, Record, TopicPartition,
+};
 
 use crate::Error;
 use crate::outcome::{Decoded, Finished, Outcome};
@@ -35,7 +37,7 @@ struct State {
     committing: BTreeSet<TopicPartition>,
     progress: Progress,
     /// Where partitions go on behind their last record, to be committed when everything before it is.
-    passed: BTreeMap<TopicPartition, NextOffset>,
+    passed: BTreeMap<TopicPartition, Passed>,
     in_flight: usize,
     /// Until then, what is done waits for company.
     company: Instant,
@@ -60,6 +62,8 @@ pub(crate) enum Task {
 pub(crate) struct Committable {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) offsets: BTreeMap<TopicPartition, NextOffset>,
+    /// Under which each partition was worked on.
+    pub(crate) assignments: BTreeMap<TopicPartition, Assignment>,
 }
 
 /// How full the queues are.
@@ -77,6 +81,11 @@ impl Committable {
     /// Whether there is nothing to commit.
     pub(crate) fn is_empty(&self) -> bool {
         self.outcomes.is_empty() && self.offsets.is_empty()
+    }
+
+    fn advance(&mut self, at: TopicPartition, next: NextOffset, assignment: Assignment) {
+        self.assignments.insert(at.clone(), assignment);
+        self.offsets.insert(at, next);
     }
 }
 
@@ -121,14 +130,14 @@ impl Desk {
     }
 
     /// Partitions go on there, with nothing in between.
-    pub(crate) fn pass(&self, passed: BTreeMap<TopicPartition, NextOffset>) {
+    pub(crate) fn pass(&self, passed: BTreeMap<TopicPartition, Passed>) {
         if passed.is_empty() {
             return;
         }
         let mut state = self.lock();
-        for (at, next) in passed {
-            state.progress.pass(&at, next);
-            state.passed.insert(at, next);
+        for (at, passed) in passed {
+            state.progress.pass(&at, passed.next);
+            state.passed.insert(at, passed);
         }
         drop(state);
         self.done.notify_one();
@@ -364,18 +373,18 @@ impl State {
                 self.in_flight -= 1;
             } else if let Some(next) = next.filter(|next| offset < Offset(next.0)) {
                 self.committing.insert(at.clone());
-                committable.offsets.insert(at, next);
+                committable.advance(at, next, finished.assignment);
                 committable.outcomes.push(finished.outcome);
             } else {
                 self.done.insert((at, offset), finished);
             }
         }
         // With the last outcome before it, or alone. Work that was withdrawn is nobody's and still lies before it.
-        for (at, end) in std::mem::take(&mut self.passed) {
-            match self.progress.committable(&at).filter(|next| *next >= end) {
-                Some(next) => committable.offsets.insert(at, next),
-                None => self.passed.insert(at, end),
-            };
+        for (at, passed) in std::mem::take(&mut self.passed) {
+            match self.progress.committable(&at).filter(|next| *next >= passed.next) {
+                Some(next) => committable.advance(at, next, passed.assignment),
+                None => drop(self.passed.insert(at, passed)),
+            }
         }
         committable
     }

@@ -79,7 +79,8 @@ impl Sink<'_> {
         if offsets.is_empty() {
             return Ok(());
         }
-        let advance = Advance { membership: self.consumer.membership(), offsets: offsets.clone() };
+        let membership = self.consumer.membership();
+        let advance = Advance { membership, offsets: offsets.clone(), assignments: BTreeMap::new() };
         let transaction = Transaction { appends: Vec::new(), advance: Some(advance) };
         match patiently(|| self.producer.commit(&transaction)) {
             Ok(()) => self.committed.extend(offsets),

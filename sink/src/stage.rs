@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use autorma_schemas::{Micros, topics};
 use autorma_service::Shutdown;
 use autorma_stream::{
-    Consumer, Disposition, Log, NextOffset, PollLimit, Producer, Rebalance, Subscription, TopicPartition,
+    Consumer, Disposition, Log, NextOffset, Passed, PollLimit, Producer, Rebalance, Subscription,
+    TopicPartition,
 };
 
 use crate::bookkeeping::Bookkeeping;
@@ -125,7 +126,7 @@ impl Sink<'_> {
 impl Sink<'_> {
     /// Partitions go on behind their last record: to be told with the next flush.
     fn pass(&mut self) {
-        for (at, next) in self.consumer.passed() {
+        for (at, Passed { next, .. }) in self.consumer.passed() {
             if self.positions.advance(&at, next) {
                 self.buffer.count();
             }

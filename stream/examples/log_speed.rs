@@ -61,7 +61,7 @@ fn consume(log: &Embedded, events: usize) -> Result<f64, Box<dyn Error>> {
         if records.is_empty() {
             continue;
         }
-        let mut advance = Advance { membership: consumer.membership(), offsets: Default::default() };
+        let mut advance = Advance::behind(consumer.membership(), &records);
         for record in &records {
             let (at, offset) = (&record.stored.at, record.stored.offset);
             progress.begin(at, offset);

@@ -52,6 +52,7 @@ macro_rules! conformance_tests {
             a_member_works_on_its_share_alone
             a_leaving_member_hands_over_at_once
             a_dead_member_s_partitions_go_to_the_others
+            work_of_an_ended_assignment_is_refused_when_the_partition_is_back
             the_same_slot_takes_over_at_once_and_fences_the_zombie
             a_topic_that_is_given_up_goes_to_the_others
             work_is_committed_while_partitions_are_handed_over
@@ -161,8 +162,7 @@ fn shares(log: &dyn Log) -> crate::Result<Vec<usize>> {
 fn work(consumer: &dyn Consumer, records: &[Record]) -> Transaction {
     let appends =
         records.iter().map(|record| Append { value: record.stored.value.clone(), ..append("out", "") });
-    let offsets = records.iter().map(|record| (record.stored.at.clone(), record.stored.offset.next()));
-    let advance = Advance { membership: consumer.membership(), offsets: offsets.collect() };
+    let advance = Advance::behind(consumer.membership(), records);
     Transaction { appends: appends.collect(), advance: Some(advance) }
 }
 

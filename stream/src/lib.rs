@@ -34,4 +34,6 @@ pub use log::{
     Retention, Subscription, Topic,
 };
 pub use progress::Progress;
-pub use record::{Advance, Append, NextOffset, Offset, Record, StoredRecord, TopicPartition, Transaction};
+pub use record::{
+    Advance, Append, NextOffset, Offset, Passed, Record, StoredRecord, TopicPartition, Transaction,
+};

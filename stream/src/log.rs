@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::{Membership, NextOffset, Record, Result, StoredRecord, TopicPartition, Transaction};
+use crate::{Membership, NextOffset, Passed, Record, Result, StoredRecord, TopicPartition, Transaction};
 
 /// A log: topics, consumer groups, transactions. Handles are cheap to share; every method may be called from any
 /// thread and blocks.
@@ -96,7 +96,7 @@ pub trait Consumer: Send {
     /// Where partitions go on behind the last record that was handed out, if that is further than the record's next
     /// offset: a log may keep more than records at its offsets. Each is told once, when it is news. To commit it is to
     /// say that nothing is left to do.
-    fn passed(&mut self) -> BTreeMap<TopicPartition, NextOffset> {
+    fn passed(&mut self) -> BTreeMap<TopicPartition, Passed> {
         BTreeMap::new()
     }
 

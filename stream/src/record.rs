@@ -71,6 +71,15 @@ pub struct Record {
     pub assignment: Assignment,
 }
 
+/// That a partition goes on there, with nothing left to do before it.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// Where.
+    pub next: NextOffset,
+    /// Ends when the partition is taken away.
+    pub assignment: Assignment,
+}
+
 /// A record to append.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Append {
@@ -102,4 +111,25 @@ pub struct Advance {
     pub membership: Membership,
     /// Where the group continues, for each partition.
     pub offsets: BTreeMap<TopicPartition, NextOffset>,
+    /// The assignments under which the work on them was done. A partition that went and came back, to the same member
+    /// even, is worked on anew from where the group continued: what was done before would be there twice. So work of an
+    /// ended assignment is refused, and so are appends for a partition without any.
+    pub assignments: BTreeMap<TopicPartition, Assignment>,
+}
+
+impl Advance {
+    /// Behind these records of one poll or several, which come in order within each partition.
+    pub fn behind<'a>(membership: Membership, records: impl IntoIterator<Item = &'a Record>) -> Self {
+        let (mut offsets, mut assignments) = (BTreeMap::new(), BTreeMap::new());
+        for Record { stored, assignment } in records {
+            offsets.insert(stored.at.clone(), stored.offset.next());
+            assignments.insert(stored.at.clone(), assignment.clone());
+        }
+        Self { membership, offsets, assignments }
+    }
+
+    /// Whether the work on the partition may still be committed, as far as its assignment goes.
+    pub(crate) fn is_alive(&self, at: &TopicPartition, with_appends: bool) -> bool {
+        self.assignments.get(at).map_or(!with_appends, Assignment::is_alive)
+    }
 }

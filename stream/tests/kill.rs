@@ -66,8 +66,7 @@ fn child_that_works() -> Outcome {
             value: record.stored.value.clone(),
             ..Append::default()
         });
-        let offsets = records.iter().map(|record| (record.stored.at.clone(), record.stored.offset.next()));
-        let advance = Advance { membership: consumer.membership(), offsets: offsets.collect() };
+        let advance = Advance::behind(consumer.membership(), &records);
         producer.commit(&Transaction { appends: appends.collect(), advance: Some(advance) })?;
         for record in &records {
             println!("\n{COMMITTED}{}", String::from_utf8_lossy(&record.stored.value));

@@ -27,6 +27,10 @@ fn records(assignment: &Assignment, count: i64) -> Vec<Record> {
     (0..count).map(|offset| Record { stored: stored(offset), assignment: assignment.clone() }).collect()
 }
 
+fn passed(assignment: &Assignment, next: i64) -> BTreeMap<TopicPartition, Passed> {
+    BTreeMap::from([(at(), Passed { next: NextOffset(next), assignment: assignment.clone() })])
+}
+
 /// What a worker gets to decode.
 fn take(desk: &Desk) -> Record {
     match desk.next_task() {
@@ -90,7 +94,7 @@ fn what_was_passed_is_committed_with_the_last_outcome_before_it() {
     let (desk, assignment) = (desk(), Assignment::begin());
     desk.admit(records(&assignment, 2));
     let [first, second] = std::array::from_fn(|_| take(&desk));
-    desk.pass(BTreeMap::from([(at(), NextOffset(7))]));
+    desk.pass(passed(&assignment, 7));
     assert_eq!(committable(&desk), (0, None), "two records are before it");
     die(&desk, first);
     assert_eq!(committable(&desk), (1, Some(NextOffset(1))), "one is");
@@ -99,9 +103,9 @@ fn what_was_passed_is_committed_with_the_last_outcome_before_it() {
     assert_eq!(committable(&desk), (1, Some(NextOffset(7))));
     desk.committed(1);
     assert_eq!(committable(&desk), (0, None));
-    desk.pass(BTreeMap::from([(at(), NextOffset(9))]));
+    desk.pass(passed(&assignment, 9));
     assert_eq!(committable(&desk), (0, Some(NextOffset(9))), "nothing is");
-    desk.pass(BTreeMap::from([(at(), NextOffset(11))]));
+    desk.pass(passed(&assignment, 11));
     desk.give_up(&[at()], Duration::ZERO);
     assert_eq!(committable(&desk), (0, None), "it is another's");
 }
@@ -110,7 +114,7 @@ fn what_was_passed_is_committed_with_the_last_outcome_before_it() {
 fn what_was_passed_is_not_committed_over_what_was_abandoned() {
     let (desk, assignment) = (desk(), Assignment::begin());
     desk.admit(records(&assignment, 2));
-    desk.pass(BTreeMap::from([(at(), NextOffset(7))]));
+    desk.pass(passed(&assignment, 7));
     desk.abandon();
     assert_eq!(committable(&desk), (0, None));
 }
@@ -120,7 +124,7 @@ fn what_was_passed_is_not_committed_while_its_partition_is_handed_over() {
     let (desk, assignment) = (desk(), Assignment::begin());
     desk.admit(records(&assignment, 3));
     let first = take(&desk);
-    desk.pass(BTreeMap::from([(at(), NextOffset(7))]));
+    desk.pass(passed(&assignment, 7));
     std::thread::scope(|scope| {
         let hand_over = scope.spawn(|| desk.give_up(&[at()], Duration::from_secs(3600)));
         while desk.queues().to_decode > 0 {

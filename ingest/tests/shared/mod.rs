@@ -226,7 +226,7 @@ impl Classifier {
         let ends = self.log.bounds(topics::IMAGES).unwrap().into_iter();
         let offsets =
             ends.map(|bounds| (TopicPartition::new(topics::IMAGES, bounds.partition), bounds.end)).collect();
-        let advance = Some(Advance { membership: self.consumer.membership(), offsets });
+        let advance = Some(Advance { offsets, ..Advance::behind(self.consumer.membership(), []) });
         self.producer.commit(&Transaction { appends: Vec::new(), advance }).unwrap();
     }
 }

@@ -71,6 +71,33 @@ pub fn a_dead_member_s_partitions_go_to_the_others(home: Home<'_>) -> Outcome {
     Ok(())
 }
 
+/// A partition that went and came back is worked on anew: what the same member had done of it before, and not committed, is
+/// refused, or it would be there twice.
+pub fn work_of_an_ended_assignment_is_refused_when_the_partition_is_back(home: Home<'_>) -> Outcome {
+    let (open, log) = fresh(home, 2)?;
+    publish(&*log, 2, 0..6)?;
+    let mut member = join(&*log, "a")?;
+    let mut producer = log.producer("a")?;
+    let before = take(&mut *member, 6)?;
+    // Another takes one of the partitions, or both, and leaves.
+    let mut other = join(&*open(), "b")?;
+    settle(&mut [&mut *member, &mut *other], || Ok(shares(&*log)? == [1, 1]))?;
+    other.leave()?;
+    settle(&mut [&mut *member], || Ok(shares(&*log)? == [2]))?;
+    let ended: Vec<_> = before.iter().filter(|record| !record.assignment.is_alive()).cloned().collect();
+    assert!(ended.len() >= 3, "a partition went and came back");
+    let again = take(&mut *member, ended.len())?;
+
+    let late = producer.commit(&work(&*member, &ended[..1]));
+    assert!(matches!(late, Err(Error::AssignmentEnded(_))), "{late:?}");
+    producer.commit(&work(&*member, &again))?;
+    let mut expected = numbers(&again);
+    let mut outputs = outputs(&*log)?;
+    (expected.sort_unstable(), outputs.sort_unstable());
+    assert_eq!(outputs, expected);
+    Ok(())
+}
+
 /// A slot's next incarnation needn't wait for the lease of a predecessor that may be dead; if it is alive, it is out.
 pub fn the_same_slot_takes_over_at_once_and_fences_the_zombie(home: Home<'_>) -> Outcome {
     let (open, log) = fresh(home, 2)?;
@@ -150,10 +177,9 @@ impl Rebalance for Finisher {
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
         assert!(!lost);
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Advance { membership, offsets }) = &mut *desk {
-            let membership = membership.clone();
+        if let Some(Advance { offsets, .. }) = &mut *desk {
             let offsets = offsets.extract_if(.., |at, _| partitions.contains(at)).collect();
-            let advance = Some(Advance { membership, offsets });
+            let advance = desk.clone().map(|all| Advance { offsets, ..all });
             let committed = self.producer.commit(&Transaction { appends: Vec::new(), advance });
             committed.expect("the partitions are still this member's");
         }

@@ -1,7 +1,5 @@
-use std::collections::BTreeMap;
-
 use super::{Home, Outcome, append, at, fresh, join, numbers, outputs, publish, take, work};
-use crate::{Advance, Append, Error, Membership, NextOffset, Transaction};
+use crate::{Advance, Append, Error, Membership, Transaction};
 
 /// Records and offsets come together, and nothing of a transaction that is refused.
 pub fn transactions_are_all_or_nothing(home: Home<'_>) -> Outcome {
@@ -20,8 +18,7 @@ pub fn transactions_are_all_or_nothing(home: Home<'_>) -> Outcome {
     lost.appends.push(Append { partition: Some(9), ..append("out", 1) });
     assert!(matches!(producer.commit(&lost), Err(Error::UnknownPartition(_))));
     let stranger = Membership { slot: "b".into(), ..consumer.membership() };
-    let offsets = BTreeMap::from([(at(0), NextOffset(4))]);
-    let foreign = Advance { membership: stranger, offsets };
+    let foreign = Advance::behind(stranger, &records);
     let foreign = Transaction { advance: Some(foreign), ..good.clone() };
     assert!(matches!(producer.commit(&foreign), Err(Error::AssignmentEnded(it)) if it == at(0)));
     assert_eq!((log.bounds("out")?, log.committed("g")?), before);

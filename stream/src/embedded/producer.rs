@@ -72,10 +72,11 @@ impl Producer for EmbeddedProducer {
 /// without appends that is harmless and changes nothing; outputs of it would be there twice, and are refused like those
 /// of a member that has lost the partition.
 fn commit_offsets(sql: &Connection, advance: &Advance, with_appends: bool) -> Result<(), Inside> {
-    let Advance { membership, offsets } = advance;
+    let Advance { membership, offsets, .. } = advance;
     for (at, next) in offsets {
         let partition = database::partition(sql, at)?;
         let committed = held_offset(sql, membership, partition)?;
+        let committed = committed.filter(|_| advance.is_alive(at, with_appends));
         let refused = committed.is_none_or(|committed| with_appends && *next <= committed);
         if refused {
             return Err(Error::AssignmentEnded(at.clone()).into());

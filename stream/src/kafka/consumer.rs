@@ -11,7 +11,7 @@ use super::members::{Holdings, Member, lock};
 use super::rebalancing::Listener;
 use super::{Cluster, REQUEST, errors, offsets, reader};
 use crate::{
-    Consumer, Error, Membership, NextOffset, PollLimit, Rebalance, Record, Result, Subscription,
+    Consumer, Error, Membership, NextOffset, Passed, PollLimit, Rebalance, Record, Result, Subscription,
     TopicPartition,
 };
 
@@ -38,7 +38,7 @@ pub(super) struct KafkaConsumer {
     behind: bool,
     /// When the last poll ended.
     polled: Instant,
-    passed: BTreeMap<TopicPartition, NextOffset>,
+    passed: BTreeMap<TopicPartition, Passed>,
     left: bool,
 }
 
@@ -263,7 +263,7 @@ impl KafkaConsumer {
                         lock(&self.held).get_mut(&at).filter(|held| held.position == Some(position))
                 {
                     held.position = Some(end);
-                    self.passed.insert(at, end);
+                    self.passed.insert(at, Passed { next: end, assignment: held.assignment.clone() });
                 }
             }
         }
@@ -355,11 +355,10 @@ impl Consumer for KafkaConsumer {
         polled
     }
 
-    fn passed(&mut self) -> BTreeMap<TopicPartition, NextOffset> {
-        let held = lock(&self.held);
+    fn passed(&mut self) -> BTreeMap<TopicPartition, Passed> {
         let mut passed = std::mem::take(&mut self.passed);
         // What was taken away, and perhaps given back, since then starts elsewhere.
-        passed.retain(|at, end| held.get(at).is_some_and(|held| held.position >= Some(*end)));
+        passed.retain(|_, passed| passed.assignment.is_alive());
         passed
     }
 

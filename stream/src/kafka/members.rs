@@ -73,17 +73,18 @@ impl Member {
 
     /// What the broker needs to know whether this still is a member, taken before a look at what it holds: if anything
     /// moves after that look, the generation is an old one and the broker refuses the commit.
-    pub(super) fn permit(&self, advance: &Advance, has_outputs: bool) -> Result<Permit> {
+    pub(super) fn permit(&self, advance: &Advance, with_appends: bool) -> Result<Permit> {
         let metadata = self.consumer.group_metadata();
         let held = self.held();
         let mut offsets = BTreeMap::new();
         for (at, next) in &advance.offsets {
-            let Some(held) = held.get(at).filter(|held| held.assignment.is_alive()) else {
+            let is_held = |held: &&Held| held.assignment.is_alive() && advance.is_alive(at, with_appends);
+            let Some(held) = held.get(at).filter(is_held) else {
                 return Err(Error::AssignmentEnded(at.clone()));
             };
             match held.committed {
                 // Its outputs are there already.
-                Some(committed) if *next <= committed && has_outputs => {
+                Some(committed) if *next <= committed && with_appends => {
                     return Err(Error::AssignmentEnded(at.clone()));
                 }
                 Some(committed) if *next <= committed => {}

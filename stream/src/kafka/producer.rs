@@ -4,7 +4,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
@@ -186,6 +186,10 @@ impl KafkaProducer {
     /// left the cluster's metadata for a moment, it waits for something else to happen, which may be never (its issues
     /// 5456 and 5511). So it is asked on another thread, which is left to itself, with its client, when the transaction has
     /// no time left.
+    ///
+    /// Offsets whose fate isn't known may arrive late, and would be taken for those of whatever transaction this producer
+    /// has begun by then: the group would go back. So this producer begins none any more; its successor's are told apart
+    /// by their epoch.
     fn send_offsets(
         &self,
         offsets: &Arc<TopicPartitionList>,
@@ -193,9 +197,10 @@ impl KafkaProducer {
     ) -> Result<(), Failure> {
         let (tell, told) = mpsc::channel();
         let (client, offsets, metadata) = (self.client.shared(), Arc::clone(offsets), Arc::clone(metadata));
+        let longest = self.cluster.config.transaction_timeout;
         let ask = move || {
             // Nobody listens when it took too long.
-            drop(tell.send(client.send_offsets_to_transaction(&offsets, &metadata, STEP)));
+            drop(tell.send(client.send_offsets_to_transaction(&offsets, &metadata, longest)));
         };
         let thread = Builder::new().name("offsets".into()).spawn(ask);
         thread.map_err(|error| {
@@ -203,8 +208,9 @@ impl KafkaProducer {
             Failure::Unanswered
         })?;
         let begun = Instant::now();
-        while begun.elapsed() < self.cluster.config.transaction_timeout {
+        while begun.elapsed() < longest {
             match told.recv_timeout(STEP) {
+                Ok(Err(KafkaError::Transaction(error))) if is_unanswered(&error) => break,
                 Ok(done) => return done.map_err(Failure::Kafka),
                 Err(_) if self.cluster.is_in_a_hurry() => return Err(Failure::GivenUp),
                 Err(_) => {}
@@ -355,6 +361,11 @@ impl From<KafkaError> for Failure {
     fn from(error: KafkaError) -> Self {
         Failure::Kafka(error)
     }
+}
+
+/// Whether the offsets were sent and nobody said what became of them.
+fn is_unanswered(error: &RDKafkaError) -> bool {
+    error.txn_requires_abort() && errors::is_passing(error.code())
 }
 
 /// Which record it was isn't said: the largest.

@@ -10,7 +10,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::contact::Ear;
-use super::{Cluster, errors};
+use super::{Cluster, errors, offsets};
 use crate::{NextOffset, Offset, Result, StoredRecord, TopicPartition};
 
 /// Reads partitions from any offset, outside all groups: one at a time.
@@ -121,6 +121,7 @@ impl Open {
                     records.push(record)
                 }
                 Heard::Record(_) => {}
+                Heard::End(_, reached) if is_behind(cluster, at, reached)? => {}
                 Heard::End(..) => {
                     self.turn_away(cluster)?;
                     return Ok(records);
@@ -151,8 +152,8 @@ impl Open {
                     });
                 }
                 Heard::Record(_) => {}
-                // A new leader believes for moments that its partition ends before what others have read of the former.
                 Heard::End(partition, reached) => {
+                    // A new leader may be behind, see `is_behind`.
                     let is_far = between.get(&partition).is_some_and(|(_, end)| reached >= Some(*end));
                     exhausted.extend(unknown.remove(&partition).filter(|_| is_far).map(|_| partition));
                 }
@@ -213,6 +214,15 @@ impl Open {
     fn turn_away(&self, cluster: &Cluster) -> Result<()> {
         cluster.check(self.consumer.unassign(), "reading")
     }
+}
+
+/// Whether the partition goes on behind what was taken for its end: a new leader believes for moments that it ends before
+/// what the former has told others. Whoever asks it for the end is sent away in these moments (Kafka's KIP-207), and only
+/// whoever fetches is not.
+fn is_behind(cluster: &Cluster, at: &TopicPartition, reached: Option<NextOffset>) -> Result<bool> {
+    let place = (cluster.config.full(&at.topic), at.partition);
+    let ends = offsets::ends(cluster, &cluster.asking, [place].into_iter(), KafkaOffset::End)?;
+    Ok(ends.into_iter().any(|(_, end)| reached.is_some_and(|reached| reached < end)))
 }
 
 /// A message as ours.

@@ -89,8 +89,7 @@ fn nothing_that_a_stage_does_comes_to_the_real_log() {
     let view = view(&real, &[(0, &[1])]);
     let mut consumer = subscribe(&view);
     let record = consumer.poll(EVERYTHING, Duration::ZERO).unwrap().remove(0);
-    let offsets = BTreeMap::from([(record.stored.at, record.stored.offset.next())]);
-    let advance = Some(Advance { membership: consumer.membership(), offsets });
+    let advance = Some(Advance::behind(consumer.membership(), [&record]));
     let outcome = Append { topic: topics::PREDICTIONS.into(), value: vec![1], ..Append::default() };
     let image = Append { topic: topics::IMAGES.into(), value: vec![2], ..Append::default() };
     let mut producer = view.producer("classifier-replay").unwrap();
