@@ -102,6 +102,10 @@ impl<S: Store> GroupMember<S> {
         }
         self.epoch = epoch;
         (self.attended, self.drained) = (None, None);
+        // What was lost may be free, and its work has ended now.
+        if !lost.is_empty() {
+            self.beat()?;
+        }
         Ok(changed)
     }
 

@@ -70,7 +70,9 @@ impl View {
         let room = share.saturating_sub(keep.len());
         moves.release.extend(keep.drain(share.min(keep.len())..));
         moves.adopt.extend(keep.drain(working.min(keep.len())..));
-        moves.grab.extend(others.into_iter().filter(|at| self.is_free(at)).take(room));
+        // What it has lost, it may have work of that must end before it begins anew.
+        let is_free = |at: &TopicPartition| self.is_free(at) && !held.contains(at);
+        moves.grab.extend(others.into_iter().filter(is_free).take(room));
     }
 
     fn quota(&self, topic: &str, partitions: u32, me: &Membership) -> usize {
@@ -146,6 +148,16 @@ mod tests {
         moves
     }
 
+    #[test]
+    fn what_was_lost_is_not_taken_again_before_its_work_has_ended() {
+        let topics = BTreeMap::from([("images".to_owned(), 1)]);
+        let view = group(&BTreeSet::from([0]), &topics);
+        let at = TopicPartition::new("images", 0);
+        let lost = view.moves(&me(0), std::slice::from_ref(&at));
+        assert_eq!(lost, Moves { lost: vec![at.clone()], ..Moves::default() });
+        assert_eq!(view.moves(&me(0), &[]), Moves { grab: vec![at], ..Moves::default() });
+    }
+
     proptest! {
         /// Whoever comes and goes: after everyone's turn twice everything is held, evenly, and nothing moves any more.
         #[test]
@@ -182,7 +194,9 @@ mod tests {
         view.leases.insert(first.clone(), Holder { slot: "0".into(), incarnation: 1 });
         view.leases.insert(second.clone(), Holder { slot: "0".into(), incarnation: 0 });
         let moves = view.moves(&me(0), std::slice::from_ref(&second));
-        assert_eq!((moves.lost, moves.adopt, moves.grab), (vec![second.clone()], vec![first], vec![second]));
+        assert_eq!((moves.lost, moves.adopt, moves.grab), (vec![second.clone()], vec![first], vec![]));
+        // When the work on it has ended.
+        assert_eq!(view.moves(&me(0), &[]).grab, [second]);
     }
 
     #[test]
