@@ -1,6 +1,8 @@
 //! `autorma evaluate`: how good a model is.
 
+mod page;
 mod report;
+mod unfinished;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,7 @@ use crate::exit;
 use crate::inspect::json_text;
 use crate::progress;
 use report::{Compared, HeldAgainst, Report};
+use unfinished::Unfinished;
 
 /// Asks models about photos whose labels are known.
 #[derive(Debug)]
@@ -60,6 +63,7 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
         bail!("the two models know different classes: there is nothing to compare");
     }
     let examiner = Examiner::new(configuration, &args.photos, &model)?;
+    let file = args.report.as_deref().map(Unfinished::create).transpose()?;
     let judgement = examiner.ask(&model)?;
     let against = match other {
         None => None,
@@ -80,6 +84,9 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
     let (classes, precision) = (model.manifest.classes.clone(), model.manifest.model.precision.clone());
     let report = Report { model: model.version(), precision, classes, figures, reference, against };
     crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
+    if let Some(file) = file {
+        file.finish(&page::render(&report))?;
+    }
     Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
 }
 
