@@ -1,8 +1,9 @@
 //! `autorma evaluate`: how good a model is.
 
+mod page;
 mod report;
+mod unfinished;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -10,13 +11,14 @@ use autorma_classifier::Runtime;
 use autorma_evaluation::{Comparison, DataSet, Figures, Judgement, judge};
 use autorma_models::Model;
 use autorma_models::registry::Source;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{EvaluateArgs, Photos};
 use crate::configuration::Configuration;
 use crate::exit;
 use crate::inspect::json_text;
+use crate::progress;
 use report::{Compared, HeldAgainst, Report};
+use unfinished::Unfinished;
 
 /// Asks models about photos whose labels are known.
 #[derive(Debug)]
@@ -41,7 +43,9 @@ impl<'a> Examiner<'a> {
     /// What the model says of all of them. Shows how far it is.
     pub(crate) fn ask(&self, model: &Model) -> anyhow::Result<Judgement> {
         let config = &self.configuration.classifier;
-        let bar = bar(self.set.photos.len(), &model.manifest.version);
+        let bar = progress::bar("version {msg} {bar:30} {pos} of {len} photos · {eta} left");
+        bar.set_length(self.set.photos.len() as u64);
+        bar.set_message(model.manifest.version.clone());
         let judgement = judge(&self.runtime, model, &self.set, config.limits, config.workers, || bar.inc(1));
         bar.finish_and_clear();
         Ok(judgement?)
@@ -59,6 +63,7 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
         bail!("the two models know different classes: there is nothing to compare");
     }
     let examiner = Examiner::new(configuration, &args.photos, &model)?;
+    let file = args.report.as_deref().map(Unfinished::create).transpose()?;
     let judgement = examiner.ask(&model)?;
     let against = match other {
         None => None,
@@ -79,6 +84,9 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
     let (classes, precision) = (model.manifest.classes.clone(), model.manifest.model.precision.clone());
     let report = Report { model: model.version(), precision, classes, figures, reference, against };
     crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
+    if let Some(file) = file {
+        file.finish(&page::render(&report))?;
+    }
     Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
 }
 
@@ -95,13 +103,4 @@ fn held_against(
     let speed = Figures::of(&model.manifest, judgement).photos_per_second / figures.photos_per_second;
     let precision = reference.manifest.model.precision.clone();
     Ok(HeldAgainst { precision, figures, comparison, speed })
-}
-
-fn bar(photos: usize, version: &str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let template = "version {msg} {bar:30} {pos} of {len} photos · {eta} left";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(photos as u64).with_style(style).with_message(version.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Progress of `autorma run`: a bar on a terminal, now and then a log line otherwise.
+//! How far a command is: a bar on a terminal; of `autorma run`, now and then a log line otherwise.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -11,6 +11,12 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// How often a log line says how far it is.
 const LINES: Duration = Duration::from_secs(5);
+
+/// A bar that looks like this, hidden where standard error is no terminal.
+pub(crate) fn bar(template: &str) -> ProgressBar {
+    let bar = if io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
 
 /// Shows how far a batch is.
 #[derive(Debug)]
@@ -35,10 +41,8 @@ impl Display {
         if !io::stderr().is_terminal() {
             return Display::Lines { next: Instant::now() + LINES };
         }
-        let template = "{bar:30} {pos} of {len} · {rate} · {eta} left · {elapsed}";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::no_length();
-        bar.set_style(style.with_key("rate", rate));
+        let bar = bar("{bar:30} {pos} of {len} · {rate} · {eta} left · {elapsed}");
+        bar.set_style(bar.style().with_key("rate", rate));
         Display::Bar(bar)
     }
 

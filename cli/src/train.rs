@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use autorma_classifier::Runtime;
 use autorma_training::{Folders, Metrics, Progress, Quality, Recipe, Training};
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar};
 
 use crate::args::TrainArgs;
 use crate::configuration::{Configuration, backbone};
 use crate::exit;
 use crate::inspect::json_text;
+use crate::progress;
 use crate::table::{Table, printable};
 
 /// How often a line says how far it is, where there is no terminal.
@@ -73,11 +74,8 @@ struct Display {
 
 impl Display {
     fn new() -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        let bar = if is_terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{msg} {bar:30} {pos} of {len} · {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, is_terminal, next: Instant::now() + LINES, what: "" }
+        let bar = progress::bar("{msg} {bar:30} {pos} of {len} · {eta} left");
+        Self { bar, is_terminal: std::io::stderr().is_terminal(), next: Instant::now() + LINES, what: "" }
     }
 
     fn show(&mut self, progress: Progress) {

@@ -257,6 +257,43 @@ fn a_model_is_judged_on_photos_that_are_known() {
 }
 
 #[test]
+fn what_is_said_of_models_is_a_page_too() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[0.01, 1000.0]);
+    let photos = labelled(&sandbox);
+    fs::write(sandbox.path().join("labelled/reds/<i>broken.jpg"), "no picture").unwrap();
+    let evaluate = |file: &str, status| {
+        let models = ["--model", "means/1", "--against", "means/2"];
+        let all = [&["evaluate", "--data", &photos, "--report", file, "--json"], &models[..]].concat();
+        sandbox.run(&all).expect(status)
+    };
+    let report = evaluate("page.html", 2).json();
+    let page = fs::read_to_string(sandbox.path().join("page.html")).unwrap();
+    for model in [&report["model"], &report["against"]["model"]] {
+        assert!(page.contains(model["sha256"].as_str().unwrap()), "{model}");
+    }
+    let bins = |figures: &Value| {
+        let bins = figures["reliability"].as_array().unwrap();
+        bins.iter().filter(|bin| bin["photos"] != 0).count()
+    };
+    let expected = bins(&report) + bins(&report["against"]["figures"]);
+    assert_eq!(page.matches("class=\"bar\"").count(), expected, "{page}");
+    assert!(
+        page.contains("only the model 6, only the other 0") && page.contains("&lt;i&gt;broken.jpg"),
+        "{page}"
+    );
+    assert!(!page.contains("<i>") && !page.contains("http"), "{page}");
+    // Said before the photos are looked at.
+    for (file, expected) in
+        [("none/page.html", "No such file"), ("labelled", "--report takes the name of a file")]
+    {
+        let ended = evaluate(file, 1);
+        assert!(ended.errors.contains(file) && ended.errors.contains(expected), "{}", ended.errors);
+        assert!(ended.output.is_empty(), "{}", ended.output);
+    }
+}
+
+#[test]
 fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
     let sandbox = Sandbox::new();
     register(&sandbox, &[0.01, 1000.0, 0.02]);

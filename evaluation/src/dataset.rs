@@ -73,7 +73,7 @@ impl DataSet {
         let strangers = strangers.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
         let mut photos = Vec::new();
         for folder in &folders {
-            for (inner, is_folder) in entries(folder)? {
+            for (inner, is_folder) in read(folder)? {
                 if is_folder && !strangers.contains(&inner) {
                     collect(&inner, label(&inner, classes)?, &strangers, &mut photos)?;
                 }
@@ -95,7 +95,7 @@ impl DataSet {
 pub fn classes_in(folders: &[PathBuf]) -> Result<Vec<String>, DataSetError> {
     let mut classes = BTreeSet::new();
     for folder in folders {
-        let names = entries(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
+        let names = read(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
         classes.extend(names.map(|(path, _)| plain(&path.file_name().unwrap_or_default().to_string_lossy())));
     }
     classes.retain(|name| !STRANGERS.contains(&name.as_str()));
@@ -132,7 +132,7 @@ fn collect(
     elsewhere: &[PathBuf],
     photos: &mut Vec<Labelled>,
 ) -> Result<(), DataSetError> {
-    for (path, is_folder) in entries(folder)? {
+    for (path, is_folder) in read(folder)? {
         if is_folder && !elsewhere.contains(&path) {
             collect(&path, label, elsewhere, photos)?;
         } else if !is_folder && path.file_name().is_some_and(is_photo_name) {
@@ -147,13 +147,19 @@ fn real(folder: &Path) -> Result<PathBuf, DataSetError> {
     folder.canonicalize().map_err(failed)
 }
 
-/// What is in a folder, and whether it is a folder itself. A link to a folder is none: it may lead in a circle.
-fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>, DataSetError> {
-    let failed = |cause| DataSetError::Unreadable { path: folder.to_owned(), cause };
-    let entries = fs::read_dir(folder).map_err(failed)?;
-    let entries =
-        entries.map(|entry| entry.and_then(|entry| Ok((entry.path(), entry.file_type()?.is_dir()))));
-    entries.collect::<io::Result<_>>().map_err(failed)
+fn read(folder: &Path) -> Result<Vec<(PathBuf, bool)>, DataSetError> {
+    entries(folder).map_err(|cause| DataSetError::Unreadable { path: folder.to_owned(), cause })
+}
+
+/// What is in a folder, in order, and whether it is a folder itself. A link to a folder is none: it may lead in a circle.
+pub fn entries(folder: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
+    let entry = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        Ok((entry.path(), entry.file_type()?.is_dir()))
+    };
+    let mut entries = fs::read_dir(folder)?.map(entry).collect::<io::Result<Vec<_>>>()?;
+    entries.sort();
+    Ok(entries)
 }
 
 #[cfg(test)]

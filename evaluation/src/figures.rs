@@ -3,7 +3,7 @@ use autorma_schemas::Decision;
 use serde::Serialize;
 
 use crate::statistics::auroc;
-use crate::{Estimate, Judged, Judgement, Label, Share};
+use crate::{Estimate, Judged, Judgement, Label, Share, UnknownErrors};
 
 /// Bins of confidence, as in Guo et al. 2017, "On Calibration of Modern Neural Networks".
 const BINS: usize = 15;
@@ -27,6 +27,8 @@ pub struct Figures {
     pub decisions: Decisions,
     /// What is said of photos of none of the classes, if the data set has any.
     pub strangers: Option<Strangers>,
+    /// Both errors of the threshold for unknown; none if the data set has no photos of none of the classes.
+    pub unknown_errors: Vec<UnknownErrors>,
     /// Photos a second on all threads together, from a file's bytes to the verdict; of those that have one.
     pub photos_per_second: f64,
     /// The threads.
@@ -107,6 +109,7 @@ impl Figures {
             reliability,
             decisions: Decisions::of(known.iter().map(|it| it.decision)),
             strangers: (!strangers.is_empty()).then(|| Strangers::of(&strangers, &known)),
+            unknown_errors: unknown_errors(&strangers, &known),
             photos_per_second: (known.len() + strangers.len()) as f64 / judgement.seconds,
             threads: judgement.threads,
             failed,
@@ -155,13 +158,27 @@ impl Decisions {
 
 impl Strangers {
     fn of(strangers: &[&Judged], known: &[Known]) -> Self {
-        let high: Vec<_> = strangers.iter().map(|it| it.verdict.unknown_probability).collect();
-        let low: Vec<_> = known.iter().map(|it| it.unknown_probability).collect();
+        let [high, low] = unknown_probabilities(strangers, known);
         Self {
             decisions: Decisions::of(strangers.iter().map(|it| it.verdict.decision)),
             auroc: auroc(&high, &low),
         }
     }
+}
+
+fn unknown_errors(strangers: &[&Judged], known: &[Known]) -> Vec<UnknownErrors> {
+    if strangers.is_empty() {
+        return Vec::new();
+    }
+    let [strangers, known] = unknown_probabilities(strangers, known);
+    UnknownErrors::curve(&known, &strangers)
+}
+
+fn unknown_probabilities(strangers: &[&Judged], known: &[Known]) -> [Vec<f64>; 2] {
+    [
+        strangers.iter().map(|it| it.verdict.unknown_probability).collect(),
+        known.iter().map(|it| it.unknown_probability).collect(),
+    ]
 }
 
 fn of_class(manifest: &Manifest, class: usize, known: &[Known]) -> ClassFigures {
@@ -262,6 +279,8 @@ mod tests {
         let strangers = figures.strangers.unwrap();
         // Of the eight pairs, the first stranger is above three and the second above two.
         assert_eq!((strangers.auroc, strangers.decisions.accept.share), (Some(0.625), 0.5));
+        let half = figures.unknown_errors[100];
+        assert_eq!((half.threshold, half.refused, half.missed), (0.5, 0.25, 0.5));
         // |0.99 - 1|, two of |0.75 - 0.5|, |0.5 - 1|.
         assert!((figures.calibration_error - (0.01 + 0.5 + 0.5) / 4.0).abs() < 1e-9);
         assert_eq!(figures.photos_per_second, 3.0);

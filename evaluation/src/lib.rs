@@ -6,10 +6,13 @@ mod comparison;
 mod dataset;
 mod figures;
 mod judging;
+pub mod page;
 mod statistics;
+mod unknown;
 
 pub use comparison::Comparison;
-pub use dataset::{DataSet, DataSetError, Label, Labelled, classes_in, is_stranger, plain};
+pub use dataset::{DataSet, DataSetError, Label, Labelled, classes_in, entries, is_stranger, plain};
 pub use figures::{Bin, ClassFigures, Decisions, Figures, Strangers};
 pub use judging::{JudgeError, Judged, Judgement, judge};
 pub use statistics::{Estimate, Share};
+pub use unknown::UnknownErrors;

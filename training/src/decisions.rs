@@ -17,21 +17,15 @@ pub(crate) struct HeldOut {
     pub(crate) logits: Vec<f32>,
 }
 
-/// Both errors of a threshold for unknown.
+/// Both errors of a threshold for unknown, and the first of contributors' photos alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct UnknownErrors {
-    /// The threshold.
-    pub threshold: f64,
-    /// The share of photos of the classes that are called unknown.
-    pub refused: f64,
-    /// The same of those that a contributor has sent.
+    /// Of all photos.
+    #[serde(flatten)]
+    pub all: autorma_evaluation::UnknownErrors,
+    /// The share of photos of the classes that a contributor has sent and that are called unknown.
     pub refused_contributed: f64,
-    /// The share of photos of none of the classes that are not.
-    pub missed: f64,
 }
-
-/// The places of a curve.
-const PLACES: u32 = 200;
 
 /// What the logits are divided by: of 0.050 to 10.000, that which makes the right class most probable among the classes
 /// (Guo et al. 2017). 1 if no photo is of a class.
@@ -87,18 +81,15 @@ pub(crate) fn thresholds(held_out: &[HeldOut], manifest: &Manifest, targets: &Ta
 /// Both errors at thresholds from 0 to 1, evenly.
 pub(crate) fn curve(held_out: &[HeldOut], manifest: &Manifest) -> Vec<UnknownErrors> {
     let judged: Vec<_> = held_out.iter().filter_map(|it| Judged::of(it, manifest)).collect();
-    let (known, strangers): (Vec<_>, Vec<_>) = judged.iter().partition(|it| it.right.is_some());
-    let errors = |place: u32| {
-        let threshold = f64::from(place) / f64::from(PLACES);
-        let contributed = known.iter().filter(|it| it.is_contributed);
-        UnknownErrors {
-            threshold,
-            refused: share(known.iter(), |it| it.unknown >= threshold),
-            refused_contributed: share(contributed, |it| it.unknown >= threshold),
-            missed: share(strangers.iter(), |it| it.unknown < threshold),
-        }
+    let unknown = |wanted: fn(&Judged) -> bool| -> Vec<f64> {
+        judged.iter().filter(|it| wanted(it)).map(|it| it.unknown).collect()
     };
-    (0..=PLACES).map(errors).collect()
+    let (known, strangers) = (unknown(|it| it.right.is_some()), unknown(|it| it.right.is_none()));
+    let contributed = unknown(|it| it.right.is_some() && it.is_contributed);
+    let all = autorma_evaluation::UnknownErrors::curve(&known, &strangers);
+    let of_contributed = autorma_evaluation::UnknownErrors::curve(&contributed, &[]);
+    let both = all.into_iter().zip(of_contributed);
+    both.map(|(all, contributed)| UnknownErrors { all, refused_contributed: contributed.refused }).collect()
 }
 
 /// What is said of a photo, in the manifest's words.
@@ -176,7 +167,7 @@ mod tests {
         assert!(refused(unknown) <= 0.1 && refused(unknown - 0.001) > 0.1, "{unknown}");
         // All five wrong ones have a confidence of 0.71 at the most.
         assert!((0.7..0.75).contains(&accept), "{accept}");
-        let curve = curve(&all, &manifest);
+        let curve: Vec<_> = curve(&all, &manifest).into_iter().map(|it| it.all).collect();
         assert!(
             curve.windows(2).all(|two| two[1].refused <= two[0].refused && two[1].missed >= two[0].missed)
         );

@@ -26,6 +26,17 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
+    /// A folder is split, and photos are on none of its sides.
+    #[error(
+        "{folder} is split into train, val and test, and what is beside these is not used: {names}; move it into one of \
+         them or out of the folder, or name it: --data for photos of the classes, --other, --backgrounds"
+    )]
+    Beside {
+        /// The folder.
+        folder: PathBuf,
+        /// What is beside them.
+        names: String,
+    },
     /// Another process trains in the same folder.
     #[error(
         "{0} is in use: another training is at work in this folder; wait for it, or name another with --output"

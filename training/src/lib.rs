@@ -24,6 +24,7 @@ mod photos;
 mod quantize;
 mod recipe;
 mod report;
+mod trained;
 mod training;
 mod tuner;
 mod tuning;

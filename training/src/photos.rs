@@ -1,15 +1,15 @@
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use autorma_evaluation::{DataSet, Label, classes_in, plain};
 
 use crate::Error;
+use sources::{Role, Source, real, sources};
 
 /// The kind of what shows no article at all.
 pub(crate) const BACKGROUND: &str = "background";
-/// Names of the folders of a split, and what each is for.
-const SPLIT: [(&str, Part); 3] = [("train", Part::Fit), ("val", Part::Validation), ("test", Part::Test)];
 
 /// Folders of photos to learn from.
 #[derive(Debug, Clone, Default)]
@@ -58,23 +58,6 @@ pub(crate) struct Photos {
     /// How many of the kinds are classes.
     pub(crate) classes: usize,
     pub(crate) all: Vec<Photo>,
-}
-
-/// A folder whose photos are for one thing.
-#[derive(Debug)]
-struct Source {
-    /// As the system names it.
-    folder: PathBuf,
-    /// The number of the folder that was named; those of a split have the same.
-    number: usize,
-    role: Role,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Role {
-    Data(Part),
-    Other,
-    Backgrounds,
 }
 
 impl Photos {
@@ -149,33 +132,6 @@ impl Photos {
     }
 }
 
-/// Inner folders first: a photo belongs to the first that it is in.
-fn sources(folders: &Folders) -> Result<Vec<Source>, Error> {
-    let mut sources = Vec::new();
-    let mut number = 0;
-    for folder in &folders.data {
-        let folder = real(folder)?;
-        let parts: Vec<_> = SPLIT
-            .iter()
-            .map(|(name, part)| (folder.join(name), *part))
-            .filter(|(it, _)| it.is_dir())
-            .collect();
-        let whole = || vec![(folder.clone(), Part::Folded)];
-        for (folder, part) in if parts.is_empty() { whole() } else { parts } {
-            sources.push(Source { folder: real(&folder)?, number, role: Role::Data(part) });
-        }
-        number += 1;
-    }
-    for (folders, role) in [(&folders.other, Role::Other), (&folders.backgrounds, Role::Backgrounds)] {
-        for folder in folders {
-            sources.push(Source { folder: real(folder)?, number, role });
-            number += 1;
-        }
-    }
-    sources.sort_by_key(|it| std::cmp::Reverse(it.folder.components().count()));
-    Ok(sources)
-}
-
 /// What a photo of none of the classes shows, by the folder that it is in.
 fn stranger(path: &Path, source: &Source, classes: &[String]) -> String {
     let inside = path.strip_prefix(&source.folder).unwrap_or(path);
@@ -226,12 +182,10 @@ fn contributors(folders: &Folders) -> Result<HashMap<PathBuf, String>, Error> {
     Ok(contributors)
 }
 
-fn real(folder: &Path) -> Result<PathBuf, Error> {
-    fs::canonicalize(folder).map_err(|cause| Error::File { path: folder.to_owned(), cause })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn touch(root: &Path, files: &[&str]) {

@@ -196,6 +196,9 @@ pub(crate) struct EvaluateArgs {
     /// Another model, to compare with on the same photos
     #[arg(long, value_name = "DIR|REF")]
     pub(crate) against: Option<String>,
+    /// Also write the figures as one HTML page, with reliability diagrams and curves
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: Json,
 }

@@ -10,7 +10,7 @@ use super::Json;
 /// [`super::Common`] has them under the same names, and leaves them alone.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Folder with a folder of photos for each class, or with such folders in train, val and test; `other`, `unknown`, `none`
+    /// Folder with a folder of photos for each class, or with nothing but such folders in train, val and test; `other`, `unknown`, `none`
     /// and `backgrounds` hold what is none of them, `other` maybe in a folder for each kind. manifest.csv may say in a column
     /// contributor who sent which path. May be repeated
     #[arg(long, value_name = "DIR", required = true)]

@@ -1,12 +1,11 @@
 //! A bar on a terminal, and the signals that stop the work.
 
-use std::io::IsTerminal;
-
 use autorma_service::Shutdown;
 use autorma_training::dataset::Watcher;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::exit;
+use crate::progress;
 
 /// Watches, and stops the work at SIGINT or SIGTERM.
 #[derive(Debug)]
@@ -18,11 +17,7 @@ pub(crate) struct Watching {
 impl Watching {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let stop = exit::stop_at_signals()?;
-        let template = "{msg} {bar:30} {pos} of {len} photos · {eta} left";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Ok(Self { bar: ProgressBar::with_draw_target(Some(0), target).with_style(style), stop })
+        Ok(Self { bar: progress::bar("{msg} {bar:30} {pos} of {len} photos · {eta} left"), stop })
     }
 
     /// Removes the bar.

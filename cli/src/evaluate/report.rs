@@ -43,7 +43,6 @@ pub(super) struct Compared {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { model, classes, figures, against, .. } = self;
-        let name = |model: &ModelVersion| format!("{}/{}", model.name, model.version);
         let mut main = Table::new(["", "first", "second"]);
         let second = against.as_ref().map(|it| rows(&it.figures));
         for (number, (what, value)) in rows(figures).into_iter().enumerate() {
@@ -55,34 +54,14 @@ impl fmt::Display for Report {
             Some(other) => writeln!(f, "Models: first {}, second {}\n", name(model), name(&other.model))?,
         }
         writeln!(f, "{main}")?;
-        if let Some(Compared {
-            comparison: Comparison { both, only_first, only_second, neither, p, .. },
-            ..
-        }) = against
-        {
-            writeln!(
-                f,
-                "Right: both {both}, only the first {only_first}, only the second {only_second}, neither {neither}; by \
-                 chance they differ so much with a probability of {p:.3} (McNemar).\n"
-            )?;
+        if let Some(other) = against {
+            writeln!(f, "{}\n", difference(&other.comparison, "the first", "the second"))?;
         }
         if let Some(reference) = &self.reference {
             writeln!(f, "{}", reference.text(&self.precision, figures))?;
         }
         let mut table = Table::new(["class", "precision", "recall", "F1", "photos"]);
-        for it in &figures.classes {
-            let f1 = it.f1.map_or_else(
-                || "none".into(),
-                |f1| format!("{} ({}–{})", points(f1.value), points(f1.low), points(f1.high)),
-            );
-            table.row([
-                it.class.clone(),
-                it.precision.to_string(),
-                it.recall.to_string(),
-                f1,
-                it.recall.of.to_string(),
-            ]);
-        }
+        class_rows(figures).for_each(|row| table.row(row));
         writeln!(f, "{table}")?;
         writeln!(f, "{}", confusion(classes, &figures.confusion))?;
         let mut bins = Table::new(["confidence from", "photos", "mean", "right"]);
@@ -103,22 +82,45 @@ impl fmt::Display for Report {
 impl HeldAgainst {
     /// Beside the model's own figures.
     fn text(&self, precision: &str, figures: &Figures) -> String {
-        let Self { comparison: Comparison { only_first, only_second, agree, p, .. }, speed, .. } = self;
         let mut table = Table::new(["", "the model", "its reference"]);
         table.row(["arithmetic".into(), precision.into(), self.precision.clone()]);
         for ((what, value), (_, other)) in rows(figures).into_iter().zip(rows(&self.figures)) {
             table.row([what, value, other]);
         }
         format!(
-            "{table}\nThey say the same of {agree} of the photos. Right: only the model {only_first}, only its reference \
-             {only_second}; by chance they differ so much with a probability of {p:.3} (McNemar). The model is {speed:.2} \
-             times as fast.\n"
+            "{table}\n{} The model is {:.2} times as fast.\n",
+            difference(&self.comparison, "the model", "its reference"),
+            self.speed
         )
     }
 }
 
+pub(super) fn name(model: &ModelVersion) -> String {
+    format!("{}/{}", model.name, model.version)
+}
+
+/// How two models differ on the same photos.
+pub(super) fn difference(comparison: &Comparison, first: &str, second: &str) -> String {
+    let Comparison { both, only_first, only_second, neither, agree, p } = comparison;
+    format!(
+        "They say the same of {agree} of the photos. Right: both {both}, only {first} {only_first}, only {second} \
+         {only_second}, neither {neither}; by chance they differ so much with a probability of {p:.3} (McNemar)."
+    )
+}
+
+/// Each class: its name, precision, recall, F1, and how many photos are of it.
+pub(super) fn class_rows(figures: &Figures) -> impl Iterator<Item = [String; 5]> {
+    figures.classes.iter().map(|it| {
+        let f1 = it.f1.map_or_else(
+            || "none".into(),
+            |f1| format!("{} ({}–{})", points(f1.value), points(f1.low), points(f1.high)),
+        );
+        [it.class.clone(), it.precision.to_string(), it.recall.to_string(), f1, it.recall.of.to_string()]
+    })
+}
+
 /// The figures that are one number each.
-fn rows(figures: &Figures) -> Vec<(String, String)> {
+pub(super) fn rows(figures: &Figures) -> Vec<(String, String)> {
     let row = |what: &str, value: String| (what.to_owned(), value);
     let mut rows = vec![
         row("accuracy", figures.accuracy.to_string()),

@@ -3,6 +3,7 @@
 mod mlflow;
 mod server;
 mod suite;
+mod tls;
 
 use autorma_models::registry::FolderRegistry;
 

@@ -26,17 +26,35 @@ os.killpg(0, signal.SIGKILL)
 /// How long a server may take to start: it reads a lot of Python.
 const START: Duration = Duration::from_secs(240);
 
+/// How a server is come to.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+    /// Further options of `mlflow server`.
+    pub(crate) options: Vec<String>,
+    /// MLflow's setting of this name: the Python function that says who asks.
+    pub(crate) authorization_function: &'static str,
+}
+
 /// A server of this test, on loopback.
 #[derive(Debug)]
 pub(crate) struct Mlflow {
     folder: TempDir,
     port: u16,
+    door: Door,
     child: Option<Child>,
 }
 
 impl Mlflow {
-    /// None where there is no Python, which CI must have.
+    /// Without TLS, for those who have a name and a password. None where there is no Python, which CI must have.
     pub(crate) fn start() -> Option<Self> {
+        let authorization_function = "mlflow.server.auth:authenticate_request_basic_auth";
+        Self::start_with(|_| Door { scheme: "http", options: Vec::new(), authorization_function })
+    }
+
+    /// The same with another door, for which there may be files in the server's folder, where it finds Python's modules.
+    pub(crate) fn start_with(door: impl FnOnce(&Path) -> Door) -> Option<Self> {
         let there = Command::new("python3").arg("--version").output().is_ok();
         assert!(there || std::env::var_os("CI").is_none(), "there is no python3");
         if !there {
@@ -45,27 +63,30 @@ impl Mlflow {
         }
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let door = door(folder.path());
         let users = folder.path().join("users.db");
         let auth = format!(
             "[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{}\nadmin_username = {USER}\n\
-             admin_password = {PASSWORD}\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
-            users.display()
+             admin_password = {PASSWORD}\nauthorization_function = {}\n",
+            users.display(),
+            door.authorization_function
         );
         fs::write(folder.path().join("auth.ini"), auth).unwrap();
-        let mut mlflow = Self { folder, port, child: None };
+        let mut mlflow = Self { folder, port, door, child: None };
         mlflow.restart();
         Some(mlflow)
     }
 
     /// Starts it again where it was, with what it had.
     pub(crate) fn restart(&mut self) {
-        let place = self.folder.path();
+        let place = self.folder();
         let store = format!("sqlite:///{}", place.join("mlflow.db").display());
         let mut command = python();
         command.args(["-c", WATCHED, "server", "--backend-store-uri", &store, "--serve-artifacts"]);
         command.arg("--artifacts-destination").arg(self.artifacts());
         command.args(["--workers", "1", "--host", "127.0.0.1", "--port", &self.port.to_string()]);
-        command.args(["--app-name", "basic-auth"]).current_dir(place).process_group(0);
+        command.args(["--app-name", "basic-auth"]).args(&self.door.options);
+        command.current_dir(place).env("PYTHONPATH", place).process_group(0);
         command.env("MLFLOW_AUTH_CONFIG_PATH", place.join("auth.ini"));
         command.env("MLFLOW_FLASK_SERVER_SECRET_KEY", "a secret of a test");
         command.env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false");
@@ -92,7 +113,7 @@ impl Mlflow {
 
     /// Its address.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.door.scheme, self.port)
     }
 
     /// A command is told where it is, and who asks it.
@@ -101,9 +122,14 @@ impl Mlflow {
         command.env("MLFLOW_TRACKING_USERNAME", USER).env("MLFLOW_TRACKING_PASSWORD", PASSWORD);
     }
 
+    /// The folder of all that it has.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The folder of its artifacts.
     pub(crate) fn artifacts(&self) -> PathBuf {
-        self.folder.path().join("artifacts")
+        self.folder().join("artifacts")
     }
 
     /// What a Python program says that uses `mlflow` as a client, `mlflow` and `sys` imported.
@@ -113,13 +139,17 @@ impl Mlflow {
         command.arg("-c").arg(format!("import mlflow, sys\n{program}")).args(arguments);
         self.is_told_to(&mut command);
         command.env("GIT_PYTHON_REFRESH", "quiet");
-        let output = command.current_dir(self.folder.path()).output().unwrap();
+        let output = command.current_dir(self.folder()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
     fn answers(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        if self.door.scheme == "https" {
+            // It listens when it is ready; asking takes more than a stream.
+            return true;
+        }
         let mut answer = String::new();
         let asked = stream.write_all(b"GET /health HTTP/1.1\r\nHost: mlflow\r\nConnection: close\r\n\r\n");
         asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.contains(" 200 ")

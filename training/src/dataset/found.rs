@@ -1,6 +1,4 @@
 use std::collections::HashSet;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use autorma_schemas::{is_photo_name, readable};
@@ -154,18 +152,15 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     Ok(entries.map(|(path, _)| path).collect())
 }
 
-/// What is in a folder, and whether it is a folder itself, in order.
+/// What is in a folder, in order, and whether it is a folder itself.
 pub(super) fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>, DatasetError> {
-    let entries = at(folder, fs::read_dir(folder))?;
-    let entries =
-        entries.map(|entry| entry.and_then(|entry| Ok((entry.path(), entry.file_type()?.is_dir()))));
-    let mut entries = at(folder, entries.collect::<io::Result<Vec<_>>>())?;
-    entries.sort();
-    Ok(entries)
+    at(folder, autorma_evaluation::entries(folder))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn touch(root: &Path, files: &[&str]) {

@@ -2,6 +2,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use autorma_classifier::{Decoder, read_file};
+use autorma_evaluation::page::escaped;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::RgbImage;
@@ -54,9 +55,4 @@ fn thumbnail(path: &Path, decoder: &mut Decoder, most: u64) -> Option<Vec<u8>> {
     let encoder = JpegEncoder::new_with_quality(&mut jpeg, 80);
     RgbImage::from_raw(SIDE, SIDE, picture.0)?.write_with_encoder(encoder).ok()?;
     Some(jpeg)
-}
-
-/// So that a file's name is text, whatever is in it.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,13 +1,13 @@
 use std::fmt::Write;
 
 use autorma_classifier::{Decoder, Limits};
+use autorma_evaluation::page::escaped;
 use autorma_models::{Manifest, Verdict};
 use autorma_schemas::Decision;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use image::codecs::jpeg::JpegEncoder;
 
-use super::escaped;
 use crate::decisions::HeldOut;
 use crate::photos::Photos;
 

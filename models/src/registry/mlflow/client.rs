@@ -1,6 +1,7 @@
+use std::error::Error;
 use std::fmt;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use reqwest::blocking::{Client as Http, RequestBuilder, Response};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, StatusCode, Url};
+use rustls::CertificateError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -87,10 +89,8 @@ impl Client {
             .redirect(Policy::none());
         if let Some(path) = &server.ca {
             let pem = fs::read(path).map_err(|error| error.to_string());
-            let certificates =
-                pem.and_then(|pem| Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string()));
             let unreadable = |cause| wrong(format!("mlflow.ca, {}: {cause}", path.display()));
-            http = http.tls_certs_merge(certificates.map_err(unreadable)?);
+            http = http.tls_certs_merge(pem.and_then(authorities).map_err(unreadable)?);
         }
         let http = http.build().map_err(|error| wrong(error.to_string()))?;
         Ok(Self { http, base, server })
@@ -207,7 +207,7 @@ impl Client {
                 Ok(answer) if answer.status().is_success() => return Ok(answer),
                 Ok(answer) => self.no(answer),
                 // The URL, which is in the message, says too little to be worth its length.
-                Err(error) => self.away(innermost(&error.without_url())),
+                Err(error) => self.away(cause(&error.without_url())),
             };
             if !error.is_away() || attempt >= attempts || begun.elapsed() > PATIENCE {
                 return Err(error);
@@ -257,7 +257,33 @@ impl Client {
     }
 }
 
-/// What is at the bottom of an error: "connection refused" rather than "error sending request".
-fn innermost(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), innermost)
+/// The certificates in a PEM file.
+fn authorities(pem: Vec<u8>) -> Result<Vec<Certificate>, String> {
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())?;
+    if certificates.is_empty() { Err("there is no certificate in it".into()) } else { Ok(certificates) }
+}
+
+/// What is at the bottom of an error: "connection refused" rather than "error sending request"; and what helps, where that
+/// is known.
+fn cause(error: &(dyn Error + 'static)) -> String {
+    match error.source() {
+        Some(inner) => cause(inner),
+        None if is_of_unknown_authority(error) => {
+            "it has a certificate of an authority that isn't known here: mlflow.ca must name a PEM file that has the \
+             authority's"
+                .into()
+        }
+        None => error.to_string(),
+    }
+}
+
+fn is_of_unknown_authority(error: &(dyn Error + 'static)) -> bool {
+    match error.downcast_ref::<io::Error>() {
+        // What an I/O error wraps, which may be another one, is no source of it.
+        Some(error) => error.get_ref().is_some_and(|wrapped| is_of_unknown_authority(wrapped)),
+        None => matches!(
+            error.downcast_ref(),
+            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
+        ),
+    }
 }

@@ -1,0 +1,74 @@
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// A file that appears when it is whole. Who can't write there hears it before the work that fills it, not after.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+}
+
+impl Unfinished {
+    /// Its folder must be there. A file of its name stays as it is until [`Self::finish`].
+    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
+        let failed = || format!("the report {} can't be written", path.display());
+        if path.is_dir() {
+            bail!("{}: it is a folder; --report takes the name of a file", failed());
+        }
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".unfinished");
+        let temporary = PathBuf::from(temporary);
+        let file = File::create(&temporary).with_context(failed)?;
+        Ok(Self { path: path.to_owned(), temporary, file })
+    }
+
+    pub(super) fn finish(mut self, content: &str) -> anyhow::Result<()> {
+        let written = self.file.write_all(content.as_bytes()).and_then(|()| self.file.sync_all());
+        let renamed = written.and_then(|()| fs::rename(&self.temporary, &self.path));
+        renamed.with_context(|| format!("the report {} can't be written", self.path.display()))
+    }
+}
+
+/// Nothing is left of what wasn't finished.
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_is_whole_or_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.html");
+        fs::write(&path, "former").unwrap();
+        drop(Unfinished::create(&path).unwrap());
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names(folder.path()).len()), ("former", 1));
+        Unfinished::create(&path).unwrap().finish("whole").unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names(folder.path()).len()), ("whole", 1));
+    }
+
+    #[test]
+    fn who_can_t_write_hears_it_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, expected) in
+            [("none/report.html", "No such file"), ("", "--report takes the name of a file")]
+        {
+            let error = Unfinished::create(&folder.path().join(path)).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains("can't be written") && error.contains(expected), "{error}");
+        }
+    }
+}

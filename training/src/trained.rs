@@ -1,0 +1,162 @@
+use std::time::Instant;
+
+use autorma_evaluation::{DataSet, Figures, Label, Labelled, judge};
+use autorma_models::Model;
+
+use crate::decisions::{curve, temperature, thresholds};
+use crate::features::Features;
+use crate::graph::Backbone;
+use crate::metrics::{InFloats, Metrics, Quality, Section, count, sections};
+use crate::photos::{Part, Photos};
+use crate::tuner::Fitted;
+use crate::{Error, MODEL, Training, Tuning, card, files, made, report};
+
+/// By how many points INT8 may be less accurate than floats before somebody should look.
+const TOLERANCE: f64 = 0.3;
+
+/// What a training has come to, to be judged and written.
+pub(crate) struct Trained<'a> {
+    pub(crate) training: &'a Training<'a>,
+    pub(crate) photos: &'a Photos,
+    /// What was learned from.
+    pub(crate) features: &'a Features,
+    /// As it was before.
+    pub(crate) backbone: &'a Backbone,
+    pub(crate) fitted: Fitted,
+    pub(crate) is_tuned: bool,
+    /// The shipped head's loss after each iteration.
+    pub(crate) losses: Vec<f64>,
+    /// When the training began.
+    pub(crate) begun: Instant,
+}
+
+impl Trained<'_> {
+    /// The model that ships, and what it was quantized from, if it was.
+    pub(crate) fn models(&self) -> (Model, Option<Model>) {
+        let Self { training, photos, fitted, .. } = self;
+        let (recipe, head) = (training.recipe, &fitted.head);
+        let classifier = |backbone: &Backbone| backbone.with_head(&recipe.name, &head.weight, &head.bias);
+        let floats = classifier(&fitted.backbone);
+        let onnx = fitted.quantized.as_ref().map_or_else(|| floats.clone(), |it| classifier(&it.backbone));
+        let mut manifest = made::manifest(recipe, photos, self.backbone, self.how());
+        made::name_files(&mut manifest, &onnx, &floats, fitted.quantized.as_ref());
+        manifest.temperature = temperature(&fitted.held_out, photos.classes);
+        manifest.thresholds = thresholds(&fitted.held_out, &manifest, &recipe.targets);
+        if manifest.thresholds.accept == 1.0 {
+            tracing::warn!(
+                held_out = fitted.held_out.len(),
+                "too few photos show that at most targets.wrong of the accepted are wrong: the model accepts next to nothing"
+            );
+        }
+        let reference = manifest.of_reference().map(|manifest| Model { manifest, onnx: floats });
+        (Model { manifest, onnx }, reference)
+    }
+
+    /// How good they are. The test photos are looked at here for the first time, through the very files that are written.
+    pub(crate) fn judged(&self, model: &Model, reference: Option<&Model>) -> Result<Metrics, Error> {
+        let Self { training, photos, features, fitted, is_tuned, .. } = self;
+        let (Training { recipe, output, .. }, is_tuned) = (**training, *is_tuned);
+        let test = self.on_test_photos(model)?;
+        let metrics = Metrics {
+            recipe: recipe.clone(),
+            photos: count(photos),
+            copies: features.copies,
+            is_tuned,
+            is_whole: features.copies == recipe.copies && (is_tuned || recipe.tuning.steps == 0),
+            temperature: model.manifest.temperature,
+            thresholds: model.manifest.thresholds,
+            held_out: sections(photos, &fitted.held_out, &model.manifest),
+            failed: self.failed(test.as_ref()),
+            test: test.map(Quality::from),
+            in_floats: self.in_floats(model, reference)?,
+            unknown_errors: curve(&fitted.held_out, &model.manifest),
+            losses: self.losses.clone(),
+            seconds: self.begun.elapsed().as_secs_f64(),
+            model: output.join(MODEL),
+        };
+        compare(&metrics);
+        Ok(metrics)
+    }
+
+    /// Writes all that is kept of it but the recipe. `model` is told what was measured.
+    pub(crate) fn write(
+        &self,
+        model: &mut Model,
+        reference: Option<&Model>,
+        metrics: &Metrics,
+    ) -> Result<(), Error> {
+        let Training { output, limits, .. } = *self.training;
+        made::record(&mut model.manifest, metrics);
+        made::write(&metrics.model, model, reference)?;
+        let card = card::render(&model.manifest, metrics);
+        files::write(&metrics.model.join("CARD.md"), card.as_bytes())?;
+        let page = report::render(&model.manifest, metrics, self.photos, &self.fitted.held_out, limits);
+        files::write(&output.join("report.html"), page.as_bytes())?;
+        let json = serde_json::to_vec_pretty(metrics).map_err(|error| Error::Made(error.to_string()))?;
+        files::write(&output.join("metrics.json"), &json)
+    }
+
+    /// How the head was made, for the manifest.
+    fn how(&self) -> String {
+        let learned = self.photos.all.iter().filter(|it| matches!(it.part, Part::Fit | Part::Folded)).count();
+        let (copies, seed) = (self.features.copies, self.training.recipe.seed);
+        let fitted =
+            format!("softmax regression on {learned} photos and {copies} variations of each, seed {seed}");
+        let Tuning { steps, batch, .. } = self.training.recipe.tuning;
+        match self.is_tuned {
+            true => {
+                format!(
+                    "{fitted}; then tuned together with the backbone, {steps} steps of {batch} variations"
+                )
+            }
+            false => fitted,
+        }
+    }
+
+    /// How good the model is on the test photos, asked as the classifier would ask it; None if there are none. It is loaded
+    /// in any case.
+    fn on_test_photos(&self, model: &Model) -> Result<Option<Figures>, Error> {
+        let Training { runtime, limits, threads, .. } = *self.training;
+        let test = self.photos.all.iter().filter(|photo| photo.part == Part::Test).map(|photo| {
+            let is_known = self.photos.is_of_class(photo);
+            let label = if is_known { Label::Class(photo.kind) } else { Label::Stranger };
+            Labelled { path: photo.path.clone(), label }
+        });
+        let set = DataSet { photos: test.collect() };
+        let judgement = judge(runtime, model, &set, limits, threads, || {})?;
+        let has_any = !set.photos.is_empty();
+        Ok(has_any.then(|| Figures::of(&model.manifest, &judgement)))
+    }
+
+    /// How good the model was before it was quantized, if it was, with the temperature and thresholds of what ships.
+    fn in_floats(&self, model: &Model, reference: Option<&Model>) -> Result<Option<InFloats>, Error> {
+        let (Some(held_out), Some(reference)) = (&self.fitted.in_floats, reference) else { return Ok(None) };
+        Ok(Some(InFloats {
+            bytes: reference.manifest.model.bytes,
+            held_out: sections(self.photos, held_out, &model.manifest),
+            test: self.on_test_photos(reference)?.map(Quality::from),
+        }))
+    }
+
+    /// Photos that were left out, and why.
+    fn failed(&self, test: Option<&Figures>) -> Vec<(String, String)> {
+        let unlearned = self.features.failed.iter();
+        let unlearned = unlearned.map(|(path, why)| (path.display().to_string(), why.clone()));
+        unlearned.chain(test.iter().flat_map(|it| it.failed.clone())).collect()
+    }
+}
+
+/// Warns if INT8 has cost more than it may.
+fn compare(metrics: &Metrics) {
+    let floats = metrics.in_floats.iter().flat_map(|it| &it.held_out);
+    for (Section { name, quality }, floats) in metrics.held_out.iter().zip(floats) {
+        let lost = (floats.quality.accuracy.share - quality.accuracy.share) * 100.0;
+        if *name == "all" && lost > TOLERANCE {
+            tracing::warn!(
+                int8 = quality.accuracy.share,
+                fp32 = floats.quality.accuracy.share,
+                "INT8 costs more than {TOLERANCE} points on held-out photos: `precision = \"fp32\"` in the recipe does without"
+            );
+        }
+    }
+}
