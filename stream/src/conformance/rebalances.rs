@@ -93,7 +93,8 @@ pub fn work_of_an_ended_assignment_is_refused_when_the_partition_is_back(home: H
     producer.commit(&work(&*member, &again))?;
     let mut expected = numbers(&again);
     let mut outputs = outputs(&*log)?;
-    (expected.sort_unstable(), outputs.sort_unstable());
+    expected.sort_unstable();
+    outputs.sort_unstable();
     assert_eq!(outputs, expected);
     Ok(())
 }
