@@ -62,11 +62,10 @@ pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::R
 fn register(registry: &dyn Registry, args: &RegisterArgs) -> anyhow::Result<String> {
     let signed = signed(&args.signature);
     let version = registry.register(&args.model, &signed)?;
-    let (model, number) = (version.manifest.name, version.number);
+    let (model, number, sha256) = (version.manifest.name.clone(), version.number, version.manifest.sha256());
     if let Some(alias) = &args.alias {
         registry.point(&model, alias, number, &signed)?;
     }
-    let sha256 = version.manifest.model.sha256;
     let done = Registered { model, version: number, sha256, alias: args.alias.clone() };
     if args.json.json {
         return json_text(&done);

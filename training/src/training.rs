@@ -125,15 +125,15 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
         );
     }
     // The test photos are looked at here for the first time, through the very files that are written.
-    let mut model = Model { manifest, onnx };
+    let mut model = Model { manifest, onnx: vec![onnx] };
     let test = on_test_photos(training, photos, &model)?;
     let unjudged = test.iter().flat_map(|it| it.failed.clone());
     let failed = features.failed.iter().map(|(path, why)| (path.display().to_string(), why.clone()));
     let failed = failed.chain(unjudged).collect();
-    let reference = model.manifest.of_reference().map(|manifest| Model { manifest, onnx: floats });
+    let reference = model.manifest.of_reference().map(|manifest| Model { manifest, onnx: vec![floats] });
     let in_floats = match (in_floats, &reference) {
         (Some(held_out), Some(reference)) => Some(InFloats {
-            bytes: reference.manifest.model.bytes,
+            bytes: reference.manifest.bytes(),
             held_out: sections(photos, held_out, &model.manifest),
             test: on_test_photos(training, photos, reference)?.map(Quality::from),
         }),
