@@ -1,6 +1,7 @@
 //! `autorma models`: the registry from the command line.
 
 mod difference;
+mod ensemble;
 mod listing;
 mod live;
 mod promoting;
@@ -43,6 +44,7 @@ pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::R
         ModelsCommand::List(json) => listing::list(registry, json.json)?,
         ModelsCommand::Show { reference, json } => listing::show(registry, reference, json.json)?,
         ModelsCommand::Register(args) => register(registry, args)?,
+        ModelsCommand::Ensemble(args) => ensemble::make(configuration, registry, args)?,
         ModelsCommand::Alias(args) => point(registry, args)?,
         ModelsCommand::Rollback { alias, signature, json } => {
             roll_back(registry, alias, &signed(signature), json.json)?

@@ -7,7 +7,7 @@ use autorma_models::Model;
 
 use crate::cache::Cache;
 use crate::contents::Contents;
-use crate::decisions::{curve, temperature, thresholds};
+use crate::decisions::{choose, curve};
 use crate::features::{Features, Machine, Scope, extract};
 use crate::graph::Backbone;
 use crate::heads::Heads;
@@ -116,14 +116,7 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     let onnx = fitted.quantized.as_ref().map_or_else(|| floats.clone(), |it| classifier(&it.backbone));
     let mut manifest = made::manifest(recipe, photos, &backbone, how(&features, recipe, photos, is_tuned));
     made::name_files(&mut manifest, &onnx, &floats, fitted.quantized.as_ref());
-    manifest.temperature = temperature(held_out, photos.classes);
-    manifest.thresholds = thresholds(held_out, &manifest, &recipe.targets);
-    if manifest.thresholds.accept == 1.0 {
-        tracing::warn!(
-            held_out = held_out.len(),
-            "too few photos show that at most targets.wrong of the accepted are wrong: the model accepts next to nothing"
-        );
-    }
+    choose(&mut manifest, held_out, &recipe.targets);
     // The test photos are looked at here for the first time, through the very files that are written.
     let mut model = Model { manifest, onnx: vec![onnx] };
     let test = on_test_photos(training, photos, &model)?;
