@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use autorma_models::{Input, Model};
-use ndarray::{Array4, ArrayView1, Axis};
+use autorma_models::{Input, Model, mean};
+use ndarray::{Array4, ArrayView1, ArrayView4, Axis};
 use ort::environment::Environment;
 use ort::session::Session as OrtSession;
 use ort::session::builder::GraphOptimizationLevel;
@@ -33,6 +33,14 @@ pub enum LoadError {
     /// The model isn't what its manifest says.
     #[error("the model and its manifest disagree: {0}")]
     Manifest(String),
+    /// A member of an ensemble can't be run.
+    #[error("member {number}: {cause}")]
+    Member {
+        /// Which, from 1.
+        number: usize,
+        /// Why.
+        cause: Box<LoadError>,
+    },
 }
 
 impl Runtime {
@@ -55,11 +63,10 @@ impl Runtime {
 /// A model ready to run on one thread.
 #[derive(Debug)]
 pub struct Session {
-    session: OrtSession,
-    /// The input's name in the graph.
-    input: String,
-    /// The output's.
-    output: String,
+    /// One for each member.
+    networks: Vec<Network>,
+    /// What each of them counts; they add up to 1.
+    shares: Vec<f64>,
     /// Numbers for each picture.
     outputs: usize,
     /// Normalised values of each channel: index by the byte.
@@ -68,13 +75,33 @@ pub struct Session {
     tensor: Array4<f32>,
 }
 
+/// An ONNX file in ONNX Runtime.
+#[derive(Debug)]
+struct Network {
+    session: OrtSession,
+    /// The input's name in the graph.
+    input: String,
+    /// The output's.
+    output: String,
+    /// Numbers for each picture.
+    outputs: usize,
+}
+
 impl Session {
-    /// Loads the model and tries it on a blank picture: a model that doesn't fit its manifest shows here. `at_once` is
-    /// how many pictures go into one call, at least 1.
+    /// Loads the model and tries each member on a blank picture: what doesn't fit the manifest shows here. `at_once` is how
+    /// many pictures go into one call, at least 1.
     pub fn load(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
         let manifest = &model.manifest;
-        let outputs = manifest.outputs();
-        Self::of(runtime, &model.onnx, &manifest.input, &manifest.output.name, outputs, at_once)
+        let mut session = Self::empty(&manifest.input, manifest.outputs(), at_once);
+        for (number, onnx) in model.onnx.iter().enumerate() {
+            let added = session.add(runtime, onnx, &manifest.input.name, &manifest.output.name);
+            added.map_err(|cause| match &*model.onnx {
+                [_] => cause,
+                _ => LoadError::Member { number: number + 1, cause: cause.into() },
+            })?;
+        }
+        session.shares = manifest.shares();
+        Ok(session)
     }
 
     /// The same for any ONNX file that says `outputs` numbers of each picture, whatever they mean: training asks a
@@ -87,23 +114,41 @@ impl Session {
         outputs: usize,
         at_once: usize,
     ) -> Result<Self, LoadError> {
+        let mut session = Self::empty(input, outputs, at_once);
+        session.add(runtime, onnx, &input.name, output)?;
+        session.shares.push(1.0);
+        Ok(session)
+    }
+
+    /// Without a network; in the tensor are blank pictures.
+    fn empty(input: &Input, outputs: usize, at_once: usize) -> Self {
         let mut session = Self {
-            session: open(runtime, onnx).map_err(|error| LoadError::Model(error.to_string()))?,
-            input: input.name.clone(),
-            output: output.to_owned(),
+            networks: Vec::new(),
+            shares: Vec::new(),
             outputs,
             normalised: normalised(input),
             tensor: Array4::zeros((at_once.max(1), 3, input.height as usize, input.width as usize)),
         };
         let blank = Picture(vec![255; 3 * (input.width * input.height) as usize]);
-        let logits = session.infer(&vec![&blank; at_once.max(1)]).map_err(LoadError::Manifest)?;
-        if logits.iter().flatten().any(|logit| !logit.is_finite()) {
-            return Err(LoadError::Model("what it says of a white picture is not a number".into()));
-        }
-        Ok(session)
+        session.fill(&vec![&blank; at_once.max(1)]);
+        session
     }
 
-    /// The logits of each picture of a micro-batch, [`autorma_models::Manifest::outputs`] of them.
+    /// Adds a network, if it says numbers of what is in the tensor.
+    fn add(&mut self, runtime: &Runtime, onnx: &[u8], input: &str, output: &str) -> Result<(), LoadError> {
+        let session = open(runtime, onnx).map_err(|error| LoadError::Model(error.to_string()))?;
+        let (input, output) = (input.to_owned(), output.to_owned());
+        let mut network = Network { session, input, output, outputs: self.outputs };
+        let logits = network.infer(self.tensor.view()).map_err(LoadError::Manifest)?;
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(LoadError::Model("what it says of a white picture is not a number".into()));
+        }
+        self.networks.push(network);
+        Ok(())
+    }
+
+    /// The logits of each picture of a micro-batch, [`autorma_models::Manifest::outputs`] of them: those of the model's
+    /// network, or the mean of its members'.
     pub fn infer(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<f32>>, String> {
         let mut logits = Vec::with_capacity(pictures.len());
         for pictures in pictures.chunks(self.tensor.len_of(Axis(0))) {
@@ -114,20 +159,10 @@ impl Session {
 
     fn call(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<f32>>, String> {
         self.fill(pictures);
-        let (name, outputs) = (self.output.as_str(), self.outputs);
         let filled = self.tensor.slice_axis(Axis(0), (0..pictures.len()).into());
-        let input = TensorRef::from_array_view(filled).map_err(|error| error.to_string())?;
-        let inputs = ort::inputs![self.input.as_str() => input];
-        let result = self.session.run(inputs).map_err(|error| error.to_string())?;
-        let output = result.get(name).ok_or_else(|| format!("there is no output {name:?}"))?;
-        let (shape, logits) = output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
-        if logits.len() != pictures.len() * outputs {
-            let pictures = pictures.len();
-            return Err(format!(
-                "outputs of shape {shape:?} for {pictures} pictures and {outputs} numbers each"
-            ));
-        }
-        Ok(logits.chunks_exact(outputs).map(<[f32]>::to_vec).collect())
+        let said = self.networks.iter_mut().map(|network| network.infer(filled));
+        let logits = mean(&self.shares, &said.collect::<Result<Vec<_>, _>>()?);
+        Ok(logits.chunks_exact(self.outputs).map(<[f32]>::to_vec).collect())
     }
 
     /// Bytes by pixel become normalised floats by channel.
@@ -141,6 +176,24 @@ impl Session {
                 plane.iter_mut().zip(values).for_each(|(to, value)| *to = table[usize::from(*value)]);
             }
         }
+    }
+}
+
+impl Network {
+    /// The logits of all pictures, one after the other.
+    fn infer(&mut self, pictures: ArrayView4<'_, f32>) -> Result<Vec<f32>, String> {
+        let (name, outputs, count) = (self.output.as_str(), self.outputs, pictures.len_of(Axis(0)));
+        let input = TensorRef::from_array_view(pictures).map_err(|error| error.to_string())?;
+        let inputs = ort::inputs![self.input.as_str() => input];
+        let result = self.session.run(inputs).map_err(|error| error.to_string())?;
+        let output = result.get(name).ok_or_else(|| format!("there is no output {name:?}"))?;
+        let (shape, logits) = output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
+        if logits.len() != count * outputs {
+            return Err(format!(
+                "outputs of shape {shape:?} for {count} pictures and {outputs} numbers each"
+            ));
+        }
+        Ok(logits.to_vec())
     }
 }
 

@@ -249,7 +249,7 @@ impl Follower {
                 let seat = (self.seat, self.arm.as_deref());
                 bench.metrics.seated(seat, replaced.as_ref().map(|(_, it)| it), &version, &model.manifest);
                 (self.serving, self.refused) = (Some((named, version)), None);
-                let sha256 = model.manifest.model.sha256;
+                let sha256 = model.manifest.sha256();
                 match self.seat {
                     Seat::Arm(_) => {
                         tracing::info!(model = %self.reference, version = named, former, sha256, seconds, "another version serves");

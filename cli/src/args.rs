@@ -16,8 +16,8 @@ pub(crate) use events::{
     Chosen, DeadLettersArgs, DeadLettersCommand, ProduceArgs, ReplayArgs, RetryArgs, TailArgs, Topic,
 };
 pub(crate) use models::{
-    CompareLiveArgs, DiffArgs, EvaluateArgs, GcArgs, ModelsArgs, ModelsCommand, MoveArgs, Photos,
-    PromoteArgs, RegisterArgs, Signature,
+    CompareLiveArgs, DiffArgs, EnsembleArgs, EvaluateArgs, GcArgs, ModelsArgs, ModelsCommand, MoveArgs,
+    Photos, PromoteArgs, RegisterArgs, Signature,
 };
 pub(crate) use train::TrainArgs;
 
@@ -388,10 +388,12 @@ impl Cli {
 
     /// Whether `--data` names photos.
     fn has_photos_in_data(&self) -> bool {
-        let promotes = |args: &ModelsArgs| matches!(args.command, ModelsCommand::Promote(_));
+        let judges = |args: &ModelsArgs| {
+            matches!(args.command, ModelsCommand::Promote(_) | ModelsCommand::Ensemble(_))
+        };
         match &self.command {
             Command::Evaluate(_) | Command::Train(_) => true,
-            Command::Models(args) => promotes(args),
+            Command::Models(args) => judges(args),
             _ => false,
         }
     }

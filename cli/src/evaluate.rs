@@ -81,7 +81,7 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
     };
     let others = against.as_ref().map_or(0, |it| it.figures.failed.len());
     let is_whole = figures.failed.is_empty() && others == 0;
-    let (classes, precision) = (model.manifest.classes.clone(), model.manifest.model.precision.clone());
+    let (classes, precision) = (model.manifest.classes.clone(), model.manifest.precision());
     let report = Report { model: model.version(), precision, classes, figures, reference, against };
     crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
     if let Some(file) = file {
@@ -101,6 +101,6 @@ fn held_against(
     let comparison = Comparison::of(&model.manifest.classes, judgement, &second);
     let figures = Figures::of(&reference.manifest, &second);
     let speed = Figures::of(&model.manifest, judgement).photos_per_second / figures.photos_per_second;
-    let precision = reference.manifest.model.precision.clone();
+    let precision = reference.manifest.precision();
     Ok(HeldAgainst { precision, figures, comparison, speed })
 }

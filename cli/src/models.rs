@@ -1,6 +1,7 @@
 //! `autorma models`: the registry from the command line.
 
 mod difference;
+mod ensemble;
 mod listing;
 mod live;
 mod promoting;
@@ -43,6 +44,7 @@ pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::R
         ModelsCommand::List(json) => listing::list(registry, json.json)?,
         ModelsCommand::Show { reference, json } => listing::show(registry, reference, json.json)?,
         ModelsCommand::Register(args) => register(registry, args)?,
+        ModelsCommand::Ensemble(args) => ensemble::make(configuration, registry, args)?,
         ModelsCommand::Alias(args) => point(registry, args)?,
         ModelsCommand::Rollback { alias, signature, json } => {
             roll_back(registry, alias, &signed(signature), json.json)?
@@ -62,11 +64,10 @@ pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::R
 fn register(registry: &dyn Registry, args: &RegisterArgs) -> anyhow::Result<String> {
     let signed = signed(&args.signature);
     let version = registry.register(&args.model, &signed)?;
-    let (model, number) = (version.manifest.name, version.number);
+    let (model, number, sha256) = (version.manifest.name.clone(), version.number, version.manifest.sha256());
     if let Some(alias) = &args.alias {
         registry.point(&model, alias, number, &signed)?;
     }
-    let sha256 = version.manifest.model.sha256;
     let done = Registered { model, version: number, sha256, alias: args.alias.clone() };
     if args.json.json {
         return json_text(&done);

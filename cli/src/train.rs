@@ -1,6 +1,7 @@
 //! `autorma train`: a model from photos whose labels are known.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,10 @@ const LINES: Duration = Duration::from_secs(10);
 
 /// Trains, and reports.
 pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let recipe = recipe(args)?;
+    let mut recipe = recipe(args.config.as_deref())?;
+    if let Some(seed) = args.seed {
+        recipe.seed = seed.into();
+    }
     let stop = exit::stop_at_signals()?;
     let runtime = Runtime::load(&configuration.classifier.runtime)?;
     let folders =
@@ -48,19 +52,16 @@ pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Re
     Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
 }
 
-fn recipe(args: &TrainArgs) -> anyhow::Result<Recipe> {
-    let mut recipe = match &args.config {
-        None => Recipe::default(),
+/// In the file, or what holds where there is none.
+pub(crate) fn recipe(file: Option<&Path>) -> anyhow::Result<Recipe> {
+    match file {
+        None => Ok(Recipe::default()),
         Some(path) => {
             let text = std::fs::read_to_string(path);
             let text = text.with_context(|| format!("the recipe {}", path.display()))?;
-            Recipe::parse(&text).map_err(|problem| anyhow!("the recipe {}: {problem}", path.display()))?
+            Recipe::parse(&text).map_err(|problem| anyhow!("the recipe {}: {problem}", path.display()))
         }
-    };
-    if let Some(seed) = args.seed {
-        recipe.seed = seed.into();
     }
-    Ok(recipe)
 }
 
 /// How far it is: a bar on a terminal, a line now and then elsewhere.

@@ -23,7 +23,9 @@ pub use process::{Ended, Process};
 pub use random::{Random, seeds};
 pub use results::{Results, json_files, read_json};
 pub use sandbox::Sandbox;
-pub use versions::{alone, check_against_each_alone, drop_colour, drop_picture, model, models, register};
+pub use versions::{
+    alone, check_against_each_alone, drop_colour, drop_picture, labelled, model, models, register,
+};
 pub use watcher::Watcher;
 
 use std::process::Command;

@@ -40,6 +40,21 @@ pub fn register(sandbox: &Sandbox, temperatures: &[f64]) {
     models(sandbox, &["alias", "means/1", "production"]);
 }
 
+/// Photos of the classes of the model that was written by hand, and two of none.
+pub fn labelled(sandbox: &Sandbox) -> String {
+    let root = sandbox.path().join("labelled");
+    let folders = [("reds", 0), ("greens", 1), ("blues", 2), ("other", 0)];
+    for (folder, colour) in folders {
+        fs::create_dir_all(root.join(folder)).unwrap();
+        for shade in 0..2 {
+            let mut pixel = [20; 3];
+            pixel[colour] = 200 + 10 * shade;
+            fs::write(root.join(folder).join(format!("{shade}.bmp")), picture(pixel)).unwrap();
+        }
+    }
+    root.display().to_string()
+}
+
 /// Drops a picture of a colour of its own.
 pub fn drop_picture(sandbox: &Sandbox, number: usize) {
     drop_colour(sandbox, number, [(number * 7 % 256) as u8, (number * 5 % 253) as u8, (number / 4) as u8]);

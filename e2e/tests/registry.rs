@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use autorma_e2e::{
-    Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, model, models, register,
+    Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, labelled, model, models,
+    register,
 };
 use autorma_models::MANIFEST;
-use autorma_models::handmade::{fussy, hostile, means, picture, write};
+use autorma_models::handmade::{fussy, hostile, means, write};
 use serde_json::{Value, json};
 
 #[test]
@@ -208,21 +209,6 @@ fn a_version_that_cannot_serve_leaves_the_former_one_serving() {
     let versions =
         ["0000.bmp", "0001.bmp", "0002.bmp"].map(|name| results.prediction(name)["model"]["version"].clone());
     assert_eq!(versions, ["1", "1", "3"]);
-}
-
-/// Photos of the classes of the model that was written by hand, and two of none.
-fn labelled(sandbox: &Sandbox) -> String {
-    let root = sandbox.path().join("labelled");
-    let folders = [("reds", 0), ("greens", 1), ("blues", 2), ("other", 0)];
-    for (folder, colour) in folders {
-        fs::create_dir_all(root.join(folder)).unwrap();
-        for shade in 0..2 {
-            let mut pixel = [20; 3];
-            pixel[colour] = 200 + 10 * shade;
-            fs::write(root.join(folder).join(format!("{shade}.bmp")), picture(pixel)).unwrap();
-        }
-    }
-    root.display().to_string()
 }
 
 #[test]

@@ -53,7 +53,7 @@ mod tests {
         let (confidence, unknown_probability, probabilities) = (0.9, 0.1, Vec::new());
         let predicted_class = class.into();
         let verdict = Verdict { predicted_class, confidence, probabilities, unknown_probability, decision };
-        (PathBuf::new(), Ok(Judged { label, verdict }))
+        (PathBuf::new(), Ok(Judged { label, verdict, logits: Vec::new() }))
     }
 
     #[test]

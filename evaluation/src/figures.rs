@@ -128,7 +128,7 @@ struct Known {
 }
 
 impl Known {
-    fn of(manifest: &Manifest, Judged { label, verdict }: &Judged) -> Self {
+    fn of(manifest: &Manifest, Judged { label, verdict, .. }: &Judged) -> Self {
         let class = if let Label::Class(class) = label { *class } else { usize::MAX };
         let best = manifest.classes.iter().position(|class| *class == verdict.predicted_class);
         Self {
@@ -249,6 +249,7 @@ mod tests {
         Judged {
             label,
             verdict: Verdict { predicted_class, confidence, probabilities, unknown_probability, decision },
+            logits: Vec::new(),
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Judged {
     pub label: Label,
     /// What the model says.
     pub verdict: Verdict,
+    /// The numbers that it is made of, [`autorma_models::Manifest::outputs`] of them.
+    pub logits: Vec<f32>,
 }
 
 /// What the model says of all photos.
@@ -88,5 +90,5 @@ fn one(
     let picture = decoder.decode(file).map_err(|failure| failure.to_string())?;
     let logits = session.infer(&[&picture])?.pop().unwrap_or_default();
     let verdict = model.manifest.decide(&logits).map_err(|error| error.to_string())?;
-    Ok(Judged { label: photo.label, verdict })
+    Ok(Judged { label: photo.label, verdict, logits })
 }

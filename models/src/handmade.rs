@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use autorma_schemas::sha256;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::MANIFEST;
 
@@ -17,11 +17,30 @@ pub const SIDE: u32 = 8;
 /// Writes a model and its manifest to a folder, which is created.
 pub fn write(folder: &Path, name: &str, onnx: &[u8]) -> io::Result<()> {
     fs::create_dir(folder)?;
-    let file = format!("{name}.onnx");
+    let model = written(folder, format!("{name}.onnx"), onnx)?;
+    describe(folder, name, |manifest| manifest["model"] = model)
+}
+
+/// The same of several with their weights: an ensemble, whose files are `0.onnx`, `1.onnx` and so on.
+pub fn write_ensemble(folder: &Path, name: &str, members: &[(Vec<u8>, f64)]) -> io::Result<()> {
+    fs::create_dir(folder)?;
+    let members = members.iter().enumerate().map(|(number, (onnx, weight))| {
+        Ok(json!({"model": written(folder, format!("{number}.onnx"), onnx)?, "weight": weight}))
+    });
+    let members = members.collect::<io::Result<_>>()?;
+    describe(folder, name, |manifest| manifest["members"] = Value::Array(members))
+}
+
+/// Writes an ONNX file. What a manifest says of it.
+fn written(folder: &Path, file: String, onnx: &[u8]) -> io::Result<Value> {
     fs::write(folder.join(&file), onnx)?;
-    let manifest = json!({
+    Ok(json!({"file": file, "sha256": sha256(onnx), "bytes": onnx.len(), "precision": "fp32"}))
+}
+
+/// Writes a manifest, once `complete` has said what its files are.
+fn describe(folder: &Path, name: &str, complete: impl FnOnce(&mut Value)) -> io::Result<()> {
+    let mut manifest = json!({
         "format": 1, "name": name, "version": "7",
-        "model": {"file": file, "sha256": sha256(onnx), "bytes": onnx.len(), "precision": "fp32"},
         "input": {
             "name": "image", "width": SIDE, "height": SIDE, "layout": "NCHW", "color": "RGB",
             "resize": "stretch-bilinear-antialiased", "mean": [127, 127, 127], "std": [128, 128, 128]
@@ -29,6 +48,7 @@ pub fn write(folder: &Path, name: &str, onnx: &[u8]) -> io::Result<()> {
         "output": {"name": "logits"}, "classes": ["reds", "greens", "blues"], "temperature": 1.0,
         "thresholds": {"accept": 0.5, "unknown": 0.5}, "origin": {}, "licence": "Apache-2.0"
     });
+    complete(&mut manifest);
     fs::write(folder.join(MANIFEST), manifest.to_string())
 }
 

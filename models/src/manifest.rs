@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::MANIFEST;
+use crate::members::{self, Member};
 
-/// What a model is: `manifest.json` beside its ONNX file. `autorma train` writes it.
+/// What a model is: `manifest.json` beside its ONNX file, or its members' files. `autorma train` writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of this layout; 1.
@@ -13,12 +13,10 @@ pub struct Manifest {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// The ONNX file.
-    pub model: File,
-    /// The same model in floats, which the ONNX file was quantized from and is held against; it serves nobody. None if the
-    /// model is in floats itself, or nobody has kept them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<File>,
+    /// The networks that it asks, at least one: in the text `model` and maybe `reference` where there is one, and `members`
+    /// where there are several.
+    #[serde(flatten, with = "members")]
+    pub members: Vec<Member>,
     /// What goes in.
     pub input: Input,
     /// What comes out.
@@ -98,20 +96,8 @@ impl Manifest {
         self.classes.len() + self.output.unknown.len()
     }
 
-    /// What its reference is, if it has one: a model that differs in nothing but its file.
-    pub fn of_reference(&self) -> Option<Self> {
-        let model = self.reference.clone()?;
-        Some(Self { model, reference: None, ..self.clone() })
-    }
-
-    /// What it is when its files are named after their content, as they are in a registry.
-    pub(crate) fn with_named_files(&self) -> Self {
-        let named = |file: &File| File { file: format!("{}.onnx", file.sha256), ..file.clone() };
-        Self { model: named(&self.model), reference: self.reference.as_ref().map(named), ..self.clone() }
-    }
-
     /// What makes the manifest one that can't be used, if anything.
-    pub(crate) fn problem(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         let probability = |value: f64| (0.0..=1.0).contains(&value);
         let unique: std::collections::BTreeSet<_> = self.classes.iter().chain(&self.output.unknown).collect();
         let rules = [
@@ -130,23 +116,8 @@ impl Manifest {
             ((1..=4096).contains(&self.input.width), "input.width must be within 1..4096"),
             ((1..=4096).contains(&self.input.height), "input.height must be within 1..4096"),
             (self.input.std.iter().all(|std| *std > 0.0), "input.std must be above 0"),
-            (is_a_name(&self.model), "model.file must be a name in the manifest's folder"),
-            (
-                self.reference.as_ref().is_none_or(is_a_name),
-                "reference.file must be a name in the manifest's folder",
-            ),
-            (
-                self.reference
-                    .as_ref()
-                    .is_none_or(|it| it.file != self.model.file && it.sha256 != self.model.sha256),
-                "reference must be another file than model",
-            ),
         ];
-        let broken = rules.iter().find(|(kept, _)| !kept)?;
-        Some(broken.1.to_owned())
+        let broken = rules.iter().find(|(kept, _)| !kept).map(|(_, rule)| *rule);
+        broken.or_else(|| self.problem_of_members()).map(str::to_owned)
     }
-}
-
-fn is_a_name(file: &File) -> bool {
-    !file.file.is_empty() && file.file != MANIFEST && !file.file.contains(['/', '\\'])
 }

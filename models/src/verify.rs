@@ -1,25 +1,27 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use autorma_schemas::{ModelVersion, sha256};
 
-use crate::Manifest;
+use crate::{File, Manifest};
 
 /// The manifest's file name in a model's folder.
 pub const MANIFEST: &str = "manifest.json";
 
-/// What a file may have, in bytes: a manifest by far, and an ONNX file by what Protocol Buffers can hold.
+/// What a file may have, in bytes: a manifest by far, and an ONNX file by what Protocol Buffers can hold. A model's members
+/// together have no more.
 pub(crate) const MOST_OF_A_MANIFEST: u64 = 1 << 20;
 pub(crate) const MOST_OF_A_MODEL: u64 = 1 << 31;
 
-/// A model whose file is the one that its manifest describes.
+/// A model whose files are those that its manifest describes.
 #[derive(Debug, Clone)]
 pub struct Model {
     /// What it is.
     pub manifest: Manifest,
-    /// Its ONNX file's content: what was verified is what is loaded.
-    pub onnx: Vec<u8>,
+    /// The content of each member's ONNX file, in their order: what was verified is what is loaded.
+    pub onnx: Vec<Vec<u8>>,
 }
 
 /// Why a model can't be used.
@@ -66,8 +68,8 @@ pub enum Error {
 }
 
 impl Model {
-    /// Reads and verifies the model in `folder`: manifest, length and SHA-256. Its reference isn't looked at: who serves
-    /// a model doesn't need it.
+    /// Reads and verifies the model in `folder`: manifest, and length and SHA-256 of each member. Its reference isn't looked
+    /// at: who serves a model doesn't need it.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         Self::verified(folder, Self::manifest(folder)?)
     }
@@ -78,26 +80,24 @@ impl Model {
         reference.map(|manifest| Self::verified(folder, manifest)).transpose()
     }
 
-    /// The model, and then its reference, if it has one.
-    pub(crate) fn open_all(folder: &Path) -> Result<Vec<Self>, Error> {
+    /// What a registry keeps of the model in `folder`: the manifest with files that are named after their content, and each
+    /// of these files, those of its reference too.
+    pub(crate) fn open_all(folder: &Path) -> Result<(Manifest, BTreeMap<String, Vec<u8>>), Error> {
         let model = Self::open(folder)?;
-        Ok(std::iter::once(model).chain(Self::open_reference(folder)?).collect())
+        let named = model.manifest.with_named_files();
+        let mut files = BTreeMap::new();
+        for Self { manifest, onnx } in std::iter::once(model).chain(Self::open_reference(folder)?) {
+            let names = manifest.with_named_files().members.into_iter().map(|member| member.model.file);
+            files.extend(names.zip(onnx));
+        }
+        Ok((named, files))
     }
 
     fn verified(folder: &Path, manifest: Manifest) -> Result<Self, Error> {
-        let path = folder.join(&manifest.model.file);
-        let different =
-            |found: String, expected: String| Error::Different { path: path.clone(), found, expected };
-        let expected = &manifest.model;
-        // Before it is read.
-        let bytes = length(&path, MOST_OF_A_MODEL)?;
-        if bytes != expected.bytes {
-            return Err(different(format!("{bytes} bytes"), format!("{} bytes", expected.bytes)));
-        }
-        let onnx = read(&path)?;
-        let sha256 = sha256(&onnx);
-        if sha256 != expected.sha256 {
-            return Err(different(format!("sha-256 {sha256}"), expected.sha256.clone()));
+        let (mut onnx, mut room) = (Vec::new(), MOST_OF_A_MODEL);
+        for member in &manifest.members {
+            onnx.push(verified(folder, &member.model, room)?);
+            room -= member.model.bytes;
         }
         Ok(Self { manifest, onnx })
     }
@@ -124,9 +124,27 @@ impl Model {
         ModelVersion {
             name: self.manifest.name.clone(),
             version: self.manifest.version.clone(),
-            sha256: self.manifest.model.sha256.clone(),
+            sha256: self.manifest.sha256(),
         }
     }
+}
+
+/// The file's content, of at most `most` bytes, if it is the one described.
+fn verified(folder: &Path, expected: &File, most: u64) -> Result<Vec<u8>, Error> {
+    let path = folder.join(&expected.file);
+    let different =
+        |found: String, expected: String| Error::Different { path: path.clone(), found, expected };
+    // Before it is read.
+    let bytes = length(&path, most)?;
+    if bytes != expected.bytes {
+        return Err(different(format!("{bytes} bytes"), format!("{} bytes", expected.bytes)));
+    }
+    let content = read(&path)?;
+    let sha256 = sha256(&content);
+    if sha256 != expected.sha256 {
+        return Err(different(format!("sha-256 {sha256}"), expected.sha256.clone()));
+    }
+    Ok(content)
 }
 
 /// The file's length, if it is at most `most`.
@@ -149,7 +167,6 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::File;
 
     fn shipped() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("shipped")
@@ -159,7 +176,7 @@ mod tests {
     fn the_shipped_model_is_the_one_of_its_manifest() {
         let model = Model::open(&shipped()).unwrap();
         assert_eq!(model.manifest.classes, ["casual shoes", "handbags", "shirts", "tops", "watches"]);
-        assert_eq!(model.version().sha256, model.manifest.model.sha256);
+        assert_eq!(model.version().sha256, model.manifest.members[0].model.sha256);
     }
 
     #[test]
@@ -167,40 +184,46 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).unwrap();
         let mut manifest = Model::manifest(&shipped()).unwrap();
-        write(&manifest.model.file, &fs::read(shipped().join(&manifest.model.file)).unwrap());
+        let shipped_file = manifest.members[0].model.file.clone();
+        write(&shipped_file, &fs::read(shipped().join(&shipped_file)).unwrap());
         write("floats.onnx", b"floats");
         let said = |manifest: &Manifest| {
             write(MANIFEST, &serde_json::to_vec(manifest).unwrap());
             Model::open_reference(folder.path()).map_err(|error| error.to_string())
         };
-        assert!(said(&Manifest { reference: None, ..manifest.clone() }).unwrap().is_none());
+        manifest.members[0].reference = None;
+        assert!(said(&manifest).unwrap().is_none());
         let file = |file: &str, content: &[u8]| File {
             file: file.into(),
             sha256: sha256(content),
             bytes: content.len() as u64,
             precision: "fp32".into(),
         };
-        manifest.reference = Some(file("floats.onnx", b"floats"));
+        manifest.members[0].reference = Some(file("floats.onnx", b"floats"));
         let reference = said(&manifest).unwrap().unwrap();
-        assert_eq!((reference.onnx.as_slice(), &reference.manifest.reference), (&b"floats"[..], &None));
+        assert_eq!(
+            (&*reference.onnx, &reference.manifest.members[0].reference),
+            (&[b"floats".to_vec()][..], &None)
+        );
         assert_eq!(reference.manifest.classes, manifest.classes);
-        manifest.reference = Some(file("floats.onnx", b"bloats"));
+        manifest.members[0].reference = Some(file("floats.onnx", b"bloats"));
         assert!(said(&manifest).unwrap_err().contains("is not the one of its manifest"));
         // Who serves it doesn't look at what doesn't serve.
         Model::open(folder.path()).unwrap();
-        manifest.reference = Some(file("../floats.onnx", b"floats"));
+        manifest.members[0].reference = Some(file("../floats.onnx", b"floats"));
         assert!(said(&manifest).unwrap_err().contains("reference.file must be a name"));
-        manifest.reference = Some(manifest.model.clone());
-        assert!(said(&manifest).unwrap_err().contains("another file than model"));
+        manifest.members[0].reference = Some(manifest.members[0].model.clone());
+        assert!(said(&manifest).unwrap_err().contains("a file is listed twice"));
     }
 
     #[test]
     fn a_changed_byte_or_a_senseless_manifest_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut manifest = Model::manifest(&shipped()).unwrap();
-        let mut onnx = fs::read(shipped().join(&manifest.model.file)).unwrap();
+        let file = manifest.members[0].model.file.clone();
+        let mut onnx = fs::read(shipped().join(&file)).unwrap();
         onnx[1000] ^= 1;
-        fs::write(folder.path().join(&manifest.model.file), onnx).unwrap();
+        fs::write(folder.path().join(&file), onnx).unwrap();
         let write = |manifest: &Manifest| {
             fs::write(folder.path().join(MANIFEST), serde_json::to_vec(manifest).unwrap()).unwrap();
         };

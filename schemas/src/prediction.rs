@@ -129,7 +129,7 @@ impl fmt::Display for Decision {
     }
 }
 
-/// The model that made a prediction: `sha256` is that of its ONNX file.
+/// The model that made a prediction: `sha256` is that of its ONNX file; of an ensemble, that of its members' ones, a line each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ModelVersion {

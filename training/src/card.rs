@@ -13,8 +13,8 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
              backbone that was {}, and a linear head. The output has {} + {kinds} logits: the classes, then \
              kinds of \"none of them\", named in `manifest.json`.\n",
             classes.join(", "),
-            manifest.model.precision.to_uppercase(),
-            manifest.model.bytes as f64 / 1e6,
+            manifest.precision().to_uppercase(),
+            manifest.bytes() as f64 / 1e6,
             if metrics.is_tuned { "trained by others and tuned here" } else { "not trained here" },
             classes.len(),
         ),

@@ -27,9 +27,21 @@ pub struct UnknownErrors {
     pub refused_contributed: f64,
 }
 
+/// Chooses what the logits are divided by, and where decisions change.
+pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Targets) {
+    manifest.temperature = temperature(held_out, manifest.classes.len());
+    manifest.thresholds = thresholds(held_out, manifest, targets);
+    if manifest.thresholds.accept == 1.0 {
+        tracing::warn!(
+            held_out = held_out.len(),
+            "too few photos show that at most targets.wrong of the accepted are wrong: the model accepts next to nothing"
+        );
+    }
+}
+
 /// What the logits are divided by: of 0.050 to 10.000, that which makes the right class most probable among the classes
 /// (Guo et al. 2017). 1 if no photo is of a class.
-pub(crate) fn temperature(held_out: &[HeldOut], classes: usize) -> f64 {
+fn temperature(held_out: &[HeldOut], classes: usize) -> f64 {
     let known: Vec<_> = held_out.iter().filter(|it| it.kind < classes).collect();
     if known.is_empty() {
         return 1.0;
@@ -56,7 +68,7 @@ pub(crate) fn temperature(held_out: &[HeldOut], classes: usize) -> f64 {
 
 /// The lowest threshold for unknown that keeps to the targets, so that as few strangers as possible get past it; then the
 /// lowest for acceptance that does, counting one error more than was seen. Both are in thousandths.
-pub(crate) fn thresholds(held_out: &[HeldOut], manifest: &Manifest, targets: &Targets) -> Thresholds {
+fn thresholds(held_out: &[HeldOut], manifest: &Manifest, targets: &Targets) -> Thresholds {
     let judged: Vec<_> = held_out.iter().filter_map(|it| Judged::of(it, manifest)).collect();
     let known: Vec<_> = judged.iter().filter(|it| it.right.is_some()).collect();
     let steps = || (1..=1000).map(|step| f64::from(step) / 1000.0);

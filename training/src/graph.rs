@@ -217,7 +217,7 @@ mod tests {
         let mut manifest =
             Model::manifest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped")).unwrap();
         (manifest.input, manifest.output.unknown) = (input.clone(), Vec::new());
-        let model = Model { onnx: backbone.with_head("whole", &weight, &bias), manifest };
+        let model = Model { onnx: vec![backbone.with_head("whole", &weight, &bias)], manifest };
         let pixels = 3 * handmade::SIDE * handmade::SIDE;
         let picture = Picture((0..pixels).map(|it| (it * 37 % 251) as u8).collect());
         let mut half = Session::of(&runtime, onnx, input, Backbone::OUTPUT, *features, 1).unwrap();

@@ -10,6 +10,7 @@ mod contents;
 pub mod dataset;
 mod decisions;
 mod dice;
+mod ensemble;
 mod error;
 mod features;
 mod files;
@@ -31,6 +32,7 @@ mod tuning;
 mod views;
 
 pub use decisions::UnknownErrors;
+pub use ensemble::{Component, Ensemble};
 pub use error::Error;
 pub use metrics::{InFloats, Metrics, Quality, Section};
 pub use photos::Folders;

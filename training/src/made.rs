@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use autorma_models::{File, MANIFEST, Manifest, Model, Output, Thresholds};
+use autorma_models::{File, MANIFEST, Manifest, Member, Model, Output, Thresholds};
 use autorma_schemas::sha256;
 
 use crate::graph::Backbone;
@@ -23,8 +23,7 @@ pub(crate) fn manifest(recipe: &Recipe, photos: &Photos, backbone: &Backbone, he
         format: 1,
         name: recipe.name.clone(),
         version: recipe.version.clone(),
-        model: file(String::new(), &[], ""),
-        reference: None,
+        members: Vec::new(),
         input: backbone.input.clone(),
         output: Output { name: Backbone::output(), unknown: unknown.to_vec() },
         classes: classes.to_vec(),
@@ -39,9 +38,10 @@ pub(crate) fn manifest(recipe: &Recipe, photos: &Photos, backbone: &Backbone, he
 /// The files: `onnx` ships, and was quantized from `floats` if it was.
 pub(crate) fn name_files(manifest: &mut Manifest, onnx: &[u8], floats: &[u8], quantized: Option<&Quantized>) {
     let name = manifest.name.clone();
-    manifest.model = file(format!("{name}.onnx"), onnx, if quantized.is_some() { "int8" } else { "fp32" });
+    let model = file(format!("{name}.onnx"), onnx, if quantized.is_some() { "int8" } else { "fp32" });
+    let reference = quantized.map(|_| file(format!("{name}.fp32.onnx"), floats, "fp32"));
+    manifest.members = Member::only(model, reference);
     if let Some(Quantized { photos, .. }) = quantized {
-        manifest.reference = Some(file(format!("{name}.fp32.onnx"), floats, "fp32"));
         let how =
             format!("convolutions in 8-bit integers, their weights in 7 bits; ranges from {photos} photos");
         manifest.origin.insert("quantization".into(), how);
@@ -65,7 +65,9 @@ pub(crate) fn record(manifest: &mut Manifest, metrics: &Metrics) {
 pub(crate) fn write(folder: &Path, model: &Model, reference: Option<&Model>) -> Result<(), Error> {
     let made = |error: &dyn std::fmt::Display| Error::Made(error.to_string());
     for Model { manifest, onnx } in reference.into_iter().chain([model]) {
-        files::write(&folder.join(&manifest.model.file), onnx)?;
+        for (Member { model, .. }, onnx) in manifest.members.iter().zip(onnx) {
+            files::write(&folder.join(&model.file), onnx)?;
+        }
     }
     let manifest = serde_json::to_vec_pretty(&model.manifest).map_err(|error| made(&error))?;
     files::write(&folder.join(MANIFEST), &manifest)?;

@@ -134,7 +134,10 @@ pub(crate) fn sections(photos: &Photos, held_out: &[HeldOut], manifest: &Manifes
             .filter_map(|it| {
                 let label = if it.kind < photos.classes { Label::Class(it.kind) } else { Label::Stranger };
                 let verdict = manifest.decide(&it.logits).ok()?;
-                Some((photos.all[it.photo].path.clone(), Ok(Judged { label, verdict })))
+                Some((
+                    photos.all[it.photo].path.clone(),
+                    Ok(Judged { label, verdict, logits: it.logits.clone() }),
+                ))
             })
             .collect();
         let has_any = !judged.is_empty();

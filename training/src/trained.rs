@@ -3,7 +3,7 @@ use std::time::Instant;
 use autorma_evaluation::{DataSet, Figures, Label, Labelled, judge};
 use autorma_models::Model;
 
-use crate::decisions::{curve, temperature, thresholds};
+use crate::decisions::{choose, curve};
 use crate::features::Features;
 use crate::graph::Backbone;
 use crate::metrics::{InFloats, Metrics, Quality, Section, count, sections};
@@ -40,16 +40,9 @@ impl Trained<'_> {
         let onnx = fitted.quantized.as_ref().map_or_else(|| floats.clone(), |it| classifier(&it.backbone));
         let mut manifest = made::manifest(recipe, photos, self.backbone, self.how());
         made::name_files(&mut manifest, &onnx, &floats, fitted.quantized.as_ref());
-        manifest.temperature = temperature(&fitted.held_out, photos.classes);
-        manifest.thresholds = thresholds(&fitted.held_out, &manifest, &recipe.targets);
-        if manifest.thresholds.accept == 1.0 {
-            tracing::warn!(
-                held_out = fitted.held_out.len(),
-                "too few photos show that at most targets.wrong of the accepted are wrong: the model accepts next to nothing"
-            );
-        }
-        let reference = manifest.of_reference().map(|manifest| Model { manifest, onnx: floats });
-        (Model { manifest, onnx }, reference)
+        choose(&mut manifest, &fitted.held_out, &recipe.targets);
+        let reference = manifest.of_reference().map(|manifest| Model { manifest, onnx: vec![floats] });
+        (Model { manifest, onnx: vec![onnx] }, reference)
     }
 
     /// How good they are. The test photos are looked at here for the first time, through the very files that are written.
@@ -132,7 +125,7 @@ impl Trained<'_> {
     fn in_floats(&self, model: &Model, reference: Option<&Model>) -> Result<Option<InFloats>, Error> {
         let (Some(held_out), Some(reference)) = (&self.fitted.in_floats, reference) else { return Ok(None) };
         Ok(Some(InFloats {
-            bytes: reference.manifest.model.bytes,
+            bytes: reference.manifest.bytes(),
             held_out: sections(self.photos, held_out, &model.manifest),
             test: self.on_test_photos(reference)?.map(Quality::from),
         }))

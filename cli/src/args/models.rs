@@ -27,6 +27,15 @@ pub(crate) enum ModelsCommand {
     },
     /// Keep a model's folder as the next version; one that is kept already is found again
     Register(RegisterArgs),
+    /// Put models together to one that is asked as a whole: the mean of their log-probabilities, an ensemble
+    ///
+    /// The models must take the same pictures and have the same outputs. Each photo goes through all of them, so the ensemble
+    /// takes as long as they do together. It gets a temperature and thresholds of its own: on the photos of --data and
+    /// --unknown they are chosen as `autorma train` chooses them. These must be photos that none of the models has learned
+    /// from, or else the ensemble is too sure of itself; nobody can check that here. What was measured on the models isn't
+    /// said of the ensemble: `autorma evaluate` measures it, on still other photos. Here --data names photos; --set data=DIR
+    /// names the data folder.
+    Ensemble(EnsembleArgs),
     /// Let an alias name a version
     Alias(MoveArgs),
     /// Let production name a version, if it passes the gate: no worse than the one that serves, on photos that are known
@@ -83,13 +92,34 @@ pub(crate) struct Signature {
 
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArgs {
-    /// The folder: manifest.json, its ONNX file, and the reference if it has one
+    /// The folder: manifest.json, its ONNX file or its members', and the reference if it has one
     pub(crate) model: PathBuf,
     /// Let this alias name it, too
     #[arg(long, value_name = "ALIAS", value_parser = alias_named)]
     pub(crate) alias: Option<String>,
     #[command(flatten)]
     pub(crate) signature: Signature,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnsembleArgs {
+    /// The models: folders, or versions of the registry; two to eight. What comes out has the first one's name
+    #[arg(value_name = "DIR|REF", num_args = 2..=8, required = true)]
+    pub(crate) models: Vec<String>,
+    /// How much each counts, in their order; all the same, if nothing is said
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    pub(crate) weights: Vec<f64>,
+    #[command(flatten)]
+    pub(crate) photos: Photos,
+    /// A recipe of `autorma train`, whose targets are kept to; its `refused` is for all photos of the classes here, as nobody
+    /// knows whose they are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) recipe: Option<PathBuf>,
+    /// Folder of the ensemble, which --model and `autorma models register` take; it is created
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) json: Json,
 }

@@ -239,12 +239,12 @@ impl ModelStatus {
             Ok(manifest) => (Some(manifest), None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let part = |part: fn(&Manifest) -> &String| is.as_ref().map(|it| part(it).clone());
+        let part = |part: fn(&Manifest) -> String| is.as_ref().map(part);
         Self {
             source: source.to_string(),
-            name: part(|it| &it.name),
-            version: part(|it| &it.version),
-            sha256: part(|it| &it.model.sha256),
+            name: part(|it| it.name.clone()),
+            version: part(|it| it.version.clone()),
+            sha256: part(Manifest::sha256),
             problem,
         }
     }

@@ -110,12 +110,12 @@ fn table(listed: Vec<Listed>) -> String {
 impl Listed {
     fn of(Version { number, manifest, signed }: Version, aliases: &BTreeMap<String, u64>) -> Self {
         Self {
-            model: manifest.name,
             version: number,
             aliases: naming(number, aliases),
-            precision: manifest.model.precision,
-            megabytes: manifest.model.bytes as f64 / 1e6,
-            sha256: manifest.model.sha256,
+            precision: manifest.precision(),
+            megabytes: manifest.bytes() as f64 / 1e6,
+            sha256: manifest.sha256(),
+            model: manifest.name,
             registered_at: when(signed.at),
             registered_by: signed.by,
             why: signed.why,

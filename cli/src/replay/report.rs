@@ -44,7 +44,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(args: &ReplayArgs, manifest: &Manifest, selection: &Selection) -> Self {
-        let sha256 = manifest.model.sha256.clone();
+        let sha256 = manifest.sha256();
         Self {
             run_id: None,
             model: ModelVersion { name: manifest.name.clone(), version: manifest.version.clone(), sha256 },

@@ -14,7 +14,7 @@ use crate::{MANIFEST, Manifest, Model};
 /// ```text
 /// lock                                      who writes holds it
 /// NAME/versions/3/manifest.json             a model's folder like any other
-/// NAME/versions/3/<sha256>.onnx             and its reference, if it has one
+/// NAME/versions/3/<sha256>.onnx             each member, and its reference, if it has one
 /// NAME/versions/3/registered.json           who, when, why
 /// NAME/aliases/production/000004.json       the alias's fourth move; the last one counts
 /// ```
@@ -69,13 +69,18 @@ impl FolderRegistry {
     }
 
     /// Puts a version together beside the others, and gives it its number at the end.
-    fn keep(&self, files: &[Model], manifest: &Manifest, signed: &Signed) -> Result<(), RegistryError> {
+    fn keep(
+        &self,
+        files: &BTreeMap<String, Vec<u8>>,
+        manifest: &Manifest,
+        signed: &Signed,
+    ) -> Result<(), RegistryError> {
         let (name, number) = (&manifest.name, manifest.version.parse().unwrap_or(0));
         let unfinished = self.unfinished(name);
         remove(&unfinished)?;
         create(&unfinished)?;
-        for Model { manifest, onnx } in files {
-            write(&unfinished.join(&manifest.with_named_files().model.file), onnx)?;
+        for (file, content) in files {
+            write(&unfinished.join(file), content)?;
         }
         write(&unfinished.join(MANIFEST), &json(manifest))?;
         write(&unfinished.join(REGISTERED), &json(signed))?;
@@ -86,8 +91,7 @@ impl FolderRegistry {
 
 impl Registry for FolderRegistry {
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError> {
-        let files = Model::open_all(model)?;
-        let mut manifest = files[0].manifest.with_named_files();
+        let (mut manifest, files) = Model::open_all(model)?;
         let name = named(&manifest.name)?;
         let _lock = self.lock()?;
         let numbers = self.numbers(&name)?;

@@ -32,14 +32,14 @@ pub use self::client::Server;
 /// that says where that is:
 ///
 /// - experiment and registered model are named after the model;
-/// - the run's artifacts `model/manifest.json`, `model/<sha256>.onnx` and that of its reference, if it has one, uploaded
-///   through the server;
-/// - the model version's tags: `autorma.sha256` and `autorma.manifest_sha256` (of the two files),
+/// - the run's artifacts `model/manifest.json`, `model/<sha256>.onnx` of each member and of its reference, if it has one,
+///   uploaded through the server;
+/// - the model version's tags: `autorma.sha256` ([`Manifest::sha256`]) and `autorma.manifest_sha256` (of that file),
 ///   `autorma.registered_at` (microseconds), `autorma.registered_by`, `autorma.why`.
 ///
 /// The model version is created last, and with its tags: until then there is a run that nobody looks at, from then on a
 /// version that is whole. What others have registered is a version like any other if there is a manifest with its ONNX
-/// file; its number is MLflow's, whatever the manifest says.
+/// files; its number is MLflow's, whatever the manifest says.
 #[derive(Debug)]
 pub struct MlflowRegistry {
     client: Client,
@@ -134,7 +134,7 @@ impl MlflowRegistry {
     /// What was read, with MLflow's number, if it is what the version's tags say.
     fn checked(&self, name: &str, number: u64, is: &ModelVersion, it: Read) -> Result<Read, RegistryError> {
         let differs = |key, found: &str| is.tag(key).is_some_and(|said| said != found);
-        if differs(MANIFEST_SHA256, &it.hash) || differs(SHA256, &it.manifest.model.sha256) {
+        if differs(MANIFEST_SHA256, &it.hash) || differs(SHA256, &it.manifest.sha256()) {
             let message = format!("the artifacts of {name}/{number} aren't those that were registered");
             return Err(self.client.refused("CHANGED", &message));
         }
@@ -167,23 +167,18 @@ impl MlflowRegistry {
         self.experiment(name)?.ok_or_else(|| self.client.refused(NOT_THERE, &format!("no experiment {name}")))
     }
 
-    /// A version with the same file and the same manifest but for its number.
+    /// A version with the same files and the same manifest but for its number.
     fn twin(&self, manifest: &Manifest) -> Result<Option<Version>, RegistryError> {
         let name = &manifest.name;
         for (number, is) in self.versions(name)? {
-            if is.tag(SHA256).is_some_and(|sha256| sha256 != manifest.model.sha256) {
+            if is.tag(SHA256).is_some_and(|sha256| sha256 != manifest.sha256()) {
                 continue;
             }
             // One that can't be read is no other's concern.
             let Ok(found) = self.manifest(name, number, &is) else { continue };
             let found = of_number(found.manifest, number);
-            // Its maker may have called the file something else.
-            let mut same = of_number(manifest.clone(), number);
-            same.model.file.clone_from(&found.model.file);
-            if let (Some(same), Some(found)) = (&mut same.reference, &found.reference) {
-                same.file.clone_from(&found.file);
-            }
-            if found == same {
+            // Its maker may have called the files something else.
+            if found.with_named_files() == of_number(manifest.clone(), number) {
                 return Ok(Some(Version { number, manifest: found, signed: signed(&is) }));
             }
         }
@@ -194,7 +189,7 @@ impl MlflowRegistry {
     fn upload(
         &self,
         experiment: &str,
-        files: &[Model],
+        files: &BTreeMap<String, Vec<u8>>,
         manifest: &Manifest,
         signed: &Signed,
     ) -> Result<(RunInfo, String), RegistryError> {
@@ -205,15 +200,14 @@ impl MlflowRegistry {
             {"key": "mlflow.user", "value": signed.by},
             {"key": MANIFEST_SHA256, "value": hash},
         ]);
-        let name = format!("register {}", &manifest.model.sha256[..8]);
+        let name = format!("register {}", &manifest.sha256()[..8]);
         let begun = Micros::now().0 / 1000;
         let body = json!({"experiment_id": experiment, "run_name": name, "start_time": begun, "tags": tags});
         let run: OneRun = self.client.send(Method::POST, "runs/create", &body)?;
         let run = run.run.info;
         let path = artifacts::path(&run.artifact_uri).ok_or_else(|| self.not_proxied(&run.artifact_uri))?;
-        for Model { manifest, onnx } in files {
-            let file = manifest.with_named_files().model.file;
-            self.client.upload(&format!("{path}/model/{file}"), onnx)?;
+        for (file, content) in files {
+            self.client.upload(&format!("{path}/model/{file}"), content)?;
         }
         self.client.upload(&format!("{path}/model/{MANIFEST}"), &text)?;
         let ended = json!({"run_id": run.run_id, "status": "FINISHED", "end_time": Micros::now().0 / 1000});
@@ -298,8 +292,7 @@ struct Read {
 
 impl Registry for MlflowRegistry {
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError> {
-        let files = Model::open_all(model)?;
-        let manifest = files[0].manifest.with_named_files();
+        let (manifest, files) = Model::open_all(model)?;
         let name = named(&manifest.name)?;
         if let Some(twin) = self.twin(&manifest)? {
             return Ok(twin);
@@ -307,7 +300,7 @@ impl Registry for MlflowRegistry {
         let experiment = self.create(&name)?;
         let (run, hash) = self.upload(&experiment, &files, &manifest, signed)?;
         let tags = json!([
-            {"key": SHA256, "value": manifest.model.sha256},
+            {"key": SHA256, "value": manifest.sha256()},
             {"key": MANIFEST_SHA256, "value": hash},
             {"key": REGISTERED_AT, "value": signed.at.0.to_string()},
             {"key": REGISTERED_BY, "value": signed.by},
@@ -353,15 +346,14 @@ impl Registry for MlflowRegistry {
                 let path = self.artifacts_of(&is)?;
                 let text = match text {
                     Some(text) => text,
-                    // Its file isn't whole any more: all of it is fetched again.
+                    // Its files aren't whole any more: all of it is fetched again.
                     None => {
                         let mut text = Vec::new();
                         self.client.download(&format!("{path}/{MANIFEST}"), MOST_OF_A_MANIFEST, &mut text)?;
                         text
                     }
                 };
-                let file = &manifest.model;
-                self.cache.keep(&text, &manifest, |to| {
+                self.cache.keep(&text, &manifest, |file, to| {
                     self.client.download(&format!("{path}/{}", file.file), file.bytes, to)
                 })?
             }
@@ -379,11 +371,13 @@ impl Registry for MlflowRegistry {
     fn reference(&self, name: &str, number: u64) -> Result<Option<Model>, RegistryError> {
         let is = self.model_version(name, number)?;
         let Read { hash, manifest, .. } = self.manifest(name, number, &is)?;
-        let Some(file) = manifest.reference else { return Ok(None) };
+        if manifest.of_reference().is_none() {
+            return Ok(None);
+        }
         // It lies beside the model.
         self.load(name, number)?;
-        let found = self.cache.reference(&hash, &file, |to| {
-            let path = self.artifacts_of(&is)?;
+        let path = self.artifacts_of(&is)?;
+        let found = self.cache.reference(&hash, |file, to| {
             self.client.download(&format!("{path}/{}", file.file), file.bytes, to)
         })?;
         Ok(found.map(|it| Model { manifest: of_number(it.manifest, number), onnx: it.onnx }))

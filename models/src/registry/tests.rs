@@ -48,7 +48,7 @@ fn a_version_that_was_tampered_with_is_refused() {
     let place = Place::new(1);
     let registry = place.registry();
     let version = registry.register(&place.model(1), &signed("")).unwrap();
-    let file = registry.place("means", 1).join(version.manifest.model.file);
+    let file = registry.place("means", 1).join(&version.manifest.members[0].model.file);
     let mut onnx = std::fs::read(&file).unwrap();
     onnx[9] ^= 1;
     std::fs::write(&file, onnx).unwrap();

@@ -62,7 +62,7 @@ fn what_was_fetched_is_there_when_the_server_is_not() {
     let error = here.resolve(&production).unwrap_err();
     assert!(error.is_away() && error.to_string().contains(&mlflow.url()), "{error}");
     let (number, model) = here.remembered(&production).unwrap();
-    assert_eq!((number, &*model.manifest.version, model.onnx), (1, "1", handmade::means()));
+    assert_eq!((number, &*model.manifest.version, model.onnx), (1, "1", vec![handmade::means()]));
     assert!(here.remembered(&"away/2".parse().unwrap()).is_none(), "nobody has fetched it");
     assert!(here.remembered(&"away@staging".parse().unwrap()).is_none());
     assert!(here.register(&models.model(1), &signed("")).unwrap_err().is_away());
@@ -76,7 +76,7 @@ fn what_was_fetched_is_there_when_the_server_is_not() {
     fs::write(&file, "something else").unwrap();
     fs::write(find(cache.path(), "onnx"), "something else").unwrap();
     let (one, other) = (here.load(name, 1).unwrap(), here.load(name, 2).unwrap());
-    assert!(one.onnx == handmade::means() && other.onnx == handmade::means(), "it was fetched again");
+    assert!(one.onnx == [handmade::means()] && other.onnx == [handmade::means()], "it was fetched again");
 }
 
 /// A file somewhere below.

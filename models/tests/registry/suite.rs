@@ -50,6 +50,7 @@ impl Models {
 pub(crate) fn holds(registry: &dyn Registry, name: &str) {
     versions_are_numbered_and_never_change(registry, &format!("{name}-versions"));
     a_reference_goes_where_its_version_goes(registry, &format!("{name}-reference"));
+    an_ensemble_is_kept_whole(registry, &format!("{name}-ensemble"));
     what_is_not_there_is_told(registry, &format!("{name}-missing"));
     aliases_move_roll_back_and_remember(registry, &format!("{name}-aliases"));
     what_an_alias_may_need_again_is_never_collected(registry, &format!("{name}-collected"));
@@ -72,7 +73,7 @@ fn versions_are_numbered_and_never_change(registry: &dyn Registry, name: &str) {
     for _ in 0..2 {
         let model = registry.load(name, 2).unwrap();
         assert_eq!(model.version().version, "2");
-        assert_eq!((&model.manifest, &model.onnx), (&second.manifest, &handmade::means()));
+        assert_eq!((&model.manifest, &*model.onnx), (&second.manifest, &[handmade::means()][..]));
     }
     assert!(matches!(registry.load(name, 3), Err(RegistryError::NoVersion { number: 3, .. })));
 }
@@ -82,9 +83,10 @@ fn a_reference_goes_where_its_version_goes(registry: &dyn Registry, name: &str) 
     let floats = handmade::negatives();
     for number in [2, 3] {
         let mut manifest = Model::manifest(&models.model(number)).unwrap();
-        manifest.model.precision = "int8".into();
+        manifest.members[0].model.precision = "int8".into();
         let (file, bytes) = ("floats.onnx".to_owned(), floats.len() as u64);
-        manifest.reference = Some(File { file, sha256: sha256(&floats), bytes, precision: "fp32".into() });
+        manifest.members[0].reference =
+            Some(File { file, sha256: sha256(&floats), bytes, precision: "fp32".into() });
         std::fs::write(models.model(number).join("floats.onnx"), &floats).unwrap();
         std::fs::write(models.model(number).join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
     }
@@ -95,14 +97,54 @@ fn a_reference_goes_where_its_version_goes(registry: &dyn Registry, name: &str) 
     // Once from afar, once from what is here.
     for _ in 0..2 {
         let reference = registry.reference(name, 2).unwrap().unwrap();
-        assert_eq!((&reference.onnx, &*reference.manifest.version), (&floats, "2"));
-        assert_eq!(Some(&reference.manifest.model), version.manifest.reference.as_ref());
-        assert_eq!(registry.load(name, 2).unwrap().onnx, handmade::means());
+        assert_eq!((&*reference.onnx, &*reference.manifest.version), (&[floats.clone()][..], "2"));
+        assert_eq!(
+            Some(&reference.manifest.members[0].model),
+            version.manifest.members[0].reference.as_ref()
+        );
+        assert_eq!(registry.load(name, 2).unwrap().onnx, [handmade::means()]);
     }
     std::fs::write(models.model(3).join("floats.onnx"), "others").unwrap();
     assert!(matches!(registry.register(&models.model(3), &signed("")), Err(RegistryError::Model(_))));
     assert_eq!(registry.numbers(name).unwrap(), [1, 2]);
     assert!(matches!(registry.reference(name, 3), Err(RegistryError::NoVersion { number: 3, .. })));
+}
+
+fn an_ensemble_is_kept_whole(registry: &dyn Registry, name: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let (folder, floats) = (home.path().join("model"), handmade::fussy());
+    let members = [(handmade::means(), 2.0), (handmade::negatives(), 1.0)];
+    handmade::write_ensemble(&folder, name, &members).unwrap();
+    let mut manifest = Model::manifest(&folder).unwrap();
+    let (file, bytes) = ("floats.onnx".to_owned(), floats.len() as u64);
+    manifest.members[1].reference =
+        Some(File { file, sha256: sha256(&floats), bytes, precision: "fp32".into() });
+    std::fs::write(folder.join("floats.onnx"), &floats).unwrap();
+    std::fs::write(folder.join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    let version = registry.register(&folder, &signed("")).unwrap();
+    assert_eq!(registry.register(&folder, &signed("again")).unwrap(), version, "it is there");
+    assert_eq!(registry.version(name, 1).unwrap(), version);
+    // Once from afar, once from what is here.
+    for _ in 0..2 {
+        let model = registry.load(name, 1).unwrap();
+        assert_eq!((model.manifest.shares()[0], &model.manifest), (2.0 / 3.0, &version.manifest));
+        assert_eq!(model.onnx, [handmade::means(), handmade::negatives()]);
+        let reference = registry.reference(name, 1).unwrap().unwrap();
+        assert_eq!(reference.onnx, [handmade::means(), floats.clone()]);
+    }
+    // The same members, but for their weights.
+    manifest.members[0].weight = 1.0;
+    std::fs::write(folder.join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    assert_eq!(registry.register(&folder, &signed("")).unwrap().number, 2);
+    registry.point(name, "production", 2, &signed("")).unwrap();
+    for file in ["1.onnx", "floats.onnx"] {
+        let whole = std::fs::read(folder.join(file)).unwrap();
+        std::fs::write(folder.join(file), "others").unwrap();
+        assert!(matches!(registry.register(&folder, &signed("")), Err(RegistryError::Model(_))), "{file}");
+        std::fs::write(folder.join(file), whole).unwrap();
+    }
+    assert_eq!(registry.collect(name, 1).unwrap(), [1]);
+    assert_eq!(registry.load(name, 2).unwrap().onnx.len(), 2);
 }
 
 fn what_is_not_there_is_told(registry: &dyn Registry, name: &str) {

@@ -72,7 +72,7 @@ fn a_server_with_tls_is_known_by_its_authority_and_knows_who_asks() {
     Models::registered("secured", 1, &here);
     here.point("secured", "production", 1, &signed("")).unwrap();
     fs::remove_dir_all(cache.path()).unwrap();
-    assert_eq!(here.load("secured", 1).unwrap().onnx, handmade::means());
+    assert_eq!(here.load("secured", 1).unwrap().onnx, [handmade::means()]);
     // A token outweighs a password.
     let both = Server { token: TOKEN.into(), ..with_password("wrong secret") };
     for server in [with_password(PASSWORD), both] {

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::registry::RegistryError;
 use crate::registry::durable::{at, create, list, rename, write};
-use crate::{File as ModelFile, MANIFEST, Manifest, Model};
+use crate::{File as ModelFile, MANIFEST, Manifest, Member, Model};
 
 /// A folder:
 ///
 /// ```text
 /// lock                                      who writes holds it
 /// SERVER/models/<sha256>/manifest.json      a model's folder like any other, named after its manifest's hash
-/// SERVER/models/<sha256>/<file>.onnx        and its reference, when somebody has asked for it
+/// SERVER/models/<sha256>/<file>.onnx        each member, and its reference, when somebody has asked for it
 /// SERVER/names/NAME/versions/3.json         what version 3 was when it was fetched
 /// SERVER/names/NAME/aliases/production.json what the alias named last
 /// ```
@@ -47,17 +47,17 @@ impl Cache {
         Model::open(&self.place(manifest)).ok()
     }
 
-    /// The same, without a look at its file.
+    /// The same, without a look at its files.
     pub(super) fn manifest(&self, manifest: &str) -> Option<Manifest> {
         Model::manifest(&self.place(manifest)).ok()
     }
 
-    /// Keeps a model whose file `fetch` writes. It appears when it is whole, and is what its manifest says.
+    /// Keeps a model whose files `fetch` writes. It appears when it is whole, and is what its manifest says.
     pub(super) fn keep(
         &self,
         text: &[u8],
         manifest: &Manifest,
-        fetch: impl FnOnce(&mut File) -> Result<(), RegistryError>,
+        fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
     ) -> Result<Model, RegistryError> {
         let _lock = self.lock()?;
         let hash = sha256(text);
@@ -73,33 +73,36 @@ impl Cache {
             }
         }
         create(&unfinished)?;
-        let path = unfinished.join(&manifest.model.file);
-        let mut file = at(&path, File::create(&path))?;
-        fetch(&mut file)?;
-        at(&path, file.sync_all())?;
+        for Member { model, .. } in &manifest.members {
+            let path = unfinished.join(&model.file);
+            let mut file = at(&path, File::create(&path))?;
+            fetch(model, &mut file)?;
+            at(&path, file.sync_all())?;
+        }
         write(&unfinished.join(MANIFEST), text)?;
         let model = Model::open(&unfinished)?;
         rename(&unfinished, &place)?;
         Ok(model)
     }
 
-    /// The reference of the model with this manifest, which is here. `fetch` writes its file, if that isn't here and whole.
+    /// The reference of the model with this manifest, which is here. `fetch` writes its files, if they aren't here and whole.
     pub(super) fn reference(
         &self,
         manifest: &str,
-        file: &ModelFile,
-        fetch: impl FnOnce(&mut File) -> Result<(), RegistryError>,
+        fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
     ) -> Result<Option<Model>, RegistryError> {
         let _lock = self.lock()?;
         let place = self.place(manifest);
         if let Ok(Some(reference)) = Model::open_reference(&place) {
             return Ok(Some(reference));
         }
-        let (path, unfinished) = (place.join(&file.file), place.join("unfinished"));
-        let mut to = at(&unfinished, File::create(&unfinished))?;
-        fetch(&mut to)?;
-        at(&unfinished, to.sync_all())?;
-        rename(&unfinished, &path)?;
+        for file in Model::manifest(&place)?.references() {
+            let (path, unfinished) = (place.join(&file.file), place.join("unfinished"));
+            let mut to = at(&unfinished, File::create(&unfinished))?;
+            fetch(file, &mut to)?;
+            at(&unfinished, to.sync_all())?;
+            rename(&unfinished, &path)?;
+        }
         Ok(Model::open_reference(&place)?)
     }
 
