@@ -13,7 +13,7 @@ pub struct Examples(PathBuf);
 impl Examples {
     /// The copy, brought up to date.
     pub fn new() -> Self {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+        let repository = repository();
         let examples = Self(repository.join("target/examples"));
         examples.alone(|| {
             for folder in ["examples", "schemas/avro"] {
@@ -30,19 +30,13 @@ impl Examples {
 
     /// The Python that has what the examples require. None where it can't be had and this isn't CI.
     pub fn python(&self) -> Option<PathBuf> {
-        let folder = self.0.join("venv");
-        let python = folder.join("bin/python");
-        let pin = self.path("python/requirements.txt");
         if !works(Command::new("python3").args(["-c", "import ensurepip"])) {
             return missing("python3 with venv: install python3-venv");
         }
-        self.once("venv", &pin, || {
-            succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
-            let quiet =
-                ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"];
-            succeed(Command::new(&python).args(quiet).arg(&pin));
-        });
-        Some(python)
+        let repository = repository();
+        let mut install = Command::new(repository.join("scripts/venv.sh"));
+        succeed(install.args(["examples", "examples/python/requirements.txt"]));
+        Some(repository.join("target/tools/examples/venv/bin/python"))
     }
 
     /// Node, with what the examples require. None where it can't be had and this isn't CI.
@@ -100,6 +94,10 @@ impl Default for Examples {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
 fn works(command: &mut Command) -> bool {

@@ -11,11 +11,7 @@ stamp=$(cat "$here/backbone.requirements.txt" "$here/backbone.py" "$here/graph.p
 if [ -f "$backbone" ] && [ "$(cat target/backbone/stamp 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
 mkdir -p target/backbone
-work=$(mktemp -d target/backbone/work.XXXXXX)
-trap 'rm -rf "$work"' EXIT
 echo "converting the backbone"
-"${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: \
-    --requirement "$here/backbone.requirements.txt"
-PYTHONDONTWRITEBYTECODE=1 "$work/venv/bin/python" "$here/backbone.py" "$backbone"
+scripts/venv.sh backbone "$here/backbone.requirements.txt"
+PYTHONDONTWRITEBYTECODE=1 target/tools/backbone/venv/bin/python "$here/backbone.py" "$backbone"
 echo "$stamp" >target/backbone/stamp

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-const REQUIREMENTS: &str = include_str!("requirements.txt");
-
 pub(crate) const USER: &str = "admin";
 pub(crate) const PASSWORD: &str = "a password of a test";
 
@@ -172,27 +170,11 @@ fn python() -> Command {
     command
 }
 
-/// Python with what is required, made anew when that changes. One process makes it, the others wait.
+/// Python with what is required.
 fn environment() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/mlflow");
-    fs::create_dir_all(&folder).unwrap();
-    let lock = File::create(folder.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let (venv, stamp) = (folder.join("venv"), folder.join("stamp"));
-    if fs::read_to_string(&stamp).ok().as_deref() != Some(REQUIREMENTS) {
-        let _ = fs::remove_file(&stamp);
-        succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-        let requirements = folder.join("requirements.txt");
-        fs::write(&requirements, REQUIREMENTS).unwrap();
-        let mut install = Command::new(venv.join("bin/python"));
-        install.args(["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary=:all:", "-r"]);
-        succeed(install.arg(&requirements));
-        fs::write(&stamp, REQUIREMENTS).unwrap();
-    }
-    venv
-}
-
-fn succeed(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(repository.join("scripts/venv.sh"));
+    let output = command.args(["mlflow", "models/tests/registry/requirements.txt"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    repository.join("target/tools/mlflow/venv")
 }

@@ -1,11 +1,8 @@
 //! Moto, a server that speaks S3, from PyPI: `classifier/tests/moto/requirements.txt`.
 
-use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-
-const REQUIREMENTS: &str = include_str!("../../../tests/moto/requirements.txt");
 
 /// It ends when its standard input does: with the test's process, however that ends.
 const SERVER: &str = "
@@ -51,27 +48,11 @@ impl Drop for Moto {
     }
 }
 
-/// Python with what is required, made anew when that changes. One process makes it, the others wait.
+/// Python with what is required.
 fn environment() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/moto");
-    fs::create_dir_all(&folder).unwrap();
-    let lock = File::create(folder.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let (venv, stamp) = (folder.join("venv"), folder.join("stamp"));
-    if fs::read_to_string(&stamp).ok().as_deref() != Some(REQUIREMENTS) {
-        let _ = fs::remove_file(&stamp);
-        succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-        let requirements = folder.join("requirements.txt");
-        fs::write(&requirements, REQUIREMENTS).unwrap();
-        let mut install = Command::new(venv.join("bin/python"));
-        install.args(["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary=:all:", "-r"]);
-        succeed(install.arg(&requirements));
-        fs::write(&stamp, REQUIREMENTS).unwrap();
-    }
-    venv
-}
-
-fn succeed(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(repository.join("scripts/venv.sh"));
+    let output = command.args(["moto", "classifier/tests/moto/requirements.txt"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    repository.join("target/tools/moto/venv")
 }

@@ -1,0 +1,17 @@
+#!/bin/sh
+# scripts/venv.sh NAME REQUIREMENTS: a Python in target/tools/NAME/venv with what is required, which names everything by
+# its hash. Made anew when that changes. One process makes it, the others wait.
+set -eu
+cd "$(dirname "$0")/.."
+place=target/tools/$1
+requirements=$2
+
+mkdir -p "$place"
+exec 9>"$place/lock"
+flock 9
+if cmp -s "$requirements" "$place/stamp"; then exit 0; fi
+rm -f "$place/stamp"
+"${PYTHON:-python3}" -m venv --clear "$place/venv"
+"$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: \
+    --requirement "$requirements"
+cp "$requirements" "$place/stamp"
