@@ -10,12 +10,12 @@ mod latency;
 mod log;
 mod photos;
 mod program;
-mod quantization;
 mod report;
 mod shadow;
 mod swap;
 mod throughput;
 mod tiny;
+mod training;
 mod wait;
 
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ fn main() -> anyhow::Result<()> {
     throughput::measure(&photos, folder.path(), size.rounds, &mut report)?;
     latency::measure(&Home::Embedded, &photos, &folder.path().join("latency"), size.drops, &mut report)?;
     swap::measure(&photos, &folder.path().join("swap"), &mut report)?;
-    quantization::measure(&photos, &folder.path().join("quantization"), &mut report)?;
+    training::measure(&photos, &folder.path().join("training"), &mut report)?;
     shadow::measure(&photos, &folder.path().join("shadow"), size.rounds, &mut report)?;
     log::measure(&mut report)?;
     let tiny = photos::tiny(folder.path(), size.tiny)?;
