@@ -51,8 +51,7 @@ fn settle(
             Ok(()) => return Ok(true),
             Err(LogError::AssignmentEnded(at)) => {
                 tracing::debug!(partition = %at, "dropped outcomes: another member does them again");
-                committable.offsets.remove(&at);
-                committable.outcomes.retain(|outcome| !outcome.is_of(&at));
+                committable.drop(&at);
             }
             Err(error) => return Err(error.into()),
         }

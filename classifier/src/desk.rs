@@ -83,6 +83,13 @@ impl Committable {
         self.outcomes.is_empty() && self.offsets.is_empty()
     }
 
+    /// Leaves out a partition that another member works on now.
+    pub(crate) fn drop(&mut self, at: &TopicPartition) {
+        self.outcomes.retain(|outcome| !outcome.is_of(at));
+        self.offsets.remove(at);
+        self.assignments.remove(at);
+    }
+
     fn advance(&mut self, at: TopicPartition, next: NextOffset, assignment: Assignment) {
         self.assignments.insert(at.clone(), assignment);
         self.offsets.insert(at, next);

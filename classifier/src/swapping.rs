@@ -80,29 +80,14 @@ impl Opening {
             metrics.seated((seat, arm), None, &version, &model.manifest);
             let ModelVersion { name, version: which, sha256 } = &version;
             tracing::info!(model = name, version = which, sha256, arm, "a version serves");
-            followers.extend(followed.map(|(registry, reference, serving)| Follower {
-                registry,
-                reference,
-                seat,
+            followers.extend(followed.map(|(registry, reference, number)| Follower {
                 arm: arm.map(str::to_owned),
-                serving: Some((serving, version)),
-                refused: None,
-                is_silent: false,
+                serving: Some((number, version)),
+                ..Follower::new(registry, reference, seat)
             }));
         }
         if let Some(reference) = cast.shadow {
-            let registry = config.registry.open()?;
-            let (serving, refused) = (None, None);
-            let seat = Seat::Shadow;
-            followers.push(Follower {
-                registry,
-                reference,
-                seat,
-                arm: None,
-                serving,
-                refused,
-                is_silent: false,
-            });
+            followers.push(Follower::new(config.registry.open()?, reference, Seat::Shadow));
         }
         let manifest = first.ok_or_else(|| Error::Cast("nobody computes".into()))?;
         Ok(Self { manifest, kits: kits.into_iter().map(Kit::new).collect(), followers })
@@ -207,6 +192,11 @@ pub(crate) fn look<'a>(
 }
 
 impl Follower {
+    /// Of an alias by which nothing serves yet.
+    fn new(registry: Box<dyn Registry>, reference: Reference, seat: Seat) -> Self {
+        Self { registry, reference, seat, arm: None, serving: None, refused: None, is_silent: false }
+    }
+
     pub(crate) fn is_shadows(&self) -> bool {
         self.seat == Seat::Shadow
     }

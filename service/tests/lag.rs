@@ -36,7 +36,7 @@ fn commit(log: &dyn Log, next: i64) {
     let limit = autorma_stream::PollLimit { records: 1, bytes: 1 };
     while consumer.poll(limit, Duration::from_secs(1)).unwrap().is_empty() {}
     let offsets = BTreeMap::from([(TopicPartition::new("images", 0), NextOffset(next))]);
-    let advance = Some(Advance { offsets, ..Advance::behind(consumer.membership(), []) });
+    let advance = Some(Advance::to(consumer.membership(), offsets));
     log.producer("classifier-0").unwrap().commit(&Transaction { appends: Vec::new(), advance }).unwrap();
     consumer.leave().unwrap();
 }

@@ -80,8 +80,8 @@ impl Sink<'_> {
             return Ok(());
         }
         let membership = self.consumer.membership();
-        let advance = Advance { membership, offsets: offsets.clone(), assignments: BTreeMap::new() };
-        let transaction = Transaction { appends: Vec::new(), advance: Some(advance) };
+        let advance = Some(Advance::to(membership, offsets.clone()));
+        let transaction = Transaction { appends: Vec::new(), advance };
         match patiently(|| self.producer.commit(&transaction)) {
             Ok(()) => self.committed.extend(offsets),
             // The machine slept, and the group took the partition away. It comes back with the next poll, and what

@@ -128,6 +128,11 @@ impl Advance {
         Self { membership, offsets, assignments }
     }
 
+    /// To these offsets, with no work behind them that could be doubled: only a transaction without appends may have it.
+    pub fn to(membership: Membership, offsets: BTreeMap<TopicPartition, NextOffset>) -> Self {
+        Self { membership, offsets, assignments: BTreeMap::new() }
+    }
+
     /// Whether the work on the partition may still be committed, as far as its assignment goes.
     pub(crate) fn is_alive(&self, at: &TopicPartition, with_appends: bool) -> bool {
         self.assignments.get(at).map_or(!with_appends, Assignment::is_alive)

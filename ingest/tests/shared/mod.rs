@@ -226,7 +226,7 @@ impl Classifier {
         let ends = self.log.bounds(topics::IMAGES).unwrap().into_iter();
         let offsets =
             ends.map(|bounds| (TopicPartition::new(topics::IMAGES, bounds.partition), bounds.end)).collect();
-        let advance = Some(Advance { offsets, ..Advance::behind(self.consumer.membership(), []) });
+        let advance = Some(Advance::to(self.consumer.membership(), offsets));
         self.producer.commit(&Transaction { appends: Vec::new(), advance }).unwrap();
     }
 }
