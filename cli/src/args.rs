@@ -120,7 +120,7 @@ pub(crate) enum Command {
     /// where they were. A replay that is interrupted leaves nothing; start it again. Exit status: 0 all are classified; 2
     /// some are dead letters; 1 not finished.
     Replay(ReplayArgs),
-    /// Show topics, lag, runs, the model and which stages are alive
+    /// Show topics, lag, runs, the configured model and which stages are alive
     Status(Json),
     /// List the runs, or show one
     Runs(RunsArgs),
