@@ -12,7 +12,7 @@ use crate::{Limits, Split};
 const MODEL: Key = Key::new(
     "classifier.model",
     "models/shipped",
-    "the model: a folder with manifest.json and its ONNX file, or a version of the registry, NAME@ALIAS or NAME/NUMBER",
+    "the model: a folder with manifest.json and its ONNX files, or a version of the registry, NAME@ALIAS or NAME/NUMBER",
 );
 /// One setting an alias: `model.split.production`.
 const SPLIT: &str = "model.split.";

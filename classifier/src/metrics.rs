@@ -33,7 +33,7 @@ pub struct Metrics {
     pub queues: IntGaugeVec,
     /// `autorma_classifier_model_info{name,version,sha256,arm}`: 1 for each model in use; without a split, `arm` is empty.
     pub model: IntGaugeVec,
-    /// `autorma_classifier_model_behind`: 1 while an alias names a version that doesn't serve.
+    /// `autorma_classifier_model_behind`: 1 while an alias names a version that doesn't serve, or the registry doesn't say.
     pub model_behind: IntGauge,
     /// `autorma_classifier_arm_predictions_total{arm,decision}`.
     pub arm_predictions: IntCounterVec,
@@ -47,7 +47,8 @@ pub struct Metrics {
     pub shadow_seconds: Histogram,
     /// `autorma_classifier_shadow_info{name,version,sha256}`: 1 for the version that computes along.
     pub shadow_info: IntGaugeVec,
-    /// `autorma_classifier_shadow_behind`: 1 while the shadow's alias names a version that doesn't compute along.
+    /// `autorma_classifier_shadow_behind`: 1 while the shadow's alias names a version that doesn't compute along, or the
+    /// registry doesn't say.
     pub shadow_behind: IntGauge,
 }
 

@@ -74,7 +74,7 @@ pub(crate) enum Command {
     ///
     /// Photos that an earlier run has classified are left out. If an earlier run on the folder was interrupted, it is
     /// continued. Exit status: 0 everything is classified, or nothing was new; 2 finished, but some images are dead
-    /// letters; 1 not finished.
+    /// letters, or some files can't be read; 1 not finished, or some files are still being written.
     Run(RunArgs),
     /// Watch a folder and classify what arrives, until SIGTERM or SIGINT
     ///
@@ -120,7 +120,7 @@ pub(crate) enum Command {
     /// where they were. A replay that is interrupted leaves nothing; start it again. Exit status: 0 all are classified; 2
     /// some are dead letters; 1 not finished.
     Replay(ReplayArgs),
-    /// Show topics, lag, runs, the model and which stages are alive
+    /// Show topics, lag, runs, the configured model and which stages are alive
     Status(Json),
     /// List the runs, or show one
     Runs(RunsArgs),
@@ -135,19 +135,21 @@ pub(crate) enum Command {
     /// Say how good a model is, on photos whose labels are known
     ///
     /// Photos are decoded and computed as the classifier does it. Shares come with their 95 % intervals. With --against, two
-    /// models are compared on the same photos; a quantized one is compared with what it was quantized from. A photo that can't be decoded is in no figure, and reported. Here
-    /// --data names photos; --set data=DIR names the data folder, in which the registry is unless the setting `registry` names
-    /// another. Exit status: 0 all photos were judged; 2 some couldn't be; 1 anything else.
+    /// models are compared on the same photos; a quantized one is also compared with what it was quantized from, if that was
+    /// kept. A photo that can't be decoded is in no figure, and reported. Here --data names photos; --set data=DIR names the
+    /// data folder, in which the registry is unless the setting `registry` names another. Exit status: 0 all photos were
+    /// judged; 2 some couldn't be; 1 anything else.
     Evaluate(EvaluateArgs),
     /// Train a model on photos whose labels are known
     ///
-    /// A backbone that stays as it is says numbers about each photo and its variations, and a linear head learns to tell the
-    /// classes by them, and all that is none of them. How good it is is judged on contributors and kinds of article that were
-    /// kept from learning, in turn. In the output folder are then: model/ (its manifest, ONNX file and card: what --model and
-    /// `autorma models register` take), report.html, metrics.json, train.toml, and the features, from which an interrupted
-    /// training goes on when the same command is given again. The same photos, recipe and seed give the same model. Ctrl-C
-    /// stops the variations, and makes a model with those that there are; a second one ends at once. Here --data names photos
-    /// and --config the recipe. Exit status: 0 trained; 2 trained, but with fewer variations, because it was stopped, or
+    /// A backbone says numbers about each photo and its variations, and a linear head learns to tell the classes by them, and
+    /// all that is none of them. The backbone stays as it is, unless the recipe has steps of tuning. How good it is is judged
+    /// on contributors and kinds of article that were kept from learning, in turn. In the output folder are then: model/ (its
+    /// manifest, ONNX file, reference in floats and card: what --model and `autorma models register` take), report.html,
+    /// metrics.json, train.toml, and the features, from which an interrupted training goes on when the same command is given
+    /// again. The same photos, recipe and seed give the same model on one kind of processor. Ctrl-C stops variations and
+    /// tuning, and makes a model of what there is; a second one ends at once. Here --data names photos and --config the
+    /// recipe. Exit status: 0 trained; 2 trained, but with fewer variations or without tuning, because it was stopped, or
     /// without some photos that couldn't be read; 1 not trained.
     Train(TrainArgs),
     /// Prepare data sets to train on, and check them

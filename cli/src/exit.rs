@@ -4,7 +4,7 @@ use std::io;
 
 use autorma_service::{Shutdown, signals};
 
-/// Finished, but some images are dead letters.
+/// Finished, but not with all: some images are dead letters, some photos couldn't be judged, something was found.
 pub(crate) const DEAD_LETTERS: u8 = 2;
 
 /// Ends the process on the spot if somebody insists: whatever isn't committed is done again by the next start.

@@ -20,8 +20,8 @@ pub use mlflow::{MlflowRegistry, Server};
 
 /// A home of model versions.
 pub trait Registry: fmt::Debug + Send + Sync {
-    /// Keeps the model in that folder, and its reference if it has one, verified, as the next version. One that is kept already, with the same file and
-    /// the same manifest, is found again: to register twice is to register once.
+    /// Keeps the model in that folder, and its reference if it has one, verified, as the next version. One that is kept
+    /// already, with the same files and the same manifest, is found again: to register twice is to register once.
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError>;
 
     /// The numbers of a model's versions, oldest first, whatever state these are in; none if there is no such model.
@@ -152,7 +152,7 @@ pub struct Reference {
 /// Where a model comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A folder with a manifest and its ONNX file.
+    /// A folder with a manifest and its ONNX files.
     Folder(PathBuf),
     /// A version of a registry. One that an alias names is followed when the alias moves.
     Registered(Reference),

@@ -1,7 +1,8 @@
 //! Data sets prepared and checked, and classifiers trained on them.
 //!
-//! [`train`] makes a model of photos whose labels are known: a backbone that isn't trained says numbers about each photo
-//! and its variations, and a head learns to tell by them what a photo shows.
+//! [`train`] makes a model of photos whose labels are known: a backbone that others have trained says numbers about each
+//! photo and its variations, and a head learns to tell by them what a photo shows; the backbone may be tuned with it, and
+//! is quantized. [`Ensemble`] makes one model of several.
 
 mod augment;
 mod cache;

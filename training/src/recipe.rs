@@ -35,7 +35,7 @@ pub struct Recipe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// Convolutions in 8-bit integers: more than twice as fast, and a quarter of the size.
+    /// Convolutions in 8-bit integers: faster, and less than a third of the size.
     Int8,
     /// All of it in 32-bit floats.
     Fp32,

@@ -41,7 +41,8 @@ pub struct Training<'a> {
 
 /// Trains a model and writes it, with all that is known of it, to the output folder: the model's folder, `train.toml`,
 /// `metrics.json`, `report.html`, and the features of all photos. `progress` hears how far it is; when it says false, no
-/// more variations of photos are made, and the model is fitted on those that there are.
+/// more variations of photos are made, and the model is fitted on those that there are; a backbone whose tuning it stops
+/// ships as it was.
 ///
 /// # Errors
 /// [`Error::Stopped`] if `progress` says false before each photo was looked at once.

@@ -44,9 +44,9 @@ pub(crate) enum ModelsCommand {
     /// as many photos; if it takes pictures of the same size and knows the same classes; if its accuracy, and the share of
     /// --unknown photos that it finds, are at most --margin points lower; if its calibration error is at most
     /// --calibration-error; and if it is at least --speed times as fast. A quantized version must also be at most --quantized
-    /// points less accurate than what it was quantized from. Where nothing serves yet, only what needs no comparison with
-    /// that is asked. Here --data names photos; --set data=DIR names the data folder, in which the registry is unless
-    /// the setting `registry` names another. Exit status: 0 promoted; 1 not.
+    /// points less accurate than what it was quantized from, if that was kept. Where nothing serves yet, only what needs no
+    /// comparison with that is asked. Here --data names photos; --set data=DIR names the data folder, in which the registry is
+    /// unless the setting `registry` names another. Exit status: 0 promoted; 1 not.
     Promote(PromoteArgs),
     /// Let an alias name what it named before
     Rollback {
