@@ -208,7 +208,5 @@ fn open(runtime: &Runtime, onnx: &[u8]) -> ort::Result<OrtSession> {
 }
 
 fn normalised(input: &Input) -> [[f32; 256]; 3] {
-    std::array::from_fn(|channel| {
-        std::array::from_fn(|value| (value as f32 - input.mean[channel]) / input.std[channel])
-    })
+    std::array::from_fn(|channel| std::array::from_fn(|value| input.normalised(channel, value as u8)))
 }

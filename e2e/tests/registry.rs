@@ -13,6 +13,17 @@ use autorma_models::handmade::{fussy, hostile, means, write};
 use serde_json::{Value, json};
 
 #[test]
+fn the_first_version_of_a_machine_makes_the_folders_above_it() {
+    let sandbox = Sandbox::new();
+    let folder = model(&sandbox, "first", &means(), "/temperature", json!(1.0));
+    let mut command =
+        sandbox.command(&["models", "register", folder.to_str().unwrap(), "--alias", "production"]);
+    command.env("AUTORMA_DATA", "not-there-yet/data");
+    sandbox.spawn(command).wait().expect(0);
+    assert!(sandbox.path().join("not-there-yet/data/registry/means/versions/1").is_dir());
+}
+
+#[test]
 fn versions_stay_aliases_move_and_all_of_it_is_told() {
     let sandbox = Sandbox::new();
     assert!(sandbox.run(&["models", "list"]).expect(0).output.contains("No versions yet"));

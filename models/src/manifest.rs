@@ -90,6 +90,13 @@ pub struct Thresholds {
     pub unknown: f64,
 }
 
+impl Input {
+    /// The number that stands for a channel's value, in all that asks a model or learns from what it says.
+    pub fn normalised(&self, channel: usize, value: u8) -> f32 {
+        (f32::from(value) - self.mean[channel]) / self.std[channel]
+    }
+}
+
 impl Manifest {
     /// How many numbers the model says about an image.
     pub fn outputs(&self) -> usize {

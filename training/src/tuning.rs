@@ -252,8 +252,7 @@ impl Layout {
 /// Numbers of pixels of channels, as the model's input has them.
 fn normalised(picture: &Picture, input: &Input) -> Vec<f32> {
     let pixels = picture.0.chunks_exact(3);
-    let number =
-        |(channel, value): (usize, &u8)| (f32::from(*value) - input.mean[channel]) / input.std[channel];
+    let number = |(channel, value): (usize, &u8)| input.normalised(channel, *value);
     pixels.flat_map(|pixel| pixel.iter().enumerate().map(number)).collect()
 }
 

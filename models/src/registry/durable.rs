@@ -26,7 +26,8 @@ pub(super) fn create(folder: &Path) -> Result<(), RegistryError> {
     if folder.is_dir() {
         return Ok(());
     }
-    if let Some(above) = folder.parent() {
+    // Above the first name of a relative path is the current folder, which has no name here.
+    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
         create(above)?;
     }
     match fs::create_dir(folder) {

@@ -147,6 +147,28 @@ fn it_says_what_onnx_runtime_says_and_so_does_what_it_writes() {
 }
 
 #[test]
+fn what_is_learned_from_is_what_is_served() {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
+    let runtime = Runtime::load(&library).unwrap();
+    let (input, pictures, numbers) = (input(), pictures(), 3 * HEIGHT * WIDTH);
+    // A graph that says its input.
+    let graph = Graph {
+        node: vec![node("Flatten", &["image"], "numbers", vec![])],
+        name: "nothing".into(),
+        initializer: vec![],
+        input: vec![value("image", &[3, HEIGHT, WIDTH])],
+        output: vec![value("numbers", &[numbers])],
+    };
+    let mut session = Session::of(&runtime, &onnx(graph), &input, "numbers", numbers, 2).unwrap();
+    let served = session.infer(&pictures.iter().collect::<Vec<_>>()).unwrap();
+    for (picture, served) in pictures.iter().zip(served) {
+        let channels: Vec<_> = served.chunks_exact(HEIGHT * WIDTH).collect();
+        let by_pixel = (0..HEIGHT * WIDTH).flat_map(|pixel| channels.iter().map(move |it| it[pixel]));
+        assert!(normalised(picture, &input).into_iter().eq(by_pixel), "to the bit");
+    }
+}
+
+#[test]
 fn the_gradient_is_the_slope() {
     let (network, parameters) = Network::read(&graph(), HEIGHT, WIDTH).unwrap();
     let numbers: Vec<_> = pictures().iter().flat_map(|picture| normalised(picture, &input())).collect();
