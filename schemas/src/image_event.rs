@@ -25,6 +25,13 @@ pub struct ImageEvent {
 
 impl Event for ImageEvent {
     const SCHEMAS: &'static [&'static str] = &[include_str!("../avro/v1/image_event.avsc")];
+
+    /// No other bytes have an id, a name, a SHA-256 and a photo in these places.
+    fn is_credible(&self) -> bool {
+        let is_hash = self.sha256.len() == 64 && self.sha256.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let has_photo = self.bytes.is_some() || self.uri.is_some();
+        is_hash && has_photo && self.length >= 0 && !self.event_id.is_empty() && !self.name.is_empty()
+    }
 }
 
 /// The id of the event for the photo at `uri` with the content `sha256`: the same file again has the same id,

@@ -34,22 +34,30 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
         bytes
     }
 
+    /// Whether what was read of a later version can be trusted: its fingerprint is unknown here, and other bytes might be
+    /// read so by chance. An event that doesn't say how to tell is never read so.
+    fn is_credible(&self) -> bool {
+        false
+    }
+
     /// The event in `bytes`, which may be in any version's single-object encoding, or in Confluent's wire format.
-    /// Of the latter the schema id is not looked up: the newest version that fits the bytes exactly is taken.
+    /// Of the latter the schema id is not looked up: the newest version that fits the bytes exactly is taken. What fits
+    /// none of them may be of a later version, which has added fields behind those that are known: these are read, if the
+    /// event [is credible](Self::is_credible) then.
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let contract = Contract::of::<Self>();
         if bytes.starts_with(&SINGLE_OBJECT) && bytes.len() >= SINGLE_OBJECT_HEADER {
             let (header, datum) = bytes.split_at(SINGLE_OBJECT_HEADER);
             let version =
                 contract.versions.iter().find(|it| it.header == header || it.early_header == header);
-            return Contract::read(version.ok_or(DecodeError::UnknownSchema)?, datum);
+            return version.map_or_else(|| contract.later(datum), |version| Contract::read(version, datum));
         }
         let datum = match bytes {
             [CONFLUENT, ..] if bytes.len() >= CONFLUENT_HEADER => &bytes[CONFLUENT_HEADER..],
             _ => return Err(DecodeError::UnknownFraming),
         };
         let readings = contract.versions.iter().rev().map(|version| Contract::read(version, datum));
-        readings.into_iter().find(Result::is_ok).unwrap_or(Err(DecodeError::UnknownSchema))
+        readings.into_iter().find(Result::is_ok).unwrap_or_else(|| contract.later(datum))
     }
 }
 
@@ -129,14 +137,25 @@ impl Contract {
     }
 
     fn read<E: Event>(written: &Version, datum: &[u8]) -> Result<E, DecodeError> {
+        match Self::begin(written, datum)? {
+            (event, 0) => Ok(event),
+            (_, left) => Err(DecodeError::Trailing(left)),
+        }
+    }
+
+    /// What a version that isn't known yet has kept.
+    fn later<E: Event>(&self, datum: &[u8]) -> Result<E, DecodeError> {
+        let known = Self::begin(self.newest(), datum).map(|(event, _)| event);
+        known.ok().filter(E::is_credible).ok_or(DecodeError::UnknownSchema)
+    }
+
+    /// The event at the beginning of the bytes, and how many are left.
+    fn begin<E: Event>(written: &Version, datum: &[u8]) -> Result<(E, usize), DecodeError> {
         let malformed = |error: apache_avro::Error| DecodeError::Malformed(error.to_string());
         let mut rest = datum;
         // Read as it was written: a field that the version lacks is what the Rust type makes of a missing one.
         let reader = GenericDatumReader::builder(&written.schema).human_readable(false).build();
         let event = reader.and_then(|reader| reader.read_deser::<E>(&mut rest)).map_err(malformed)?;
-        match rest.len() {
-            0 => Ok(event),
-            left => Err(DecodeError::Trailing(left)),
-        }
+        Ok((event, rest.len()))
     }
 }

@@ -137,7 +137,7 @@ fn survives<E: Event + PartialEq + std::fmt::Debug>(event: E) {
         assert!(E::decode(&single_object[..length]).is_err(), "cut to {length} bytes");
     }
     let longer = [&single_object[..], &[0]].concat();
-    assert!(matches!(E::decode(&longer), Err(DecodeError::Trailing(1))));
+    assert!(matches!(E::decode(&longer), Err(DecodeError::Trailing(1))), "not of the version that it names");
     for (version, compatible) in compatible_versions::<E>().into_iter().enumerate() {
         assert_eq!(compatible, Ok(()), "version {} of the schema", version + 1);
     }
@@ -221,6 +221,21 @@ fn the_documented_headers_are_these() {
         let header: Vec<_> = event[..10].iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(page.contains(&header.join(" ")), "{header:?}");
     }
+}
+
+/// A version that isn't known yet may add fields, behind those that are known.
+#[test]
+fn an_image_event_of_a_later_compatible_version_is_read_and_another_is_not() {
+    let [datum, added] = [&image_event().encode()[10..], b"\x0cpallet".as_slice()];
+    for header in [b"\xc3\x01version9".as_slice(), &[0, 0, 0, 0, 7]] {
+        assert_eq!(ImageEvent::decode(&[header, datum, added].concat()).unwrap(), image_event());
+        let before = ImageEvent::decode(&[header, added, datum].concat());
+        assert!(matches!(before, Err(DecodeError::UnknownSchema)), "{before:?}");
+        let other = ImageEvent::decode(&[header, &prediction().encode()[10..]].concat());
+        assert!(matches!(other, Err(DecodeError::UnknownSchema)), "{other:?}");
+    }
+    let run = [b"\xc3\x01version9", &run().encode()[10..], added].concat();
+    assert!(matches!(RunRecord::decode(&run), Err(DecodeError::UnknownSchema)), "nobody else writes those");
 }
 
 /// An event of another kind, or of an unknown schema, is an error and not a guess.
