@@ -132,14 +132,21 @@ fn manual() -> anyhow::Result<String> {
     program.build();
     let mut page = Vec::new();
     clap_mangen::Man::new(program.clone()).render(&mut page)?;
-    for command in program.get_subcommands().filter(|command| command.get_name() != "help") {
+    commands(&program, &mut page)?;
+    Ok(String::from_utf8(page)?)
+}
+
+/// Those of a command, and theirs.
+fn commands(of: &clap::Command, page: &mut Vec<u8>) -> anyhow::Result<()> {
+    for command in of.get_subcommands().filter(|command| command.get_name() != "help") {
         let name = command.get_bin_name().unwrap_or_default().to_owned();
         page.extend(format!(".SH {}\n", name.to_uppercase()).into_bytes());
-        let command = clap_mangen::Man::new(command.clone());
-        command.render_description_section(&mut page)?;
-        command.render_options_section(&mut page)?;
+        let section = clap_mangen::Man::new(command.clone());
+        section.render_description_section(page)?;
+        section.render_options_section(page)?;
+        commands(command, page)?;
     }
-    Ok(String::from_utf8(page)?)
+    Ok(())
 }
 
 /// Writes to standard output; `println!` would panic where the reader has gone.

@@ -76,7 +76,11 @@ pub(crate) fn dead_letters(
     }
     let mut table = Table::new(["run", "reason", "photo", "what happened"]);
     for letter in letters {
-        let photo = letter.path.unwrap_or(letter.name);
+        // What no event could be read of has no more than its place.
+        let Listed { topic, partition, offset, .. } = &letter;
+        let record = format!("{topic}-{partition}@{offset}");
+        let photo =
+            Some(letter.path.unwrap_or(letter.name)).filter(|photo| !photo.is_empty()).unwrap_or(record);
         table.row([letter.run_id.unwrap_or_default(), letter.reason, photo, letter.message]);
     }
     Ok(table.to_string())

@@ -3,20 +3,24 @@ use std::fmt;
 use autorma_classifier::Cast;
 use autorma_models::Manifest;
 use autorma_models::registry::Source;
-use autorma_schemas::RunState;
+use autorma_schemas::{Event, ModelVersion, Prediction, RunState, topics};
 use autorma_service::lag;
 use autorma_service::roles::RoleLock;
+use autorma_stream::{Bounds, Log, NextOffset, TopicPartition};
 use serde::Serialize;
 
 use super::{json_text, runs};
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::metrics::GROUPS;
-use crate::reading::newest_runs;
+use crate::reading::{Pages, newest_runs};
 use crate::table::Table;
 
 /// How many finished runs are recent.
 const RECENT: usize = 5;
+
+/// How many of a partition's last offsets are looked at: some are no records, but marks of transactions.
+const LATELY: i64 = 16;
 
 /// What `autorma status` says.
 #[derive(Debug, Serialize)]
@@ -32,6 +36,16 @@ struct Status {
     /// Those that images are split among, with their shares, and the one that computes along.
     arms: Vec<ArmStatus>,
     shadow: Option<ModelStatus>,
+    last_prediction: Option<LastPrediction>,
+}
+
+/// What classifiers have served with lately, which may be another version than an alias names.
+#[derive(Debug, Serialize)]
+struct LastPrediction {
+    #[serde(flatten)]
+    model: ModelVersion,
+    arm: Option<String>,
+    processed_at: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -169,8 +183,25 @@ impl Status {
             model: ModelStatus::of(configuration, &configuration.classifier.model),
             arms,
             shadow,
+            last_prediction: last_prediction(log)?,
         })
     }
+}
+
+fn last_prediction(log: &dyn Log) -> anyhow::Result<Option<LastPrediction>> {
+    let mut last = None::<Prediction>;
+    for Bounds { partition, start, end } in log.bounds(topics::PREDICTIONS)? {
+        let from = NextOffset((end.0 - LATELY).max(start.0));
+        let mut pages = Pages::new(TopicPartition::new(topics::PREDICTIONS, partition), from);
+        let page = pages.read(log)?;
+        let predictions = page.iter().filter_map(|record| Prediction::decode(&record.value).ok());
+        last = predictions.chain(last).max_by_key(|it| it.processed_at);
+    }
+    Ok(last.map(|Prediction { model, arm, processed_at, .. }| LastPrediction {
+        model,
+        arm,
+        processed_at: processed_at.iso(),
+    }))
 }
 
 impl fmt::Display for Status {
@@ -213,7 +244,13 @@ impl fmt::Display for Status {
         for it in &self.arms {
             writeln!(f, "Arm {}, share {}: {}", it.arm, it.share, it.model)?;
         }
-        self.shadow.as_ref().map_or(Ok(()), |shadow| writeln!(f, "Shadow: {shadow}"))
+        if let Some(shadow) = &self.shadow {
+            writeln!(f, "Shadow: {shadow}")?;
+        }
+        let Some(LastPrediction { model, arm, processed_at }) = &self.last_prediction else { return Ok(()) };
+        let ModelVersion { name, version, sha256 } = model;
+        let arm = arm.as_ref().map_or_else(String::new, |arm| format!(", arm {arm}"));
+        writeln!(f, "Last prediction: by {name} {version}{arm}, sha-256 {sha256}, {processed_at}")
     }
 }
 
