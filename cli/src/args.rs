@@ -48,7 +48,7 @@ pub(crate) struct Common {
     /// Where the log is: embedded, in the data folder, or kafka. Setting: log.kind
     #[arg(long, global = true, value_name = "KIND", help_heading = "Settings")]
     pub(crate) log: Option<String>,
-    /// Brokers of the Kafka cluster: HOST:PORT, separated by commas. Setting: log.kafka.brokers
+    /// Brokers of the Kafka cluster: HOST:PORT, separated by commas; the log is on it then. Setting: log.kafka.brokers
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     pub(crate) brokers: Option<String>,
     /// Any setting, for example --set classifier.max_wait=20ms; may be repeated
@@ -79,23 +79,27 @@ pub(crate) enum Command {
     /// Watch a folder and classify what arrives, until SIGTERM or SIGINT
     ///
     /// All three stages in one process. Results are written at the end of each run, an hour by default
-    /// (--set ingest.run_length=10m), and at the stop. A second signal ends it at once, without losing anything.
+    /// (--set ingest.run_length=10m), and at the stop. A second signal ends it at once, without losing anything. On Kafka,
+    /// whoever starts last is the cluster's ingest and sink: it ends another `autorma up`, or a run.
     Up(Whole),
     /// Run only the first stage: watch a folder and publish image events
     ///
-    /// `autorma classify` and `autorma sink` with the same --data do the rest, in any order of starting, on the same
-    /// machine. Only one ingest runs on a data folder. SIGTERM closes the run, so that the others can finish it.
+    /// `autorma classify` and `autorma sink` do the rest, in any order of starting: with the same --data on the same
+    /// machine, or on Kafka anywhere. Only one ingest runs on a log: in a data folder a second one is refused, on Kafka it
+    /// takes over and ends the first. SIGTERM closes the run, so that the others can finish it.
     Ingest(IngestArgs),
     /// Run only the middle stage: classify image events; several share the work
     ///
     /// Start it as often as there are processors to spare, up to the number of partitions (log.partitions, 4 in a new
     /// log); each takes its share, and those of one that is killed go to the others within seconds. Photos are read from
-    /// the folders that ingest has published from; classifier.roots names others. SIGTERM commits what is in hand.
+    /// the folders that ingest has published from, or from below those of classifier.roots alone, if it is set. SIGTERM
+    /// commits what is in hand.
     Classify(ClassifyArgs),
     /// Run only the last stage: write results and summaries
     ///
-    /// A run's files are written when it is closed and each of its images has an outcome. Only one sink runs on a data
-    /// folder, and only one on an output folder. It may be killed at any time: the next one continues.
+    /// A run's files are written when it is closed and each of its images has an outcome. Only one sink runs on a log (on
+    /// Kafka a second one takes over and ends the first), and only one on an output folder. It may be killed at any time:
+    /// the next one continues.
     Sink(SinkArgs),
     /// Publish photos as image events, from a script or another machine
     ///
@@ -403,7 +407,10 @@ impl Cli {
 
 impl Common {
     fn flags(&self, flags: &mut Flags) {
-        flags.value("log.kind", self.log.as_ref(), "--log");
+        match (&self.log, &self.brokers) {
+            (None, Some(_)) => flags.value("log.kind", Some(&"kafka"), "--brokers"),
+            (log, _) => flags.value("log.kind", log.as_ref(), "--log"),
+        }
         flags.value("log.kafka.brokers", self.brokers.as_ref(), "--brokers");
         flags.value("logging.level", self.log_level.as_ref(), "--log-level");
         let format = self.log_format.map(|format| match format {

@@ -63,6 +63,22 @@ impl Configuration {
         Ok(self.classifier.registry.open()?)
     }
 
+    /// An error if a process that publishes its own photos couldn't read them then.
+    pub(crate) fn expect_own_photos_readable(&self) -> anyhow::Result<()> {
+        let (input, roots) = (&self.ingest.input, &self.classifier.roots);
+        // One that isn't there is ingest's to tell.
+        let Ok(folder) = input.canonicalize() else { return Ok(()) };
+        let is_above = |root: &PathBuf| root.canonicalize().is_ok_and(|root| folder.starts_with(root));
+        if !roots.is_empty() && !roots.iter().any(is_above) {
+            anyhow::bail!(
+                "{} (ingest.input) isn't below a folder of classifier.roots, so all of its photos would be refused: add it \
+                 there, or set no classifier.roots, with which the folders that ingest publishes from are allowed",
+                input.display()
+            );
+        }
+        Ok(())
+    }
+
     /// What follows from other settings, or from where the program is.
     fn complete(&mut self, model_chosen: bool) {
         let classifier = &mut self.classifier;

@@ -18,6 +18,9 @@ pub(crate) fn run(
     stages: &[Stage],
     command: &str,
 ) -> anyhow::Result<ExitCode> {
+    if stages == Stage::ALL {
+        configuration.expect_own_photos_readable()?;
+    }
     let home = Home::open(configuration)?;
     let mut locks = Vec::new();
     let mut slot = String::new();
@@ -36,7 +39,7 @@ pub(crate) fn run(
         }
     }
     let metrics = Metrics::new(&home)?;
-    let health = Health::default();
+    let health = home.health();
     for stage in stages {
         // Not ready until it says so.
         health.stage(stage.name());

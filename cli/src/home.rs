@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use autorma_schemas::topics;
+use autorma_service::http::Health;
 use autorma_service::roles::RoleLock;
 use autorma_stream::embedded::Embedded;
 use autorma_stream::kafka::Kafka;
@@ -27,6 +28,9 @@ pub(crate) const CLASSIFIER: &str = "classifier-";
 const CREATION_LOOKS: u32 = 100;
 const CREATION_PAUSE: Duration = Duration::from_millis(20);
 
+/// How long a cluster may be out of reach until the stages are called not ready: leaders change within that.
+const MOMENT: Duration = Duration::from_secs(5);
+
 /// The data folder.
 #[derive(Debug)]
 pub(crate) struct Home {
@@ -45,6 +49,33 @@ impl Home {
             home.log.create(&topics(configuration))?;
         }
         Ok(home)
+    }
+
+    /// Of stages that use the log.
+    pub(crate) fn health(&self) -> Health {
+        let Some(kafka) = self.kafka.clone() else { return Health::default() };
+        Health::lacking(move || {
+            let out = kafka.out_of_reach().filter(|out| *out > MOMENT)?;
+            Some(format!("kafka has been out of reach for {} s", out.as_secs()))
+        })
+    }
+
+    /// An error if the log is on a cluster whose topics would lose something or put it in disorder.
+    pub(crate) fn expect_good_topics(&self, configuration: &Configuration) -> anyhow::Result<()> {
+        self.expect_topics()?;
+        let Some(kafka) = &self.kafka else { return Ok(()) };
+        match crate::topics::problems(kafka, configuration) {
+            Ok(problems) if problems.is_empty() => Ok(()),
+            Ok(problems) => bail!("{}; `autorma topics check` tells more", problems.join("; ")),
+            Err(LogError::Forbidden { what }) => {
+                tracing::debug!(
+                    what,
+                    "the settings of the topics aren't checked: this user may not see them"
+                );
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// An error if the log is on a cluster that lacks topics.
@@ -130,8 +161,18 @@ impl Home {
         }
         let (lock, slot) = RoleLock::take_first_free(&self.folder, CLASSIFIER, 0..MOST_CLASSIFIERS, command)
             .context("no slot is free for another classifier")?;
-        // On a cluster there are other machines with a first classifier, too.
-        Ok((lock, if self.kafka.is_some() { format!("{}-{slot}", host_name()) } else { slot.to_string() }))
+        Ok((lock, self.slot(&slot.to_string())))
+    }
+
+    /// The slot of this number in this data folder. On a cluster, other machines and other data folders of this one have a
+    /// first slot, too; what only their names told apart would fence each other.
+    pub(crate) fn slot(&self, number: &str) -> String {
+        if self.kafka.is_none() {
+            return number.to_owned();
+        }
+        let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+        let tag = autorma_schemas::sha256(folder.as_os_str().as_encoded_bytes());
+        format!("{}-{}-{number}", host_name(), &tag[..6])
     }
 
     /// Drops old records now and then, while `going_on` says so after the pause that it makes.

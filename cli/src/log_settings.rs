@@ -110,7 +110,7 @@ fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
     let is_secret = |name: &str| SECRETS.iter().any(|secret| name.contains(secret));
     let about = "a property of librdkafka";
     let properties = settings.table(PROPERTIES, about, is_secret, |name, _| match guarded(name) {
-        Some(why) => Err(format!("nothing: {why}")),
+        Some(why) => Err(format!("what autorma sets itself, so leave it out: {why}")),
         None => Ok(()),
     });
     let replication = (replication > 0).then_some(replication);
@@ -123,7 +123,11 @@ fn security(settings: &mut Settings) -> BTreeMap<String, String> {
     let protocol: String = settings.get_if(&SECURITY, |it: &String| one_of(it, &protocols));
     let mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
     let mechanism: String = settings.get_if(&MECHANISM, |it: &String| one_of(it, &mechanisms));
-    let username: String = settings.get(&USERNAME, ..);
+    let needs_user = protocol.starts_with("sasl");
+    let username = settings.get_if(&USERNAME, |name: &String| match name.is_empty() && needs_user {
+        true => Err(format!("the user's name, since log.kafka.security is {protocol}")),
+        false => Ok(()),
+    });
     let password: String = settings.get(&PASSWORD, ..);
     let from_file = settings.get_if(&PASSWORD_FILE, |path: &PathBuf| match path.as_os_str().is_empty() {
         true => Ok(()),

@@ -182,12 +182,13 @@ impl<'a> Pipeline<'a> {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let begun = Instant::now();
-            let error = match self.home.expect_topics().and_then(|()| work(stop)) {
+            let error = match self.home.expect_good_topics(self.configuration).and_then(|()| work(stop)) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             let passes = of_the_log(&error);
-            if stop.is_requested() && passes.is_some_and(|it| it.may_begin_anew() || is_given_up(it)) {
+            // Nobody waits for the log any more once the process is to end, maybe before this stage was asked to.
+            if passes.is_some_and(|it| is_given_up(it) || stop.is_requested() && it.may_begin_anew()) {
                 tracing::warn!(
                     stage = stage.name(),
                     "stopped without the log: {error:#}; the next start continues"
@@ -247,7 +248,7 @@ impl<'a> Pipeline<'a> {
     /// Whether all that was published is classified, and in files, and each closed run finished.
     pub(crate) fn is_done(&self) -> anyhow::Result<bool> {
         match self.is_all_durable() {
-            Err(error) if of_the_log(&error).is_some_and(LogError::may_begin_anew) => {
+            Err(error) if of_the_log(&error).is_some_and(|it| it.may_begin_anew() || is_given_up(it)) => {
                 tracing::debug!("the log doesn't say whether everything is done: {error:#}");
                 Ok(false)
             }

@@ -30,6 +30,8 @@ const CHUNK_BYTES: usize = 8 << 20;
 pub(crate) fn run(configuration: &Configuration, args: &ProduceArgs) -> anyhow::Result<ExitCode> {
     let attributes = attributes(&args.attributes)?;
     let home = Home::open(configuration)?;
+    // A script is told within seconds that there is nobody to tell it to.
+    home.expect_topics()?;
     let run = args.run.as_deref().map(|id| Run::open(&home, id, &args.source)).transpose()?;
     let mut calling = Calling {
         publisher: Publisher::open(&home, "autorma produce")?,

@@ -1,7 +1,5 @@
 //! Appending to the log from a command that comes and goes.
 
-use std::fs;
-
 use anyhow::Context;
 use autorma_schemas::{Event, Micros, topics};
 use autorma_service::roles::RoleLock;
@@ -25,9 +23,7 @@ impl Publisher {
     pub(crate) fn open(home: &Home, command: &str) -> anyhow::Result<Self> {
         let (lock, number) = RoleLock::take_first_free(&home.folder, "producer-", 0..MOST, command)
             .context("too many commands are publishing at the same time")?;
-        // Other machines may use the same log, and have locks of their own.
-        let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let slot = format!("producer-{}-{number}", machine.trim());
+        let slot = format!("producer-{}", home.slot(&number.to_string()));
         let producer = patiently(|| home.log.producer(&slot))?;
         Ok(Self { producer, _lock: lock })
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::Context;
 use autorma_ingest::Batch;
 use autorma_sink::{Finished, Snapshot, Summary};
+use autorma_stream::kafka::KafkaConfig;
 use serde::Serialize;
 
 use crate::configuration::Configuration;
@@ -77,10 +78,17 @@ impl Report {
     }
 }
 
-/// As this process was called, with its data folder.
+/// As this process was called, with its log.
 fn program(configuration: &Configuration) -> String {
     let name = std::env::args_os().next().unwrap_or_else(|| "autorma".into());
-    format!("{} --data {}", name.display(), configuration.data.display())
+    let mut program = format!("{} --data {}", name.display(), configuration.data.display());
+    if let Some(KafkaConfig { brokers, prefix, .. }) = &configuration.log.kafka {
+        program += &format!(" --brokers {brokers}");
+        if !prefix.is_empty() {
+            program += &format!(" --set log.kafka.prefix={prefix}");
+        }
+    }
+    program
 }
 
 impl Report {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use autorma_ingest::{Batch, Found};
-use autorma_service::http::{Health, Server};
+use autorma_service::http::Server;
 
 use crate::args::RunArgs;
 use crate::configuration::Configuration;
@@ -27,13 +27,14 @@ pub(crate) fn run(
     display: &mut Display,
 ) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
+    configuration.expect_own_photos_readable()?;
     let home = Home::open(configuration)?;
     let _ingest = home.take(INGEST, "autorma run")?;
     let _sink = home.take(SINK, "autorma run")?;
     let _output = home.take_output(configuration, "autorma run")?;
     let (_classifier, slot) = home.take_classifier(configuration, "autorma run")?;
     let metrics = Metrics::new(&home)?;
-    let health = Health::default();
+    let health = home.health();
     let _server = match configuration.http.address {
         Some(address) if configuration.http_chosen => {
             Some(Server::start(address, metrics.registry.clone(), health.clone())?)

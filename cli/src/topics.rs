@@ -4,14 +4,18 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_schemas::topics::IMAGES;
-use autorma_stream::kafka::{Found, LARGEST};
-use autorma_stream::{Log, Retention, Topic};
+use autorma_stream::kafka::{Found, Kafka, LARGEST};
+use autorma_stream::{Error as LogError, Log, Retention, Topic};
 use serde::Serialize;
 
 use crate::args::{TopicsArgs, TopicsCommand};
 use crate::configuration::Configuration;
 use crate::home::{Home, topics};
 use crate::table::Table;
+
+/// What a topic's records may have where nobody has said otherwise: Kafka's default of max.message.bytes. No record but an
+/// image event is larger.
+const USUAL: u64 = 1_048_588;
 
 /// A topic as it should be and as it is.
 #[derive(Debug, Serialize)]
@@ -54,6 +58,17 @@ pub(crate) fn run(configuration: &Configuration, args: &TopicsArgs) -> anyhow::R
     }
     let is_good = checked.iter().all(|it| it.problems.is_empty());
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is wrong with the cluster's topics.
+pub(crate) fn problems(kafka: &Kafka, configuration: &Configuration) -> Result<Vec<String>, LogError> {
+    let wanted = topics(configuration);
+    let found = kafka.inspect(&wanted)?;
+    let checked = wanted.iter().zip(found).map(|(wanted, found)| check(wanted, found));
+    let told = checked.flat_map(|Checked { topic, problems, .. }| {
+        problems.into_iter().map(move |problem| format!("the topic {topic}: {problem}"))
+    });
+    Ok(told.collect())
 }
 
 fn check(wanted: &Topic, found: Option<Found>) -> Checked {
@@ -109,6 +124,13 @@ fn compare(wanted: &Topic, found: &Found, checked: &mut Checked) {
         checked.notes.push(format!(
             "it takes records of up to {} bytes: larger photos can't travel in it; max.message.bytes={LARGEST} is what \
              autorma would set",
+            found.max_message_bytes
+        ));
+    }
+    if wanted.name != IMAGES && found.max_message_bytes < USUAL {
+        checked.problems.push(format!(
+            "it takes records of up to {} bytes, and what is larger stops the stage that writes it: set max.message.bytes to \
+             {USUAL} or more",
             found.max_message_bytes
         ));
     }

@@ -70,8 +70,8 @@ pub enum Error {
     Configuration(String),
     /// A record is larger than its topic takes.
     #[error(
-        "a record of {bytes} bytes is larger than the topic {topic:?} takes: raise max.message.bytes of the topic, or \
-         refer to the photo instead of sending it inline"
+        "a record of {bytes} bytes is larger than the topic {topic:?} takes: raise max.message.bytes of the topic \
+         (`autorma topics check`), or, if it is a photo that is sent inline, refer to it instead"
     )]
     TooLarge {
         /// The topic.

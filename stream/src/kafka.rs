@@ -92,6 +92,13 @@ impl Kafka {
         })))
     }
 
+    /// For how long nothing that was asked of the cluster has worked, while no client is connected to a broker: one that
+    /// has died among others is no outage. Clients tell their connections every five seconds.
+    pub fn out_of_reach(&self) -> Option<Duration> {
+        let is_connected = || self.0.figures.clients().values().any(|client| client.connected > 0);
+        self.0.contact.out().filter(|_| !is_connected())
+    }
+
     /// Whether the cluster answers.
     pub fn reach(&self) -> Result<()> {
         let answer = self.0.asking.fetch_metadata(Some(&self.0.config.full("reach")), self.0.patience());
@@ -119,7 +126,12 @@ impl Cluster {
         Ear { contact: Arc::clone(&self.contact), figures: Arc::clone(&self.figures) }
     }
 
-    /// The result as ours; that something worked is news to the contact.
+    /// The result of what only this process has done, as ours.
+    fn made<T>(&self, result: rdkafka::error::KafkaResult<T>, doing: &str) -> Result<T> {
+        result.map_err(|error| errors::error(self, doing, &error))
+    }
+
+    /// The cluster's answer as ours; that something worked is news to the contact.
     fn check<T>(&self, result: rdkafka::error::KafkaResult<T>, doing: &str) -> Result<T> {
         match result {
             Ok(done) => {
@@ -142,7 +154,7 @@ impl Cluster {
         let mut config = self.config.reader(true);
         config.set("group.id", self.config.full(group));
         let client =
-            Arc::new(self.check(config.create_with_context(self.ear()), "asking for a group's offsets")?);
+            Arc::new(self.made(config.create_with_context(self.ear()), "asking for a group's offsets")?);
         clients.insert(group.to_owned(), Arc::clone(&client));
         Ok(client)
     }

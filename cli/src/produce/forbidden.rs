@@ -22,7 +22,8 @@ pub(super) fn warn(configuration: &Configuration, home: &Home, references: &[Pat
             files = outside.len(),
             first = %first.display(),
             "the classifier may refuse these as forbidden-reference: they are below neither classifier.roots nor a \
-             folder that ingest has published from; allow their folder there, or send them with --inline"
+             folder that ingest has published from; allow their folder in classifier.roots, beside ingest's own, or send them \
+             with --inline"
         );
     }
     Ok(())

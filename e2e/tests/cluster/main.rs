@@ -11,6 +11,7 @@ mod outage;
 mod poison;
 mod rights;
 mod security;
+mod slots;
 mod topics;
 mod versions;
 mod watched;

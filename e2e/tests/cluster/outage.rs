@@ -1,7 +1,7 @@
 //! Brokers that die while there is work.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autorma_broker::{Cluster, Options};
 use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
@@ -34,7 +34,7 @@ fn an_outage_longer_than_a_transaction_costs_nothing_but_time() {
     // How long it lasts is what matters here.
     std::thread::sleep(OUTAGE);
     assert!(daemon.is_running(), "{}", daemon.said());
-    assert_eq!(daemon.status("/health/live"), Some(200));
+    assert_eq!((daemon.status("/health/live"), daemon.status("/health/ready")), (Some(200), Some(503)));
     let after = daemon.memory();
     assert!(after < before + SPARE, "{before} bytes before the outage, {after} after it");
     cluster.restart(0).unwrap();
@@ -51,4 +51,22 @@ fn an_outage_longer_than_a_transaction_costs_nothing_but_time() {
     daemon.ready().end();
     let names = (0..all).map(|number| format!("photo-{number:05}.jpg")).collect();
     sandbox.results().expect(&names, &BTreeSet::new()).unwrap();
+}
+
+#[test]
+fn a_stop_in_an_outage_takes_the_drain_time() {
+    let Some(photos) = Photos::shared() else { return };
+    let cluster = Cluster::start(Options::default()).unwrap();
+    let sandbox = Sandbox::on_kafka(&cluster.bootstrap());
+    let mut daemon = Daemon::up(&sandbox, &["drain=2s"]).ready();
+    cluster.kill(0).unwrap();
+    sandbox.drop_photo(&photos.good[0].0, "late.jpg");
+    eventually("the outage is told", || daemon.said().contains("out of reach").then_some(()));
+    let begun = Instant::now();
+    daemon.signal("TERM");
+    let ended = daemon.wait().expect(0);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}\n{}", begun.elapsed(), ended.errors);
+    cluster.restart(0).unwrap();
+    sandbox.run_batch().expect(0);
+    sandbox.results().expect(&["late.jpg".to_owned()].into(), &BTreeSet::new()).unwrap();
 }

@@ -45,6 +45,17 @@ fn photos_that_would_not_fit_are_a_note() {
 }
 
 #[test]
+fn outcomes_that_would_not_fit_are_a_problem() {
+    let sandbox = Sandbox::on_kafka(&shared().bootstrap());
+    alter(&sandbox, "dead-letters", "max.message.bytes=5000");
+    for command in [&["topics", "check"][..], &["classify"]] {
+        let ended = sandbox.run(command).expect(1);
+        let told = ended.output + &ended.errors;
+        assert!(told.contains("dead-letters: it takes records of up to 5000 bytes"), "{told}");
+    }
+}
+
+#[test]
 fn a_policy_that_would_forget_is_a_problem() {
     let sandbox = Sandbox::on_kafka(&shared().bootstrap());
     let set = |topic: &str, policy: &str| alter(&sandbox, topic, &format!("cleanup.policy={policy}"));
@@ -60,6 +71,11 @@ fn a_policy_that_would_forget_is_a_problem() {
     set("images", "compact");
     let ended = sandbox.run(&["topics", "check"]).expect(1);
     assert!(ended.output.contains("images: cleanup.policy is compact"), "{}", ended.output);
+    // Nobody works on it, either.
+    for stage in ["run", "ingest", "classify", "sink"] {
+        let ended = sandbox.run(&[stage]).expect(1);
+        assert!(ended.errors.contains("images: cleanup.policy is compact"), "{stage}: {}", ended.errors);
+    }
     set("images", "delete");
     sandbox.run(&["topics", "check"]).expect(0);
 }

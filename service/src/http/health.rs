@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -7,8 +8,11 @@ use serde::Serialize;
 ///
 /// A process is *live* while no stage has failed; one that isn't should be restarted. It is *ready*
 /// when all its stages are.
-#[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<String, Stage>>>);
+#[derive(Clone, Default)]
+pub struct Health {
+    stages: Arc<Mutex<BTreeMap<String, Stage>>>,
+    lacks: Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>,
+}
 
 /// How one stage is, as the stage itself tells it. Clones share it.
 #[derive(Debug, Clone)]
@@ -45,6 +49,11 @@ pub(super) struct Report {
 }
 
 impl Health {
+    /// One that asks, whenever it is asked whether it is ready, what the stages lack that they all need, if anything.
+    pub fn lacking(lacks: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        Self { stages: Arc::default(), lacks: Some(Arc::new(lacks)) }
+    }
+
     /// The handle of a stage, which is starting if it is new.
     pub fn stage(&self, name: &str) -> StageHealth {
         self.lock().entry(name.into()).or_default();
@@ -67,8 +76,13 @@ impl Health {
     }
 
     pub(super) fn ready(&self) -> Report {
+        let lacking = self.lacks.as_ref().and_then(|lacks| lacks());
         let is_ready = |state: &State| *state == State::Ready;
-        self.report(["not ready", "ready"], |stages| !stages.is_empty() && stages.values().all(is_ready))
+        let mut report = self.report(["not ready", "ready"], |stages| {
+            lacking.is_none() && !stages.is_empty() && stages.values().all(is_ready)
+        });
+        report.errors.extend(lacking.map(|lacking| ("log".to_owned(), lacking)));
+        report
     }
 
     fn report(
@@ -84,7 +98,13 @@ impl Health {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Stage>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Health").field(&self.stages).finish()
     }
 }
 
@@ -135,6 +155,18 @@ mod tests {
         assert!(health.is_ready(), "asking for a handle changes nothing");
         sink.stopped();
         assert!(!health.is_ready() && health.is_live());
+    }
+
+    #[test]
+    fn what_all_need_is_asked_for() {
+        let is_there = Arc::new(Mutex::new(true));
+        let asked = Arc::clone(&is_there);
+        let health = Health::lacking(move || (!*asked.lock().unwrap()).then(|| "no log".into()));
+        health.stage("sink").ready();
+        assert!(health.is_ready());
+        *is_there.lock().unwrap() = false;
+        assert!(health.is_live() && !health.is_ready());
+        assert!(serde_json::to_string(&health.ready()).unwrap().contains(r#""log":"no log""#));
     }
 
     #[test]

@@ -159,5 +159,5 @@ fn describe(cluster: &Cluster, names: &[String]) -> Result<Vec<Option<Found>>> {
 
 fn client(cluster: &Cluster) -> Result<AdminClient<Ear>> {
     let client = cluster.config.admin().create_with_context(cluster.ear());
-    cluster.check(client, "administration")
+    cluster.made(client, "administration")
 }

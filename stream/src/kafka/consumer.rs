@@ -74,10 +74,10 @@ impl KafkaConsumer {
         let doing = format!("joining the group {group:?}");
         let config = cluster.config.member(&group, &slot);
         let consumer = config.create_with_context::<_, BaseConsumer<Listener>>(listener);
-        let consumer = cluster.check(consumer, &doing)?;
+        let consumer = cluster.made(consumer, &doing)?;
         let names: Vec<_> = topics.iter().map(|topic| cluster.config.full(topic)).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        cluster.check(consumer.subscribe(&names), &doing)?;
+        cluster.made(consumer.subscribe(&names), &doing)?;
         let place = (cluster.config.brokers.clone(), cluster.config.prefix.clone());
         let member = Member::enrol(group, slot, place, consumer, Arc::clone(&held));
         let now = Instant::now();
@@ -203,7 +203,7 @@ impl KafkaConsumer {
             true => consumer.pause(&all),
             false => consumer.resume(&all),
         });
-        self.cluster.check(done, if pause { "pausing" } else { "going on" })
+        self.cluster.made(done, if pause { "pausing" } else { "going on" })
     }
 
     /// Asks the group again where it couldn't say at the assignment where it continues. Maybe nothing will ever come of

@@ -62,6 +62,11 @@ impl Contact {
         state.cause = None;
     }
 
+    /// For how long nothing has worked.
+    pub(super) fn out(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).out.map(|since| since.elapsed())
+    }
+
     /// What was wrong last.
     pub(super) fn cause(&self) -> Option<(Code, String)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).cause.clone()

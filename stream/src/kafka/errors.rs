@@ -40,6 +40,9 @@ pub(super) fn of_code(cluster: &Cluster, doing: &str, code: Code) -> Error {
 /// Why nothing answers: wrong credentials and broken TLS look like a broker that is away, until one asks what the
 /// connections said.
 fn out_of_reach(cluster: &Cluster, doing: &str, code: Code) -> Error {
+    if cluster.is_in_a_hurry() {
+        return cluster.given_up();
+    }
     let place = cluster.place();
     match cluster.contact.cause() {
         Some((Code::Authentication, cause)) => Error::Credentials { place, cause },

@@ -41,7 +41,7 @@ pub(super) fn ends(
     for (topic, partition) in partitions {
         // An unusual name: the offset stands for a time here, and these two are the times of the ends.
         let added = list.add_partition_offset(&topic, partition, which);
-        cluster.check(added, "asking for offsets")?;
+        cluster.made(added, "asking for offsets")?;
     }
     if list.count() == 0 {
         return Ok(Vec::new());

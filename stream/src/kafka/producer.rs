@@ -76,7 +76,7 @@ impl KafkaProducer {
         let delivered = Arc::new(Bell::default());
         let client = Polled::new(&config, Delivery(cluster.ear(), Arc::clone(&delivered)));
         let doing = format!("taking the slot {slot:?}");
-        let client = cluster.check(client, &doing)?;
+        let client = cluster.made(client, &doing)?;
         let begun = Instant::now();
         // Without a connection there is nobody to ask for the coordinator, and librdkafka asks again half a second later.
         drop(client.client().fetch_metadata(Some(&cluster.config.full("reach")), cluster.patience()));

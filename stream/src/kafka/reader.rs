@@ -90,7 +90,7 @@ impl Reader {
         if open.is_none() {
             let consumer =
                 cluster.config.reader(true).create_with_context(Reached(cluster.ear(), Mutex::default()));
-            let consumer = cluster.check(consumer, "reading")?;
+            let consumer = cluster.made(consumer, "reading")?;
             *open = Some(Open { consumer, stands: None, introduced: BTreeSet::new() });
         }
         let result = work(open.as_mut().expect("opened above"));
@@ -205,14 +205,14 @@ impl Open {
         let mut list = TopicPartitionList::with_capacity(from.len());
         for (partition, from) in from {
             let added = list.add_partition_offset(&full, *partition, KafkaOffset::Offset(from.0.max(0)));
-            cluster.check(added, &doing)?;
+            cluster.made(added, &doing)?;
         }
-        cluster.check(self.consumer.assign(&list), &doing)
+        cluster.made(self.consumer.assign(&list), &doing)
     }
 
     /// An end that nobody reads isn't asked for news, which with such short waits would be often.
     fn turn_away(&self, cluster: &Cluster) -> Result<()> {
-        cluster.check(self.consumer.unassign(), "reading")
+        cluster.made(self.consumer.unassign(), "reading")
     }
 }
 
