@@ -152,9 +152,12 @@ pub(crate) enum Command {
     /// manifest, ONNX file, reference in floats and card: what --model and `autorma models register` take), report.html,
     /// metrics.json, train.toml, and the features, from which an interrupted training goes on when the same command is given
     /// again. The same photos, recipe and seed give the same model on one kind of processor. Ctrl-C stops variations and
-    /// tuning, and makes a model of what there is; a second one ends at once. Here --data names photos and --config the
-    /// recipe. Exit status: 0 trained; 2 trained, but with fewer variations or without tuning, because it was stopped, or
-    /// without some photos that couldn't be read; 1 not trained.
+    /// tuning, and makes a model of what there is; a second one ends at once. Where the registry is an MLflow server, the
+    /// training is then recorded there, as one run in the experiment that has the model's name: parameters, figures, the
+    /// head's curve, and what is in the output folder but the features. If the server is away or refuses, that is a warning
+    /// and changes no exit status: the same command, given again, records it, and what is recorded it leaves alone. Here
+    /// --data names photos and --config the recipe. Exit status: 0 trained; 2 trained, but with fewer variations or without
+    /// tuning, because it was stopped, or without some photos that couldn't be read; 1 not trained.
     Train(TrainArgs),
     /// Prepare data sets to train on, and check them
     Dataset(DatasetArgs),

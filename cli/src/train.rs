@@ -1,5 +1,7 @@
 //! `autorma train`: a model from photos whose labels are known.
 
+mod recording;
+
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use autorma_classifier::Runtime;
+use autorma_models::registry::Recorded;
 use autorma_training::{Folders, Metrics, Progress, Quality, Recipe, Training};
 use indicatif::{HumanDuration, ProgressBar};
+use serde::Serialize;
 
 use crate::args::TrainArgs;
 use crate::configuration::{Configuration, backbone};
@@ -20,12 +24,23 @@ use crate::table::{Table, printable};
 /// How often a line says how far it is, where there is no terminal.
 const LINES: Duration = Duration::from_secs(10);
 
-/// Trains, and reports.
+/// What has come of a training.
+#[derive(Debug, Serialize)]
+struct Trained {
+    #[serde(flatten)]
+    metrics: Metrics,
+    /// The run on the MLflow server, if it is recorded there.
+    mlflow_run: Option<String>,
+}
+
+/// Trains, records, and reports.
 pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut recipe = recipe(args.config.as_deref())?;
     if let Some(seed) = args.seed {
         recipe.seed = seed.into();
     }
+    // What is wrong with its settings is said before anything is done.
+    let server = recording::server(configuration)?;
     let stop = exit::stop_at_signals()?;
     let runtime = Runtime::load(&configuration.classifier.runtime)?;
     let folders =
@@ -47,8 +62,14 @@ pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Re
     });
     display.bar.finish_and_clear();
     let metrics = metrics?;
-    crate::print(&if args.json.json { json_text(&metrics)? } else { report(&metrics, args)? })?;
     let is_whole = metrics.is_whole && metrics.failed.is_empty();
+    let recorded = server.and_then(|server| recording::record(&server, &metrics, args));
+    let text = if args.json.json {
+        json_text(&Trained { metrics, mlflow_run: recorded.map(|it| it.run) })?
+    } else {
+        report(&metrics, recorded.as_ref(), args)?
+    };
+    crate::print(&text)?;
     Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
 }
 
@@ -107,7 +128,7 @@ impl Display {
     }
 }
 
-fn report(metrics: &Metrics, args: &TrainArgs) -> anyhow::Result<String> {
+fn report(metrics: &Metrics, recorded: Option<&Recorded>, args: &TrainArgs) -> anyhow::Result<String> {
     let mut table = Table::new(["photos", "of the classes", "right", "unknown", "of none", "found unknown"]);
     for (name, quality) in metrics.rows() {
         table.row(row(name, quality));
@@ -125,7 +146,8 @@ fn report(metrics: &Metrics, args: &TrainArgs) -> anyhow::Result<String> {
         text += &format!("left out: {}: {}\n", printable(path), printable(why));
     }
     let page = args.output.join("report.html");
-    Ok(text + &format!("Model: {}\nReport: {}\n", metrics.model.display(), page.display()))
+    text += &format!("Model: {}\nReport: {}\n", metrics.model.display(), page.display());
+    Ok(text + &recorded.map_or_else(String::new, |it| format!("Recorded: {}\n", it.page)))
 }
 
 fn row(name: String, quality: &Quality) -> [String; 6] {

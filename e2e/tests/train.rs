@@ -1,12 +1,16 @@
-//! Training, by the real program: killed and stopped.
+//! Training, by the real program: killed, stopped, and recorded.
+
+#[path = "../../models/tests/registry/server.rs"]
+mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autorma_e2e::{Random, Sandbox, eventually};
+use autorma_e2e::{Process, Random, Sandbox, eventually};
 use autorma_models::handmade::{FEATURES, backbone, picture};
-use serde_json::Value;
+use serde_json::{Value, json};
+use server::Mlflow;
 
 /// Draws pictures of reds and greens, and of what is neither, and a recipe of so many copies.
 fn prepare(sandbox: &Sandbox, copies: usize) {
@@ -83,15 +87,19 @@ fn a_training_that_is_killed_again_and_again_comes_to_the_same_model() {
     assert_eq!(model(&sandbox, "killed"), model(&sandbox, "whole"), "after {kills} kills");
 }
 
+/// Ctrl-C, once there are features of all photos as they are, and of some variations.
+fn interrupt(training: &Process, folder: &Path) {
+    let enough = 36 * 3 * (32 + 4 * FEATURES + 8);
+    eventually("features", || features(folder).filter(|length| *length > enough));
+    training.signal("INT");
+}
+
 #[test]
 fn ctrl_c_makes_a_model_of_what_there_is() {
     let sandbox = Sandbox::new();
     prepare(&sandbox, 1000);
     let mut training = sandbox.start(&train("run"));
-    // All photos as they are, and some variations.
-    let enough = 36 * 3 * (32 + 4 * FEATURES + 8);
-    eventually("features", || features(&sandbox.path().join("run")).filter(|length| *length > enough));
-    training.signal("INT");
+    interrupt(&training, &sandbox.path().join("run"));
     let ended = training.wait().expect(2);
     assert!(ended.output.contains("of 1000 variations of each photo"), "{}", ended.output);
     let registered = sandbox.run(&["models", "register", "run/model", "--json"]).expect(0).json();
@@ -99,6 +107,104 @@ fn ctrl_c_makes_a_model_of_what_there_is() {
     let judged = ["evaluate", "--model", "run/model", "--data", "photos", "--unknown", "others", "--json"];
     let figures = sandbox.run(&judged).expect(0).json();
     assert!(figures["accuracy"]["share"].as_f64().unwrap() > 0.9, "{figures}");
+}
+
+/// The program with that server.
+fn start(sandbox: &Sandbox, mlflow: &Mlflow, arguments: &[&str]) -> Process {
+    let mut command = sandbox.command(&[arguments, &["--json"]].concat());
+    mlflow.is_told_to(&mut command);
+    sandbox.spawn(command)
+}
+
+/// What Python's `mlflow` reads of the runs of the experiment, oldest first.
+fn runs(mlflow: &Mlflow) -> Vec<Value> {
+    let told = mlflow.python(
+        "
+import json
+client = mlflow.MlflowClient()
+experiment = client.get_experiment_by_name('refund-classifier').experiment_id
+def told(run):
+    model = mlflow.artifacts.list_artifacts(run_id=run.info.run_id, artifact_path='model')
+    files = mlflow.artifacts.list_artifacts(run_id=run.info.run_id) + model
+    losses = client.get_metric_history(run.info.run_id, 'loss')
+    return {
+        'run': run.info.run_id, 'name': run.info.run_name, 'status': run.info.status,
+        'params': run.data.params, 'metrics': run.data.metrics, 'tags': run.data.tags,
+        'files': [it.path for it in files], 'losses': [it.value for it in losses], 'steps': [it.step for it in losses],
+    }
+runs = client.search_runs([experiment], order_by=['attributes.start_time'])
+print(json.dumps([told(run) for run in runs]))
+",
+        &[],
+    );
+    serde_json::from_str(&told).unwrap()
+}
+
+#[test]
+fn a_training_is_recorded_once_if_need_be_later_and_one_that_was_stopped_too() {
+    let Some(mut mlflow) = Mlflow::start() else { return };
+    let sandbox = Sandbox::new();
+    prepare(&sandbox, 2);
+    mlflow.kill();
+    let away = start(&sandbox, &mlflow, &train("run")).wait().expect(0);
+    assert!(away.errors.contains("once that is mended, the same command records it"), "{}", away.errors);
+    assert_eq!(away.json()["mlflow_run"], Value::Null);
+    for file in ["report.html", "metrics.json", "train.toml", "model/CARD.md", "model/manifest.json"] {
+        assert!(sandbox.path().join("run").join(file).exists(), "{file}");
+    }
+    mlflow.restart();
+    let recorded = start(&sandbox, &mlflow, &train("run")).wait().expect(0).json();
+    let again = start(&sandbox, &mlflow, &train("run")).wait().expect(0).json();
+    assert_eq!(again["mlflow_run"], recorded["mlflow_run"]);
+    let [run] = &*runs(&mlflow) else { panic!("it is recorded more than once") };
+    assert_eq!(run["run"], recorded["mlflow_run"]);
+    assert_eq!((&run["name"], &run["status"]), (&"run".into(), &"FINISHED".into()));
+    for (name, value) in [("copies", "2"), ("head.l2", "0.01"), ("tuning.steps", "60"), ("precision", "int8")]
+    {
+        assert_eq!(run["params"][name], value, "{run}");
+    }
+    let steps: Vec<_> = (1..=recorded["losses"].as_array().unwrap().len()).collect();
+    assert_eq!((&run["losses"], &run["steps"]), (&recorded["losses"], &json!(steps)));
+    for (name, pointer) in [
+        ("held_out/accuracy", "/held_out/0/accuracy/share"),
+        ("held_out/refused", "/held_out/0/decisions/unknown/share"),
+        ("held_out/found_unknown", "/held_out/0/strangers/decisions/unknown/share"),
+        ("held_out/calibration_error", "/held_out/0/calibration_error"),
+        ("held_out.others/found_unknown", "/held_out/1/strangers/decisions/unknown/share"),
+        ("floats.held_out/accuracy", "/in_floats/held_out/0/accuracy/share"),
+        ("temperature", "/temperature"),
+        ("threshold.unknown", "/thresholds/unknown"),
+    ] {
+        assert_eq!(&run["metrics"][name], recorded.pointer(pointer).unwrap(), "{name}: {run} {recorded}");
+    }
+    let manifest: Value = serde_json::from_slice(&model(&sandbox, "run")[0]).unwrap();
+    let tags = &run["tags"];
+    assert_eq!(tags["autorma.sha256"], manifest["model"]["sha256"]);
+    assert_eq!((&tags["autorma.data"], &tags["autorma.other"]), (&"photos".into(), &"others".into()));
+    assert_eq!((&tags["autorma.is_whole"], &tags["autorma.is_tuned"]), (&"true".into(), &"true".into()));
+    assert_eq!(tags["autorma.licence"], manifest["licence"]);
+    let file = |pointer: &str| format!("model/{}.onnx", manifest.pointer(pointer).unwrap().as_str().unwrap());
+    let files = ["report.html", "metrics.json", "train.toml", "model/CARD.md", "model/manifest.json"];
+    let files = files.map(str::to_owned).into_iter();
+    for file in files.chain([file("/model/sha256"), file("/reference/sha256")]) {
+        assert!(run["files"].as_array().unwrap().contains(&file.clone().into()), "{file}: {run}");
+    }
+
+    let registered = start(&sandbox, &mlflow, &["models", "register", "run/model"]).wait().expect(0).json();
+    assert_eq!(registered["version"], 1);
+    let program = "print(mlflow.MlflowClient().get_model_version('refund-classifier', '1').run_id)";
+    assert_eq!(mlflow.python(program, &[]).trim(), run["run"].as_str().unwrap(), "of the training's run");
+
+    prepare(&sandbox, 1000);
+    let mut stopped = start(&sandbox, &mlflow, &train("stopped"));
+    interrupt(&stopped, &sandbox.path().join("stopped"));
+    let stopped = stopped.wait().expect(2).json();
+    let runs = runs(&mlflow);
+    assert_eq!(runs.len(), 2, "registering has made none");
+    let run = runs.iter().find(|run| run["name"] == "stopped").unwrap();
+    assert_eq!((&run["run"], &run["status"]), (&stopped["mlflow_run"], &"FINISHED".into()));
+    assert_eq!(run["tags"]["autorma.is_whole"], "false");
+    assert_eq!(run["metrics"]["copies"], stopped["copies"].as_f64().unwrap());
 }
 
 /// Changes a JSON file.

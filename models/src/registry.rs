@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error as ModelError, Manifest, Model};
 pub use folder::FolderRegistry;
-pub use mlflow::{MlflowRegistry, Server};
+pub use mlflow::{Figure, MlflowRegistry, Recorded, Recording, Server};
 
 /// A home of model versions.
 pub trait Registry: fmt::Debug + Send + Sync {

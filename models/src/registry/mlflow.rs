@@ -5,6 +5,8 @@ mod artifacts;
 mod cache;
 mod client;
 mod history;
+mod recording;
+mod runs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,23 +19,25 @@ use serde_json::{Value, json};
 
 use self::api::{
     Alias, Done, ModelVersion, Models, OneExperiment, OneModel, OneRun, OneVersion, RegisteredModel, RunInfo,
-    Runs, Versions,
+    Versions,
 };
 use self::cache::{Cache, Kept};
 use self::client::Client;
 use self::history::{History, Note};
+use self::runs::{Files, TRAINED};
 use super::{Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, former, named};
 use crate::verify::MOST_OF_A_MANIFEST;
 use crate::{MANIFEST, Manifest, Model};
 
 pub use self::client::Server;
+pub use self::recording::{Figure, Recorded, Recording};
 
 /// An MLflow server's model registry. A version is a run with the model's folder as its artifact, and a model version
 /// that says where that is:
 ///
 /// - experiment and registered model are named after the model;
 /// - the run's artifacts `model/manifest.json`, `model/<sha256>.onnx` of each member and of its reference, if it has one,
-///   uploaded through the server;
+///   uploaded through the server; where the model's training was recorded ([`MlflowRegistry::record`]), it is that run;
 /// - the model version's tags: `autorma.sha256` ([`Manifest::sha256`]) and `autorma.manifest_sha256` (of that file),
 ///   `autorma.registered_at` (microseconds), `autorma.registered_by`, `autorma.why`.
 ///
@@ -56,7 +60,7 @@ const WHY: &str = "autorma.why";
 
 /// Names on a page of a list.
 const PAGE: &str = "200";
-/// How often a version is tried to be created, and how long the pause in between is.
+/// How often a version, or the run of a training, is tried to be created, and how long the pause in between is.
 const CREATIONS: u32 = 6;
 const CREATION_PAUSE: Duration = Duration::from_millis(300);
 /// How old a run without a version must be to have been left by somebody who died, in milliseconds.
@@ -158,9 +162,8 @@ impl MlflowRegistry {
         }
     }
 
-    /// Registered model and experiment are there from now on. Returns the experiment's id.
-    fn create(&self, name: &str) -> Result<String, RegistryError> {
-        unless(THERE_ALREADY, self.post("registered-models/create", &json!({ "name": name })))?;
+    /// The experiment is there from now on. Returns its id.
+    fn create_experiment(&self, name: &str) -> Result<String, RegistryError> {
         if self.experiment(name)?.is_none() {
             unless(THERE_ALREADY, self.post("experiments/create", &json!({ "name": name })))?;
         }
@@ -185,37 +188,21 @@ impl MlflowRegistry {
         Ok(None)
     }
 
-    /// Uploads the model's folder to a run of its own.
-    fn upload(
-        &self,
-        experiment: &str,
-        files: &BTreeMap<String, Vec<u8>>,
-        manifest: &Manifest,
-        signed: &Signed,
-    ) -> Result<(RunInfo, String), RegistryError> {
-        let text = serde_json::to_vec_pretty(manifest).expect("numbers and text are JSON");
-        let hash = sha256(&text);
-        let tags = json!([
-            {"key": "mlflow.source.name", "value": "autorma"},
-            {"key": "mlflow.user", "value": signed.by},
-            {"key": MANIFEST_SHA256, "value": hash},
-        ]);
-        let name = format!("register {}", &manifest.sha256()[..8]);
-        let begun = Micros::now().0 / 1000;
-        let body = json!({"experiment_id": experiment, "run_name": name, "start_time": begun, "tags": tags});
-        let run: OneRun = self.client.send(Method::POST, "runs/create", &body)?;
-        let run = run.run.info;
-        let path = artifacts::path(&run.artifact_uri).ok_or_else(|| self.not_proxied(&run.artifact_uri))?;
-        for (file, content) in files {
-            self.client.upload(&format!("{path}/model/{file}"), content)?;
+    /// The run whose artifacts become a version: that of the model's training, if it was recorded, or one of their own.
+    fn run_with(&self, experiment: &str, files: &Files, signed: &Signed) -> Result<RunInfo, RegistryError> {
+        let trained = format!("tags.`{TRAINED}` = '{}' and attributes.status = 'FINISHED'", files.hash);
+        if let Some(run) = self.find_runs(experiment, &trained)?.into_iter().next() {
+            return Ok(run);
         }
-        self.client.upload(&format!("{path}/model/{MANIFEST}"), &text)?;
-        let ended = json!({"run_id": run.run_id, "status": "FINISHED", "end_time": Micros::now().0 / 1000});
-        self.post("runs/update", &ended)?;
-        Ok((run, hash))
+        let name = format!("register {}", &files.manifest.sha256()[..8]);
+        let run = runs::new(experiment, &name, Micros::now(), &signed.by, &[(MANIFEST_SHA256, &files.hash)]);
+        let run = self.client.send::<OneRun>(Method::POST, "runs/create", &run)?.run.info;
+        self.upload(&run, files)?;
+        self.end(&run)?;
+        Ok(run)
     }
 
-    /// Creates the version of a run. That must happen once: before it is tried again, it is looked for.
+    /// Creates the version of a run.
     fn create_version(
         &self,
         name: &str,
@@ -226,18 +213,9 @@ impl MlflowRegistry {
         let source = format!("{}/model", run.artifact_uri);
         let body =
             json!({"name": name, "source": source, "run_id": run.run_id, "tags": tags, "description": why});
-        let mut attempt = 1;
-        let created = loop {
-            match self.client.send_once::<OneVersion>(Method::POST, "model-versions/create", &body) {
-                Ok(created) => break created.model_version,
-                Err(error) if !error.is_away() || attempt == CREATIONS => return Err(error),
-                Err(_) => std::thread::sleep(CREATION_PAUSE * attempt),
-            }
-            if let Some(found) = self.search(&format!("run_id='{}'", run.run_id))?.pop() {
-                break found;
-            }
-            attempt += 1;
-        };
+        let create = || self.client.send_once::<OneVersion>(Method::POST, "model-versions/create", &body);
+        let find = || Ok(self.search(&format!("run_id='{}'", run.run_id))?.pop());
+        let created = once(|| Ok(create()?.model_version), find)?;
         let number = created.version.parse();
         number.map_err(|_| self.client.refused("NO_NUMBER", &format!("{:?} is no version", created.version)))
     }
@@ -249,27 +227,6 @@ impl MlflowRegistry {
 
     fn delete(&self, path: &str, body: &Value) -> Result<(), RegistryError> {
         unless(NOT_THERE, self.client.send::<Done>(Method::DELETE, path, body)).map(drop)
-    }
-
-    /// The runs of autorma's in the model's experiment.
-    fn runs(&self, name: &str) -> Result<Vec<RunInfo>, RegistryError> {
-        let Some(experiment) = self.experiment(name)? else { return Ok(Vec::new()) };
-        let (mut all, mut page) = (Vec::new(), String::new());
-        loop {
-            let mut body = json!({
-                "experiment_ids": [experiment], "filter": format!("tags.`{MANIFEST_SHA256}` != ''"),
-                "max_results": 1000
-            });
-            if !page.is_empty() {
-                body["page_token"] = page.into();
-            }
-            let found: Runs = self.client.send(Method::POST, "runs/search", &body)?;
-            all.extend(found.runs.into_iter().map(|run| run.info));
-            page = found.next_page_token;
-            if page.is_empty() {
-                return Ok(all);
-            }
-        }
     }
 
     /// Notes what an alias names, for the time when the server is away: once the version is here.
@@ -292,16 +249,18 @@ struct Read {
 
 impl Registry for MlflowRegistry {
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError> {
-        let (manifest, files) = Model::open_all(model)?;
+        let files = Files::read(model)?;
+        let manifest = files.manifest.clone();
         let name = named(&manifest.name)?;
         if let Some(twin) = self.twin(&manifest)? {
             return Ok(twin);
         }
-        let experiment = self.create(&name)?;
-        let (run, hash) = self.upload(&experiment, &files, &manifest, signed)?;
+        unless(THERE_ALREADY, self.post("registered-models/create", &json!({ "name": name })))?;
+        let experiment = self.create_experiment(&name)?;
+        let run = self.run_with(&experiment, &files, signed)?;
         let tags = json!([
             {"key": SHA256, "value": manifest.sha256()},
-            {"key": MANIFEST_SHA256, "value": hash},
+            {"key": MANIFEST_SHA256, "value": files.hash},
             {"key": REGISTERED_AT, "value": signed.at.0.to_string()},
             {"key": REGISTERED_BY, "value": signed.by},
             {"key": WHY, "value": signed.why},
@@ -441,7 +400,7 @@ impl Registry for MlflowRegistry {
             kept.extend(former(&self.moves(name, &alias)?));
         }
         let mut runs: HashMap<_, _> =
-            self.runs(name)?.into_iter().map(|it| (it.run_id.clone(), it)).collect();
+            self.registered_runs(name)?.into_iter().map(|it| (it.run_id.clone(), it)).collect();
         let (mut gone, latest) = (Vec::new(), Micros::now().0 / 1000 - LEFT);
         for (number, version) in versions {
             let run = runs.remove(&version.run_id);
@@ -470,6 +429,26 @@ impl Registry for MlflowRegistry {
         };
         let model = self.cache.model(&self.cache.version(name, number)?.manifest)?;
         Some((number, Model { manifest: of_number(model.manifest, number), onnx: model.onnx }))
+    }
+}
+
+/// Has something made that must be made once: before it is tried again, it is looked for.
+fn once<T>(
+    make: impl Fn() -> Result<T, RegistryError>,
+    find: impl Fn() -> Result<Option<T>, RegistryError>,
+) -> Result<T, RegistryError> {
+    let mut attempt = 1;
+    loop {
+        match make() {
+            Err(error) if error.is_away() && attempt < CREATIONS => {
+                std::thread::sleep(CREATION_PAUSE * attempt);
+            }
+            made => return made,
+        }
+        if let Some(found) = find()? {
+            return Ok(found);
+        }
+        attempt += 1;
     }
 }
 

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
-use autorma_models::registry::{MlflowRegistry, Registry, RegistryError, Server};
+use autorma_models::registry::{Figure, MlflowRegistry, Recording, Registry, RegistryError, Server};
 use autorma_models::{MANIFEST, Model, handmade};
+use autorma_schemas::Micros;
 
 use crate::server::{Mlflow, PASSWORD, USER};
 use crate::suite::{self, Models, signed};
@@ -145,6 +146,63 @@ for source in (f'runs:/{run.info.run_id}/anything', f'{run.info.artifact_uri}/ot
     assert!(here.load("shared", 4).is_err() && here.version("shared", 4).is_err());
     assert!(here.point("shared", "production", 4, &signed("")).is_err());
     assert_eq!(here.now("shared", "production").unwrap(), Some(1));
+}
+
+/// A training of long ago, with more of everything than MLflow takes at once.
+fn recording(model: &Path) -> Recording {
+    let figure = |step| Figure { name: "loss".into(), step, value: 1.0 / step as f64 };
+    Recording {
+        name: "first".into(),
+        by: "a test".into(),
+        begun: Micros(1_000_000_000),
+        parameters: (0..150).map(|it| (format!("part.{it}"), it.to_string())).collect(),
+        figures: (1..=1200).map(figure).collect(),
+        tags: vec![("autorma.data", "ä".repeat(10_000))],
+        model: model.to_owned(),
+        files: vec![("report.html", model.join("report.html"))],
+    }
+}
+
+#[test]
+fn a_training_is_one_run_also_if_its_recording_was_cut_short_and_a_version_is_of_that_run() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    let models = Models::new("trained", 2);
+    let mut training = recording(&models.model(1));
+    // It ends where a file isn't there yet.
+    assert!(matches!(here.record(&training), Err(RegistryError::File { .. })));
+    fs::write(&training.files[0].1, "a page").unwrap();
+    let recorded = here.record(&training).unwrap();
+    assert_eq!(here.record(&training).unwrap(), recorded, "it is there");
+    assert!(recorded.page.starts_with(&format!("{}/#/experiments/", mlflow.url())), "{recorded:?}");
+    let read = "
+client = mlflow.MlflowClient()
+[run] = client.search_runs([client.get_experiment_by_name('trained').experiment_id])
+losses = client.get_metric_history(run.info.run_id, 'loss')
+assert [(it.step, it.value) for it in losses] == [(step, 1 / step) for step in range(1, 1201)]
+assert run.data.params == {f'part.{it}': str(it) for it in range(150)}
+assert run.data.tags['autorma.data'] == 'ä' * 5000
+assert mlflow.artifacts.load_text(f'{run.info.artifact_uri}/report.html') == 'a page'
+print(run.info.run_id, run.info.run_name, run.info.status)
+";
+    assert_eq!(mlflow.python(read, &[]).trim(), format!("{} first FINISHED", recorded.run));
+
+    let run_of = |number: &str| {
+        let program = "print(mlflow.MlflowClient().get_model_version('trained', sys.argv[1]).run_id)";
+        mlflow.python(program, &[number]).trim().to_owned()
+    };
+    for number in [1, 2] {
+        let version = here.register(&models.model(number), &signed("")).unwrap();
+        assert_eq!(version, here.version("trained", number.into()).unwrap());
+        here.load("trained", number.into()).unwrap();
+    }
+    assert_eq!(run_of("1"), recorded.run);
+    assert_ne!(run_of("2"), recorded.run, "nobody has recorded how that was trained");
+    assert_eq!(here.collect("trained", 1).unwrap(), [1]);
+    assert_eq!(here.record(&training).unwrap(), recorded, "a training stays when its version goes");
+
+    training.parameters[0].1 = "another".into();
+    assert_ne!(here.record(&training).unwrap().run, recorded.run);
 }
 
 #[test]

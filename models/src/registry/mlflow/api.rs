@@ -119,6 +119,8 @@ pub(super) struct RunInfo {
     pub(super) run_id: String,
     #[serde(default)]
     pub(super) artifact_uri: String,
+    #[serde(default)]
+    pub(super) status: String,
     /// Milliseconds.
     #[serde(default)]
     pub(super) start_time: i64,

@@ -170,6 +170,13 @@ impl Client {
         }
     }
 
+    /// The address of a page for people.
+    pub(super) fn page(&self, path: &str) -> String {
+        let mut url = self.place("");
+        url.set_fragment(Some(&format!("/{path}")));
+        url.into()
+    }
+
     fn place(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_query(None);
