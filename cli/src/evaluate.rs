@@ -50,6 +50,11 @@ impl<'a> Examiner<'a> {
         bar.finish_and_clear();
         Ok(judgement?)
     }
+
+    /// How good it is on them.
+    pub(crate) fn figures(&self, model: &Model) -> anyhow::Result<Figures> {
+        Ok(Figures::of(&model.manifest, &self.ask(model)?))
+    }
 }
 
 /// `autorma evaluate`.
