@@ -295,8 +295,7 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
             ["models", "promote"].iter().chain(arguments).chain(&["--data", &photos]).copied().collect();
         sandbox.run(&all).expect(code)
     };
-    // What it says about speed is chance with so few photos.
-    let passed = promote(&["means/3", "--speed", "0", "--json"], 0).json();
+    let passed = promote(&["means/3", "--json"], 0).json();
     assert_eq!((&passed["promoted"], &passed["former"]), (&true.into(), &1.into()));
     let refused = promote(&["means/2", "--speed", "0", "--json"], 1).json();
     let decided = ["photos of the classes accepted", "accuracy of the accepted"];
