@@ -121,7 +121,7 @@ fn an_ensemble_is_made_judged_and_promoted_like_any_other_model() {
     register(&sandbox, &[0.1, 1.0]);
     let photos = labelled(&sandbox);
     // With so few photos none would be accepted where fewer of them may be wrong.
-    std::fs::write(sandbox.path().join("recipe.toml"), "[targets]\nwrong = 0.2\n").unwrap();
+    fs::write(sandbox.path().join("recipe.toml"), "[targets]\nwrong = 0.2\n").unwrap();
     let make = ["models", "ensemble", "means/1", "means/2", "--data", &photos, "--output", "both"];
     let with = |more: &[&'static str]| [&make[..], more].concat();
     let made =
