@@ -85,7 +85,8 @@ impl Home {
     /// Kills commands, and checks after each that nothing is half, and that it can be done again.
     fn play(&mut self, kills: usize, random: &mut Random) {
         let photos = labelled(&self.sandbox);
-        let promote = ["promote", "means@staging", "--data", &photos, "--calibration-error", "1"];
+        let promote =
+            ["promote", "means@staging", "--data", &photos, "--speed", "0", "--calibration-error", "1"];
         let first = self.model(0);
         let takes = self.time(&["register", &first, "--why", "the first", "--alias", "staging"]);
         let promoting = self.time(&promote);
