@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_classifier::Runtime;
-use autorma_evaluation::{Comparison, DataSet, Figures, Judgement, judge};
+use autorma_evaluation::{Comparison, DataSet, Figures, Judgement, judge, speed};
 use autorma_models::Model;
 use autorma_models::registry::Source;
 
@@ -49,6 +49,16 @@ impl<'a> Examiner<'a> {
         let judgement = judge(&self.runtime, model, &self.set, config.limits, config.workers, || bar.inc(1));
         bar.finish_and_clear();
         Ok(judgement?)
+    }
+
+    /// How good it is on them.
+    pub(crate) fn figures(&self, model: &Model) -> anyhow::Result<Figures> {
+        Ok(Figures::of(&model.manifest, &self.ask(model)?))
+    }
+
+    /// How many times as fast as the second model the first is.
+    pub(crate) fn speed(&self, models: [&Model; 2]) -> anyhow::Result<f64> {
+        Ok(speed(&self.runtime, models, &self.set, self.configuration.classifier.limits)?)
     }
 }
 

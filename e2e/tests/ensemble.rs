@@ -120,13 +120,16 @@ fn an_ensemble_is_made_judged_and_promoted_like_any_other_model() {
     let sandbox = Sandbox::new();
     register(&sandbox, &[0.1, 1.0]);
     let photos = labelled(&sandbox);
+    // With so few photos none would be accepted where fewer of them may be wrong.
+    fs::write(sandbox.path().join("recipe.toml"), "[targets]\nwrong = 0.2\n").unwrap();
     let make = ["models", "ensemble", "means/1", "means/2", "--data", &photos, "--output", "both"];
     let with = |more: &[&'static str]| [&make[..], more].concat();
-    let made = sandbox.run(&with(&["--weights", "3,1", "--json"])).expect(0).json();
+    let made =
+        sandbox.run(&with(&["--weights", "3,1", "--recipe", "recipe.toml", "--json"])).expect(0).json();
     assert_eq!((&made["shares"], &made["photos"]), (&json!([0.75, 0.25]), &8.into()));
     // It is always right, so the surer it is the better.
     assert_eq!(made["temperature"], 0.05);
-    let told = sandbox.run(&with(&["--weights", "3,1"])).expect(0).output;
+    let told = sandbox.run(&with(&["--weights", "3,1", "--recipe", "recipe.toml"])).expect(0).output;
     assert!(told.contains("chosen by 8 photos") && told.contains("Model: both"), "{told}");
     let registered = models(&sandbox, &["register", "both"]);
     assert_eq!((&registered["version"], &registered["sha256"]), (&3.into(), &made["sha256"]));

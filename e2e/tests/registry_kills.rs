@@ -1,4 +1,4 @@
-//! Who registers or moves an alias is killed at any moment, and so is the server: no version is ever there by half, no
+//! Who registers, promotes or moves an alias is killed at any moment, and so is the server: no version is ever there by half, no
 //! alias names nothing, and the same command does what the killed one didn't.
 
 #[path = "../../models/tests/registry/server.rs"]
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use autorma_e2e::{Process, Random, Sandbox, model, seeds};
+use autorma_e2e::{Process, Random, Sandbox, labelled, model, seeds};
 use autorma_models::handmade::means;
 use serde_json::{Value, json};
 use server::Mlflow;
@@ -32,6 +32,14 @@ impl Home {
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> Value {
         self.start(arguments).wait().expect(0).json()
+    }
+
+    /// How long it takes.
+    #[track_caller]
+    fn time(&self, arguments: &[&str]) -> Duration {
+        let begun = Instant::now();
+        self.run(arguments);
+        begun.elapsed()
     }
 
     /// A model that no other is like, in a folder of its own.
@@ -76,16 +84,20 @@ impl Home {
 
     /// Kills commands, and checks after each that nothing is half, and that it can be done again.
     fn play(&mut self, kills: usize, random: &mut Random) {
-        let begun = Instant::now();
-        self.run(&["register", &self.model(0), "--why", "the first", "--alias", "staging"]);
-        let takes = begun.elapsed();
+        let photos = labelled(&self.sandbox);
+        let promote =
+            ["promote", "means@staging", "--data", &photos, "--speed", "0", "--calibration-error", "1"];
+        let first = self.model(0);
+        let takes = self.time(&["register", &first, "--why", "the first", "--alias", "staging"]);
+        let promoting = self.time(&promote);
         let mut before = 1;
         for number in 1..=kills {
             let model = self.model(number);
             let register = ["register", &model, "--why", "another", "--alias", "staging"];
             let to_staging = ["alias", "means@staging", "production", "--why", "better"];
-            let commands: [&[&str]; 3] = [&register, &register[..4], &to_staging];
-            let command = *random.pick(&commands);
+            let commands: [(&[&str], _); 4] =
+                [(&register, takes), (&register[..4], takes), (&to_staging, takes), (&promote, promoting)];
+            let (command, takes) = *random.pick(&commands);
             self.kill(command, takes, random);
             let (after, more) = (self.check(), usize::from(command[0] == "register"));
             assert!((before..=before + more).contains(&after), "{before}, then {after}");

@@ -12,10 +12,12 @@ use autorma_models::handmade::{FEATURES, backbone, picture};
 use serde_json::{Value, json};
 use server::Mlflow;
 
-/// Draws pictures of reds and greens, and of what is neither, and a recipe of so many copies.
+/// Draws pictures of reds and greens, and of what is neither, and a recipe of so many copies. With so few pictures none would
+/// be accepted where fewer of them may be wrong.
 fn prepare(sandbox: &Sandbox, copies: usize) {
     fs::write(sandbox.path().join("backbone.onnx"), backbone()).unwrap();
-    let recipe = format!("copies = {copies}\nfolds = 2\n[tuning]\nsteps = 60\nbatch = 4\n");
+    let recipe =
+        format!("copies = {copies}\nfolds = 2\n[tuning]\nsteps = 60\nbatch = 4\n[targets]\nwrong = 0.2\n");
     fs::write(sandbox.path().join("train.toml"), recipe).unwrap();
     for (folder, [red, green, blue]) in
         [("photos/reds", [200, 0, 0]), ("photos/greens", [0, 200, 0]), ("others/blues", [0, 0, 200])]

@@ -51,25 +51,22 @@ pub fn judge(
     threads: usize,
     done: impl Fn() + Sync,
 ) -> Result<Judgement, JudgeError> {
-    let sessions =
-        (0..threads).map(|_| Session::load(runtime, model, AT_ONCE)).collect::<Result<Vec<_>, _>>()?;
+    let judges = (0..threads).map(|_| Judge::load(runtime, model, limits)).collect::<Result<Vec<_>, _>>()?;
     let next = AtomicUsize::new(0);
-    let work = |mut session: Session| {
-        let input = &model.manifest.input;
-        let mut decoder = Decoder::new(input.width, input.height, limits);
+    let work = |mut judge: Judge<'_>| {
         let (mut judged, mut computing) = (Vec::new(), Duration::ZERO);
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some(photo) = set.photos.get(place) else { return (judged, computing) };
             let file = fs::read(&photo.path).map_err(|error| error.to_string());
             let begun = Instant::now();
-            judged.push((place, file.and_then(|file| one(photo, &file, model, &mut session, &mut decoder))));
+            judged.push((place, file.and_then(|file| judge.judge(photo, &file))));
             computing += begun.elapsed();
             done();
         }
     };
     let all = std::thread::scope(|scope| {
-        let threads: Vec<_> = sessions.into_iter().map(|session| scope.spawn(|| work(session))).collect();
+        let threads: Vec<_> = judges.into_iter().map(|judge| scope.spawn(|| work(judge))).collect();
         let judged = threads.into_iter().map(|thread| thread.join().map_err(|_| JudgeError::Panicked));
         judged.collect::<Result<Vec<_>, _>>()
     })?;
@@ -80,15 +77,25 @@ pub fn judge(
     Ok(Judgement { judged: judged.collect(), seconds, threads })
 }
 
-fn one(
-    photo: &Labelled,
-    file: &[u8],
-    model: &Model,
-    session: &mut Session,
-    decoder: &mut Decoder,
-) -> Result<Judged, String> {
-    let picture = decoder.decode(file).map_err(|failure| failure.to_string())?;
-    let logits = session.infer(&[&picture])?.pop().unwrap_or_default();
-    let verdict = model.manifest.decide(&logits).map_err(|error| error.to_string())?;
-    Ok(Judged { label: photo.label, verdict, logits })
+/// A model that is ready to be asked on one thread.
+pub(crate) struct Judge<'a> {
+    model: &'a Model,
+    session: Session,
+    decoder: Decoder,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn load(runtime: &Runtime, model: &'a Model, limits: Limits) -> Result<Self, LoadError> {
+        let session = Session::load(runtime, model, AT_ONCE)?;
+        let input = &model.manifest.input;
+        Ok(Self { model, session, decoder: Decoder::new(input.width, input.height, limits) })
+    }
+
+    /// What it says of a photo, from its file's bytes.
+    pub(crate) fn judge(&mut self, photo: &Labelled, file: &[u8]) -> Result<Judged, String> {
+        let picture = self.decoder.decode(file).map_err(|failure| failure.to_string())?;
+        let logits = self.session.infer(&[&picture])?.pop().unwrap_or_default();
+        let verdict = self.model.manifest.decide(&logits).map_err(|error| error.to_string())?;
+        Ok(Judged { label: photo.label, verdict, logits })
+    }
 }

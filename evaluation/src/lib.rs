@@ -1,12 +1,13 @@
 //! How good a model is. [`DataSet`] finds photos whose labels are known, [`judge`] asks the model about each, as the
 //! classifier would, and [`Figures`] says what came of it, each share with its interval; [`Comparison`] tells two models
-//! apart on the same photos.
+//! apart on the same photos, and [`speed()`] how much faster one of them is.
 
 mod comparison;
 mod dataset;
 mod figures;
 mod judging;
 pub mod page;
+mod speed;
 mod statistics;
 mod unknown;
 
@@ -14,5 +15,6 @@ pub use comparison::Comparison;
 pub use dataset::{DataSet, DataSetError, Label, Labelled, classes_in, entries, is_stranger, plain};
 pub use figures::{Bin, ClassFigures, Decisions, Figures, Strangers};
 pub use judging::{JudgeError, Judged, Judgement, judge};
+pub use speed::speed;
 pub use statistics::{Estimate, Share};
 pub use unknown::UnknownErrors;

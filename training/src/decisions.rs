@@ -37,7 +37,19 @@ pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Ta
             "too few photos show that at most targets.wrong of the accepted are wrong: the model accepts next to nothing"
         );
     }
+    if manifest.thresholds.unknown == 1.0 {
+        let judged: Vec<_> = held_out.iter().filter_map(|it| Judged::of(it, manifest)).collect();
+        tracing::warn!(
+            held_out = held_out.len(),
+            targets = unkept(&judged, LAST_STEP, targets).join(" and "),
+            "only a model that calls next to nothing unknown keeps to these targets: raise them, or give it more photos \
+             like those that it takes for unknown"
+        );
+    }
 }
+
+/// The highest threshold for unknown that isn't 1.
+const LAST_STEP: f64 = 0.999;
 
 /// What the logits are divided by: of 0.050 to 10.000, that which makes the right class most probable among the classes
 /// (Guo et al. 2017). 1 if no photo is of a class.
@@ -72,13 +84,7 @@ fn thresholds(held_out: &[HeldOut], manifest: &Manifest, targets: &Targets) -> T
     let judged: Vec<_> = held_out.iter().filter_map(|it| Judged::of(it, manifest)).collect();
     let known: Vec<_> = judged.iter().filter(|it| it.right.is_some()).collect();
     let steps = || (1..=1000).map(|step| f64::from(step) / 1000.0);
-    let keeps = |threshold: &f64| {
-        let refused = |wanted: bool| {
-            share(known.iter().filter(|it| it.is_contributed == wanted), |it| it.unknown >= *threshold)
-        };
-        refused(false) <= targets.refused && refused(true) <= targets.refused_contributed
-    };
-    let unknown = steps().find(keeps).unwrap_or(1.0);
+    let unknown = steps().find(|step| unkept(&judged, *step, targets).is_empty()).unwrap_or(1.0);
     let is_trusted = |threshold: &f64| {
         let accepted: Vec<_> =
             known.iter().filter(|it| it.unknown < unknown && it.confidence >= *threshold).collect();
@@ -88,6 +94,19 @@ fn thresholds(held_out: &[HeldOut], manifest: &Manifest, targets: &Targets) -> T
     let least = 1.0 / manifest.classes.len() as f64;
     let accept = steps().filter(|it| *it >= least).find(is_trusted).unwrap_or(1.0);
     Thresholds { accept, unknown }
+}
+
+/// The targets that a threshold for unknown doesn't keep to.
+fn unkept(judged: &[Judged], threshold: f64, targets: &Targets) -> Vec<&'static str> {
+    let refused = |is_contributed: bool| {
+        let known = judged.iter().filter(|it| it.right.is_some() && it.is_contributed == is_contributed);
+        share(known, |it| it.unknown >= threshold)
+    };
+    let all = [
+        ("targets.refused", refused(false), targets.refused),
+        ("targets.refused_contributed", refused(true), targets.refused_contributed),
+    ];
+    all.into_iter().filter(|(_, refused, most)| refused > most).map(|(name, ..)| name).collect()
 }
 
 /// Both errors at thresholds from 0 to 1, evenly.
@@ -191,5 +210,19 @@ mod tests {
         let all: Vec<_> = (0..10).map(|_| held_out(1, [5.0, 0.0, -5.0])).collect();
         let targets = Targets { refused: 0.0, refused_contributed: 0.0, wrong: 0.0 };
         assert_eq!(thresholds(&all, &manifest(), &targets).accept, 1.0);
+    }
+
+    #[test]
+    fn a_target_for_which_nothing_may_be_unknown_is_named() {
+        let mut all: Vec<_> = (0..10).map(|_| held_out(0, [5.0, 0.0, 0.0])).collect();
+        all.push(HeldOut { is_contributed: true, ..held_out(0, [0.0, 0.0, 50.0]) });
+        let (manifest, targets) =
+            (manifest(), Targets { refused: 0.0, refused_contributed: 0.5, wrong: 0.5 });
+        assert_eq!(thresholds(&all, &manifest, &targets).unknown, 1.0);
+        let judged: Vec<_> = all.iter().map(|it| Judged::of(it, &manifest).unwrap()).collect();
+        assert_eq!(unkept(&judged, LAST_STEP, &targets), ["targets.refused_contributed"]);
+        let none = Targets { refused: -1.0, ..targets };
+        assert_eq!(unkept(&judged, LAST_STEP, &none), ["targets.refused", "targets.refused_contributed"]);
+        assert_eq!(unkept(&judged, LAST_STEP, &Targets { refused_contributed: 1.0, ..targets }), [""; 0]);
     }
 }

@@ -10,6 +10,8 @@ use sources::{Role, Source, real, sources};
 
 /// The kind of what shows no article at all.
 pub(crate) const BACKGROUND: &str = "background";
+/// The column of `manifest.csv` that says who has sent a photo.
+pub(crate) const CONTRIBUTOR: &str = "contributor";
 
 /// Folders of photos to learn from.
 #[derive(Debug, Clone, Default)]
@@ -168,7 +170,7 @@ fn contributors(folders: &Folders) -> Result<HashMap<PathBuf, String>, Error> {
         let mut rows = csv::Reader::from_path(&path).map_err(wrong)?;
         let names = rows.headers().map_err(wrong)?.clone();
         let column = |wanted: &str| names.iter().position(|name| name == wanted);
-        let (Some(file), Some(contributor)) = (column("path"), column("contributor")) else { continue };
+        let (Some(file), Some(contributor)) = (column("path"), column(CONTRIBUTOR)) else { continue };
         for row in rows.records() {
             let row = row.map_err(wrong)?;
             match (row.get(file), row.get(contributor)) {
@@ -184,9 +186,14 @@ fn contributors(folders: &Folders) -> Result<HashMap<PathBuf, String>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs;
 
+    use autorma_classifier::Limits;
+    use autorma_models::handmade::picture;
+
     use super::*;
+    use crate::dataset::{Cost, Options, Watcher, prepare};
 
     fn touch(root: &Path, files: &[&str]) {
         for file in files {
@@ -247,6 +254,47 @@ mod tests {
         assert_eq!(sent, ["contributor 7", "contributor 7"]);
         assert_eq!(photo("articles/t_shirts/5.jpg").group, photo("articles/t_shirts/6.jpg").group);
         assert_ne!(photo("scenes/8.jpg").group, photo("scenes/deeper/9.jpg").group);
+    }
+
+    struct Nobody;
+
+    impl Watcher for Nobody {
+        fn begins(&self, _step: &'static str, _photos: usize) {}
+        fn done(&self) {}
+        fn stops(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn who_has_sent_a_photo_is_known_of_a_prepared_data_set_too() {
+        let root = tempfile::tempdir().unwrap();
+        let (from, to) = (root.path().join("from"), root.path().join("to"));
+        let names = ["shirts/1.bmp", "shirts/2.bmp", "tops/3.bmp", "tops/4.bmp"];
+        touch(&from, &names);
+        for (number, name) in names.iter().enumerate() {
+            fs::write(from.join(name), picture([60 * number as u8; 3])).unwrap();
+        }
+        let list = "path,contributor\nshirts/1.bmp,Anna\nshirts/2.bmp,\ntops/3.bmp,Anna\n";
+        fs::write(from.join("manifest.csv"), list).unwrap();
+        let limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
+        for group_by in ["contributor", "none"] {
+            let options = Options {
+                per_class: None,
+                ratio: "70/15/15".parse().unwrap(),
+                group_by: group_by.parse().ok(),
+                near: 0,
+                seed: 0,
+                force: false,
+            };
+            prepare(&from, &to, &options, Cost { limits, threads: 1 }, &Nobody).unwrap();
+            let photos = Photos::find(&Folders { data: vec![to.clone()], ..Folders::default() }).unwrap();
+            let sent = photos.all.iter().filter(|it| it.is_contributed);
+            let mut sent: Vec<_> = sent.map(|it| (it.path.file_name().unwrap(), &*it.group.1)).collect();
+            sent.sort();
+            let expected = ["1.bmp", "3.bmp"].map(|name| (OsStr::new(name), "contributor Anna"));
+            assert_eq!(sent, expected, "grouped by {group_by}");
+        }
     }
 
     #[test]

@@ -41,12 +41,15 @@ pub(crate) enum ModelsCommand {
     /// Let production name a version, if it passes the gate: no worse than the one that serves, on photos that are known
     ///
     /// Both are asked about the photos of --data, as the classifier would ask them. The version passes if it has a verdict on
-    /// as many photos; if it takes pictures of the same size and knows the same classes; if its accuracy, and the share of
-    /// --unknown photos that it finds, are at most --margin points lower; if its calibration error is at most
-    /// --calibration-error; and if it is at least --speed times as fast. A quantized version must also be at most --quantized
-    /// points less accurate than what it was quantized from, if that was kept. Where nothing serves yet, only what needs no
-    /// comparison with that is asked. Here --data names photos; --set data=DIR names the data folder, in which the registry is
-    /// unless the setting `registry` names another. Exit status: 0 promoted; 1 not.
+    /// as many photos; if it takes pictures of the same size and knows the same classes; if its accuracy, the share of photos
+    /// of the classes that it accepts, how often it is right about these, and the share of --unknown photos that it finds are at
+    /// most --margin points lower; if the share of photos of the classes that it calls unknown is at most --margin points
+    /// higher; if its calibration error is at most --calibration-error; and if it is at least --speed times as fast. A quantized
+    /// version must also be at most --quantized points less accurate than what it was quantized from, its reference, with which
+    /// it must be registered. Where nothing serves yet, it may call at most --refused per cent of the photos of the classes
+    /// unknown and must accept some; of the rest, what needs no comparison is asked. Here --data names photos; --set data=DIR
+    /// names the data folder, in which the registry is unless the setting `registry` names another. Exit status: 0 promoted; 1
+    /// not.
     Promote(PromoteArgs),
     /// Let an alias name what it named before
     Rollback {
@@ -188,9 +191,12 @@ pub(crate) struct PromoteArgs {
     /// How many points less accurate a quantized version may be than what it was quantized from, its reference
     #[arg(long, value_name = "POINTS", default_value_t = 0.3)]
     pub(crate) quantized: f64,
-    /// The largest expected calibration error
-    #[arg(long, value_name = "ERROR", default_value_t = 0.1)]
-    pub(crate) calibration_error: f64,
+    /// The largest share of photos of the classes that may be called unknown where nothing serves
+    #[arg(long, value_name = "PERCENT", default_value_t = 20.0)]
+    pub(crate) refused: f64,
+    /// The largest expected calibration error; 0.05, if nothing is said, or what serves has, where that is more
+    #[arg(long, value_name = "ERROR")]
+    pub(crate) calibration_error: Option<f64>,
     /// The least speed, as a multiple of what serves
     #[arg(long, value_name = "RATIO", default_value_t = 0.8)]
     pub(crate) speed: f64,

@@ -1,16 +1,16 @@
+mod gate;
+
 use std::process::ExitCode;
 
 use anyhow::bail;
-use autorma_evaluation::{Figures, Share};
-use autorma_models::Model;
 use serde::Serialize;
 
 use super::signed;
 use crate::args::PromoteArgs;
 use crate::configuration::Configuration;
-use crate::evaluate::Examiner;
 use crate::inspect::json_text;
 use crate::table::Table;
+use gate::{Check, checks};
 
 /// What came of a promotion.
 #[derive(Debug, Serialize)]
@@ -22,15 +22,6 @@ struct Promotion {
     former: Option<u64>,
     checks: Vec<Check>,
     promoted: bool,
-}
-
-/// One condition of the gate.
-#[derive(Debug, Serialize)]
-struct Check {
-    what: &'static str,
-    found: String,
-    wanted: String,
-    passed: bool,
 }
 
 /// `autorma models promote`.
@@ -65,83 +56,6 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     let promotion = Promotion { model, version, alias, former, checks, promoted };
     crate::print(&if args.json.json { json_text(&promotion)? } else { promotion.text() })?;
     Ok(if promoted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn checks(
-    configuration: &Configuration,
-    args: &PromoteArgs,
-    candidate: &Model,
-    reference: Option<&Model>,
-    serving: Option<&Model>,
-) -> anyhow::Result<Vec<Check>> {
-    let examiner = Examiner::new(configuration, &args.photos, candidate)?;
-    let ask = |model: &Model| anyhow::Ok(Figures::of(&model.manifest, &examiner.ask(model)?));
-    let figures = ask(candidate)?;
-    let mut checks = vec![
-        Check {
-            what: "photos of the classes judged",
-            found: figures.accuracy.of.to_string(),
-            wanted: "at least 1".into(),
-            passed: figures.accuracy.of > 0,
-        },
-        Check {
-            what: "expected calibration error",
-            found: format!("{:.4}", figures.calibration_error),
-            wanted: format!("at most {:.4}", args.calibration_error),
-            passed: figures.calibration_error <= args.calibration_error,
-        },
-    ];
-    let no_worse = |what, share: Share, former: Share, margin: f64| Check {
-        what,
-        found: format!("{:.2} %", share.share * 100.0),
-        wanted: format!("at least {:.2} % - {margin} points", former.share * 100.0),
-        // 0.3 points of 1,000 photos are three photos, whatever the last bits of the shares say.
-        passed: share.share * 100.0 >= former.share * 100.0 - margin - 1e-9,
-    };
-    if let Some(reference) = reference {
-        let floats = ask(reference)?.accuracy;
-        checks.push(no_worse(
-            "accuracy, held against its reference",
-            figures.accuracy,
-            floats,
-            args.quantized,
-        ));
-    }
-    let Some(serving) = serving else { return Ok(checks) };
-    let same = |what, is_same: bool| Check {
-        what,
-        found: if is_same { "the same" } else { "others" }.into(),
-        wanted: "the same".into(),
-        passed: is_same,
-    };
-    let size = |model: &Model| (model.manifest.input.width, model.manifest.input.height);
-    checks.push(same("size of its pictures", size(candidate) == size(serving)));
-    let knows_the_same = candidate.manifest.classes == serving.manifest.classes;
-    checks.push(same("classes it knows", knows_the_same));
-    if !knows_the_same {
-        // The photos' folders are named by classes that the serving one hasn't.
-        return Ok(checks);
-    }
-    let former = ask(serving)?;
-    checks.push(Check {
-        what: "photos without a verdict",
-        found: figures.failed.len().to_string(),
-        wanted: format!("at most {}", former.failed.len()),
-        passed: figures.failed.len() <= former.failed.len(),
-    });
-    checks.push(no_worse("accuracy", figures.accuracy, former.accuracy, args.margin));
-    let found = |figures: &Figures| figures.strangers.map_or(Share::of(0, 0), |it| it.decisions.unknown);
-    if figures.strangers.is_some() || former.strangers.is_some() {
-        checks.push(no_worse("unknowns found", found(&figures), found(&former), args.margin));
-    }
-    let speed = figures.photos_per_second / former.photos_per_second;
-    checks.push(Check {
-        what: "speed",
-        found: format!("{speed:.2} times"),
-        wanted: format!("at least {:.2} times", args.speed),
-        passed: speed >= args.speed,
-    });
-    Ok(checks)
 }
 
 impl Promotion {

@@ -103,6 +103,22 @@ fn the_reference_of_an_ensemble_is_that_of_each_member_or_the_member_itself() {
 }
 
 #[test]
+fn what_was_quantized_lacks_its_reference_if_one_member_does() {
+    let (_home, folder) = ensemble();
+    let mut manifest = text(&folder);
+    let lacks =
+        |manifest: &Value| serde_json::from_value::<Manifest>(manifest.clone()).unwrap().lacks_reference();
+    assert!(!lacks(&manifest), "floats need none");
+    for number in 0..2 {
+        manifest["members"][number]["model"]["precision"] = json!("int8");
+        assert!(lacks(&manifest));
+        manifest["members"][number]["reference"] =
+            json!({"file": "floats.onnx", "sha256": sha256(b"floats"), "bytes": 6, "precision": "fp32"});
+        assert!(!lacks(&manifest));
+    }
+}
+
+#[test]
 fn members_that_can_t_be_used_are_refused() {
     let (_home, folder) = ensemble();
     let whole = text(&folder);

@@ -9,6 +9,7 @@ use autorma_schemas::readable;
 use super::columns::Columns;
 use super::found::STYLES;
 use super::{Candidate, DatasetError, Found, MANIFEST};
+use crate::photos::CONTRIBUTOR;
 
 /// What photos have in common that must be on one side of a split, besides looking alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,16 @@ impl GroupBy {
                 values.map(|it| it.filter(|it| !it.is_empty())).collect()
             }
         })
+    }
+}
+
+/// Who has sent each photo found, where the list in the folder says so: in the column that `autorma train` reads.
+pub(super) fn contributors(found: &Found, folder: &Path) -> Result<Vec<Option<String>>, DatasetError> {
+    match GroupBy::Column(CONTRIBUTOR.to_owned()).keys(found, folder) {
+        Err(DatasetError::NoList { .. } | DatasetError::NoColumn { .. }) => {
+            Ok(vec![None; found.candidates.len()])
+        }
+        contributors => contributors,
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Row {
     pub(super) perceptual_hash: String,
     /// The number of its group.
     pub(super) group: usize,
+    /// Who has sent it, where the list that it came from says so: `autorma train` reads it.
+    pub(super) contributor: Option<String>,
     /// Below the folder that it came from.
     pub(super) source: String,
     pub(super) bytes: u64,

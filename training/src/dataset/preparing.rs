@@ -7,6 +7,7 @@ use autorma_classifier::{Limits, read_file};
 use autorma_schemas::{readable, sha256};
 
 use super::error::{at, list};
+use super::grouping::contributors;
 use super::groups::Groups;
 use super::manifest::{Row, csv};
 use super::place::Place;
@@ -55,18 +56,21 @@ pub fn prepare(
     let from = at(from, from.canonicalize())?;
     let found = Found::read(&from)?;
     let group_by = options.group_by.clone().unwrap_or_else(|| GroupBy::usual(&found));
-    let keys = group_by.keys(&found, &from)?;
+    let [keys, contributors] = [group_by.keys(&found, &from)?, contributors(&found, &from)?];
     let place = Place::take(&from, to, options.force)?;
     let (photos, broken) = draw(&found.candidates, options.per_class, options.seed, cost, watcher)?;
     if let (true, Some(first)) = (photos.is_empty(), broken.first()) {
         let first = format!("{}: {}", first.path, first.message);
         return Err(DatasetError::AllBroken { path: from, found: broken.len(), first });
     }
-    let keys: BTreeMap<_, _> = found.candidates.iter().map(|it| it.name.as_str()).zip(keys).collect();
+    let by_name = |values: Vec<Option<String>>| -> BTreeMap<_, _> {
+        found.candidates.iter().map(|it| it.name.as_str()).zip(values).collect()
+    };
+    let [keys, contributors] = [keys, contributors].map(by_name);
     let hashes: Vec<_> = photos.iter().map(|photo| photo.hash).collect();
     let alike = pairs(&hashes, options.near);
     let groups = together(&photos, &keys, &alike);
-    let set = Set::split(photos, &groups, options);
+    let set = Set::split(photos, &groups, &contributors, options);
     let mut info = set.info(&alike, &groups);
     info.source = readable(from.file_name().unwrap_or_default());
     info.kind = found.kind;
@@ -99,7 +103,12 @@ struct Set<'a> {
 }
 
 impl<'a> Set<'a> {
-    fn split(photos: Vec<Photo>, groups: &[Vec<usize>], options: &'a Options) -> Self {
+    fn split(
+        photos: Vec<Photo>,
+        groups: &[Vec<usize>],
+        contributors: &BTreeMap<&str, Option<String>>,
+        options: &'a Options,
+    ) -> Self {
         let mut classes: Vec<_> = photos.iter().map(|photo| photo.candidate.class.clone()).collect();
         classes.sort();
         classes.dedup();
@@ -130,6 +139,7 @@ impl<'a> Set<'a> {
                 sha256: photo.sha256.clone(),
                 perceptual_hash: photo.hash.to_string(),
                 group,
+                contributor: contributors.get(photo.candidate.name.as_str()).cloned().flatten(),
                 source: photo.candidate.name.clone(),
                 bytes: photo.bytes,
                 width: photo.size.map(|(width, _)| width),

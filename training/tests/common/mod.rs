@@ -99,10 +99,10 @@ pub(crate) fn rows(folder: &Path) -> Vec<[String; 5]> {
     let mut lines = manifest.lines();
     assert_eq!(
         lines.next().unwrap(),
-        "path,class,split,sha256,perceptual_hash,group,source,bytes,width,height"
+        "path,class,split,sha256,perceptual_hash,group,contributor,source,bytes,width,height"
     );
     let fields = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
-    lines.map(fields).map(|row| [0, 1, 2, 5, 6].map(|place: usize| row[place].clone())).collect()
+    lines.map(fields).map(|row| [0, 1, 2, 5, 7].map(|place: usize| row[place].clone())).collect()
 }
 
 /// The shared photographs; None when this isn't CI and they are missing.

@@ -1,0 +1,182 @@
+//! What a version must hold to be promoted.
+
+use autorma_evaluation::{Figures, Share};
+use autorma_models::{Manifest, Model};
+use serde::Serialize;
+
+use crate::args::PromoteArgs;
+use crate::configuration::Configuration;
+use crate::evaluate::Examiner;
+
+/// The largest expected calibration error where neither the command nor what serves allows for more.
+const CALIBRATION_ERROR: f64 = 0.05;
+const REFUSED: &str = "photos of the classes called unknown";
+const ACCEPTED: &str = "photos of the classes accepted";
+
+/// One condition of the gate.
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    pub(super) what: &'static str,
+    pub(super) found: String,
+    pub(super) wanted: String,
+    pub(super) passed: bool,
+}
+
+/// Holds the candidate against what it was quantized from, and against what serves or, where nothing does, what anybody
+/// would ask.
+pub(super) fn checks(
+    configuration: &Configuration,
+    args: &PromoteArgs,
+    candidate: &Model,
+    reference: Option<&Model>,
+    serving: Option<&Model>,
+) -> anyhow::Result<Vec<Check>> {
+    let examiner = Examiner::new(configuration, &args.photos, candidate)?;
+    let figures = examiner.figures(candidate)?;
+    let mut checks = vec![judged(&figures)];
+    let floats = reference.map(|reference| examiner.figures(reference)).transpose()?;
+    checks.extend(quantized(args, &candidate.manifest, &figures, floats.as_ref()));
+    checks.extend(serving.into_iter().flat_map(|serving| alike(&candidate.manifest, &serving.manifest)));
+    // The photos' folders are named by classes that one which knows others hasn't.
+    match serving.filter(|serving| serving.manifest.classes == candidate.manifest.classes) {
+        None => checks.extend(alone(args, &figures)),
+        Some(serving) => {
+            checks.extend(compared(args, &figures, &examiner.figures(serving)?));
+            checks.push(fast(args, examiner.speed([candidate, serving])?));
+        }
+    }
+    Ok(checks)
+}
+
+fn judged(figures: &Figures) -> Check {
+    Check {
+        what: "photos of the classes judged",
+        found: figures.accuracy.of.to_string(),
+        wanted: "at least 1".into(),
+        passed: figures.accuracy.of > 0,
+    }
+}
+
+/// What the quantizing has cost, if the version was quantized. That nobody can tell is no pass.
+fn quantized(
+    args: &PromoteArgs,
+    manifest: &Manifest,
+    figures: &Figures,
+    floats: Option<&Figures>,
+) -> Option<Check> {
+    let what = "accuracy, held against its reference";
+    if manifest.lacks_reference() {
+        return Some(Check {
+            what,
+            found: "int8 without a reference".into(),
+            wanted: "a reference: register it with one, or --force it with a reason".into(),
+            passed: false,
+        });
+    }
+    Some(no_less(what, figures.accuracy, floats?.accuracy, args.quantized))
+}
+
+/// Whether a classifier could go on with it.
+fn alike(candidate: &Manifest, serving: &Manifest) -> [Check; 2] {
+    let same = |what, is_same: bool| Check {
+        what,
+        found: if is_same { "the same" } else { "others" }.into(),
+        wanted: "the same".into(),
+        passed: is_same,
+    };
+    let size = |manifest: &Manifest| (manifest.input.width, manifest.input.height);
+    [
+        same("size of its pictures", size(candidate) == size(serving)),
+        same("classes it knows", candidate.classes == serving.classes),
+    ]
+}
+
+/// What is asked where there is nothing to compare with.
+fn alone(args: &PromoteArgs, figures: &Figures) -> [Check; 3] {
+    let [refused, accepted] = [figures.decisions.unknown, figures.decisions.accept];
+    [
+        calibrated(figures, args.calibration_error.unwrap_or(CALIBRATION_ERROR)),
+        Check {
+            what: REFUSED,
+            found: percent(refused),
+            wanted: format!("at most {} %", args.refused),
+            passed: refused.share * 100.0 <= args.refused + 1e-9,
+        },
+        Check {
+            what: ACCEPTED,
+            found: percent(accepted),
+            wanted: "some".into(),
+            passed: accepted.share > 0.0,
+        },
+    ]
+}
+
+/// What is asked beside what serves.
+fn compared(args: &PromoteArgs, figures: &Figures, former: &Figures) -> Vec<Check> {
+    let calibration_error = former.calibration_error.max(CALIBRATION_ERROR);
+    let [now, before] = [figures.decisions, former.decisions];
+    let mut checks = vec![
+        calibrated(figures, args.calibration_error.unwrap_or(calibration_error)),
+        Check {
+            what: "photos without a verdict",
+            found: figures.failed.len().to_string(),
+            wanted: format!("at most {}", former.failed.len()),
+            passed: figures.failed.len() <= former.failed.len(),
+        },
+        no_less("accuracy", figures.accuracy, former.accuracy, args.margin),
+        no_more(REFUSED, now.unknown, before.unknown, args.margin),
+        no_less(ACCEPTED, now.accept, before.accept, args.margin),
+        no_less(
+            "accuracy of the accepted",
+            figures.accuracy_of_accepted,
+            former.accuracy_of_accepted,
+            args.margin,
+        ),
+    ];
+    let found = |figures: &Figures| figures.strangers.map_or(Share::of(0, 0), |it| it.decisions.unknown);
+    if figures.strangers.is_some() || former.strangers.is_some() {
+        checks.push(no_less("unknowns found", found(figures), found(former), args.margin));
+    }
+    checks
+}
+
+fn fast(args: &PromoteArgs, speed: f64) -> Check {
+    Check {
+        what: "speed",
+        found: format!("{speed:.2} times"),
+        wanted: format!("at least {:.2} times", args.speed),
+        passed: speed >= args.speed,
+    }
+}
+
+fn calibrated(figures: &Figures, most: f64) -> Check {
+    Check {
+        what: "expected calibration error",
+        found: format!("{:.4}", figures.calibration_error),
+        wanted: format!("at most {most:.4}"),
+        passed: figures.calibration_error <= most,
+    }
+}
+
+/// 0.3 points of 1,000 photos are three photos, whatever the last bits of the shares say.
+fn no_less(what: &'static str, share: Share, former: Share, margin: f64) -> Check {
+    Check {
+        what,
+        found: percent(share),
+        wanted: format!("at least {} - {margin} points", percent(former)),
+        passed: share.share * 100.0 >= former.share * 100.0 - margin - 1e-9,
+    }
+}
+
+fn no_more(what: &'static str, share: Share, former: Share, margin: f64) -> Check {
+    Check {
+        what,
+        found: percent(share),
+        wanted: format!("at most {} + {margin} points", percent(former)),
+        passed: share.share * 100.0 <= former.share * 100.0 + margin + 1e-9,
+    }
+}
+
+fn percent(share: Share) -> String {
+    format!("{:.2} %", share.share * 100.0)
+}
