@@ -34,8 +34,8 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
         bytes
     }
 
-    /// Whether what was read of a later version can be trusted: its fingerprint is unknown here, and other bytes might be
-    /// read so by chance. An event that doesn't say how to tell is never read so.
+    /// Whether what was read can be trusted without a fingerprint that is known, of a later version or without a header:
+    /// other bytes might be read so by chance. An event that doesn't say how to tell is never read so.
     fn is_credible(&self) -> bool {
         false
     }
@@ -43,7 +43,7 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
     /// The event in `bytes`, which may be in any version's single-object encoding, or in Confluent's wire format.
     /// Of the latter the schema id is not looked up: the newest version that fits the bytes exactly is taken. What fits
     /// none of them may be of a later version, which has added fields behind those that are known: these are read, if the
-    /// event [is credible](Self::is_credible) then.
+    /// event [is credible](Self::is_credible) then. So is a datum without any header that fits a version exactly.
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let contract = Contract::of::<Self>();
         if bytes.starts_with(&SINGLE_OBJECT) && bytes.len() >= SINGLE_OBJECT_HEADER {
@@ -52,19 +52,24 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
                 contract.versions.iter().find(|it| it.header == header || it.early_header == header);
             return version.map_or_else(|| contract.later(datum), |version| Contract::read(version, datum));
         }
-        let datum = match bytes {
-            [CONFLUENT, ..] if bytes.len() >= CONFLUENT_HEADER => &bytes[CONFLUENT_HEADER..],
-            _ => return Err(DecodeError::UnknownFraming),
-        };
-        let readings = contract.versions.iter().rev().map(|version| Contract::read(version, datum));
-        readings.into_iter().find(Result::is_ok).unwrap_or_else(|| contract.later(datum))
+        match bytes {
+            [CONFLUENT, ..] if bytes.len() >= CONFLUENT_HEADER => {
+                let datum = &bytes[CONFLUENT_HEADER..];
+                contract.fitting(datum).map_or_else(|| contract.later(datum), Ok)
+            }
+            // A credible event begins with a text, which neither header can be taken for.
+            bare => {
+                let event = contract.fitting(bare).filter(Self::is_credible);
+                event.ok_or(DecodeError::UnknownFraming)
+            }
+        }
     }
 }
 
 /// Why bytes aren't an event.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// Neither a single-object encoding nor Confluent's wire format.
+    /// Neither a single-object encoding nor Confluent's wire format, nor a datum that can be trusted without.
     #[error("the record is neither an avro single object nor in confluent's wire format")]
     UnknownFraming,
     /// Written with a schema that isn't among the versions of this event.
@@ -141,6 +146,11 @@ impl Contract {
             (event, 0) => Ok(event),
             (_, left) => Err(DecodeError::Trailing(left)),
         }
+    }
+
+    /// The event by the newest version that fits the bytes exactly, if one does.
+    fn fitting<E: Event>(&self, datum: &[u8]) -> Option<E> {
+        self.versions.iter().rev().find_map(|version| Self::read(version, datum).ok())
     }
 
     /// What a version that isn't known yet has kept.

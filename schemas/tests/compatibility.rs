@@ -238,6 +238,21 @@ fn an_image_event_of_a_later_compatible_version_is_read_and_another_is_not() {
     assert!(matches!(RunRecord::decode(&run), Err(DecodeError::UnknownSchema)), "nobody else writes those");
 }
 
+#[test]
+fn an_image_event_without_a_header_is_read_and_nothing_else_is() {
+    let datum = &image_event().encode()[10..];
+    assert_eq!(ImageEvent::decode(datum).unwrap(), image_event());
+    for length in 0..datum.len() {
+        assert!(ImageEvent::decode(&datum[..length]).is_err(), "cut to {length} bytes");
+    }
+    let longer = [datum, &[0]].concat();
+    let without_hash = ImageEvent { sha256: "none".into(), ..image_event() }.encode();
+    for other in [&longer, &without_hash[10..], &run().encode()[10..], &prediction().encode()[10..]] {
+        assert!(matches!(ImageEvent::decode(other), Err(DecodeError::UnknownFraming)));
+    }
+    assert!(RunRecord::decode(&run().encode()[10..]).is_err(), "nobody else writes those");
+}
+
 /// An event of another kind, or of an unknown schema, is an error and not a guess.
 #[test]
 fn another_kind_of_event_is_refused() {
