@@ -15,6 +15,7 @@ mod group_list;
 mod known;
 mod members;
 mod offsets;
+mod orphans;
 mod polled;
 mod producer;
 mod reader;

@@ -1,6 +1,6 @@
 //! The conformance suite on a real Kafka, and what only a real Kafka does.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use autorma_broker::{Cluster, Options};
 use autorma_stream::conformance::Open;
 use autorma_stream::kafka::{Kafka, KafkaConfig};
 use autorma_stream::{
-    Advance, Append, Consumer, Log, NextOffset, NoRebalance, PollLimit, Retention, Subscription, Topic,
-    TopicPartition, Transaction,
+    Advance, Append, Consumer, Log, NextOffset, NoRebalance, PollLimit, Rebalance, Retention, Subscription,
+    Topic, TopicPartition, Transaction,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};
@@ -64,6 +64,83 @@ fn a_member_that_was_not_told_where_to_begin_learns_it() {
     panic!("the end behind the last record was never passed");
 }
 
+/// A member that is killed while it hands over partitions, and whose successor comes before anybody misses it, leaves them
+/// to nobody: the group sees no change. They must be somebody's after a while nevertheless.
+#[test]
+fn partitions_that_a_killed_member_was_handing_over_are_not_left_to_nobody() {
+    let config = KafkaConfig {
+        prefix: "orphans.".into(),
+        session_timeout: Duration::from_secs(3),
+        ..KafkaConfig::new(autorma_broker::shared().bootstrap())
+    };
+    let log = Kafka::new(config).unwrap();
+    let retention = Retention::Age(Duration::from_secs(3600));
+    log.create(&[Topic { name: "images".into(), partitions: 4, retention }]).unwrap();
+    let (asked, is_asked) = mpsc::channel();
+    let (over, is_over) = mpsc::channel::<()>();
+    let (first, is_left) = (log.clone(), Arc::<AtomicBool>::default());
+    // As good as killed: it never says that it has handed over what it is asked for.
+    let stuck = std::thread::spawn(move || {
+        let listener = Stuck { asked, is_over, is_left: Arc::clone(&is_left) };
+        let mut consumer = join_as(&first, "a", Box::new(listener));
+        while !is_left.load(Ordering::Relaxed) && poll(&mut *consumer).is_ok() {}
+        std::mem::forget(consumer);
+    });
+    eventually("it has all", || shares(&log) == [4]);
+    let mut other = join_as(&log, "b", Box::new(NoRebalance));
+    eventually("it is asked for some", || {
+        poll(&mut *other).unwrap();
+        is_asked.try_recv().is_ok()
+    });
+    let mut successor = join_as(&log, "a", Box::new(NoRebalance));
+    eventually("all are somebody's", || {
+        poll(&mut *other).unwrap();
+        poll(&mut *successor).unwrap();
+        shares(&log) == [2, 2]
+    });
+    drop(over);
+    stuck.join().unwrap();
+}
+
+/// Takes what it is given, and doesn't give it back.
+struct Stuck {
+    asked: mpsc::Sender<()>,
+    is_over: mpsc::Receiver<()>,
+    is_left: Arc<AtomicBool>,
+}
+
+impl Rebalance for Stuck {
+    fn assigned(&mut self, _: &TopicPartition) -> autorma_stream::Result<Option<NextOffset>> {
+        Ok(None)
+    }
+
+    fn revoked(&mut self, _: &[TopicPartition], _: bool) {
+        // Nobody listens any more, and then nobody waits any more, once the test is over.
+        let _ = self.asked.send(());
+        let _ = self.is_over.recv();
+        self.is_left.store(true, Ordering::Relaxed);
+    }
+}
+
+fn poll(consumer: &mut dyn Consumer) -> autorma_stream::Result<()> {
+    consumer.poll(PollLimit { records: 10, bytes: 1 << 20 }, Duration::from_millis(100)).map(drop)
+}
+
+/// How many partitions each member of the group has.
+fn shares(log: &Kafka) -> Vec<usize> {
+    let groups = log.groups().unwrap();
+    let members = groups.iter().filter(|group| group.name == "group").flat_map(|group| &group.members);
+    members.map(|member| member.partitions.len()).collect()
+}
+
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A log with so many photos in the one partition of `images`, written in one transaction.
 fn with_photos(brokers: &str, prefix: &str, count: usize) -> Kafka {
     let config = KafkaConfig {
@@ -83,8 +160,12 @@ fn with_photos(brokers: &str, prefix: &str, count: usize) -> Kafka {
 
 /// The one member of `group`.
 fn join(log: &Kafka) -> Box<dyn Consumer> {
-    let group = Subscription { group: "group".into(), topics: vec!["images".into()], slot: "a".into() };
-    log.subscribe(group, Box::new(NoRebalance)).unwrap()
+    join_as(log, "a", Box::new(NoRebalance))
+}
+
+fn join_as(log: &Kafka, slot: &str, rebalance: Box<dyn Rebalance>) -> Box<dyn Consumer> {
+    let group = Subscription { group: "group".into(), topics: vec!["images".into()], slot: slot.into() };
+    log.subscribe(group, rebalance).unwrap()
 }
 
 /// An open transaction in which the group, still without members, comes to continue behind the first record.

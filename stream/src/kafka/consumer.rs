@@ -8,6 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::members::{Holdings, Member, lock};
+use super::orphans::Orphans;
 use super::rebalancing::Listener;
 use super::{Cluster, REQUEST, errors, offsets, reader};
 use crate::{
@@ -39,6 +40,7 @@ pub(super) struct KafkaConsumer {
     /// When the last poll ended.
     polled: Instant,
     passed: BTreeMap<TopicPartition, Passed>,
+    orphans: Orphans,
     left: bool,
 }
 
@@ -75,9 +77,7 @@ impl KafkaConsumer {
         let config = cluster.config.member(&group, &slot);
         let consumer = config.create_with_context::<_, BaseConsumer<Listener>>(listener);
         let consumer = cluster.made(consumer, &doing)?;
-        let names: Vec<_> = topics.iter().map(|topic| cluster.config.full(topic)).collect();
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
-        cluster.made(consumer.subscribe(&names), &doing)?;
+        subscribe(&cluster, &consumer, &topics, &doing)?;
         let place = (cluster.config.brokers.clone(), cluster.config.prefix.clone());
         let member = Member::enrol(group, slot, place, consumer, Arc::clone(&held));
         let now = Instant::now();
@@ -91,6 +91,7 @@ impl KafkaConsumer {
             behind: true,
             polled: now,
             passed: BTreeMap::new(),
+            orphans: Orphans::of(topics),
             left: false,
         })
     }
@@ -308,7 +309,20 @@ impl KafkaConsumer {
 
     fn depart(&mut self) {
         self.left = true;
-        // A static member that only goes away keeps its partitions for the session: it must unsubscribe first.
+        self.unsubscribe();
+        self.close();
+    }
+
+    /// Leaves and comes again, so that the group shares everything out anew.
+    fn join_again(&mut self) -> Result<()> {
+        let Membership { group, slot, .. } = &self.member.membership;
+        tracing::warn!(group, slot, "partitions are nobody's: leaving the group and joining it again");
+        self.unsubscribe();
+        subscribe(&self.cluster, &self.member.consumer, &self.orphans.topics, "joining the group again")
+    }
+
+    /// A static member that only goes away keeps its partitions for the session: it must unsubscribe.
+    fn unsubscribe(&mut self) {
         self.member.consumer.unsubscribe();
         let begun = Instant::now();
         let mut quiet = 0;
@@ -317,7 +331,6 @@ impl KafkaConsumer {
             let is_free = lock(&self.held).is_empty();
             quiet = if is_free && !heard { quiet + 1 } else { 0 };
         }
-        self.close();
     }
 
     /// Closes the client, and leaves it to the end of the process if that takes long: a cluster that is away must not
@@ -338,6 +351,17 @@ impl KafkaConsumer {
     }
 }
 
+fn subscribe(
+    cluster: &Cluster,
+    consumer: &BaseConsumer<Listener>,
+    topics: &[String],
+    doing: &str,
+) -> Result<()> {
+    let names: Vec<_> = topics.iter().map(|topic| cluster.config.full(topic)).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    cluster.made(consumer.subscribe(&names), doing)
+}
+
 /// Rounded up: rdkafka waits for the rest of a millisecond without pausing.
 fn whole_milliseconds(time: Duration) -> Duration {
     Duration::from_millis(time.as_nanos().div_ceil(1_000_000) as u64)
@@ -349,6 +373,9 @@ impl Consumer for KafkaConsumer {
         if begun - self.polled > self.cluster.config.session_timeout * 2 {
             // The group has thrown this member out, and it is about to hear of it piece by piece.
             self.lose_all();
+        }
+        if self.orphans.are_left(&self.cluster, &self.member.membership) {
+            self.join_again()?;
         }
         let polled = self.poll_on(limit, wait, begun);
         self.polled = Instant::now();

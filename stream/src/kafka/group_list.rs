@@ -1,24 +1,39 @@
+use std::time::Duration;
+
 use rdkafka::consumer::Consumer as _;
+use rdkafka::groups::GroupInfo;
 
 use super::Cluster;
 use crate::{Group, Member, Result, TopicPartition};
+
+/// How long a look in passing may take: a broker that is away must not hold up who looks.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Every group with our prefix, with its living members.
 pub(super) fn groups(cluster: &Cluster) -> Result<Vec<Group>> {
     let list = cluster.check(cluster.asking.fetch_group_list(None, cluster.patience()), "listing groups")?;
     let prefix = cluster.config.prefix.as_str();
-    let ours = list.groups().iter().filter(|group| group.protocol_type() == "consumer");
-    let mut groups: Vec<_> = ours
-        .filter_map(|group| {
-            let name = group.name().strip_prefix(prefix)?.to_owned();
-            let members = group.members().iter().map(|it| member(it.client_id(), it.assignment(), prefix));
-            let mut members: Vec<_> = members.collect();
-            members.sort_by(|a, b| a.slot.cmp(&b.slot));
-            (!members.is_empty()).then_some(Group { name, members })
-        })
-        .collect();
+    let mut groups: Vec<_> = list.groups().iter().filter_map(|found| group(found, prefix)).collect();
     groups.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(groups)
+}
+
+/// The group while its members agree on who has what; None while they don't, or where nobody says so at once.
+pub(super) fn settled(cluster: &Cluster, name: &str) -> Option<Group> {
+    let list = cluster.asking.fetch_group_list(Some(&cluster.config.full(name)), AT_ONCE).ok()?;
+    let found = list.groups().first().filter(|group| group.state() == "Stable")?;
+    group(found, &cluster.config.prefix)
+}
+
+fn group(found: &GroupInfo, prefix: &str) -> Option<Group> {
+    if found.protocol_type() != "consumer" {
+        return None;
+    }
+    let name = found.name().strip_prefix(prefix)?.to_owned();
+    let members = found.members().iter().map(|it| member(it.client_id(), it.assignment(), prefix));
+    let mut members: Vec<_> = members.collect();
+    members.sort_by(|a, b| a.slot.cmp(&b.slot));
+    (!members.is_empty()).then_some(Group { name, members })
 }
 
 /// Our client ids are `slot/process`; those of other systems are taken as slots.
