@@ -1,7 +1,7 @@
 //! The data folder: the log in it, or the locks beside one on Kafka, and who has which role on this machine.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -38,9 +38,16 @@ pub(crate) struct Home {
     pub(crate) log: Arc<dyn Log>,
     /// The cluster, if the log is on one.
     pub(crate) kafka: Option<Kafka>,
+    /// Whether the settings of its topics were looked at and are good: once a process is enough.
+    checked: Mutex<bool>,
 }
 
 impl Home {
+    /// A data folder with this log, which is that cluster's, if any's.
+    pub(crate) fn of(folder: PathBuf, log: Arc<dyn Log>, kafka: Option<Kafka>) -> Self {
+        Self { folder, log, kafka, checked: Mutex::default() }
+    }
+
     /// Opens it, creating what isn't there. The topics of a cluster are created by `autorma topics create` alone, and
     /// looked for when a stage begins: the cluster may be away now.
     pub(crate) fn open(configuration: &Configuration) -> anyhow::Result<Self> {
@@ -64,8 +71,15 @@ impl Home {
     pub(crate) fn expect_good_topics(&self, configuration: &Configuration) -> anyhow::Result<()> {
         self.expect_topics()?;
         let Some(kafka) = &self.kafka else { return Ok(()) };
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if *checked {
+            return Ok(());
+        }
         match crate::topics::problems(kafka, configuration) {
-            Ok(problems) if problems.is_empty() => Ok(()),
+            Ok(problems) if problems.is_empty() => {
+                *checked = true;
+                Ok(())
+            }
             Ok(problems) => bail!("{}; `autorma topics check` tells more", problems.join("; ")),
             Err(LogError::Forbidden { what }) => {
                 tracing::debug!(
@@ -126,11 +140,11 @@ impl Home {
             std::fs::create_dir_all(&folder)
                 .with_context(|| format!("creating the folder {}", folder.display()))?;
             let kafka = Kafka::new(config.clone())?;
-            return Ok(Self { folder, log: Arc::new(kafka.clone()), kafka: Some(kafka) });
+            return Ok(Self::of(folder, Arc::new(kafka.clone()), Some(kafka)));
         }
         let failed = || format!("opening the log in {} (--data)", folder.display());
         let log = Embedded::open(&place(&folder)).with_context(failed)?;
-        Ok(Self { folder, log: Arc::new(log), kafka: None })
+        Ok(Self::of(folder, Arc::new(log), None))
     }
 
     /// Takes a role for this process.

@@ -113,7 +113,7 @@ fn classify(
     chosen: u64,
     display: &mut Display,
 ) -> anyhow::Result<(RunRecord, Finished)> {
-    let home = Home { folder: home.folder.clone(), log: Arc::new(view.clone()), kafka: None };
+    let home = Home::of(home.folder.clone(), Arc::new(view.clone()), None);
     let metrics = Metrics::new(&home)?;
     let health = Health::default();
     let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
