@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use autorma_broker::{Cluster, Options, PASSWORD, Security, USER};
 use autorma_e2e::{Examples, Photos, succeed};
 use autorma_schemas::{Event, ImageEvent, event_id, file_url, sha256};
 
@@ -163,4 +164,55 @@ fn kcat() {
     let mut expected: Vec<_> = events.into_iter().map(|(key, _)| key).collect();
     expected.sort();
     assert_eq!(ids(&printed), expected);
+}
+
+#[test]
+fn all_of_them_come_in_by_tls_and_a_password() {
+    let examples = Examples::new();
+    let (Some(_), Some(python), Some(node)) = (examples.kcat(), examples.python(), examples.node()) else {
+        return;
+    };
+    let Some(photos) = photos() else { return };
+    let secured = Options { security: Security::SaslSsl, ..Options::default() };
+    let cluster = Cluster::start(secured).unwrap();
+    let output = cluster.tool(TOPICS, &["--create", "--topic", "images", "--partitions", "1"]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("properties");
+    let properties = |password: &str| {
+        let ca = cluster.ca();
+        let text = format!(
+            "# who we are\nsecurity.protocol=sasl_ssl\nssl.ca.location={}\nsasl.mechanism=SCRAM-SHA-256\n\
+             sasl.username={USER}\nsasl.password={password}\n",
+            ca.display()
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    let command = |program: &Path, script: Option<&str>| {
+        let mut command = Command::new(program);
+        command.args(script.map(|it| examples.path(it))).args(["--brokers", &cluster.secure_bootstrap()]);
+        command.arg("--properties").arg(&file);
+        command
+    };
+    let (kcat, consume) = (examples.path("kcat/produce.sh"), examples.path("kcat/consume.sh"));
+    properties(PASSWORD);
+    succeed(command(&python, Some("python/produce.py")).args(&photos));
+    succeed(command(&node, Some("node/produce.js")).args(&photos));
+    succeed(command(&kcat, None).args(&photos));
+    let count = (3 * photos.len()).to_string();
+    let wanted = ["--topic", "images", "--count", &count];
+    let printed = [
+        succeed(command(&python, Some("python/consume.py")).args(wanted)),
+        succeed(command(&node, Some("node/consume.js")).args(wanted)),
+        succeed(command(&consume, None).args(["--topic", "images", "--json"]).env("PYTHON", &python)),
+    ];
+    let printed = printed.map(|it| ids(&it));
+    assert_eq!(printed[0].len(), 3 * photos.len());
+    assert!(printed.iter().all(|it| *it == printed[0]), "{printed:?}");
+
+    properties("guessed");
+    for mut stranger in [command(&node, Some("node/produce.js")), command(&kcat, None)] {
+        assert!(!stranger.args(&photos[..1]).output().unwrap().status.success(), "{stranger:?}");
+    }
 }

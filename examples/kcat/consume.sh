@@ -3,12 +3,13 @@
 # what is in the records; that takes the Python of ../python, which PYTHON names.
 set -eu
 
-brokers=127.0.0.1:9092 prefix='' topic=predictions json=
-usage="usage: consume.sh [--brokers HOST:PORT] [--prefix PREFIX] [--topic TOPIC] [--json]"
+brokers=127.0.0.1:9092 prefix='' properties='' topic=predictions json=
+usage="usage: consume.sh [--brokers HOST:PORT] [--prefix PREFIX] [--properties FILE] [--topic TOPIC] [--json]"
 while [ $# -gt 0 ]; do
     case "$1" in
         --brokers) brokers=$2; shift 2 ;;
         --prefix) prefix=$2; shift 2 ;;
+        --properties) properties=$2; shift 2 ;;
         --topic) topic=$2; shift 2 ;;
         --json) json=1; shift ;;
         --help) echo "$usage"; exit 0 ;;
@@ -17,7 +18,10 @@ while [ $# -gt 0 ]; do
 done
 
 # read_committed: what a killed classifier left half-done is never seen. -e ends at the end of the topic.
-consume() { kcat -C -q -e -b "$brokers" -t "$prefix$topic" -o beginning -X isolation.level=read_committed -f "$1"; }
+consume() {
+    kcat ${properties:+-F "$properties"} -C -q -e -b "$brokers" -t "$prefix$topic" -o beginning \
+        -X isolation.level=read_committed -f "$1"
+}
 if [ -z "$json" ]; then
     consume '%t-%p@%o %k %S bytes\n'
 else

@@ -2,12 +2,13 @@
 # Sends photos to autorma with kcat and nothing else: an image event is simple enough to be written by a shell.
 set -eu
 
-brokers=127.0.0.1:9092 prefix='' topic=images
-usage="usage: produce.sh [--brokers HOST:PORT] [--prefix PREFIX] [--topic TOPIC] PHOTO..."
+brokers=127.0.0.1:9092 prefix='' properties='' topic=images
+usage="usage: produce.sh [--brokers HOST:PORT] [--prefix PREFIX] [--properties FILE] [--topic TOPIC] PHOTO..."
 while [ $# -gt 0 ]; do
     case "$1" in
         --brokers) brokers=$2; shift 2 ;;
         --prefix) prefix=$2; shift 2 ;;
+        --properties) properties=$2; shift 2 ;;
         --topic) topic=$2; shift 2 ;;
         --help) echo "$usage"; exit 0 ;;
         -*) echo "$usage" >&2; exit 2 ;;
@@ -49,7 +50,7 @@ for photo in "$@"; do
     id=$(printf 'kcat:%s %s' "${photo##*/}" "$sha256" | sha256sum | cut -c 1-32)
     event "$photo" "$id" "$sha256" "$length" >"$work"
     # A file that is named is one record. kcat fails if it isn't acknowledged.
-    kcat -P -b "$brokers" -t "$prefix$topic" -k "$id" -X enable.idempotence=true \
+    kcat ${properties:+-F "$properties"} -P -b "$brokers" -t "$prefix$topic" -k "$id" -X enable.idempotence=true \
         -X topic.partitioner=murmur2_random -X message.timeout.ms=30000 -X message.max.bytes=16777216 "$work"
     echo "$id ${photo##*/}"
 done

@@ -19,7 +19,7 @@ async function main() {
   const wanted = Number(values.count);
   const topic = values.prefix + values.topic;
   // kafkajs reads only what was committed unless it is told otherwise.
-  const consumer = connect(values.brokers).consumer({ groupId: values.prefix + values.group });
+  const consumer = connect(values).consumer({ groupId: values.prefix + values.group });
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
 

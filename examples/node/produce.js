@@ -49,11 +49,11 @@ async function main() {
     },
   });
   if (positionals.length === 0) {
-    throw new Error("usage: produce.js [--brokers …] [--prefix …] [--topic …] [--inline] [--attribute NAME=VALUE]… PHOTO…");
+    throw new Error("usage: produce.js [--brokers …] [--prefix …] [--properties FILE] [--topic …] [--inline] [--attribute NAME=VALUE]… PHOTO…");
   }
   const attributes = Object.fromEntries(values.attribute.map((text) => text.split(/=(.*)/s, 2)));
   // The partitioner of Kafka's own clients; the default of acks is "all".
-  const producer = connect(values.brokers).producer({ createPartitioner: Partitioners.DefaultPartitioner });
+  const producer = connect(values).producer({ createPartitioner: Partitioners.DefaultPartitioner });
   await producer.connect();
   try {
     for (const photo of positionals) {

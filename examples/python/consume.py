@@ -7,13 +7,13 @@ import time
 
 from confluent_kafka import Consumer, KafkaException
 
+import connection
 from events import decode, to_json
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--brokers", default="127.0.0.1:9092")
-    parser.add_argument("--prefix", default="", help="what the names of the topics begin with (log.kafka.prefix)")
+    connection.add_flags(parser)
     parser.add_argument("--topic", default="predictions", help="dead-letters is another")
     parser.add_argument("--group", default="python-example", help="each group gets every record")
     parser.add_argument("--count", type=int, help="end after so many records")
@@ -22,8 +22,7 @@ def main():
 
     # read_committed: what a killed classifier left half-done is never seen.
     consumer = Consumer({
-        "bootstrap.servers": arguments.brokers,
-        "client.id": "python-example",
+        **connection.properties(arguments),
         "group.id": arguments.prefix + arguments.group,
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",

@@ -10,6 +10,7 @@ import sys
 
 from confluent_kafka import KafkaException, Producer
 
+import connection
 from events import encode_image_event
 
 
@@ -35,8 +36,7 @@ def image_event(photo, inline, attributes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="+", type=pathlib.Path)
-    parser.add_argument("--brokers", default="127.0.0.1:9092")
-    parser.add_argument("--prefix", default="", help="what the names of the topics begin with (log.kafka.prefix)")
+    connection.add_flags(parser)
     parser.add_argument("--topic", default="images")
     parser.add_argument("--inline", action="store_true", help="put the files into the events")
     parser.add_argument("--attribute", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
@@ -45,8 +45,7 @@ def main():
 
     # Idempotent and acknowledged by all: what was reported as delivered is there, once.
     producer = Producer({
-        "bootstrap.servers": arguments.brokers,
-        "client.id": "python-example",
+        **connection.properties(arguments),
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "delivery.timeout.ms": 30_000,
