@@ -6,6 +6,7 @@ mod outsider;
 mod at_start;
 mod duplicates;
 mod hidden;
+mod homes;
 mod offsets;
 mod outage;
 mod poison;

@@ -7,7 +7,7 @@ use autorma_broker::{Cluster, Options};
 use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
 
 /// Longer than sessions and transactions live.
-const OUTAGE: Duration = Duration::from_secs(12);
+const OUTAGE: Duration = Duration::from_secs(60);
 /// What may be taken beside what the work itself takes: librdkafka's queues of three stages are bounded by less.
 const SPARE: u64 = 200 << 20;
 
