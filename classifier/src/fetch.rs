@@ -19,7 +19,7 @@ use roots::Roots;
 
 pub use file::read_file;
 pub use object::StoreError;
-pub use roots::published_folders;
+pub use roots::{is_below, published_folders};
 
 /// Gets the bytes of image events: inline ones, files below the allowed roots, objects of the allowed stores.
 #[derive(Debug)]

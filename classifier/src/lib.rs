@@ -30,7 +30,7 @@ pub use config::Config;
 pub use decode::{Decoder, Limits, Picture};
 pub use error::Error;
 pub use failure::Failure;
-pub use fetch::{StoreError, published_folders, read_file};
+pub use fetch::{StoreError, is_below, published_folders, read_file};
 pub use metrics::Metrics;
 pub use session::{LoadError, Runtime, Session};
 pub use stage::{AT_ONCE, GROUP, run};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use autorma_service::settings::{Key, Settings};
-use autorma_stream::kafka::{KafkaConfig, guarded};
+use autorma_stream::kafka::{KafkaConfig, guarded, unfit};
 
 const KIND: Key =
     Key::new("log.kind", "embedded", "where the log is: embedded (in the data folder) or kafka");
@@ -109,9 +109,11 @@ fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
     let transaction_timeout = settings.get(&TRANSACTION, second..=hour / 4);
     let is_secret = |name: &str| SECRETS.iter().any(|secret| name.contains(secret));
     let about = "a property of librdkafka";
-    let properties = settings.table(PROPERTIES, about, is_secret, |name, _| match guarded(name) {
-        Some(why) => Err(format!("what autorma sets itself, so leave it out: {why}")),
-        None => Ok(()),
+    let properties = settings.table(PROPERTIES, about, is_secret, |name, value| {
+        if let Some(why) = guarded(name) {
+            return Err(format!("what autorma sets itself, so leave it out: {why}"));
+        }
+        unfit(name, value).map_or(Ok(()), |why| Err(format!("what librdkafka takes, which says: {why}")))
     });
     let replication = (replication > 0).then_some(replication);
     KafkaConfig { brokers, prefix, replication, session_timeout, transaction_timeout, security, properties }

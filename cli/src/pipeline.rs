@@ -211,10 +211,13 @@ impl<'a> Pipeline<'a> {
 
     /// Whoever waits for a log that doesn't answer gives up after the drain time.
     pub(crate) fn hurry(&self) {
-        let (log, drain) = (Arc::clone(&self.home.log), self.configuration.drain);
+        // The log ends with its owner: a client of Kafka whose threads outlive `main` can fall over what OpenSSL frees then.
+        let (log, drain) = (Arc::downgrade(&self.home.log), self.configuration.drain);
         let wait = move || {
             std::thread::sleep(drain);
-            log.hurry();
+            if let Some(log) = log.upgrade() {
+                log.hurry();
+            }
         };
         // Without it the process would only wait longer.
         drop(Builder::new().name("hurry".into()).spawn(wait));

@@ -34,7 +34,7 @@ use crate::{
     Subscription, Topic, TopicPartition,
 };
 pub use admin::Found;
-pub use config::{KafkaConfig, LARGEST, guarded};
+pub use config::{KafkaConfig, LARGEST, guarded, unfit};
 use contact::{Contact, Ear};
 pub use figures::{Client, Figures};
 use known::Known;

@@ -32,10 +32,8 @@ impl<'a> Roots<'a> {
 
     /// Whether a canonical path is below one of them. An error is the log's, and says nothing about the path.
     pub(super) fn allow(&self, path: &Path) -> Result<bool> {
-        // Now and not once at the start: a root may be made later.
-        let is_below = |root: &PathBuf| root.canonicalize().is_ok_and(|root| path.starts_with(root));
         if !self.configured.is_empty() {
-            return Ok(self.configured.iter().any(is_below));
+            return Ok(is_below(path, &self.configured));
         }
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         if !published.cover(path) {
@@ -44,6 +42,11 @@ impl<'a> Roots<'a> {
         }
         Ok(published.cover(path))
     }
+}
+
+/// Whether a canonical path is below one of the folders, as these are now: one may be made later.
+pub fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
+    folders.iter().any(|folder| folder.canonicalize().is_ok_and(|folder| path.starts_with(folder)))
 }
 
 /// The folders that ingest has published from, as its runs in the log say: files may be read from there where

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use autorma_classifier::is_below;
+
 use crate::configuration::Configuration;
 use crate::home::Home;
 
@@ -12,10 +14,7 @@ pub(super) fn warn(configuration: &Configuration, home: &Home, references: &[Pat
     if roots.is_empty() {
         roots = autorma_classifier::published_folders(&*home.log)?;
     }
-    let roots: Vec<_> = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
-    let is_outside = |path: &&PathBuf| {
-        path.canonicalize().is_ok_and(|path| !roots.iter().any(|root| path.starts_with(root)))
-    };
+    let is_outside = |path: &&PathBuf| path.canonicalize().is_ok_and(|path| !is_below(&path, &roots));
     let outside: Vec<_> = references.iter().filter(is_outside).collect();
     if let Some(first) = outside.first() {
         tracing::warn!(

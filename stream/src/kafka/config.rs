@@ -3,6 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 
 /// The largest record, in bytes: photos travel in them. Topics are created with it.
 pub const LARGEST: u64 = 16 << 20;
@@ -162,6 +163,14 @@ impl KafkaConfig {
     }
 }
 
+/// Why librdkafka knows no such property, or doesn't take the value for it; None if it does.
+pub fn unfit(property: &str, value: &str) -> Option<String> {
+    match ClientConfig::new().set(property, value).create_native_config().err()? {
+        KafkaError::ClientConfig(_, why, ..) => Some(why),
+        other => Some(other.to_string()),
+    }
+}
+
 /// Why a property of librdkafka isn't for the user; None if it is.
 pub fn guarded(property: &str) -> Option<&'static str> {
     Some(match property {
@@ -223,6 +232,15 @@ mod tests {
         let producer = config.producer("a");
         assert_eq!(producer.get("acks"), Some("all"));
         assert_eq!(producer.get("linger.ms"), Some("7"));
+    }
+
+    #[test]
+    fn what_librdkafka_doesn_t_take_is_told() {
+        assert_eq!(unfit("linger.ms", "5"), None);
+        for (property, value) in [("linger.ms", "soon"), ("linger.ms", "-1"), ("lingerms", "5")] {
+            let why = unfit(property, value).unwrap();
+            assert!(why.contains(property), "{property}={value}: {why}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(super) struct KafkaConsumer {
     cluster: Arc<Cluster>,
     member: Arc<Member>,
     held: Arc<Mutex<Holdings>>,
+    topics: Vec<String>,
     waiting: VecDeque<Record>,
     /// When a record came last, and when the ends were looked at last.
     heard: Instant,
@@ -85,13 +86,14 @@ impl KafkaConsumer {
             cluster,
             member,
             held,
+            topics,
             waiting: VecDeque::new(),
             heard: now,
             looked: now,
             behind: true,
             polled: now,
             passed: BTreeMap::new(),
-            orphans: Orphans::of(topics),
+            orphans: Orphans::begin(),
             left: false,
         })
     }
@@ -318,7 +320,7 @@ impl KafkaConsumer {
         let Membership { group, slot, .. } = &self.member.membership;
         tracing::warn!(group, slot, "partitions are nobody's: leaving the group and joining it again");
         self.unsubscribe();
-        subscribe(&self.cluster, &self.member.consumer, &self.orphans.topics, "joining the group again")
+        subscribe(&self.cluster, &self.member.consumer, &self.topics, "joining the group again")
     }
 
     /// A static member that only goes away keeps its partitions for the session: it must unsubscribe.
@@ -374,7 +376,7 @@ impl Consumer for KafkaConsumer {
             // The group has thrown this member out, and it is about to hear of it piece by piece.
             self.lose_all();
         }
-        if self.orphans.are_left(&self.cluster, &self.member.membership) {
+        if self.orphans.are_left(&self.cluster, &self.member.membership, &self.topics) {
             self.join_again()?;
         }
         let polled = self.poll_on(limit, wait, begun);

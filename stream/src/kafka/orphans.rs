@@ -11,26 +11,25 @@ use crate::{Group, Membership, TopicPartition};
 /// comes or goes. So who sees that for a whole session makes the group share out: the first of the members does.
 #[derive(Debug)]
 pub(super) struct Orphans {
-    pub(super) topics: Vec<String>,
     looked: Instant,
     /// The group, where there were some at the last look.
     seen: Option<Group>,
 }
 
 impl Orphans {
-    pub(super) fn of(topics: Vec<String>) -> Self {
-        Self { topics, looked: Instant::now(), seen: None }
+    pub(super) fn begin() -> Self {
+        Self { looked: Instant::now(), seen: None }
     }
 
-    /// Whether this member is to do something about it. A session passes between two looks, and none is made while the
-    /// cluster is away.
-    pub(super) fn are_left(&mut self, cluster: &Cluster, membership: &Membership) -> bool {
+    /// Whether this member is to do something about partitions of these topics. A session passes between two looks, and
+    /// none is made while the cluster is away.
+    pub(super) fn are_left(&mut self, cluster: &Cluster, membership: &Membership, topics: &[String]) -> bool {
         if self.looked.elapsed() < cluster.config.session_timeout || cluster.contact.out().is_some() {
             return false;
         }
         self.looked = Instant::now();
         let group = group_list::settled(cluster, &membership.group);
-        let group = group.filter(|group| self.topics.iter().any(|topic| lacks(cluster, group, topic)));
+        let group = group.filter(|group| topics.iter().any(|topic| lacks(cluster, group, topic)));
         let is_first = group.as_ref().is_some_and(|group| group.members[0].slot == membership.slot);
         let before = std::mem::replace(&mut self.seen, group);
         is_first && before == self.seen
