@@ -17,12 +17,13 @@ fn main() {
     let runtime = Runtime::load(Path::new("target/onnxruntime/libonnxruntime.so")).expect("`make runtime`");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let load = || Session::load(&runtime, &model, at_once).expect("the shipped model");
+    let pixels = model.manifest.input.width as usize * model.manifest.input.height as usize;
     let sessions: Vec<_> = (0..threads).map(|_| load()).collect();
     let loaded = megabytes("VmRSS:");
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for session in sessions {
-            scope.spawn(|| work(session));
+            scope.spawn(move || work(session, pixels));
         }
     });
     let milliseconds = begun.elapsed().as_secs_f64() * 1e3 / IMAGES as f64;
@@ -32,9 +33,9 @@ fn main() {
     );
 }
 
-fn work(mut session: Session) {
+fn work(mut session: Session, pixels: usize) {
     let pictures: Vec<_> = (0..10)
-        .map(|number| Picture((0..224 * 224 * 3).map(|place| (place * 7 + number) as u8).collect()))
+        .map(|number| Picture((0..pixels * 3).map(|place| (place * 7 + number) as u8).collect()))
         .collect();
     for _ in 0..IMAGES / pictures.len() {
         session.infer(&pictures.iter().collect::<Vec<_>>()).expect("logits");

@@ -4,16 +4,17 @@ mod shared;
 
 use std::io::Cursor;
 
-use autorma_classifier::{AT_ONCE, Decoder, Session};
+use autorma_classifier::{AT_ONCE, Session};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageFormat};
-use shared::{LIMITS, data, model, runtime, test_photos};
+use shared::{data, decoder, model, runtime, test_photos};
 
 #[test]
 fn shrinking_while_decoding_changes_hardly_any_prediction() {
     let Some(data) = data() else { return };
-    let (model, mut decoder) = (model(), Decoder::new(224, 224, LIMITS));
+    let model = model();
+    let mut decoder = decoder(&model);
     let mut session = Session::load(runtime(), &model, AT_ONCE).unwrap();
     let mut verdict = |file: &[u8]| {
         let logits = session.infer(&[&decoder.decode(file).unwrap()]).unwrap().remove(0);

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use autorma_classifier::{AT_ONCE, Decoder, Session};
 use serde::Deserialize;
-use shared::{LIMITS, data, model, runtime};
+use shared::{LIMITS, data, decoder, model, runtime};
 
 #[derive(Deserialize)]
 struct Entry {
@@ -19,7 +19,8 @@ struct Entry {
 #[test]
 fn every_hostile_file_gets_its_verdict() {
     let Some(data) = data() else { return };
-    let (model, mut decoder) = (model(), Decoder::new(224, 224, LIMITS));
+    let model = model();
+    let mut decoder = decoder(&model);
     let mut session = Session::load(runtime(), &model, AT_ONCE).unwrap();
     let manifest = std::fs::read_to_string(data.join("hostile/manifest.jsonl")).unwrap();
     let mut wrong = Vec::new();

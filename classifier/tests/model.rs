@@ -2,13 +2,14 @@
 
 mod shared;
 
-use autorma_classifier::{AT_ONCE, Decoder, Picture, Session};
-use shared::{LIMITS, data, model, runtime, test_photos};
+use autorma_classifier::{AT_ONCE, Picture, Session};
+use shared::{data, decoder, model, runtime, test_photos};
 
 #[test]
 fn the_shipped_model_classifies_the_test_photos() {
     let Some(data) = data() else { return };
-    let (model, mut decoder) = (model(), Decoder::new(224, 224, LIMITS));
+    let model = model();
+    let mut decoder = decoder(&model);
     let mut session = Session::load(runtime(), &model, AT_ONCE).unwrap();
     let photos = test_photos(&data);
     let right = photos.iter().filter(|(path, label)| {
@@ -24,7 +25,8 @@ fn the_shipped_model_classifies_the_test_photos() {
 #[test]
 fn an_image_s_logits_don_t_depend_on_its_neighbours() {
     let Some(data) = data() else { return };
-    let (model, mut decoder) = (model(), Decoder::new(224, 224, LIMITS));
+    let model = model();
+    let mut decoder = decoder(&model);
     let mut session = Session::load(runtime(), &model, AT_ONCE).unwrap();
     let pictures: Vec<Picture> = test_photos(&data)
         .iter()

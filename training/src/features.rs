@@ -39,7 +39,6 @@ pub(crate) struct Features {
 struct Work<'a> {
     views: &'a Views<'a>,
     backbone: &'a Backbone,
-    scope: Scope,
     machine: Machine<'a>,
 }
 
@@ -48,7 +47,7 @@ struct Work<'a> {
 pub(crate) enum Scope {
     /// All photos, and so many variations of those that are learned from.
     Learned { copies: u32 },
-    /// Only photos that judge, and these as they are.
+    /// All photos, as they are.
     Judged,
 }
 
@@ -71,7 +70,7 @@ pub(crate) fn extract(
     cache: &mut Cache,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Features, Error> {
-    let work = Work { views, backbone, scope, machine };
+    let work = Work { views, backbone, machine };
     let photos = views.photos;
     let sessions = (0..machine.threads).map(|_| work.session()).collect::<Result<Vec<_>, _>>();
     let mut sessions = sessions?;
@@ -108,8 +107,7 @@ impl Work<'_> {
     /// The photos that have such a copy.
     fn round(&self, copy: u32) -> Vec<usize> {
         let has = |number: &usize| match self.views.photos.all[*number].part {
-            Part::Fit => matches!(self.scope, Scope::Learned { .. }),
-            Part::Folded => true,
+            Part::Train => true,
             Part::Validation => copy == 0,
             Part::Test => false,
         };

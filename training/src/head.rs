@@ -58,6 +58,14 @@ impl Head {
         head(&at, &scale, lesson.outputs, features)
     }
 
+    /// With one more output that says `floor` of everything, if there is to be one.
+    pub(crate) fn with_floor(&self, floor: Option<f32>) -> Self {
+        let bias: Array1<f32> = self.bias.iter().copied().chain(floor).collect();
+        let learned = |place| self.weight.get(place).copied().unwrap_or_default();
+        let weight = Array2::from_shape_fn((bias.len(), self.weight.ncols()), learned);
+        Self { weight, bias }
+    }
+
     /// One for each output.
     pub(crate) fn logits(&self, features: ArrayView1<'_, f32>) -> Vec<f32> {
         (self.weight.dot(&features) + &self.bias).to_vec()
@@ -175,7 +183,7 @@ mod tests {
     fn fitted(weights: &[f32], threads: usize, losses: &mut Vec<f64>) -> Head {
         let (features, kinds) = clouds();
         let lesson = Lesson { features: features.view(), kinds: &kinds, weights, outputs: 3 };
-        let recipe = recipe::Head { l2: 1e-3, iterations: 60 };
+        let recipe = recipe::Head { l2: 1e-3, iterations: 60, floor: None };
         Head::fit(&lesson, &recipe, threads, |loss| losses.push(loss))
     }
 
@@ -206,8 +214,18 @@ mod tests {
             weights: &[1.0; 1500],
             outputs: 3,
         };
-        let alone = Head::fit(&lesson, &recipe::Head { l2: 1e-3, iterations: 60 }, 2, |_| {});
+        let recipe = recipe::Head { l2: 1e-3, iterations: 60, floor: None };
+        let alone = Head::fit(&lesson, &recipe, 2, |_| {});
         assert!(masked.weight.iter().zip(&alone.weight).all(|(one, other)| (one - other).abs() < 1e-2));
+    }
+
+    #[test]
+    fn a_floor_is_one_more_output_that_says_the_same_of_everything() {
+        let head = fitted(&[1.0; 3000], 1, &mut Vec::new());
+        let (features, _) = clouds();
+        let row = features.row(7);
+        assert_eq!(head.with_floor(None).logits(row), head.logits(row));
+        assert_eq!(head.with_floor(Some(6.5)).logits(row), [head.logits(row), vec![6.5]].concat());
     }
 
     #[test]

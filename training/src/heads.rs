@@ -79,8 +79,9 @@ impl<'a> Heads<'a> {
         (heads, held_out)
     }
 
-    /// What was said of a photo by who has seen nothing of its fold.
-    pub(crate) fn held_out(&self, photo: usize, logits: Vec<f32>) -> HeldOut {
+    /// What was said of a photo by who has seen nothing of its fold, as it will ship: with the floor.
+    pub(crate) fn held_out(&self, photo: usize, mut logits: Vec<f32>) -> HeldOut {
+        logits.extend(self.recipe.head.floor);
         let Photo { kind, is_contributed, .. } = self.photos.all[photo];
         HeldOut { photo, kind, is_contributed, logits }
     }

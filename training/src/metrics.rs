@@ -14,7 +14,7 @@ use crate::photos::{BACKGROUND, Part, Photo, Photos};
 pub struct Metrics {
     /// How it was done.
     pub recipe: Recipe,
-    /// How many photos there are of each kind, by what they are for: `train`, `val`, `test` or `folded`.
+    /// How many photos there are of each kind, by what they are for: `train`, `val` or `test`.
     pub photos: BTreeMap<String, BTreeMap<String, usize>>,
     /// How many variations of each photo there were.
     pub copies: u32,
@@ -120,12 +120,14 @@ type Belongs<'a> = &'a dyn Fn(&Photo) -> bool;
 /// The held-out photos all together and by where they come from; those that there are.
 pub(crate) fn sections(photos: &Photos, held_out: &[HeldOut], manifest: &Manifest) -> Vec<Section> {
     let is_background = |photo: &Photo| photos.kinds[photo.kind] == BACKGROUND;
-    let sections: [(_, Belongs<'_>); 5] = [
+    let is_of_shop = |photo: &Photo| photo.part == Part::Train && !photo.is_contributed;
+    let sections: [(_, Belongs<'_>); 6] = [
         ("all", &|_| true),
+        ("train", &|photo| is_of_shop(photo) && photos.is_of_class(photo)),
         ("validation", &|photo| photo.part == Part::Validation),
         ("contributors", &|photo| photo.is_contributed),
-        ("others", &|photo| photo.part == Part::Folded && !photo.is_contributed && !is_background(photo)),
-        ("backgrounds", &|photo| photo.part == Part::Folded && is_background(photo)),
+        ("others", &|photo| is_of_shop(photo) && !photos.is_of_class(photo) && !is_background(photo)),
+        ("backgrounds", &|photo| photo.part == Part::Train && is_background(photo)),
     ];
     let section = |(name, belongs): (&'static str, Belongs<'_>)| {
         let judged: Vec<_> = held_out
@@ -151,10 +153,9 @@ pub(crate) fn count(photos: &Photos) -> BTreeMap<String, BTreeMap<String, usize>
     let mut counts: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
     for photo in &photos.all {
         let part = match photo.part {
-            Part::Fit => "train",
+            Part::Train => "train",
             Part::Validation => "val",
             Part::Test => "test",
-            Part::Folded => "folded",
         };
         *counts.entry(part.into()).or_default().entry(photos.kinds[photo.kind].clone()).or_default() += 1;
     }

@@ -12,13 +12,15 @@ use sources::{Role, Source, real, sources};
 pub(crate) const BACKGROUND: &str = "background";
 /// The column of `manifest.csv` that says who has sent a photo.
 pub(crate) const CONTRIBUTOR: &str = "contributor";
+/// The column of `manifest.csv` that says which photos look alike: those of one number.
+const GROUP: &str = "group";
 
 /// Folders of photos to learn from.
 #[derive(Debug, Clone, Default)]
 pub struct Folders {
     /// Each with a folder a class, or with such folders in `train`, `val` and `test`; and with `other`, `unknown`, `none` or
     /// `backgrounds` for what is none of the classes. `manifest.csv` may say in a column `contributor` who has sent which
-    /// `path`.
+    /// `path`, and in a column `group` which look alike.
     pub data: Vec<PathBuf>,
     /// Photos of other articles, a folder each.
     pub other: Vec<PathBuf>,
@@ -29,14 +31,12 @@ pub struct Folders {
 /// What a photo is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
-    /// Every head learns from it.
-    Fit,
-    /// No head learns from it: temperature and thresholds are chosen by it.
+    /// The shipped head learns from it, and of the heads that judge all but the one that judges its group.
+    Train,
+    /// No head learns from it, and one judges it.
     Validation,
     /// Looked at once, at the end.
     Test,
-    /// The shipped head learns from it, and of the heads that judge all but the one that judges its group.
-    Folded,
 }
 
 /// A photo to learn from or to judge by.
@@ -72,7 +72,7 @@ impl Photos {
         let mut kinds = classes_in(&data)?;
         let classes = kinds.len();
         let set = DataSet::read(&kinds, &data, &of(|role| !matches!(role, Role::Data(_))))?;
-        let contributors = contributors(folders)?;
+        let listed = listed(folders)?;
         let found: Vec<_> = set
             .photos
             .iter()
@@ -88,19 +88,21 @@ impl Photos {
         let strangers: BTreeSet<_> = found.iter().map(|(_, _, kind)| kind.clone()).collect();
         kinds.extend(strangers.into_iter().filter(|kind| !kinds.contains(kind)).collect::<Vec<_>>());
         let all = found.into_iter().map(|(photo, source, kind)| {
-            let contributor = contributors.get(&photo.path);
-            let group = match (contributor, photo.label) {
-                (Some(contributor), _) => format!("contributor {contributor}"),
+            let Listed { contributor, group } = listed.get(&photo.path).cloned().unwrap_or_default();
+            let is_contributed = contributor.is_some();
+            let group = match (contributor, photo.label, group) {
+                (Some(contributor), ..) => format!("contributor {contributor}"),
                 // Photos of kinds that nobody has thought of will come: whole kinds are held out.
-                (None, Label::Stranger) if kind != BACKGROUND => kind.clone(),
-                _ => photo.path.display().to_string(),
+                (None, Label::Stranger, _) if kind != BACKGROUND => kind.clone(),
+                (None, _, Some(group)) => format!("group {group}"),
+                (None, _, None) => photo.path.display().to_string(),
             };
             Photo {
                 path: photo.path.clone(),
-                part: if let Role::Data(part) = source.role { part } else { Part::Folded },
+                part: if let Role::Data(part) = source.role { part } else { Part::Train },
                 kind: kinds.iter().position(|it| *it == kind).unwrap_or_default(),
                 group: (source.number, group),
-                is_contributed: contributor.is_some(),
+                is_contributed,
             }
         });
         Ok(Self { all: all.collect(), kinds, classes })
@@ -109,7 +111,7 @@ impl Photos {
     /// For each photo the number of the head that judges it, if one does: groups go, largest first, to the fold that has the
     /// fewest photos of their folder.
     pub(crate) fn folds(&self, folds: usize) -> Vec<Option<usize>> {
-        let is_judged = |photo: &&Photo| matches!(photo.part, Part::Validation | Part::Folded);
+        let is_judged = |photo: &&Photo| photo.part != Part::Test;
         let mut sizes: BTreeMap<&(usize, String), usize> = BTreeMap::new();
         for photo in self.all.iter().filter(is_judged) {
             *sizes.entry(&photo.group).or_default() += 1;
@@ -157,9 +159,18 @@ fn stranger(path: &Path, source: &Source, classes: &[String]) -> String {
     if classes.contains(&name) { format!("other {name}") } else { name }
 }
 
-/// Who has sent a photo, by its path, where a manifest says so.
-fn contributors(folders: &Folders) -> Result<HashMap<PathBuf, String>, Error> {
-    let mut contributors = HashMap::new();
+/// What a manifest says of a photo.
+#[derive(Debug, Clone, Default)]
+struct Listed {
+    /// Who has sent it.
+    contributor: Option<String>,
+    /// The look-alikes that it belongs to.
+    group: Option<String>,
+}
+
+/// What manifests say of photos, by their paths.
+fn listed(folders: &Folders) -> Result<HashMap<PathBuf, Listed>, Error> {
+    let mut listed = HashMap::new();
     for folder in folders.data.iter().chain(&folders.other) {
         let folder = real(folder)?;
         let path = folder.join("manifest.csv");
@@ -170,18 +181,19 @@ fn contributors(folders: &Folders) -> Result<HashMap<PathBuf, String>, Error> {
         let mut rows = csv::Reader::from_path(&path).map_err(wrong)?;
         let names = rows.headers().map_err(wrong)?.clone();
         let column = |wanted: &str| names.iter().position(|name| name == wanted);
-        let (Some(file), Some(contributor)) = (column("path"), column(CONTRIBUTOR)) else { continue };
+        let (file, contributor, group) = (column("path"), column(CONTRIBUTOR), column(GROUP));
         for row in rows.records() {
             let row = row.map_err(wrong)?;
-            match (row.get(file), row.get(contributor)) {
-                (Some(file), Some(name)) if !name.is_empty() => {
-                    contributors.insert(folder.join(file), name.to_owned());
-                }
-                _ => {}
+            let cell = |column: Option<usize>| {
+                column.and_then(|it| row.get(it)).filter(|it| !it.is_empty()).map(str::to_owned)
+            };
+            if let Some(file) = cell(file) {
+                listed
+                    .insert(folder.join(file), Listed { contributor: cell(contributor), group: cell(group) });
             }
         }
     }
-    Ok(contributors)
+    Ok(listed)
 }
 
 #[cfg(test)]
@@ -242,18 +254,35 @@ mod tests {
         let real = root.path().canonicalize().unwrap();
         let photo = |name: &str| photos.all.iter().find(|it| it.path == real.join(name)).unwrap();
         let told = |name: &str| (photos.kinds[photo(name).kind].as_str(), photo(name).part);
-        assert_eq!(told("studio/train/shirts/1.jpg"), ("shirts", Part::Fit));
+        assert_eq!(told("studio/train/shirts/1.jpg"), ("shirts", Part::Train));
         assert_eq!(told("studio/val/casual_shoes/1.jpg"), ("casual shoes", Part::Validation));
         assert_eq!(told("studio/test/shirts/2.jpg"), ("shirts", Part::Test));
-        assert_eq!(told("studio/train/other/caps/1.jpg"), ("caps", Part::Fit));
-        assert_eq!(told("home/other/T-shirts/3.jpg"), ("t shirts", Part::Folded));
-        assert_eq!(told("home/other/4.jpg"), ("other", Part::Folded));
-        assert_eq!(told("articles/shirts/7.jpg"), ("other shirts", Part::Folded));
-        assert_eq!(told("scenes/deeper/9.jpg"), (BACKGROUND, Part::Folded));
+        assert_eq!(told("studio/train/other/caps/1.jpg"), ("caps", Part::Train));
+        assert_eq!(told("home/other/T-shirts/3.jpg"), ("t shirts", Part::Train));
+        assert_eq!(told("home/other/4.jpg"), ("other", Part::Train));
+        assert_eq!(told("articles/shirts/7.jpg"), ("other shirts", Part::Train));
+        assert_eq!(told("scenes/deeper/9.jpg"), (BACKGROUND, Part::Train));
         let sent: Vec<_> = photos.all.iter().filter(|it| it.is_contributed).map(|it| &it.group.1).collect();
         assert_eq!(sent, ["contributor 7", "contributor 7"]);
         assert_eq!(photo("articles/t_shirts/5.jpg").group, photo("articles/t_shirts/6.jpg").group);
         assert_ne!(photo("scenes/8.jpg").group, photo("scenes/deeper/9.jpg").group);
+    }
+
+    #[test]
+    fn look_alikes_that_a_manifest_names_are_a_group() {
+        let root = tempfile::tempdir().unwrap();
+        touch(
+            root.path(),
+            &["shirts/1.jpg", "shirts/2.jpg", "shirts/3.jpg", "tops/4.jpg", "other/caps/5.jpg"],
+        );
+        let rows =
+            "path,group\nshirts/1.jpg,7\nshirts/2.jpg,7\nshirts/3.jpg,\ntops/4.jpg,8\nother/caps/5.jpg,7\n";
+        fs::write(root.path().join("manifest.csv"), rows).unwrap();
+        let photos = Photos::find(&Folders { data: vec![root.path().into()], ..Folders::default() }).unwrap();
+        let group = |name: &str| &photos.all.iter().find(|it| it.path.ends_with(name)).unwrap().group.1;
+        assert_eq!([group("1.jpg"), group("2.jpg"), group("4.jpg")], ["group 7", "group 7", "group 8"]);
+        assert!(group("3.jpg").ends_with("3.jpg"));
+        assert_eq!(group("5.jpg"), "caps", "a kind is held out whole");
     }
 
     struct Nobody;
@@ -301,14 +330,14 @@ mod tests {
     fn a_group_is_in_one_fold_and_folds_are_alike() {
         let root = tempfile::tempdir().unwrap();
         let mut photos = Photos::find(&folders(root.path())).unwrap();
-        let one = photos.all.iter().find(|it| it.part == Part::Folded).unwrap().clone();
+        let one = photos.all.iter().find(|it| it.part == Part::Train).unwrap().clone();
         let many =
             (0..300).map(|number| Photo { group: (9, format!("group {}", number % 37)), ..one.clone() });
         photos.all.extend(many);
         let folds = photos.folds(5);
         let mut of_group = HashMap::new();
         for (photo, fold) in photos.all.iter().zip(&folds) {
-            let is_judged = matches!(photo.part, Part::Validation | Part::Folded);
+            let is_judged = photo.part != Part::Test;
             assert_eq!(fold.is_some(), is_judged, "{photo:?}");
             assert_eq!(of_group.entry(&photo.group).or_insert(fold), &fold, "{photo:?}");
         }

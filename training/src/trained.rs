@@ -34,7 +34,8 @@ impl Trained<'_> {
     /// The model that ships, and what it was quantized from, if it was.
     pub(crate) fn models(&self) -> (Model, Option<Model>) {
         let Self { training, photos, fitted, .. } = self;
-        let (recipe, head) = (training.recipe, &fitted.head);
+        let recipe = training.recipe;
+        let head = fitted.head.with_floor(recipe.head.floor);
         let classifier = |backbone: &Backbone| backbone.with_head(&recipe.name, &head.weight, &head.bias);
         let floats = classifier(&fitted.backbone);
         let onnx = fitted.quantized.as_ref().map_or_else(|| floats.clone(), |it| classifier(&it.backbone));
@@ -91,7 +92,7 @@ impl Trained<'_> {
 
     /// How the head was made, for the manifest.
     fn how(&self) -> String {
-        let learned = self.photos.all.iter().filter(|it| matches!(it.part, Part::Fit | Part::Folded)).count();
+        let learned = self.photos.all.iter().filter(|it| it.part == Part::Train).count();
         let (copies, seed) = (self.features.copies, self.training.recipe.seed);
         let fitted =
             format!("softmax regression on {learned} photos and {copies} variations of each, seed {seed}");

@@ -38,7 +38,7 @@ impl<'a> Views<'a> {
             photos.kinds[photo.kind] == BACKGROUND && photo.part != Part::Test
         };
         let mut decoder = Decoder::new(SIDE, SIDE, limits);
-        let mut variation = Sha256::new_with_prefix(b"variation 1");
+        let mut variation = Sha256::new_with_prefix(b"variation 2");
         variation.update(backbone.sha256.as_bytes());
         variation.update(recipe.seed.to_le_bytes());
         // Debug is one text for each set of values, which is all that a hash needs.

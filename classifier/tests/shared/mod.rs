@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use autorma_classifier::{Limits, Runtime};
+use autorma_classifier::{Decoder, Limits, Runtime};
 use autorma_models::Model;
 
 pub(crate) const LIMITS: Limits = Limits { bytes: 64 << 20, pixels: 50_000_000, memory: 256 << 20 };
@@ -30,6 +30,12 @@ pub(crate) fn runtime() -> &'static Runtime {
 
 pub(crate) fn model() -> Model {
     Model::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped")).unwrap()
+}
+
+/// What makes pictures for the model.
+pub(crate) fn decoder(model: &Model) -> Decoder {
+    let input = &model.manifest.input;
+    Decoder::new(input.width, input.height, LIMITS)
 }
 
 /// The test photos of the five classes with their class.

@@ -9,7 +9,7 @@ use super::{Folders, Part};
 use crate::Error;
 
 /// Names of the folders of a split, and what each is for.
-const SPLIT: [(&str, Part); 3] = [("train", Part::Fit), ("val", Part::Validation), ("test", Part::Test)];
+const SPLIT: [(&str, Part); 3] = [("train", Part::Train), ("val", Part::Validation), ("test", Part::Test)];
 /// Of what isn't used, so many are named.
 const NAMED: usize = 3;
 
@@ -41,7 +41,7 @@ pub(super) fn sources(folders: &Folders) -> Result<Vec<Source>, Error> {
         let folder = real(folder)?;
         let sides = sides(&folder);
         if sides.is_empty() {
-            sources.push(Source { folder, number, role: Role::Data(Part::Folded) });
+            sources.push(Source { folder, number, role: Role::Data(Part::Train) });
         } else {
             for (side, part) in sides {
                 sources.push(Source { folder: real(&side)?, number, role: Role::Data(part) });

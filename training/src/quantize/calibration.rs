@@ -33,7 +33,7 @@ pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe)
         .all
         .iter()
         .enumerate()
-        .filter(|(_, photo)| matches!(photo.part, Part::Fit | Part::Folded))
+        .filter(|(_, photo)| photo.part == Part::Train)
         .filter_map(|(number, photo)| Some((order(recipe.seed, &contents.of(number)?), photo)))
         .collect();
     all.sort_by_key(|(order, photo)| (*order, &photo.path));
