@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// When it was, and where in the log; and the micro-batch, which is whatever there was at the time.
 const OF_THE_RUN: [&str; 6] =
-    ["run_timestamp", "duration_seconds", "processed_at", "timestamp", "batch_number", "offset"];
+    ["run_timestamp", "duration_seconds", "processed_at", "timestamp", "batch_number", "origin"];
 
 #[test]
 fn both_homes_of_the_log_give_the_same_predictions() {

@@ -89,18 +89,17 @@ impl KafkaConfig {
         self.finish(self.client("autorma"), &[])
     }
 
-    /// A consumer without a group's duties: it reads from where it is told.
+    /// A consumer without a group, which may ask: one that reads needs the name of a group, and leaves it when it is dropped,
+    /// which takes a tenth of a second.
     pub(super) fn reader(&self, committed_only: bool) -> ClientConfig {
         let mut config = self.client("autorma-reader");
         // The end of a partition is known after one wait.
         config.set("fetch.wait.max.ms", "10").set("queued.min.messages", "1000");
         config.set("queued.max.messages.kbytes", "8192").set("fetch.error.backoff.ms", "100");
         let isolation = if committed_only { "read_committed" } else { "read_uncommitted" };
-        let group = self.full("reader");
         self.finish(
             config,
             &[
-                ("group.id", &group),
                 ("isolation.level", isolation),
                 ("enable.auto.commit", "false"),
                 ("enable.auto.offset.store", "false"),
@@ -237,7 +236,9 @@ mod tests {
     #[test]
     fn what_librdkafka_doesn_t_take_is_told() {
         assert_eq!(unfit("linger.ms", "5"), None);
-        for (property, value) in [("linger.ms", "soon"), ("linger.ms", "-1"), ("lingerms", "5")] {
+        for (property, value) in
+            [("socket.timeout.ms", "soon"), ("socket.timeout.ms", "-1"), ("lingerms", "5")]
+        {
             let why = unfit(property, value).unwrap();
             assert!(why.contains(property), "{property}={value}: {why}");
         }

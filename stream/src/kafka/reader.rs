@@ -88,8 +88,9 @@ impl Reader {
     fn with<T>(&self, cluster: &Cluster, work: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if open.is_none() {
-            let consumer =
-                cluster.config.reader(true).create_with_context(Reached(cluster.ear(), Mutex::default()));
+            let mut config = cluster.config.reader(true);
+            config.set("group.id", cluster.config.full("reader"));
+            let consumer = config.create_with_context(Reached(cluster.ear(), Mutex::default()));
             let consumer = cluster.made(consumer, "reading")?;
             *open = Some(Open { consumer, stands: None, introduced: BTreeSet::new() });
         }
