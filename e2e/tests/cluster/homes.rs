@@ -5,8 +5,8 @@ use autorma_e2e::{Ended, Photos, Sandbox, read_json};
 use serde_json::Value;
 
 /// When it was, and where in the log; and the micro-batch, which is whatever there was at the time.
-const OF_THE_RUN: [&str; 6] =
-    ["run_timestamp", "duration_seconds", "processed_at", "timestamp", "batch_number", "origin"];
+const OF_THE_RUN: [&str; 7] =
+    ["run_id", "run_timestamp", "duration_seconds", "processed_at", "timestamp", "batch_number", "origin"];
 
 #[test]
 fn both_homes_of_the_log_give_the_same_predictions() {
