@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-command -v npm >/dev/null 2>&1 || { echo "npm is missing: install Node 20 or newer with npm" >&2; exit 1; }
+command -v npm >/dev/null 2>&1 || { echo "npm is missing: install Node 20.19 or newer with npm" >&2; exit 1; }
 tools=target/docker-check
 mkdir -p "$tools"
 if ! cmp -s docker/check/package-lock.json "$tools/installed"; then

@@ -172,7 +172,7 @@ fn a_training_is_recorded_once_if_need_be_later_and_one_that_was_stopped_too() {
         ("held_out/refused", "/held_out/0/decisions/unknown/share"),
         ("held_out/found_unknown", "/held_out/0/strangers/decisions/unknown/share"),
         ("held_out/calibration_error", "/held_out/0/calibration_error"),
-        ("held_out.others/found_unknown", "/held_out/1/strangers/decisions/unknown/share"),
+        ("held_out.others/found_unknown", "/held_out/2/strangers/decisions/unknown/share"),
         ("floats.held_out/accuracy", "/in_floats/held_out/0/accuracy/share"),
         ("temperature", "/temperature"),
         ("threshold.unknown", "/thresholds/unknown"),

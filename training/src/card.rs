@@ -39,8 +39,9 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
             figures(metrics)
         ),
         format!(
-            "Chosen for: at most {} of the photos of the classes called unknown, at most {} of contributors', and at most {} \
-             of the accepted wrong. The rows of held-out photos are a little kind: they chose three numbers.\n",
+            "Chosen for: of the photos of the classes at most {} called unknown, of those that contributors sent at most {}, and \
+             at most {} of the accepted wrong. The rows of held-out photos are a little kind: they chose the temperature and \
+             both thresholds, and helped to choose the recipe.\n",
             percent(metrics.recipe.targets.refused),
             percent(metrics.recipe.targets.refused_contributed),
             percent(metrics.recipe.targets.wrong)
@@ -66,13 +67,13 @@ fn judges(metrics: &Metrics) -> String {
     if !metrics.is_tuned {
         return format!(
             "Temperature and thresholds were chosen on `train` and `val` photos, each judged by one of {folds} further heads, \
-             which has seen no photo of its contributor or kind of article."
+             which has seen nothing of its group: of its contributor, its kind of other article, or its look-alikes."
         );
     }
     format!(
         "Temperature and thresholds were chosen on {} of {folds} parts of the `train` and `val` photos, each judged by a \
-         backbone and head of its own that were tuned without it, so that they have seen no photo of its contributors and \
-         kinds of article.",
+         backbone and head of its own that were tuned without it, so that they have seen nothing of its groups: of its \
+         contributors, its kinds of other articles, or its look-alikes.",
         metrics.recipe.tuning.judged
     )
 }

@@ -146,7 +146,7 @@ pub struct Tuning {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Targets {
-    /// The largest share of photos of the classes that may be called unknown.
+    /// The largest share of photos of the classes that may be called unknown, of those that no contributor has sent.
     pub refused: f64,
     /// The same of those that a contributor has sent.
     pub refused_contributed: f64,

@@ -12,7 +12,7 @@ use super::Json;
 pub(crate) struct TrainArgs {
     /// Folder with a folder of photos for each class, or with nothing but such folders in train, val and test; `other`, `unknown`, `none`
     /// and `backgrounds` hold what is none of them, `other` maybe in a folder for each kind. manifest.csv may say in a column
-    /// contributor who sent which path. May be repeated
+    /// contributor who sent which path, and in a column group which look alike. May be repeated
     #[arg(long, value_name = "DIR", required = true)]
     pub(crate) data: Vec<PathBuf>,
     /// Folder of photos of other articles, with a folder for each kind; may be repeated
