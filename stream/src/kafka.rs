@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::{
@@ -63,6 +64,8 @@ pub(crate) struct Cluster {
     asking_uncommitted: BaseConsumer<Ear>,
     /// By group: Kafka tells a group's offsets only to its own.
     asking_groups: Mutex<BTreeMap<String, Arc<BaseConsumer<Ear>>>>,
+    /// Creates topics and describes them.
+    admin: Mutex<Option<Arc<AdminClient<Ear>>>>,
     known: Known,
     reader: Reader,
     identity: OnceLock<String>,
@@ -85,6 +88,7 @@ impl Kafka {
             asking,
             asking_uncommitted,
             asking_groups: Mutex::default(),
+            admin: Mutex::default(),
             known: Known::default(),
             reader: Reader::default(),
             identity: OnceLock::new(),
@@ -122,9 +126,10 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         let groups =
             std::mem::take(&mut self.asking_groups).into_inner().unwrap_or_else(PoisonError::into_inner);
-        let reader = std::mem::take(&mut self.reader);
+        let (reader, admin) = (std::mem::take(&mut self.reader), std::mem::take(&mut self.admin));
         std::thread::scope(|scope| {
             scope.spawn(move || drop(reader));
+            scope.spawn(move || drop(admin));
             groups.into_values().for_each(|client| drop(scope.spawn(|| drop(client))));
         });
     }

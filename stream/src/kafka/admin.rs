@@ -1,3 +1,4 @@
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::executor::block_on;
@@ -157,7 +158,14 @@ fn describe(cluster: &Cluster, names: &[String]) -> Result<Vec<Option<Found>>> {
     Ok(names.iter().map(|name| found.get(name.as_str()).cloned()).collect())
 }
 
-fn client(cluster: &Cluster) -> Result<AdminClient<Ear>> {
+/// The client, which is kept: to drop it takes a tenth of a second.
+fn client(cluster: &Cluster) -> Result<Arc<AdminClient<Ear>>> {
+    let mut kept = cluster.admin.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(client) = &*kept {
+        return Ok(Arc::clone(client));
+    }
     let client = cluster.config.admin().create_with_context(cluster.ear());
-    cluster.made(client, "administration")
+    let client = Arc::new(cluster.made(client, "administration")?);
+    *kept = Some(Arc::clone(&client));
+    Ok(client)
 }

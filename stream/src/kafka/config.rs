@@ -94,8 +94,10 @@ impl KafkaConfig {
     pub(super) fn reader(&self, committed_only: bool) -> ClientConfig {
         let mut config = self.client("autorma-reader");
         // The end of a partition is known after one wait.
-        config.set("fetch.wait.max.ms", "10").set("queued.min.messages", "1000");
-        config.set("queued.max.messages.kbytes", "8192").set("fetch.error.backoff.ms", "100");
+        config.set("fetch.wait.max.ms", "10").set("fetch.error.backoff.ms", "100");
+        config.set("queued.min.messages", "10000").set("queued.max.messages.kbytes", "8192");
+        // What is queued is asked to grow again so soon. It is a second by itself, even where the queue is empty by then.
+        config.set("fetch.queue.backoff.ms", "10");
         let isolation = if committed_only { "read_committed" } else { "read_uncommitted" };
         self.finish(
             config,
@@ -119,6 +121,7 @@ impl KafkaConfig {
         let longest_pause = (self.session_timeout.as_millis() * 2).to_string();
         config.set("heartbeat.interval.ms", beat).set("fetch.error.backoff.ms", "100");
         config.set("fetch.wait.max.ms", "200").set("queued.max.messages.kbytes", "16384");
+        config.set("fetch.queue.backoff.ms", "20");
         let group = self.full(group);
         self.finish(
             config,
