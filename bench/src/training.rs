@@ -77,7 +77,7 @@ fn passes(photos: &Path, model: &Path) -> anyhow::Result<[Vec<f64>; 2]> {
 
 fn train(folder: &Path) -> anyhow::Result<()> {
     fs::write(folder.join("train.toml"), "copies = 0\n")?;
-    let backbone = root().join("target/backbone/efficientnet-lite2.onnx");
+    let backbone = root().join("target/backbone/efficientnet-lite.onnx");
     let backbone = backbone.canonicalize().context("`make backbone` makes it")?.display().to_string();
     let data = root().join("../shared/data").canonicalize()?;
     let [studio, home, other, scenes] =

@@ -98,7 +98,7 @@ impl Configuration {
 
 /// The backbone that training builds on, where `make backbone` puts it.
 pub(crate) fn backbone() -> PathBuf {
-    beside_the_program("backbone/efficientnet-lite2.onnx")
+    beside_the_program("backbone/efficientnet-lite.onnx")
 }
 
 /// The file in the folder of the program or one of those above: both a clone's `target/release/autorma` and an

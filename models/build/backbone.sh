@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes target/backbone/efficientnet-lite2.onnx, on which `autorma train` builds, from the published weights. Everything
+# Makes target/backbone/efficientnet-lite.onnx, on which `autorma train` builds, from the published weights. Everything
 # is pinned by hash: the packages, the weights, and what must come out.
 set -eu
 cd "$(dirname "$0")/../.."
-backbone=target/backbone/efficientnet-lite2.onnx
+backbone=target/backbone/efficientnet-lite.onnx
 here=models/build
 
 # Made anew when what makes it has changed.

