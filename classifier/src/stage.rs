@@ -7,7 +7,7 @@ use autorma_stream::{Log, Subscription};
 
 use crate::desk::Desk;
 use crate::fetch::Fetcher;
-use crate::polling::HandOver;
+use crate::polling::{HandOver, Held};
 use crate::swapping::{Opening, Rack};
 use crate::working::Bench;
 use crate::{Config, Decoder, Error, Metrics, Runtime, committing, polling, swapping, working};
@@ -40,7 +40,9 @@ pub fn run(
     let subscription =
         Subscription { group: GROUP.into(), topics: vec![topics::IMAGES.into()], slot: config.slot.clone() };
     let producer = log.producer(&format!("{GROUP}-{}", config.slot))?;
-    let mut consumer = log.subscribe(subscription, Box::new(HandOver(Arc::clone(&desk))))?;
+    let held = Arc::<Held>::default();
+    let hand_over = HandOver { desk: Arc::clone(&desk), held: Arc::clone(&held) };
+    let mut consumer = log.subscribe(subscription, Box::new(hand_over))?;
     tracing::info!("classifier ready");
     ready();
 
@@ -66,7 +68,7 @@ pub fn run(
         spawn(scope, "commit".into(), shared, move || {
             committing::commit(shared, producer, membership, config, metrics)
         });
-        if let Err(error) = polling::poll(&desk, &mut *consumer, config, metrics, shutdown) {
+        if let Err(error) = polling::poll(&desk, &mut *consumer, &held, config, metrics, shutdown) {
             desk.fail(error);
         }
         desk.close();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use autorma_models::Manifest;
 use autorma_models::registry::{Location, Registry, Source};
 use autorma_service::settings::{self, Key, Settings};
 use autorma_service::{http, logging};
@@ -61,6 +62,18 @@ impl Configuration {
     /// Where model versions are kept.
     pub(crate) fn registry(&self) -> anyhow::Result<Box<dyn Registry>> {
         Ok(self.classifier.registry.open()?)
+    }
+
+    /// Warns of a class that the model doesn't know. Predictions of earlier models may have it all the same.
+    pub(crate) fn warn_of_unknown_class(&self, class: Option<&str>) {
+        let Some(class) = class else { return };
+        let known = self.registry().and_then(|registry| Ok(self.classifier.model.manifest(&*registry)?));
+        if let Ok(Manifest { name, version, classes, .. }) = known
+            && !classes.iter().any(|known| known == class)
+        {
+            let known = classes.join(", ");
+            tracing::warn!("{name} {version} knows no class {class:?} (--class), only {known}");
+        }
     }
 
     /// An error if a process that publishes its own photos couldn't read them then.

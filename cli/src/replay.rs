@@ -49,6 +49,7 @@ pub(crate) fn run(
     display: &mut Display,
 ) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
+    configuration.warn_of_unknown_class(args.class.as_deref());
     let home = Home::look(configuration)?;
     let criteria = Criteria::of(args, &*home.log)?;
     let registry = &*configuration.registry()?;

@@ -28,6 +28,7 @@ pub(crate) fn run(configuration: &Configuration, args: &TailArgs) -> anyhow::Res
     if args.topic != Topic::Predictions && (chosen.class.is_some() || chosen.decision.is_some()) {
         bail!("--class and --decision choose predictions: leave them out with another --topic");
     }
+    configuration.warn_of_unknown_class(chosen.class.as_deref());
     let home = Home::look(configuration)?;
     let stop = exit::stop_at_signals()?;
     let mut tail = Tail::new(&*home.log, args)?;

@@ -244,6 +244,8 @@ fn what_cannot_be_is_said() {
     assert!(told(&["--run", &run, "--model", "17"]).contains("--model 17"));
     let nothing = sandbox.run(&["replay", "--run", &run, "--class", "socks"]).expect(0);
     assert!(nothing.output.contains("Nothing to replay"), "{}", nothing.output);
+    assert!(nothing.errors.contains("knows no class \"socks\""), "{}", nothing.errors);
+    assert!(nothing.errors.contains("casual shoes"), "it says which there are: {}", nothing.errors);
 }
 
 #[test]

@@ -1,5 +1,9 @@
+use std::collections::BTreeMap;
+
 use anyhow::bail;
-use autorma_schemas::{DeadLetter, Event, file_path, readable, topics};
+use autorma_schemas::{DeadLetter, Event, HeaderValue, file_path, readable, topics};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::json_text;
@@ -21,11 +25,33 @@ pub(super) struct Listed {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) offset: i64,
+    #[serde(flatten)]
+    kept: Kept,
+}
+
+/// What is kept of a record that is no image event: bytes, in base64.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Kept {
+    raw_base64: Option<String>,
+    headers_base64: BTreeMap<String, String>,
+}
+
+impl Kept {
+    /// Of this dead letter.
+    pub(crate) fn of(letter: &DeadLetter) -> Self {
+        let header =
+            |(key, HeaderValue(value)): (&String, &HeaderValue)| (key.clone(), STANDARD.encode(value));
+        Self {
+            raw_base64: letter.raw.as_ref().map(|raw| STANDARD.encode(raw)),
+            headers_base64: letter.headers.iter().map(header).collect(),
+        }
+    }
 }
 
 impl From<DeadLetter> for Listed {
     fn from(letter: DeadLetter) -> Self {
         Self {
+            kept: Kept::of(&letter),
             event_id: letter.event_id,
             run_id: letter.run_id,
             name: letter.name,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use autorma_schemas::{DeadLetter, Decision, ImageEvent, ModelVersion, Origin, Prediction, Shadow, topics};
 use autorma_stream::StoredRecord;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::inspect::place;
+use crate::inspect::{Kept, place};
 
 /// A prediction for scripts.
 #[derive(Debug, Serialize)]
@@ -65,7 +65,7 @@ pub(super) fn prediction(it: &Prediction) -> String {
 
 /// A dead letter's line.
 pub(super) fn letter(it: &DeadLetter) -> String {
-    line(&json!({
+    let mut letter = json!({
         "event_id": it.event_id,
         "run_id": it.run_id,
         "name": it.name,
@@ -78,7 +78,12 @@ pub(super) fn letter(it: &DeadLetter) -> String {
         "origin": it.origin,
         "seen_at": it.seen_at.iso(),
         "failed_at": it.failed_at.iso(),
-    }))
+    });
+    let kept = json!(Kept::of(it));
+    if let (Some(letter), Value::Object(kept)) = (letter.as_object_mut(), kept) {
+        letter.extend(kept);
+    }
+    line(&letter)
 }
 
 /// An image event's line.

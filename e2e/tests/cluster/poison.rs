@@ -6,6 +6,7 @@ use autorma_broker::shared;
 use autorma_e2e::{Daemon, Photos, Random, Sandbox};
 use autorma_schemas::{DeadLetter, Prediction, topics};
 use autorma_stream::Append;
+use serde_json::Value;
 
 use crate::outsider::{Outsider, append, inline, raw, with_content};
 
@@ -56,6 +57,16 @@ fn what_cannot_be_read_is_kept_whole_and_holds_up_nothing() {
     names.sort();
     assert_eq!(names, ["good-0", "good-1", "good-2"]);
     daemon.outcomes(7);
+    let listed = sandbox.run(&["dead-letters", "--json"]).expect(0).json();
+    let tailed =
+        sandbox.run(&["tail", "--topic", "dead-letters", "--from-beginning", "--count", "4", "--json"]);
+    let tailed = tailed.expect(0).output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for letters in [listed.as_array().unwrap().clone(), tailed] {
+        let kept = |letter: &Value| letter["raw_base64"] == "eyJwaG90byI6ICJhLmpwZyJ9";
+        let letter = letters.iter().find(|letter| kept(letter)).unwrap();
+        assert_eq!(letter["headers_base64"]["from"], "YSBzY3JpcHQg/w==");
+        assert_eq!(letter["headers_base64"]["empty"], "");
+    }
     daemon.end();
 }
 
