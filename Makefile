@@ -32,7 +32,7 @@ run: program
 
 # The tests of the main path run on both homes of the log. The whole workspace again, so that nothing is built twice:
 # its other tests with these names run a second time.
-BOTH_HOMES := batch daemon backlog hostile model chaos produce arms replay
+BOTH_HOMES := batch daemon backlog hostile model chaos produce arms replay registry
 
 test: lint docs e2e-program
 	@scripts/tools.sh kafka

@@ -129,10 +129,12 @@ def told(run):
     model = mlflow.artifacts.list_artifacts(run_id=run.info.run_id, artifact_path='model')
     files = mlflow.artifacts.list_artifacts(run_id=run.info.run_id) + model
     losses = client.get_metric_history(run.info.run_id, 'loss')
+    tuning = client.get_metric_history(run.info.run_id, 'tuning.loss')
     return {
         'run': run.info.run_id, 'name': run.info.run_name, 'status': run.info.status,
         'params': run.data.params, 'metrics': run.data.metrics, 'tags': run.data.tags,
         'files': [it.path for it in files], 'losses': [it.value for it in losses], 'steps': [it.step for it in losses],
+        'tuning': [it.value for it in tuning],
     }
 runs = client.search_runs([experiment], order_by=['attributes.start_time'])
 print(json.dumps([told(run) for run in runs]))
@@ -167,6 +169,8 @@ fn a_training_is_recorded_once_if_need_be_later_and_one_that_was_stopped_too() {
     }
     let steps: Vec<_> = (1..=recorded["losses"].as_array().unwrap().len()).collect();
     assert_eq!((&run["losses"], &run["steps"]), (&recorded["losses"], &json!(steps)));
+    assert_eq!(run["tuning"], recorded["tuning_losses"]);
+    assert_eq!(run["tuning"].as_array().unwrap().len(), 60);
     for (name, pointer) in [
         ("held_out/accuracy", "/held_out/0/accuracy/share"),
         ("held_out/refused", "/held_out/0/decisions/unknown/share"),

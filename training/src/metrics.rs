@@ -36,6 +36,8 @@ pub struct Metrics {
     pub unknown_errors: Vec<UnknownErrors>,
     /// The shipped head's loss after each iteration.
     pub losses: Vec<f64>,
+    /// The loss of each step in which the shipped backbone was tuned; none if it wasn't.
+    pub tuning_losses: Vec<f64>,
     /// Photos that were left out, and why.
     pub failed: Vec<(String, String)>,
     /// How long it took.

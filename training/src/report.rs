@@ -71,8 +71,12 @@ fn figures(metrics: &Metrics) -> String {
 }
 
 fn curves(metrics: &Metrics) -> String {
-    let losses = (1..).zip(&metrics.losses).map(|(iteration, loss)| (f64::from(iteration), *loss));
-    let loss = plot("iteration", "loss", &[Line { name: "shipped head", points: losses.collect() }]);
+    let curve = |losses: &[f64]| (1..).map(f64::from).zip(losses.iter().copied()).collect();
+    let loss = plot("iteration", "loss", &[Line { name: "shipped head", points: curve(&metrics.losses) }]);
+    let tuning = match metrics.tuning_losses.as_slice() {
+        [] => String::new(),
+        losses => plot("step", "loss", &[Line { name: "shipped backbone, tuned", points: curve(losses) }]),
+    };
     let errors = |of: fn(&UnknownErrors) -> f64| -> Vec<_> {
         metrics.unknown_errors.iter().map(|it| (it.all.threshold, of(it))).collect()
     };
@@ -86,5 +90,5 @@ fn curves(metrics: &Metrics) -> String {
         ],
     );
     let of_held_out = metrics.held_out.first().map(|section| reliability(&section.quality.reliability));
-    loss + &unknown + &of_held_out.unwrap_or_default()
+    loss + &tuning + &unknown + &of_held_out.unwrap_or_default()
 }

@@ -65,6 +65,7 @@ impl Trained<'_> {
             in_floats: self.in_floats(model, reference)?,
             unknown_errors: curve(&fitted.held_out, &model.manifest),
             losses: self.losses.clone(),
+            tuning_losses: fitted.steps.clone(),
             seconds: self.begun.elapsed().as_secs_f64(),
             model: output.join(MODEL),
         };

@@ -163,7 +163,8 @@ fn fit(
             progress(Progress::Head { number, of: number + 1, loss });
         },
     );
-    let fitted = Fitted { backbone: backbone.clone(), quantized, head, held_out, in_floats };
+    let fitted =
+        Fitted { backbone: backbone.clone(), quantized, head, held_out, in_floats, steps: Vec::new() };
     Untuned { judges, fitted, losses }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Fitted {
     pub(crate) held_out: Vec<HeldOut>,
     /// The same in floats, if these don't ship.
     pub(crate) in_floats: Option<Vec<HeldOut>>,
+    /// The loss of each step of what ships; none if it isn't tuned.
+    pub(crate) steps: Vec<f64>,
 }
 
 impl Tuner<'_> {
@@ -49,7 +51,7 @@ impl Tuner<'_> {
         let recipe = self.heads.recipe;
         let (mut held_out, mut in_floats) = (Vec::new(), Vec::new());
         for (fold, judge) in judges.iter().enumerate().take(recipe.tuning.judged) {
-            let Some((backbone, head)) = self.one(fold, Some(fold), judge, progress)? else {
+            let Some((backbone, head, _)) = self.one(fold, Some(fold), judge, progress)? else {
                 return Ok(None);
             };
             in_floats.extend(self.judge(fold, &backbone, &head)?);
@@ -57,7 +59,7 @@ impl Tuner<'_> {
                 held_out.extend(self.judge(fold, &backbone, &head)?);
             }
         }
-        let Some((backbone, head)) = self.one(recipe.tuning.judged, None, head, progress)? else {
+        let Some((backbone, head, steps)) = self.one(recipe.tuning.judged, None, head, progress)? else {
             return Ok(None);
         };
         let quantized = self.quantize(&backbone, progress)?;
@@ -67,7 +69,7 @@ impl Tuner<'_> {
             Precision::Int8 => (held_out, Some(in_floats)),
             Precision::Fp32 => (in_floats, None),
         };
-        Ok(Some(Fitted { backbone, quantized, head, held_out, in_floats }))
+        Ok(Some(Fitted { backbone, quantized, head, held_out, in_floats, steps }))
     }
 
     fn quantize(
@@ -88,7 +90,7 @@ impl Tuner<'_> {
         without: Option<usize>,
         head: &Head,
         progress: &mut impl FnMut(Progress) -> bool,
-    ) -> Result<Option<(Backbone, Head)>, Error> {
+    ) -> Result<Option<(Backbone, Head, Vec<f64>)>, Error> {
         let Heads { photos, features, recipe, folds, .. } = self.heads;
         // A photo that can't be decoded has no features.
         let mut weights = vec![0.0; photos.all.len()];
@@ -113,7 +115,7 @@ impl Tuner<'_> {
 
     /// A hash of all that a learner depends on.
     fn key(&self, weights: &[f32], head: &Head) -> [u8; 32] {
-        let mut key = Sha256::new_with_prefix(b"tuning 1");
+        let mut key = Sha256::new_with_prefix(b"tuning 2");
         key.update(&self.backbone.sha256);
         key.update(format!("{:?}", self.heads.recipe.tuning));
         for number in head.weight.iter().chain(&head.bias) {

@@ -66,7 +66,7 @@ struct Slopes {
 }
 
 impl Learner<'_> {
-    /// The tuned backbone and its head, which begin as they are. `after` hears of each step's number and loss, and says
+    /// The tuned backbone and its head, which begin as they are, and the loss of each step. `after` hears of each step's number and loss, and says
     /// whether to go on; None if not.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Learner<'_> {
         &self,
         head: &Head,
         mut after: impl FnMut(u32, f64) -> bool,
-    ) -> Result<Option<(Backbone, Head)>, Error> {
+    ) -> Result<Option<(Backbone, Head, Vec<f64>)>, Error> {
         let (network, mut parameters) = self.backbone.network().map_err(Error::Untunable)?;
         let layout =
             Layout { network: parameters.len(), features: self.backbone.features, outputs: self.outputs };
@@ -85,6 +85,7 @@ impl Learner<'_> {
         while state.step < self.recipe.steps {
             let Slopes { loss, mut gradient } = self.slopes(&network, &layout, &state)?;
             let rows = layout.weights();
+            state.losses.push(loss);
             state.descend(&mut gradient, layout.network..length, rows, self.recipe);
             let goes_on = after(state.step, loss);
             if state.step.is_multiple_of(KEEP) || state.step == self.recipe.steps || !goes_on {
@@ -96,7 +97,7 @@ impl Learner<'_> {
         }
         let head = layout.head(&state.average)?;
         let tuned = self.backbone.tuned(&network, &state.average[..layout.network]);
-        Ok(Some((tuned.map_err(Error::Made)?, head)))
+        Ok(Some((tuned.map_err(Error::Made)?, head, state.losses)))
     }
 
     /// The mean loss of a step's photos, and its slopes.

@@ -203,6 +203,7 @@ fn a_backbone_is_tuned_and_judged_by_one_that_hasn_t_seen_the_fold() {
     });
     let metrics = metrics.unwrap();
     assert!(metrics.is_tuned && metrics.is_whole && tuned == 48, "{tuned} steps");
+    assert_eq!(metrics.tuning_losses, losses[24..], "those of what ships");
     assert!(losses.iter().all(|it| (0.2..3.0).contains(it)), "{losses:?}");
     assert!(metrics.test.as_ref().unwrap().accuracy.share > 0.9);
     // One of two folds is judged.
@@ -221,6 +222,7 @@ fn a_backbone_is_tuned_and_judged_by_one_that_hasn_t_seen_the_fold() {
         let metrics = metrics.unwrap();
         assert_eq!(metrics.is_whole, metrics.is_tuned);
         if metrics.is_whole {
+            assert_eq!(metrics.tuning_losses, losses[24..], "of the steps before the stops, too");
             break;
         }
         stops += 1;

@@ -5,13 +5,13 @@ use autorma_models::Manifest;
 use autorma_models::registry::Source;
 use autorma_schemas::{Event, ModelVersion, Prediction, RunState, topics};
 use autorma_service::lag;
-use autorma_service::roles::RoleLock;
+use autorma_service::roles::{Holder, RoleLock};
 use autorma_stream::{Bounds, Log, NextOffset, TopicPartition};
 use serde::Serialize;
 
 use super::{json_text, runs};
 use crate::configuration::Configuration;
-use crate::home::Home;
+use crate::home::{CLASSIFIER, Home};
 use crate::metrics::GROUPS;
 use crate::reading::{Pages, newest_runs};
 use crate::table::Table;
@@ -131,23 +131,32 @@ impl Status {
                 lag: lag.lag as i64,
             }));
         }
-        let stages = RoleLock::holders(&home.folder)?.into_iter().map(|holder| Stage {
+        let holders = RoleLock::holders(&home.folder)?;
+        // Kafka goes on to tell the process that a slot was taken over from.
+        let holder = |slot: &str| {
+            let is_its = |number: &str| number == slot || home.slot(number) == slot;
+            let has_it = |it: &&Holder| it.role.strip_prefix(CLASSIFIER).is_some_and(is_its);
+            holders.iter().find(has_it).map(|holder| holder.process)
+        };
+        let ours = |group: &autorma_stream::Group| GROUPS.iter().any(|(name, _)| *name == group.name);
+        let groups = log.groups()?.into_iter().filter(ours);
+        let members = groups.flat_map(|group| {
+            let holder = |slot: &str| holder(slot).filter(|_| group.name == autorma_classifier::GROUP);
+            let member = |it: autorma_stream::Member| Member {
+                stage: group.name.clone(),
+                process: holder(&it.slot).or(it.process),
+                slot: it.slot,
+                partitions: it.partitions.iter().map(ToString::to_string).collect(),
+            };
+            group.members.into_iter().map(member).collect::<Vec<_>>()
+        });
+        let members = members.collect();
+        let stages = holders.iter().cloned().map(|holder| Stage {
             stage: holder.role,
             process: holder.process,
             command: holder.command,
             since: holder.since,
         });
-        let ours = |group: &autorma_stream::Group| GROUPS.iter().any(|(name, _)| *name == group.name);
-        let groups = log.groups()?.into_iter().filter(ours);
-        let members = groups.flat_map(|group| {
-            group.members.into_iter().map(move |it| Member {
-                stage: group.name.clone(),
-                slot: it.slot,
-                process: it.process,
-                partitions: it.partitions.iter().map(ToString::to_string).collect(),
-            })
-        });
-        let members = members.collect();
         let runs = newest_runs(log)?;
         let finished = runs.iter().filter(|run| run.state == RunState::Finished).count();
         let (mut skip, mut listed) = (finished.saturating_sub(RECENT), Vec::new());

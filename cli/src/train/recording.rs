@@ -79,10 +79,13 @@ fn flatten(name: &str, value: &Value, all: &mut Vec<(String, String)>) {
     }
 }
 
-/// The head's curve, then what was measured in the end.
+/// The head's curve and the tuning's, then what was measured in the end.
 fn figures(metrics: &Metrics) -> Vec<Figure> {
-    let loss = |(step, value): (usize, &f64)| Figure { name: "loss".into(), step, value: *value };
-    let mut all: Vec<_> = (1..).zip(&metrics.losses).map(loss).collect();
+    let mut all = Vec::new();
+    for (name, losses) in [("loss", &metrics.losses), ("tuning.loss", &metrics.tuning_losses)] {
+        let figure = |(step, value): (usize, &f64)| Figure { name: name.into(), step, value: *value };
+        all.extend((1..).zip(losses).map(figure));
+    }
     let mut add = |name: String, value| all.push(Figure { name, step: 0, value });
     add("temperature".into(), metrics.temperature);
     add("threshold.accept".into(), metrics.thresholds.accept);

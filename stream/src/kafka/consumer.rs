@@ -145,7 +145,10 @@ impl KafkaConsumer {
             }
             Code::UnknownTopicOrPartition | Code::UnknownTopic => {
                 self.cluster.known.forget();
-                let cause = "a topic that was being read has gone; `autorma topics create` makes it".into();
+                let topics = self.topics.join(", ");
+                let cause = format!(
+                    "a topic that was being read has gone, of: {topics}; `autorma topics create` makes it"
+                );
                 Err(Error::Storage { place: self.cluster.place(), cause })
             }
             Code::PollExceeded | Code::NoOffset => Ok(()),

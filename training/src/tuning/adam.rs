@@ -16,12 +16,15 @@ pub(super) struct State {
     pub(super) average: Vec<f32>,
     pub(super) first: Vec<f32>,
     pub(super) second: Vec<f32>,
+    /// The loss of each step so far.
+    pub(super) losses: Vec<f64>,
 }
 
 impl State {
     pub(super) fn new(parameters: Vec<f32>) -> Self {
         let zeros = vec![0.0; parameters.len()];
-        Self { step: 0, average: parameters.clone(), first: zeros.clone(), second: zeros, parameters }
+        let (average, first) = (parameters.clone(), zeros.clone());
+        Self { step: 0, average, first, second: zeros, parameters, losses: Vec::new() }
     }
 
     /// One step down the gradient, whose length is first cut to the recipe's. The head has a rate of its own, and its

@@ -30,6 +30,7 @@ impl Checkpoint {
         for numbers in [&state.parameters, &state.average, &state.first, &state.second] {
             content.extend(numbers.iter().flat_map(|it| it.to_le_bytes()));
         }
+        content.extend(state.losses.iter().flat_map(|it| it.to_le_bytes()));
         let check = Sha256::digest(&content);
         content.extend(check);
         files::write(&self.path, &content)
@@ -41,7 +42,9 @@ impl Checkpoint {
         let (content, check) = file.split_at_checked(file.len().checked_sub(CHECK)?)?;
         let (of, content) = content.split_at_checked(self.of.len())?;
         let (step, numbers) = content.split_at_checked(size_of::<u32>())?;
-        let is_whole = numbers.len() == 4 * parameters * size_of::<f32>();
+        let step = u32::from_le_bytes(step.try_into().ok()?);
+        let (numbers, losses) = numbers.split_at_checked(4 * parameters * size_of::<f32>())?;
+        let is_whole = losses.len() == step as usize * size_of::<f64>();
         if of != self.of || !is_whole || Sha256::digest(&file[..file.len() - CHECK]).as_slice() != check {
             return None;
         }
@@ -49,12 +52,15 @@ impl Checkpoint {
             let numbers = part.chunks_exact(size_of::<f32>());
             numbers.map(|it| f32::from_le_bytes(std::array::from_fn(|byte| it[byte]))).collect()
         });
+        let losses = losses.chunks_exact(size_of::<f64>());
+        let losses = losses.map(|loss| f64::from_le_bytes(std::array::from_fn(|byte| loss[byte]))).collect();
         Some(State {
-            step: u32::from_le_bytes(step.try_into().ok()?),
+            step,
             parameters: parts.next()?,
             average: parts.next()?,
             first: parts.next()?,
             second: parts.next()?,
+            losses,
         })
     }
 }
@@ -69,7 +75,8 @@ mod tests {
         let checkpoint = Checkpoint::at(folder.path(), 3, [7; 32]);
         assert!(checkpoint.kept(2).is_none());
         let mut state = State::new(vec![1.5, -2.0]);
-        (state.step, state.first) = (9, vec![0.5, f32::MIN_POSITIVE]);
+        (state.step, state.first) = (2, vec![0.5, f32::MIN_POSITIVE]);
+        state.losses = vec![3.5, 2.25];
         checkpoint.keep(&state).unwrap();
         assert_eq!(checkpoint.kept(2), Some(state));
         assert!(checkpoint.kept(3).is_none());
