@@ -28,14 +28,23 @@ pub(crate) struct Report {
     pub(crate) summary_path: Option<String>,
     #[serde(skip)]
     summary: Option<Summary>,
-    /// Further runs that were finished by the way: interrupted ones of before.
-    #[serde(skip)]
-    others: Vec<Finished>,
+    /// Further runs that were finished by the way: interrupted ones of before, and what waited for a classifier.
+    finished_too: Vec<Other>,
     #[serde(skip)]
     input: String,
     /// How to call autorma on the same data.
     #[serde(skip)]
     program: String,
+}
+
+/// A run that was finished by the way.
+#[derive(Debug, Serialize)]
+struct Other {
+    run_id: String,
+    predictions: u64,
+    dead_letters: u64,
+    results_path: String,
+    summary_path: String,
 }
 
 impl Report {
@@ -51,12 +60,21 @@ impl Report {
         let finished = snapshot.finished.iter().rev().find(is_ours);
         let summary = finished.map(read).transpose()?;
         let run_id = finished.map(|finished| finished.run_id.as_str());
-        let others = snapshot.finished.iter().filter(|other| Some(other.run_id.as_str()) != run_id).cloned();
+        let others = snapshot.finished.iter().filter(|other| Some(other.run_id.as_str()) != run_id);
         // A run that an earlier process has closed was published before, and classified now.
         let by_now =
             if batch.run.is_none() { summary.as_ref().map_or(0, |summary| summary.discovered) } else { 0 };
         let classified = snapshot.durable_outcomes as f64;
         let text = |path: &std::path::Path| std::path::absolute(path).map(|path| path.display().to_string());
+        let other = |other: &Finished| {
+            anyhow::Ok(Other {
+                run_id: other.run_id.clone(),
+                predictions: other.predictions,
+                dead_letters: other.dead_letters,
+                results_path: text(&other.results)?,
+                summary_path: text(&other.summary)?,
+            })
+        };
         Ok(Self {
             run_id: finished.map(|finished| finished.run_id.clone()),
             discovered: summary.as_ref().map_or(0, |summary| summary.discovered),
@@ -64,7 +82,7 @@ impl Report {
             dead_letters: summary.as_ref().map_or(0, |summary| summary.dead_letters),
             duplicates: summary.as_ref().map_or(0, |summary| summary.duplicates),
             already_done: batch.found.already_done.saturating_sub(by_now),
-            others: others.collect(),
+            finished_too: others.map(other).collect::<Result<_, _>>()?,
             still_being_written: batch.found.left_out,
             unreadable: batch.found.unreadable,
             duration_seconds: (seconds * 1e3).round() / 1e3,
@@ -94,7 +112,9 @@ fn program(configuration: &Configuration) -> String {
 impl Report {
     /// Whether there are photos without a prediction that the next run won't try again.
     pub(crate) fn has_failures(&self) -> bool {
-        self.dead_letters + self.unreadable + self.others.iter().map(|other| other.dead_letters).sum::<u64>()
+        self.dead_letters
+            + self.unreadable
+            + self.finished_too.iter().map(|other| other.dead_letters).sum::<u64>()
             > 0
     }
 
@@ -103,10 +123,10 @@ impl Report {
         for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
             writeln!(f, "{count} files were left out, being {what}: the log names them.")?;
         }
-        for Finished { run_id, predictions, dead_letters, .. } in &self.others {
+        for Other { run_id, predictions, dead_letters, .. } in &self.finished_too {
             writeln!(
                 f,
-                "Run {run_id}, interrupted before, is finished too: {predictions} predictions, {dead_letters} dead \
+                "Run {run_id}, which was waiting, is finished too: {predictions} predictions, {dead_letters} dead \
                  letters."
             )?;
         }

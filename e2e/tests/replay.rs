@@ -297,8 +297,15 @@ fn dead_letters_are_tried_again_once_their_photos_are_mended() {
     // From another input: ingest would see the new content too.
     let other = sandbox.path().join("other");
     fs::create_dir(&other).unwrap();
-    sandbox.run(&["run", "--input", other.to_str().unwrap()]).expect(2);
+    fs::copy(&photos.good[3].0, other.join("new.jpg")).unwrap();
+    let report = sandbox.run(&["run", "--json", "--input", other.to_str().unwrap()]).expect(2).json();
     let run = all["runs"][0]["run_id"].as_str().unwrap();
+    assert_eq!((&report["predictions"], &report["dead_letters"]), (&1.into(), &0.into()), "of its own photo");
+    let too = &report["finished_too"][0];
+    assert_eq!(
+        (&too["run_id"], &too["predictions"], &too["dead_letters"]),
+        (&run.into(), &1.into(), &2.into())
+    );
     let results = read_json(&sandbox.output().join(format!("predictions_{run}.json"))).unwrap();
     assert_eq!((&results["successful"], &results["failed"]), (&1.into(), &2.into()));
     let still = results["failed_images"].as_array().unwrap();
