@@ -66,8 +66,8 @@ struct Slopes {
 }
 
 impl Learner<'_> {
-    /// The tuned backbone and its head, which begin as they are, and the loss of each step. `after` hears of each step's number and loss, and says
-    /// whether to go on; None if not.
+    /// The tuned backbone and its head, which begin as they are, and the loss of each step. `after` hears of each step's
+    /// number and loss, and says whether to go on; None if not.
     ///
     /// # Errors
     /// If the backbone has nodes that can't be learned.

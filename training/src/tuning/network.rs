@@ -5,7 +5,7 @@ use super::convolution::{Convolution, Kind, Shape};
 use crate::onnx::{FLOAT, Graph, Node, Tensor};
 
 /// A network that can be learned: convolutions of batches of pictures, each maybe clipped, sums of two, means over all
-/// pixels, and several pictures' channels in a row. One pixel remains at the end.
+/// pixels at the end, and several of these in a row.
 #[derive(Debug)]
 pub(crate) struct Network {
     image: Shape,
@@ -31,7 +31,7 @@ enum What {
     /// The sum with another value.
     Sum(usize),
     Mean,
-    /// Each pixel's channels, followed by those of these values.
+    /// The channels of each pixel of these values in a row.
     Join(Vec<usize>),
 }
 
@@ -64,10 +64,21 @@ impl Network {
         for node in &graph.node {
             reading.node(node).map_err(|problem| format!("{} {}: {problem}", node.op_type, node.name))?;
         }
-        match reading.network.layers.last() {
-            Some(layer) if layer.output.pixels() == 1 => Ok((reading.network, reading.parameters)),
-            _ => Err("it doesn't end in a mean over all pixels".into()),
+        match reading.network.is_mean(reading.network.layers.len()) {
+            true => Ok((reading.network, reading.parameters)),
+            false => Err("it doesn't end in a mean over all pixels".into()),
         }
+    }
+
+    /// Whether a value is a mean over all pixels, or several in a row.
+    fn is_mean(&self, value: usize) -> bool {
+        value.checked_sub(1).and_then(|number| self.layers.get(number)).is_some_and(|layer| {
+            match &layer.what {
+                What::Mean => true,
+                What::Join(parts) => parts.iter().all(|part| self.is_mean(*part)),
+                What::Convolution(_) | What::Sum(_) => false,
+            }
+        })
     }
 
     /// How many numbers come out for each picture.
@@ -101,9 +112,9 @@ impl Network {
                     from.iter().zip(&values[*other]).map(|(one, other)| one + other).collect()
                 }
                 What::Mean => mean(from, self.shape(layer.from)),
-                What::Join(others) => {
-                    let parts = std::iter::once(&layer.from).chain(others);
-                    join(&parts.map(|part| (values[*part].as_slice(), self.shape(*part))).collect::<Vec<_>>())
+                What::Join(parts) => {
+                    let part = |part: &usize| (values[*part].as_slice(), self.shape(*part));
+                    join(&parts.iter().map(part).collect::<Vec<_>>())
                 }
             };
             if let Some((low, high)) = layer.clip {
@@ -153,9 +164,9 @@ impl Network {
                     });
                     add(&mut slopes[layer.from], spread.collect());
                 }
-                What::Join(others) => {
+                What::Join(parts) => {
                     let mut start = 0;
-                    for part in std::iter::once(&layer.from).chain(others) {
+                    for part in parts {
                         let own = start..start + self.shape(*part).channels;
                         start = own.end;
                         let pixels = errors.chunks_exact(layer.output.channels);
@@ -235,16 +246,16 @@ impl<'a> Reading<'a> {
             }
             "GlobalAveragePool" => (What::Mean, Shape { height: 1, width: 1, ..shape }),
             "Concat" => {
-                let others = node.input[1..].iter().map(|name| self.values.get(name.as_str()).copied());
-                let others: Vec<_> = others.collect::<Option<_>>().ok_or("it must join pictures")?;
-                let shapes = others.iter().map(|other| self.network.shape(*other));
+                let parts = node.input.iter().map(|name| self.values.get(name.as_str()).copied());
+                let parts: Vec<_> = parts.collect::<Option<_>>().ok_or("it must join pictures")?;
+                let shapes = parts.iter().map(|part| self.network.shape(*part));
                 let is_alike = |it: &Shape| (it.height, it.width) == (shape.height, shape.width);
                 let is_of_channels = node.attribute.iter().any(|it| it.name == "axis" && it.i == 1);
                 if !is_of_channels || !shapes.clone().all(|it| is_alike(&it)) {
                     return Err("it must join the channels of pictures of one size".into());
                 }
-                let channels = shapes.fold(shape.channels, |sum, it| sum + it.channels);
-                (What::Join(others), Shape { channels, ..shape })
+                let channels = shapes.map(|it| it.channels).sum();
+                (What::Join(parts), Shape { channels, ..shape })
             }
             "Relu" | "Clip" => {
                 let clip = self.clip(node)?;
