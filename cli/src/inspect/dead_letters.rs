@@ -30,10 +30,10 @@ pub(super) struct Listed {
 }
 
 /// What is kept of a record that is no image event: bytes, in base64.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Kept {
-    raw_base64: Option<String>,
-    headers_base64: BTreeMap<String, String>,
+    pub(crate) raw_base64: Option<String>,
+    pub(crate) headers_base64: BTreeMap<String, String>,
 }
 
 impl Kept {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use autorma_schemas::{DeadLetter, Decision, ImageEvent, ModelVersion, Origin, Prediction, Shadow, topics};
 use autorma_stream::StoredRecord;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::inspect::{Kept, place};
 
@@ -65,7 +65,8 @@ pub(super) fn prediction(it: &Prediction) -> String {
 
 /// A dead letter's line.
 pub(super) fn letter(it: &DeadLetter) -> String {
-    let mut letter = json!({
+    let Kept { raw_base64, headers_base64 } = Kept::of(it);
+    line(&json!({
         "event_id": it.event_id,
         "run_id": it.run_id,
         "name": it.name,
@@ -78,12 +79,9 @@ pub(super) fn letter(it: &DeadLetter) -> String {
         "origin": it.origin,
         "seen_at": it.seen_at.iso(),
         "failed_at": it.failed_at.iso(),
-    });
-    let kept = json!(Kept::of(it));
-    if let (Some(letter), Value::Object(kept)) = (letter.as_object_mut(), kept) {
-        letter.extend(kept);
-    }
-    line(&letter)
+        "raw_base64": raw_base64,
+        "headers_base64": headers_base64,
+    }))
 }
 
 /// An image event's line.
