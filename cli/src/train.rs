@@ -105,7 +105,9 @@ impl Display {
             Progress::Calibration { done, of } => ("calibration photos", done, of),
             Progress::Judged { done, of } => ("judging photos", done, of),
             Progress::Features { done, of } => ("views of photos", done, of),
-            Progress::Head { number, of, .. } => ("heads", number, of),
+            Progress::Head { number, of, iteration, iterations, .. } => {
+                ("iterations of heads", number * iterations + iteration, of * iterations)
+            }
             Progress::Tuning { number, of, step, steps, .. } => {
                 ("steps of tuning", number * steps as usize + step as usize, of * steps as usize)
             }

@@ -1,6 +1,5 @@
 use autorma_models::Manifest;
 
-use crate::made::ANYTHING_ELSE;
 use crate::metrics::{Metrics, Quality};
 
 /// The model's card: what it is, what it learned from, and how good it is, as far as the training knows.
@@ -12,13 +11,12 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         format!(
             "**What.** Classifies a photo of an article as {}, and says how likely it is none of them. {}, {:.1} MB of ONNX: a \
              backbone that was {}, and a linear head. The output has {} + {kinds} logits: the classes, then \
-             kinds of \"none of them\", named in `manifest.json`.{}\n",
+             kinds of \"none of them\", named in `manifest.json`.\n",
             classes.join(", "),
             manifest.precision().to_uppercase(),
             manifest.bytes() as f64 / 1e6,
             if metrics.is_tuned { "trained by others and tuned here" } else { "not trained here" },
             classes.len(),
-            floor(metrics),
         ),
         format!(
             "**From logits to a decision.** `p = softmax(logits / {temperature})` over all. Unknown probability = the sum over \
@@ -52,22 +50,15 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
     sentences.join("\n") + "\n"
 }
 
-fn floor(metrics: &Metrics) -> String {
-    metrics.recipe.head.floor.map_or_else(String::new, |floor| {
-        format!(
-            " The last, `{ANYTHING_ELSE}`, is {floor} for every photo: what no class claims more strongly is unknown, whatever \
-             it is."
-        )
-    })
-}
-
 /// Who has chosen temperature and thresholds.
 fn judges(metrics: &Metrics) -> String {
     let folds = metrics.recipe.folds;
     if !metrics.is_tuned {
         return format!(
             "Temperature and thresholds were chosen on `train` and `val` photos, each judged by one of {folds} further heads, \
-             which has seen nothing of its group: of its contributor, its kind of other article, or its look-alikes."
+             which has seen nothing of its group: of its contributor, its kind of other article, or its look-alikes. \
+             (`others of learned kinds` are the `others` again, each judged by a head that has learned further photos of its \
+             kind; they chose nothing.)"
         );
     }
     format!(

@@ -17,6 +17,15 @@ pub(crate) struct HeldOut {
     pub(crate) logits: Vec<f32>,
 }
 
+/// What was said of photos by heads that had never seen them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unseen {
+    /// By heads that had seen nothing of their groups. They choose thresholds.
+    pub(crate) groups: Vec<HeldOut>,
+    /// Of other articles, by heads that have learned others of their kinds; none from a tuned backbone.
+    pub(crate) within_kinds: Vec<HeldOut>,
+}
+
 /// Both errors of a threshold for unknown, and the first of contributors' photos alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct UnknownErrors {

@@ -39,13 +39,13 @@ struct Scale {
 }
 
 impl Head {
-    /// The head that minimises the weighted log loss of a softmax over all kinds, with an L2 penalty. `after` hears of the
-    /// loss after each iteration.
+    /// The head that minimises the weighted log loss of a softmax over all kinds, with an L2 penalty. `after` hears of
+    /// each iteration's number, from 1, and of the loss after it.
     pub(crate) fn fit(
         lesson: &Lesson<'_>,
         recipe: &recipe::Head,
         threads: usize,
-        after: impl FnMut(f64),
+        after: impl FnMut(usize, f64),
     ) -> Self {
         let total: f64 = lesson.weights.iter().map(|it| f64::from(*it)).sum();
         let weights: Vec<f32> = lesson.weights.iter().map(|it| (f64::from(*it) / total) as f32).collect();
@@ -56,14 +56,6 @@ impl Head {
         let start = vec![0.0; lesson.outputs * (features + 1)];
         let at = minimise(loss, start, recipe.iterations, after);
         head(&at, &scale, lesson.outputs, features)
-    }
-
-    /// With one more output that says `floor` of everything, if there is to be one.
-    pub(crate) fn with_floor(&self, floor: Option<f32>) -> Self {
-        let bias: Array1<f32> = self.bias.iter().copied().chain(floor).collect();
-        let learned = |place| self.weight.get(place).copied().unwrap_or_default();
-        let weight = Array2::from_shape_fn((bias.len(), self.weight.ncols()), learned);
-        Self { weight, bias }
     }
 
     /// One for each output.
@@ -183,8 +175,8 @@ mod tests {
     fn fitted(weights: &[f32], threads: usize, losses: &mut Vec<f64>) -> Head {
         let (features, kinds) = clouds();
         let lesson = Lesson { features: features.view(), kinds: &kinds, weights, outputs: 3 };
-        let recipe = recipe::Head { l2: 1e-3, iterations: 60, floor: None };
-        Head::fit(&lesson, &recipe, threads, |loss| losses.push(loss))
+        let recipe = recipe::Head { l2: 1e-3, iterations: 60 };
+        Head::fit(&lesson, &recipe, threads, |_, loss| losses.push(loss))
     }
 
     #[test]
@@ -214,18 +206,9 @@ mod tests {
             weights: &[1.0; 1500],
             outputs: 3,
         };
-        let recipe = recipe::Head { l2: 1e-3, iterations: 60, floor: None };
-        let alone = Head::fit(&lesson, &recipe, 2, |_| {});
+        let recipe = recipe::Head { l2: 1e-3, iterations: 60 };
+        let alone = Head::fit(&lesson, &recipe, 2, |_, _| {});
         assert!(masked.weight.iter().zip(&alone.weight).all(|(one, other)| (one - other).abs() < 1e-2));
-    }
-
-    #[test]
-    fn a_floor_is_one_more_output_that_says_the_same_of_everything() {
-        let head = fitted(&[1.0; 3000], 1, &mut Vec::new());
-        let (features, _) = clouds();
-        let row = features.row(7);
-        assert_eq!(head.with_floor(None).logits(row), head.logits(row));
-        assert_eq!(head.with_floor(Some(6.5)).logits(row), [head.logits(row), vec![6.5]].concat());
     }
 
     #[test]

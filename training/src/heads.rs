@@ -1,4 +1,4 @@
-use crate::decisions::HeldOut;
+use crate::decisions::{HeldOut, Unseen};
 use crate::features::Features;
 use crate::head::{Head, Lesson};
 use crate::photos::{BACKGROUND, Part, Photo, Photos};
@@ -16,6 +16,8 @@ pub(crate) struct Heads<'a> {
     weights: Vec<f32>,
     /// The fold of each photo, if it has one.
     pub(crate) folds: Vec<Option<usize>>,
+    /// The same, where other photos of its kind are learned from.
+    pub(crate) within_kinds: Vec<Option<usize>>,
 }
 
 impl<'a> Heads<'a> {
@@ -32,11 +34,12 @@ impl<'a> Heads<'a> {
             share * weight(photos, &photos.all[*photo], recipe)
         };
         let weights = features.photos.iter().enumerate().map(weight).collect();
-        Self { photos, features, recipe, threads, kinds, weights, folds: photos.folds(recipe.folds) }
+        let (folds, within_kinds) = (photos.folds(recipe.folds), photos.folds_within_kinds(recipe.folds));
+        Self { photos, features, recipe, threads, kinds, weights, folds, within_kinds }
     }
 
     /// The head that learns from the photos that `learns` names, of those that may be learned from.
-    pub(crate) fn fit(&self, learns: impl Fn(usize) -> bool, after: impl FnMut(f64)) -> Head {
+    pub(crate) fn fit(&self, learns: impl Fn(usize) -> bool, after: impl FnMut(usize, f64)) -> Head {
         let counts = |(photo, weight): (&usize, &f32)| if learns(*photo) { *weight } else { 0.0 };
         let weights: Vec<_> = self.features.photos.iter().zip(&self.weights).map(counts).collect();
         let lesson = Lesson {
@@ -48,24 +51,69 @@ impl<'a> Heads<'a> {
         Head::fit(&lesson, &self.recipe.head, self.threads, after)
     }
 
-    /// A head for each fold that has seen nothing of it, and what these say of the photos of their folds: once for each of
-    /// the backbones whose features these are.
+    /// A head for each fold that has seen nothing of it, and what these say of the photos of their folds; and what as many others
+    /// say of other articles, of whose kinds they have learned different photos. All that is said once for each of the
+    /// backbones whose features these are.
     pub(crate) fn judge<const N: usize>(
         &self,
         features: [&Features; N],
         progress: &mut impl FnMut(Progress) -> bool,
+    ) -> (Vec<Head>, [Unseen; N]) {
+        let mut after = |number, iteration, loss| {
+            progress(self.progress(number, iteration, loss));
+        };
+        let (heads, mut groups) = self.without(&self.folds, features, &mut after);
+        let mut within_kinds = [const { Vec::new() }; N];
+        if self.judges_within_kinds() {
+            let mut after = |number, iteration, loss| after(self.recipe.folds + number, iteration, loss);
+            (_, within_kinds) = self.without(&self.within_kinds, features, &mut after);
+        }
+        let unseen = std::array::from_fn(|number| Unseen {
+            groups: std::mem::take(&mut groups[number]),
+            within_kinds: std::mem::take(&mut within_kinds[number]),
+        });
+        (heads, unseen)
+    }
+
+    /// The head that ships, and its loss after each iteration.
+    pub(crate) fn shipped(&self, progress: &mut impl FnMut(Progress) -> bool) -> (Head, Vec<f64>) {
+        let mut losses = Vec::new();
+        let after = |iteration, loss| {
+            losses.push(loss);
+            progress(self.progress(self.number() - 1, iteration, loss));
+        };
+        (self.fit(|_| true, after), losses)
+    }
+
+    fn judges_within_kinds(&self) -> bool {
+        self.within_kinds.iter().any(Option::is_some)
+    }
+
+    /// How many heads are fitted, with the one that ships.
+    fn number(&self) -> usize {
+        let rounds = if self.judges_within_kinds() { 2 } else { 1 };
+        rounds * self.recipe.folds + 1
+    }
+
+    fn progress(&self, number: usize, iteration: usize, loss: f64) -> Progress {
+        Progress::Head { number, of: self.number(), iteration, iterations: self.recipe.head.iterations, loss }
+    }
+
+    /// A head for each fold that has learned nothing of it, and what these say of the photos of their folds. `after` hears of
+    /// the fold, the iteration and the loss after it.
+    fn without<const N: usize>(
+        &self,
+        folds: &[Option<usize>],
+        features: [&Features; N],
+        after: &mut dyn FnMut(usize, usize, f64),
     ) -> (Vec<Head>, [Vec<HeldOut>; N]) {
         let (mut heads, mut held_out) = (Vec::new(), [const { Vec::new() }; N]);
         for number in 0..self.recipe.folds {
-            let head = self.fit(
-                |photo| self.folds[photo] != Some(number),
-                |loss| {
-                    progress(Progress::Head { number, of: self.recipe.folds + 1, loss });
-                },
-            );
+            let head = self
+                .fit(|photo| folds[photo] != Some(number), |iteration, loss| after(number, iteration, loss));
             for (features, held_out) in features.iter().zip(&mut held_out) {
                 for (row, photo) in features.photos[..features.plain].iter().enumerate() {
-                    if self.folds[*photo] == Some(number) {
+                    if folds[*photo] == Some(number) {
                         let logits = head.logits(features.values.row(row));
                         held_out.push(self.held_out(*photo, logits));
                     }
@@ -79,9 +127,8 @@ impl<'a> Heads<'a> {
         (heads, held_out)
     }
 
-    /// What was said of a photo by who has seen nothing of its fold, as it will ship: with the floor.
-    pub(crate) fn held_out(&self, photo: usize, mut logits: Vec<f32>) -> HeldOut {
-        logits.extend(self.recipe.head.floor);
+    /// What was said of a photo by who has seen nothing of its fold.
+    pub(crate) fn held_out(&self, photo: usize, logits: Vec<f32>) -> HeldOut {
         let Photo { kind, is_contributed, .. } = self.photos.all[photo];
         HeldOut { photo, kind, is_contributed, logits }
     }

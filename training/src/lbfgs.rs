@@ -18,17 +18,18 @@ struct Step {
 }
 
 /// The lowest point of `loss`, which gives value and gradient, from `start` on: L-BFGS (Nocedal 1980, "Updating
-/// Quasi-Newton Matrices with Limited Storage"). `after` hears of the loss after each iteration.
+/// Quasi-Newton Matrices with Limited Storage"). `after` hears of each iteration's number,
+/// from 1, and of the loss after it.
 pub(crate) fn minimise(
     loss: impl Fn(&[f64]) -> (f64, Vec<f64>),
     start: Vec<f64>,
     iterations: usize,
-    mut after: impl FnMut(f64),
+    mut after: impl FnMut(usize, f64),
 ) -> Vec<f64> {
     let mut at = start;
     let (mut value, mut gradient) = loss(&at);
     let mut steps: VecDeque<Step> = VecDeque::with_capacity(HISTORY);
-    for _ in 0..iterations {
+    for iteration in 1..=iterations {
         let direction = direction(&gradient, &steps);
         let slope = dot(&gradient, &direction);
         let mut length = 1.0;
@@ -49,7 +50,7 @@ pub(crate) fn minimise(
         }
         let is_settled = (value - lower).abs() < SETTLED * value.abs().max(1.0);
         (at, value, gradient) = (next, lower, turned);
-        after(value);
+        after(iteration, value);
         if is_settled {
             break;
         }
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn the_lowest_point_of_a_bent_valley_is_found() {
         let mut losses = Vec::new();
-        let at = minimise(valley, vec![-1.2, 1.0], 200, |loss| losses.push(loss));
+        let at = minimise(valley, vec![-1.2, 1.0], 200, |_, loss| losses.push(loss));
         assert!(at.iter().all(|it| (it - 1.0).abs() < 1e-2), "{at:?} after {}", losses.len());
         assert!(losses.windows(2).all(|pair| pair[1] <= pair[0]));
     }

@@ -83,6 +83,10 @@ pub enum Progress {
         number: usize,
         /// How many heads there are.
         of: usize,
+        /// Which iteration, from 1.
+        iteration: usize,
+        /// The most of a head.
+        iterations: usize,
         /// The loss.
         loss: f64,
     },

@@ -11,13 +11,9 @@ use crate::photos::Photos;
 use crate::quantize::Quantized;
 use crate::{Error, Recipe, files};
 
-/// The output that is the same for every photo. No kind is called so: in the names of kinds a hyphen is a space.
-pub(crate) const ANYTHING_ELSE: &str = "anything-else";
-
 /// What is known of the model before it is written: no files yet, nothing that was measured. `head` says how it was made.
 pub(crate) fn manifest(recipe: &Recipe, photos: &Photos, backbone: &Backbone, head: String) -> Manifest {
     let (classes, unknown) = photos.kinds.split_at(photos.classes);
-    let floor = recipe.head.floor.map(|_| ANYTHING_ELSE.to_owned());
     let origin = [
         ("backbone", backbone.origin.clone()),
         ("backbone sha-256", backbone.sha256.clone()),
@@ -29,7 +25,7 @@ pub(crate) fn manifest(recipe: &Recipe, photos: &Photos, backbone: &Backbone, he
         version: recipe.version.clone(),
         members: Vec::new(),
         input: backbone.input.clone(),
-        output: Output { name: Backbone::output(), unknown: unknown.iter().cloned().chain(floor).collect() },
+        output: Output { name: Backbone::output(), unknown: unknown.to_vec() },
         classes: classes.to_vec(),
         temperature: 1.0,
         thresholds: Thresholds { accept: 1.0, unknown: 1.0 },

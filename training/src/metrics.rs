@@ -6,7 +6,7 @@ use autorma_models::{Manifest, Thresholds};
 use serde::Serialize;
 
 use crate::Recipe;
-use crate::decisions::{HeldOut, UnknownErrors};
+use crate::decisions::{HeldOut, UnknownErrors, Unseen};
 use crate::photos::{BACKGROUND, Part, Photo, Photos};
 
 /// All that is known of a training: `metrics.json`.
@@ -119,8 +119,9 @@ impl From<Figures> for Quality {
 /// Whether a photo belongs to a section.
 type Belongs<'a> = &'a dyn Fn(&Photo) -> bool;
 
-/// The held-out photos all together and by where they come from; those that there are.
-pub(crate) fn sections(photos: &Photos, held_out: &[HeldOut], manifest: &Manifest) -> Vec<Section> {
+/// The photos of held-out groups all together and by where they come from, then those of held-out photos only; those that
+/// there are.
+pub(crate) fn sections(photos: &Photos, unseen: &Unseen, manifest: &Manifest) -> Vec<Section> {
     let is_background = |photo: &Photo| photos.kinds[photo.kind] == BACKGROUND;
     let is_of_shop = |photo: &Photo| photo.part == Part::Train && !photo.is_contributed;
     let sections: [(_, Belongs<'_>); 6] = [
@@ -128,27 +129,32 @@ pub(crate) fn sections(photos: &Photos, held_out: &[HeldOut], manifest: &Manifes
         ("train", &|photo| is_of_shop(photo) && photos.is_of_class(photo)),
         ("validation", &|photo| photo.part == Part::Validation),
         ("contributors", &|photo| photo.is_contributed),
-        ("others", &|photo| is_of_shop(photo) && !photos.is_of_class(photo) && !is_background(photo)),
+        ("others", &|photo| photos.is_of_others(photo)),
         ("backgrounds", &|photo| photo.part == Part::Train && is_background(photo)),
     ];
-    let section = |(name, belongs): (&'static str, Belongs<'_>)| {
-        let judged: Vec<_> = held_out
-            .iter()
-            .filter(|it| belongs(&photos.all[it.photo]))
-            .filter_map(|it| {
-                let label = if it.kind < photos.classes { Label::Class(it.kind) } else { Label::Stranger };
-                let verdict = manifest.decide(&it.logits).ok()?;
-                Some((
-                    photos.all[it.photo].path.clone(),
-                    Ok(Judged { label, verdict, logits: it.logits.clone() }),
-                ))
-            })
-            .collect();
-        let has_any = !judged.is_empty();
-        let judgement = Judgement { judged, seconds: 1.0, threads: 1 };
-        has_any.then(|| Section { name, quality: Figures::of(manifest, &judgement).into() })
-    };
-    sections.into_iter().filter_map(section).collect()
+    let of_groups = sections.into_iter().map(|(name, belongs)| {
+        let held_out = unseen.groups.iter().filter(|it| belongs(&photos.all[it.photo]));
+        section(name, photos, held_out, manifest)
+    });
+    let within_kinds = section("others of learned kinds", photos, unseen.within_kinds.iter(), manifest);
+    of_groups.chain([within_kinds]).flatten().collect()
+}
+
+fn section<'a>(
+    name: &'static str,
+    photos: &Photos,
+    held_out: impl Iterator<Item = &'a HeldOut>,
+    manifest: &Manifest,
+) -> Option<Section> {
+    let judged = held_out.filter_map(|it| {
+        let label = if it.kind < photos.classes { Label::Class(it.kind) } else { Label::Stranger };
+        let verdict = manifest.decide(&it.logits).ok()?;
+        let judged = Judged { label, verdict, logits: it.logits.clone() };
+        Some((photos.all[it.photo].path.clone(), Ok(judged)))
+    });
+    let judgement = Judgement { judged: judged.collect(), seconds: 1.0, threads: 1 };
+    let has_any = !judgement.judged.is_empty();
+    has_any.then(|| Section { name, quality: Figures::of(manifest, &judgement).into() })
 }
 
 pub(crate) fn count(photos: &Photos) -> BTreeMap<String, BTreeMap<String, usize>> {

@@ -130,6 +130,19 @@ impl Photos {
         self.all.iter().map(fold).collect()
     }
 
+    /// For each photo the number of the head that judges it and has learned others of its kind, if one does: only for those
+    /// whose kinds are held out whole by [`Self::folds`].
+    pub(crate) fn folds_within_kinds(&self, folds: usize) -> Vec<Option<usize>> {
+        let mut next = (0..folds).cycle();
+        self.all.iter().map(|photo| next.next().filter(|_| self.is_of_others(photo))).collect()
+    }
+
+    /// Whether it is learned from and shows something else that no contributor has sent: neither a class nor a scene.
+    pub(crate) fn is_of_others(&self, photo: &Photo) -> bool {
+        let is_article = !self.is_of_class(photo) && self.kinds[photo.kind] != BACKGROUND;
+        is_article && photo.part == Part::Train && !photo.is_contributed
+    }
+
     /// Whether it shows an article of a class.
     pub(crate) fn is_of_class(&self, photo: &Photo) -> bool {
         photo.kind < self.classes
@@ -350,5 +363,23 @@ mod tests {
             "{:?}",
             (0..5).map(size).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn within_kinds_photos_are_dealt_and_the_heads_that_judge_them_have_learned_others_of_their_kinds() {
+        let root = tempfile::tempdir().unwrap();
+        let mut photos = Photos::find(&folders(root.path())).unwrap();
+        let one = photos.all.iter().find(|it| it.path.ends_with("t_shirts/5.jpg")).unwrap().clone();
+        photos.all.extend(std::iter::repeat_n(one.clone(), 20));
+        let folds = photos.folds_within_kinds(5);
+        for (photo, fold) in photos.all.iter().zip(&folds) {
+            let is_other = photo.group.1 == photos.kinds[photo.kind] && photo.part == Part::Train;
+            assert_eq!(fold.is_some(), is_other && photo.kind >= photos.classes, "{photo:?}");
+        }
+        let of_kind = || photos.all.iter().zip(&folds).filter(|(photo, _)| photo.group == one.group);
+        for fold in 0..5 {
+            let judged = of_kind().filter(|(_, it)| **it == Some(fold)).count();
+            assert!((4..=5).contains(&judged), "{judged} in fold {fold}");
+        }
     }
 }

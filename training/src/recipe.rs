@@ -106,10 +106,6 @@ pub struct Head {
     pub l2: f64,
     /// The most iterations of L-BFGS.
     pub iterations: usize,
-    /// The logit of one more output for what is none of the classes, the same for every photo: what neither a class nor a kind
-    /// claims more strongly is unknown. Logits of a photo are 0 on average. Without it there is no such output.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub floor: Option<f32>,
 }
 
 /// How the backbone is tuned: its weights and the head's learn together, from photos that are drawn as often as they count,
@@ -199,7 +195,6 @@ impl Recipe {
             (all.into_iter().all(counts), "weights must be above 0"),
             (self.head.l2.is_finite() && self.head.l2 > 0.0, "head.l2 must be above 0"),
             (self.head.iterations > 0, "head.iterations must be above 0"),
-            (self.head.floor.is_none_or(f32::is_finite), "head.floor must be a number"),
             ((1..=4096).contains(&tuning.batch), "tuning.batch must be within 1..4096"),
             (
                 u64::from(tuning.steps) * tuning.batch as u64 <= 1 << 30,
@@ -272,7 +267,7 @@ impl Default for Weights {
 
 impl Default for Head {
     fn default() -> Self {
-        Self { l2: 1e-2, iterations: 60, floor: None }
+        Self { l2: 1e-2, iterations: 60 }
     }
 }
 
@@ -318,8 +313,6 @@ mod tests {
         assert!(Recipe::parse(none).unwrap_err().contains("calibration"));
         assert!(Recipe::parse("copys = 3").unwrap_err().contains("copys"));
         assert!(Recipe::parse("folds = 1").unwrap_err().contains("folds"));
-        assert_eq!(Recipe::parse("[head]\nfloor = 7").unwrap().head.floor, Some(7.0));
-        assert!(Recipe::parse("[head]\nfloor = inf").unwrap_err().contains("head.floor"));
         assert!(Recipe::parse("[weights]\ncopies = nan").unwrap_err().contains("weights"));
         assert!(Recipe::parse("[augmentation]\nworst_jpeg = 93").unwrap_err().contains("worst_jpeg"));
     }

@@ -35,13 +35,13 @@ impl Trained<'_> {
     pub(crate) fn models(&self) -> (Model, Option<Model>) {
         let Self { training, photos, fitted, .. } = self;
         let recipe = training.recipe;
-        let head = fitted.head.with_floor(recipe.head.floor);
+        let head = &fitted.head;
         let classifier = |backbone: &Backbone| backbone.with_head(&recipe.name, &head.weight, &head.bias);
         let floats = classifier(&fitted.backbone);
         let onnx = fitted.quantized.as_ref().map_or_else(|| floats.clone(), |it| classifier(&it.backbone));
         let mut manifest = made::manifest(recipe, photos, self.backbone, self.how());
         made::name_files(&mut manifest, &onnx, &floats, fitted.quantized.as_ref());
-        choose(&mut manifest, &fitted.held_out, &recipe.targets);
+        choose(&mut manifest, &fitted.held_out.groups, &recipe.targets);
         let reference = manifest.of_reference().map(|manifest| Model { manifest, onnx: vec![floats] });
         (Model { manifest, onnx: vec![onnx] }, reference)
     }
@@ -63,7 +63,7 @@ impl Trained<'_> {
             failed: self.failed(test.as_ref()),
             test: test.map(Quality::from),
             in_floats: self.in_floats(model, reference)?,
-            unknown_errors: curve(&fitted.held_out, &model.manifest),
+            unknown_errors: curve(&fitted.held_out.groups, &model.manifest),
             losses: self.losses.clone(),
             tuning_losses: fitted.steps.clone(),
             seconds: self.begun.elapsed().as_secs_f64(),
@@ -85,7 +85,8 @@ impl Trained<'_> {
         made::write(&metrics.model, model, reference)?;
         let card = card::render(&model.manifest, metrics);
         files::write(&metrics.model.join("CARD.md"), card.as_bytes())?;
-        let page = report::render(&model.manifest, metrics, self.photos, &self.fitted.held_out, limits);
+        let page =
+            report::render(&model.manifest, metrics, self.photos, &self.fitted.held_out.groups, limits);
         files::write(&output.join("report.html"), page.as_bytes())?;
         let json = serde_json::to_vec_pretty(metrics).map_err(|error| Error::Made(error.to_string()))?;
         files::write(&output.join("metrics.json"), &json)

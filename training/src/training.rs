@@ -155,14 +155,7 @@ fn fit(
             (judges, shipped, None)
         }
     };
-    let (number, mut losses) = (heads.recipe.folds, Vec::new());
-    let head = heads.fit(
-        |_| true,
-        |loss| {
-            losses.push(loss);
-            progress(Progress::Head { number, of: number + 1, loss });
-        },
-    );
+    let (head, losses) = heads.shipped(progress);
     let fitted =
         Fitted { backbone: backbone.clone(), quantized, head, held_out, in_floats, steps: Vec::new() };
     Untuned { judges, fitted, losses }

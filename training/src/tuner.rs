@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use autorma_classifier::{Decoder, Session};
 use sha2::{Digest, Sha256};
 
-use crate::decisions::HeldOut;
+use crate::decisions::{HeldOut, Unseen};
 use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::head::Head;
@@ -31,10 +31,10 @@ pub(crate) struct Fitted {
     /// What ships instead, if the recipe wants it.
     pub(crate) quantized: Option<Quantized>,
     pub(crate) head: Head,
-    /// What was said of photos by such backbones and heads that hadn't seen their fold, as they ship.
-    pub(crate) held_out: Vec<HeldOut>,
+    /// What such backbones and heads said of photos that they hadn't seen, as they ship.
+    pub(crate) held_out: Unseen,
     /// The same in floats, if these don't ship.
-    pub(crate) in_floats: Option<Vec<HeldOut>>,
+    pub(crate) in_floats: Option<Unseen>,
     /// The loss of each step of what ships; none if it isn't tuned.
     pub(crate) steps: Vec<f64>,
 }
@@ -63,8 +63,10 @@ impl Tuner<'_> {
             return Ok(None);
         };
         let quantized = self.quantize(&backbone, progress)?;
-        held_out.sort_by_key(|it: &HeldOut| it.photo);
-        in_floats.sort_by_key(|it: &HeldOut| it.photo);
+        let [held_out, in_floats] = [held_out, in_floats].map(|mut groups: Vec<HeldOut>| {
+            groups.sort_by_key(|it| it.photo);
+            Unseen { groups, ..Unseen::default() }
+        });
         let (held_out, in_floats) = match recipe.precision {
             Precision::Int8 => (held_out, Some(in_floats)),
             Precision::Fp32 => (in_floats, None),

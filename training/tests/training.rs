@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use autorma_classifier::{Limits, Runtime};
-use autorma_models::{Model, Output, handmade};
-use autorma_training::{
-    Error, Folders, Metrics, Precision, Progress, Quality, Recipe, Training, Tuning, train,
-};
+use autorma_models::{Model, handmade};
+use autorma_training::{Error, Folders, Metrics, Precision, Progress, Recipe, Training, Tuning, train};
 use image::{Rgb, RgbImage};
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1_000_000, memory: 16 << 20 };
@@ -124,7 +122,10 @@ fn a_model_is_trained_judged_and_described() {
     assert_eq!(model.manifest.classes, ["green things", "red things"]);
     assert_eq!(model.manifest.output.unknown, ["background", "blue things", "grey things"]);
     let names: Vec<_> = metrics.held_out.iter().map(|section| section.name).collect();
-    assert_eq!(names, ["all", "train", "validation", "contributors", "others", "backgrounds"]);
+    let of_groups = ["all", "train", "validation", "contributors", "others", "backgrounds"];
+    assert_eq!(names, [of_groups.as_slice(), &["others of learned kinds"]].concat());
+    let strangers = |section: usize| metrics.held_out[section].quality.strangers.unwrap();
+    assert_eq!([0, 4, 6].map(|section| strangers(section).decisions.unknown.of), [4 + 16 + 5, 16, 16]);
     let all = &metrics.held_out[0].quality;
     assert!(all.accuracy.share > 0.9 && all.accuracy.of == 24 + 12 + 8, "{:?}", all.accuracy);
     let test = metrics.test.as_ref().unwrap();
@@ -209,6 +210,10 @@ fn a_backbone_is_tuned_and_judged_by_one_that_hasn_t_seen_the_fold() {
     // One of two folds is judged.
     let all = &metrics.held_out[0].quality;
     assert!((1..44).contains(&all.accuracy.of) && all.accuracy.share > 0.8, "{:?}", all.accuracy);
+    assert!(
+        metrics.held_out.iter().all(|it| it.name != "others of learned kinds"),
+        "of the untuned backbone"
+    );
     let card = String::from_utf8(home.model("run")[2].clone()).unwrap();
     assert!(card.contains("tuned here") && card.contains("1 of 2 parts"), "{card}");
     // On any number of threads, and after any number of stops.
@@ -274,32 +279,6 @@ fn a_recipe_of_floats_makes_the_model_that_int8_is_held_against() {
     assert!(metrics.in_floats.is_none() && Model::open_reference(&metrics.model).unwrap().is_none());
     assert_eq!(model.onnx[0], home.model("int8")[3]);
     assert!(model.onnx[0] != home.model("int8")[1]);
-}
-
-#[test]
-fn what_no_class_claims_more_strongly_than_the_floor_is_unknown() {
-    let home = Home::new();
-    let without = home.train("without", 1, 2, |_| true).unwrap();
-    let with = |floor: f32| {
-        let recipe = Recipe::parse(&format!("copies = 3\nfolds = 2\nhead.floor = {floor:?}")).unwrap();
-        home.train_by(&recipe, "with", 2, |_| true).unwrap()
-    };
-    let low = with(-50.0);
-    assert_eq!((low.temperature, low.thresholds), (without.temperature, without.thresholds));
-    assert_eq!((&low.held_out, &low.test), (&without.held_out, &without.test));
-    let high = with(50.0);
-    let unknown = |quality: &Quality| quality.decisions.unknown.share;
-    assert!(
-        high.held_out.iter().filter(|it| it.quality.accuracy.of > 0).all(|it| unknown(&it.quality) == 1.0)
-    );
-    assert_eq!(high.test.as_ref().map(unknown), Some(1.0), "the file that ships has the floor, too");
-    let Output { unknown, .. } = Model::open(&high.model).unwrap().manifest.output;
-    assert_eq!(unknown, ["background", "blue things", "grey things", "anything-else"]);
-    let card = fs::read_to_string(high.model.join("CARD.md")).unwrap();
-    assert!(
-        card.contains("2 + 4 logits") && card.contains("`anything-else`, is 50 for every photo"),
-        "{card}"
-    );
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn set(row: &str) -> String {
     let (model, photos) = row.strip_prefix("in floats, ").map_or(("", row), |photos| ("floats.", photos));
     match photos.strip_prefix("held out: ") {
         Some("all") => format!("{model}held_out"),
-        Some(section) => format!("{model}held_out.{section}"),
+        Some(section) => format!("{model}held_out.{}", section.replace(' ', "_")),
         None => format!("{model}{photos}"),
     }
 }
@@ -174,6 +174,7 @@ mod tests {
         for (row, name) in [
             ("held out: all", "held_out"),
             ("held out: contributors", "held_out.contributors"),
+            ("held out: others of learned kinds", "held_out.others_of_learned_kinds"),
             ("test", "test"),
             ("in floats, held out: all", "floats.held_out"),
             ("in floats, test", "floats.test"),
