@@ -28,7 +28,8 @@ pub(crate) fn render(
         manifest.thresholds.unknown
     );
     body += "<h2>Figures</h2><p>In per cent, with 95 % intervals. Held-out photos were judged by heads that had seen nothing \
-             of their contributor, kind of other article, or look-alikes. \"In floats\" is what the model that ships was quantized from.</p>";
+             of their contributor, kind of other article, or look-alikes; \"others of learned kinds\", by heads that had \
+             learned other photos of their kinds. \"In floats\" is what the model that ships was quantized from.</p>";
     body += &figures(metrics);
     body += &format!("<h2>Curves</h2><div class=\"plots\">{}</div>", curves(metrics));
     let all = metrics.held_out.first().map(|section| ("held-out photos", &section.quality));
