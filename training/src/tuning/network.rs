@@ -4,8 +4,8 @@ use std::ops::Range;
 use super::convolution::{Convolution, Kind, Shape};
 use crate::onnx::{FLOAT, Graph, Node, Tensor};
 
-/// A network that can be learned: convolutions of batches of pictures, each maybe clipped, sums of two, means over all
-/// pixels at the end, and several of these in a row.
+/// A network that can be learned: convolutions of batches of pictures, each maybe clipped, sums of two, means or maxima over
+/// all pixels at the end, and several of these in a row.
 #[derive(Debug)]
 pub(crate) struct Network {
     image: Shape,
@@ -30,7 +30,10 @@ enum What {
     Convolution(Convolution),
     /// The sum with another value.
     Sum(usize),
+    /// Over all pixels, of each channel.
     Mean,
+    /// The same.
+    Maximum,
     /// The channels of each pixel of these values in a row.
     Join(Vec<usize>),
 }
@@ -64,18 +67,18 @@ impl Network {
         for node in &graph.node {
             reading.node(node).map_err(|problem| format!("{} {}: {problem}", node.op_type, node.name))?;
         }
-        match reading.network.is_mean(reading.network.layers.len()) {
+        match reading.network.is_pooled(reading.network.layers.len()) {
             true => Ok((reading.network, reading.parameters)),
-            false => Err("it doesn't end in a mean over all pixels".into()),
+            false => Err("it doesn't end in means or maxima over all pixels".into()),
         }
     }
 
-    /// Whether a value is a mean over all pixels, or several in a row.
-    fn is_mean(&self, value: usize) -> bool {
+    /// Whether a value is the means or maxima over all pixels, or several of these in a row.
+    fn is_pooled(&self, value: usize) -> bool {
         value.checked_sub(1).and_then(|number| self.layers.get(number)).is_some_and(|layer| {
             match &layer.what {
-                What::Mean => true,
-                What::Join(parts) => parts.iter().all(|part| self.is_mean(*part)),
+                What::Mean | What::Maximum => true,
+                What::Join(parts) => parts.iter().all(|part| self.is_pooled(*part)),
                 What::Convolution(_) | What::Sum(_) => false,
             }
         })
@@ -112,6 +115,10 @@ impl Network {
                     from.iter().zip(&values[*other]).map(|(one, other)| one + other).collect()
                 }
                 What::Mean => mean(from, self.shape(layer.from)),
+                What::Maximum => {
+                    let highest = highest(from, self.shape(layer.from));
+                    highest.into_iter().map(|place| from[place]).collect()
+                }
                 What::Join(parts) => {
                     let part = |part: &usize| (values[*part].as_slice(), self.shape(*part));
                     join(&parts.iter().map(part).collect::<Vec<_>>())
@@ -164,6 +171,11 @@ impl Network {
                     });
                     add(&mut slopes[layer.from], spread.collect());
                 }
+                What::Maximum => {
+                    let to = slopes[layer.from].get_or_insert_with(|| vec![0.0; from.len()]);
+                    let places = highest(from, self.shape(layer.from));
+                    places.into_iter().zip(&errors).for_each(|(place, error)| to[place] += error);
+                }
                 What::Join(parts) => {
                     let mut start = 0;
                     for part in parts {
@@ -198,6 +210,18 @@ fn mean(from: &[f32], shape: Shape) -> Vec<f32> {
         means.extend(sums.into_iter().map(|sum| sum / shape.pixels() as f32));
     }
     means
+}
+
+/// Of each picture and channel, where the highest value is: the first of several.
+fn highest(from: &[f32], shape: Shape) -> Vec<usize> {
+    let mut places = Vec::with_capacity(from.len() / shape.pixels());
+    for start in (0..from.len()).step_by(shape.numbers()) {
+        for first in start..start + shape.channels {
+            let pixels = (first..start + shape.numbers()).step_by(shape.channels);
+            places.extend(pixels.reduce(|best, place| if from[place] > from[best] { place } else { best }));
+        }
+    }
+    places
 }
 
 /// Of pictures of one size, each pixel's channels in a row.
@@ -245,6 +269,7 @@ impl<'a> Reading<'a> {
                 (What::Sum(other), shape)
             }
             "GlobalAveragePool" => (What::Mean, Shape { height: 1, width: 1, ..shape }),
+            "GlobalMaxPool" => (What::Maximum, Shape { height: 1, width: 1, ..shape }),
             "Concat" => {
                 let parts = node.input.iter().map(|name| self.values.get(name.as_str()).copied());
                 let parts: Vec<_> = parts.collect::<Option<_>>().ok_or("it must join pictures")?;

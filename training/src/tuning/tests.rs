@@ -13,9 +13,10 @@ use crate::onnx::{TensorType, Type, Value};
 
 const HEIGHT: usize = 9;
 const WIDTH: usize = 8;
-/// Of the last convolution; those of an earlier one follow.
+/// Of the last convolution.
 const TOP: usize = 6;
-const FEATURES: usize = TOP + 8;
+/// Its means, and the means and maxima of an earlier one.
+const FEATURES: usize = TOP + 8 + 8;
 
 fn attribute(name: &str, ints: &[i64]) -> Attribute {
     Attribute { name: name.into(), kind: INTS, ints: ints.to_vec(), ..Attribute::default() }
@@ -34,7 +35,7 @@ fn value(name: &str, sizes: &[usize]) -> Value {
 }
 
 /// All that a network can have: convolutions of each kind, with strides, padding that differs from side to side and without
-/// biases, both kinds of clipping, a sum, means, channels in a row.
+/// biases, both kinds of clipping, a sum, means, maxima, channels in a row.
 fn graph() -> Graph {
     let mut initializer = vec![
         Tensor::floats("zero", &[], std::iter::once(0.0)),
@@ -87,7 +88,8 @@ fn graph() -> Graph {
         node("Relu", &["top"], "d", vec![]),
         node("GlobalAveragePool", &["d"], "late", vec![]),
         node("GlobalAveragePool", &["c"], "early", vec![]),
-        node("Concat", &["late", "early"], "features", vec![axis(1)]),
+        node("GlobalMaxPool", &["c"], "most", vec![]),
+        node("Concat", &["late", "early", "most"], "features", vec![axis(1)]),
     ];
     Graph {
         node,
@@ -219,9 +221,9 @@ fn what_can_t_be_learned_is_refused() {
     assert!(refused(&|it| it.initializer[2].raw_data.truncate(8)).contains("numbers, not"));
     assert!(refused(&|it| it.node[7].input[1] = "b".into()).contains("one size"));
     assert!(refused(&|it| it.node[7].input[1] = "expand".into()).contains("nowhere else"));
-    assert!(refused(&|it| it.node[13].input[1] = "b".into()).contains("one size"));
-    assert!(refused(&|it| it.node[13].attribute[0].i = 2).contains("the channels"));
+    assert!(refused(&|it| it.node[14].input[1] = "b".into()).contains("one size"));
+    assert!(refused(&|it| it.node[14].attribute[0].i = 2).contains("the channels"));
     // One pixel is left there, and it is no mean.
-    assert!(refused(&|it| it.node.truncate(11)).contains("mean over all pixels"));
-    assert!(refused(&|it| it.node[13].input[1] = "d".into()).contains("mean over all pixels"));
+    assert!(refused(&|it| it.node.truncate(11)).contains("means or maxima over all pixels"));
+    assert!(refused(&|it| it.node[14].input[1] = "d".into()).contains("means or maxima over all pixels"));
 }
