@@ -1,5 +1,5 @@
 """Builds the ONNX graph of the backbone from the weights of its networks, which look at the same picture side by side:
-the features of one follow those of the other.
+the features of one follow those of the other. Of each they are first the means over all places, then the maxima.
 
 Batch normalisation is folded into the convolution before it: less to compute, less to quantize.
 """
@@ -72,7 +72,7 @@ class _Network:
         return x, out_side
 
     def pooled(self):
-        """Up to its pooled features: image [n,3,260,260] -> [n,features,1,1]; returns their name."""
+        """Up to its pooled features: image [n,3,260,260] -> means and maxima, [n,features,1,1] each; returns their names."""
         x, side = self.convolution("image", "_conv_stem", "_bn0", "stem", SIZE, stride=2)
         for i in range(self.blocks):
             block, start = f"_blocks.{i}", x
@@ -90,16 +90,16 @@ class _Network:
             if stride == 1 and inner is not None and inner.shape[1] == project.shape[0]:
                 x = self.node("Add", [x, start], f"block{i}.add")
         x, side = self.convolution(x, "_conv_head", "_bn1", "top", side)
-        return self.node("GlobalAveragePool", [x], "features")
+        return [self.node("GlobalAveragePool", [x], "means"), self.node("GlobalMaxPool", [x], "maxima")]
 
 
 def backbone(networks):
     """The networks, each as (name, state dict, numbers of the blocks that halve the picture), and what they say in a
-    row: image [n,3,260,260] -> features [n,sum of theirs,1,1]."""
+    row: image [n,3,260,260] -> features [n,twice the sum of theirs,1,1]."""
     builder = _Builder()
     networks = [_Network(builder, *network) for network in networks]
-    builder.node("Concat", [network.pooled() for network in networks], "features", axis=1)
-    features = sum(network.features for network in networks)
+    builder.node("Concat", [name for network in networks for name in network.pooled()], "features", axis=1)
+    features = 2 * sum(network.features for network in networks)
     return _model(builder.nodes, builder.initializers, "features", ["batch", features, 1, 1])
 
 
