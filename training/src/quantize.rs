@@ -1,6 +1,6 @@
 //! The backbone in 8-bit integers, as ONNX writes them (QDQ): what a convolution takes and gives are bytes, its weights
-//! are bytes with a scale for each of its outputs, and ONNX Runtime computes on the bytes. Pooling, which is an average
-//! over many places, and the head stay in floats: that costs nothing, and is worth more than 8 bits.
+//! are bytes with a scale for each of its outputs, and ONNX Runtime computes on the bytes. Pooling, means
+//! and maxima over all places, and the head stay in floats: that costs nothing, and is worth more than 8 bits.
 
 mod calibration;
 mod numbers;

@@ -30,9 +30,9 @@ enum What {
     Convolution(Convolution),
     /// The sum with another value.
     Sum(usize),
-    /// Over all pixels, of each channel.
+    /// The mean over all pixels, of each channel.
     Mean,
-    /// The same.
+    /// The greatest value of all pixels, of each channel.
     Maximum,
     /// The channels of each pixel of these values in a row.
     Join(Vec<usize>),
