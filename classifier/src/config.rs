@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use autorma_models::Model;
 use autorma_models::registry::{Location, Source, alias_named};
+use autorma_service::Shutdown;
 use autorma_service::settings::{Key, Settings};
 
-use crate::{Limits, Split};
+use crate::{Limits, LoadError, Split, Trial};
 
 const MODEL: Key = Key::new(
     "classifier.model",
@@ -72,6 +74,8 @@ pub struct Config {
     pub registry: Location,
     /// ONNX Runtime's shared library.
     pub runtime: PathBuf,
+    /// How versions of the registry are tried before they are loaded; none: not at all.
+    pub trial: Option<Trial>,
     /// Images a micro-batch, and of the contract's batch numbers.
     pub batch_size: usize,
     /// How long an image waits for others.
@@ -97,7 +101,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the settings of the stage.
+    /// Reads the settings of the stage. The program says how models are tried.
     pub fn read(settings: &mut Settings) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = |count: usize| if count == 0 { processors } else { count };
@@ -109,6 +113,7 @@ impl Config {
             shadow: shadow(settings),
             registry: registry::read(settings),
             runtime: settings.get(&RUNTIME, ..),
+            trial: None,
             batch_size: settings.get(&BATCH_SIZE, 1..=256),
             max_wait: settings.get(&MAX_WAIT, Duration::ZERO..=Duration::from_secs(60)),
             workers: threads(settings.get(&WORKERS, 0..=256)),
@@ -130,6 +135,13 @@ impl Config {
             drain: DRAIN,
             slot: settings.get(&SLOT, ..),
         }
+    }
+}
+
+impl Config {
+    /// Tries a model in a process of its own, where the program has said how. A shutdown ends it.
+    pub fn try_out(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<(), LoadError> {
+        self.trial.as_ref().map_or(Ok(()), |trial| trial.passes(model, shutdown))
     }
 }
 

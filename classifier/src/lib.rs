@@ -23,6 +23,7 @@ mod session;
 mod stage;
 mod swapping;
 mod trace;
+pub mod trial;
 mod working;
 
 pub use arms::{Cast, Split};
@@ -34,3 +35,4 @@ pub use fetch::{StoreError, is_below, published_folders, read_file};
 pub use metrics::Metrics;
 pub use session::{LoadError, Runtime, Session};
 pub use stage::{AT_ONCE, GROUP, run};
+pub use trial::Trial;

@@ -33,6 +33,9 @@ pub enum LoadError {
     /// The model isn't what its manifest says.
     #[error("the model and its manifest disagree: {0}")]
     Manifest(String),
+    /// Trying it in a process of its own has shown why not.
+    #[error("{0}")]
+    Trial(String),
     /// A member of an ensemble can't be run.
     #[error("member {number}: {cause}")]
     Member {
@@ -73,6 +76,8 @@ pub struct Session {
     normalised: [[f32; 256]; 3],
     /// Room for the pictures of one call.
     tensor: Array4<f32>,
+    /// How many pictures go into one call.
+    at_once: usize,
 }
 
 /// An ONNX file in ONNX Runtime.
@@ -88,8 +93,9 @@ struct Network {
 }
 
 impl Session {
-    /// Loads the model and tries each member on a blank picture: what doesn't fit the manifest shows here. `at_once` is how
-    /// many pictures go into one call, at least 1.
+    /// Loads the model and tries each member on pictures, each by itself and all together: what doesn't fit the manifest
+    /// shows here. `at_once` is how many pictures go into one call, at least 1; only one does, if together they get other
+    /// bits than alone, or get nothing.
     pub fn load(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
         let manifest = &model.manifest;
         let mut session = Self::empty(&manifest.input, manifest.outputs(), at_once);
@@ -120,28 +126,43 @@ impl Session {
         Ok(session)
     }
 
-    /// Without a network; in the tensor are blank pictures.
+    /// How many pictures go into one call. Fewer than were asked for, if the model's numbers for a picture depend on the
+    /// others.
+    pub fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// Without a network; in the tensor are the pictures that each is tried on.
     fn empty(input: &Input, outputs: usize, at_once: usize) -> Self {
+        let at_once = at_once.max(1);
         let mut session = Self {
             networks: Vec::new(),
             shares: Vec::new(),
             outputs,
             normalised: normalised(input),
-            tensor: Array4::zeros((at_once.max(1), 3, input.height as usize, input.width as usize)),
+            tensor: Array4::zeros((at_once, 3, input.height as usize, input.width as usize)),
+            at_once,
         };
-        let blank = Picture(vec![255; 3 * (input.width * input.height) as usize]);
-        session.fill(&vec![&blank; at_once.max(1)]);
+        let pictures: Vec<_> = (0..at_once).map(|number| pale(number, input)).collect();
+        session.fill(&pictures.iter().collect::<Vec<_>>());
         session
     }
 
-    /// Adds a network, if it says numbers of what is in the tensor.
+    /// Adds a network, if it says numbers of each picture in the tensor.
     fn add(&mut self, runtime: &Runtime, onnx: &[u8], input: &str, output: &str) -> Result<(), LoadError> {
         let session = open(runtime, onnx).map_err(|error| LoadError::Model(error.to_string()))?;
         let (input, output) = (input.to_owned(), output.to_owned());
         let mut network = Network { session, input, output, outputs: self.outputs };
-        let logits = network.infer(self.tensor.view()).map_err(LoadError::Manifest)?;
-        if logits.iter().any(|logit| !logit.is_finite()) {
+        let mut alone = Vec::new();
+        for picture in self.tensor.axis_chunks_iter(Axis(0), 1) {
+            alone.extend(network.infer(picture).map_err(LoadError::Manifest)?);
+        }
+        if alone.iter().any(|logit| !logit.is_finite()) {
             return Err(LoadError::Model("what it says of a white picture is not a number".into()));
+        }
+        // Whose numbers depend on its neighbours, or who takes one picture only, is asked about each by itself.
+        if self.at_once > 1 && network.infer(self.tensor.view()).as_ref() != Ok(&alone) {
+            self.at_once = 1;
         }
         self.networks.push(network);
         Ok(())
@@ -151,7 +172,7 @@ impl Session {
     /// network, or the mean of its members'.
     pub fn infer(&mut self, pictures: &[&Picture]) -> Result<Vec<Vec<f32>>, String> {
         let mut logits = Vec::with_capacity(pictures.len());
-        for pictures in pictures.chunks(self.tensor.len_of(Axis(0))) {
+        for pictures in pictures.chunks(self.at_once) {
             logits.extend(self.call(pictures)?);
         }
         Ok(logits)
@@ -188,7 +209,9 @@ impl Network {
         let result = self.session.run(inputs).map_err(|error| error.to_string())?;
         let output = result.get(name).ok_or_else(|| format!("there is no output {name:?}"))?;
         let (shape, logits) = output.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
-        if logits.len() != count * outputs {
+        // Those of a picture stand together: as many numbers in another order are other pictures'.
+        let is_by_picture = shape.first().is_some_and(|first| usize::try_from(*first) == Ok(count));
+        if !is_by_picture || logits.len() != count * outputs {
             return Err(format!(
                 "outputs of shape {shape:?} for {count} pictures and {outputs} numbers each"
             ));
@@ -205,6 +228,12 @@ fn open(runtime: &Runtime, onnx: &[u8]) -> ort::Result<OrtSession> {
         .with_inter_threads(1)?
         .with_config_entry("session.intra_op.allow_spinning", "0")?
         .commit_from_memory(onnx)
+}
+
+/// What a network is tried on: a white picture, and others that are nearly so, no two alike.
+fn pale(number: usize, input: &Input) -> Picture {
+    let values = 3 * (input.width * input.height) as usize;
+    Picture((0..values).map(|at| 255 - (number * (at * 7 % 61) % 64) as u8).collect())
 }
 
 fn normalised(input: &Input) -> [[f32; 256]; 3] {

@@ -33,7 +33,7 @@ pub fn run(
     let Opening { manifest, kits, mut followers } = Opening::of(config, &runtime, metrics)?;
     let desk = Arc::new(Desk::new(config.max_in_flight, config.batch_size, config.max_wait));
     let rack = Rack::new(config.workers);
-    let bench = Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics };
+    let bench = Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics, shutdown };
     // The shadow computes along from the first picture on, if it can.
     let shadows = followers.iter_mut().filter(|follower| follower.is_shadows());
     swapping::look(shadows, &runtime, &manifest, &bench);
@@ -60,7 +60,7 @@ pub fn run(
         if !followers.is_empty() {
             let (runtime, serving) = (&runtime, &manifest);
             spawn(scope, "follow".into(), bench.desk, move || {
-                swapping::follow(followers, runtime, serving, bench, shutdown);
+                swapping::follow(followers, runtime, serving, bench);
                 Ok(())
             });
         }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use autorma_models::registry::{Reference, Registry, RegistryError, Source, Which};
 use autorma_models::{Manifest, Model};
 use autorma_schemas::ModelVersion;
-use autorma_service::Shutdown;
 
 use crate::inferring::{Instrument, Kit, Meaning};
 use crate::stage::AT_ONCE;
@@ -105,6 +104,7 @@ fn open(config: &Config, source: &Source) -> Result<(Model, Option<Followed>), E
     };
     let registry = config.registry.open()?;
     let (serving, model) = first(&*registry, reference)?;
+    config.try_out(&model, None)?;
     let follows = matches!(reference.which, Which::Alias(_));
     Ok((model, follows.then(|| (registry, reference.clone(), serving))))
 }
@@ -138,7 +138,17 @@ fn instruments(runtime: &Runtime, model: &Model, config: &Config) -> Result<Vec<
         let load = || Session::load(runtime, model, AT_ONCE);
         let loading: Vec<_> = (0..config.workers).map(|_| scope.spawn(load)).collect();
         let sessions = loading.into_iter().map(|session| session.join().map_err(|_| Error::Panicked));
-        sessions.map(|session| Ok(Instrument { session: session??, meaning: Arc::clone(&meaning) })).collect()
+        let sessions = sessions.map(|session| Ok(session??)).collect::<Result<Vec<_>, Error>>()?;
+        if sessions.iter().any(|session| session.at_once() < AT_ONCE) {
+            let ModelVersion { name, version, .. } = &meaning.version;
+            tracing::warn!(
+                model = name,
+                version,
+                "asked about one photo at a time, which is slower: its numbers for a photo depend on the others, or it takes only one"
+            );
+        }
+        let instruments = sessions.into_iter();
+        Ok(instruments.map(|session| Instrument { session, meaning: Arc::clone(&meaning) }).collect())
     })
 }
 
@@ -160,14 +170,8 @@ pub(crate) struct Follower {
 }
 
 /// Until the shutdown, or until the stage has failed.
-pub(crate) fn follow(
-    mut followers: Vec<Follower>,
-    runtime: &Runtime,
-    serving: &Manifest,
-    bench: &Bench<'_>,
-    shutdown: &Shutdown,
-) {
-    while shutdown.sleep(LOOK) && !bench.desk.has_failed() {
+pub(crate) fn follow(mut followers: Vec<Follower>, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) {
+    while bench.shutdown.sleep(LOOK) && !bench.desk.has_failed() {
         look(&mut followers, runtime, serving, bench);
     }
 }
@@ -232,6 +236,11 @@ impl Follower {
             return false;
         }
         let begun = Instant::now();
+        // Until it does, which may take a while.
+        match self.seat {
+            Seat::Arm(_) => bench.metrics.model_behind.set(1),
+            Seat::Shadow => bench.metrics.shadow_behind.set(1),
+        }
         match self.bring(named, runtime, serving, bench) {
             Ok(model) => {
                 let (former, seconds) = (self.number(), begun.elapsed().as_secs_f64());
@@ -250,6 +259,8 @@ impl Follower {
                 }
                 true
             }
+            // It was being tried.
+            Err(_) if bench.shutdown.is_requested() => false,
             Err(error) => {
                 let serving = self.number();
                 tracing::error!(model = %self.reference, version = named, serving, %error, "a version can't serve: the former one goes on");
@@ -271,6 +282,7 @@ impl Follower {
         if let Some(unlike) = unlike(&model.manifest, serving) {
             return Err(Error::Unlike(unlike));
         }
+        bench.config.try_out(&model, Some(bench.shutdown))?;
         bench.rack.put(self.seat, instruments(runtime, &model, bench.config)?);
         Ok(model)
     }

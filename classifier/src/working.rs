@@ -1,5 +1,7 @@
 use std::time::Instant;
 
+use autorma_service::Shutdown;
+
 use crate::desk::{Desk, Task};
 use crate::fetch::Fetcher;
 use crate::inferring::Kit;
@@ -14,6 +16,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) rack: &'a Rack,
     pub(crate) config: &'a Config,
     pub(crate) metrics: &'a Metrics,
+    pub(crate) shutdown: &'a Shutdown,
 }
 
 /// One worker's thread: decodes pictures and sends micro-batches through its own sessions of the model, until there is
@@ -23,7 +26,7 @@ pub(crate) struct Bench<'a> {
 /// There is one a processor, and both are its work: threads for each would take turns on the processors and each
 /// other's data out of the caches.
 pub(crate) fn work(bench: &Bench<'_>, number: usize, mut kit: Kit, mut decoder: Decoder) {
-    let Bench { desk, fetcher, rack, config, metrics } = bench;
+    let Bench { desk, fetcher, rack, config, metrics, .. } = bench;
     while let Some(task) = desk.next_task() {
         let begun = Instant::now();
         match task {

@@ -176,6 +176,12 @@ pub(crate) enum Command {
     },
     /// Print the manual page (`autorma man | man -l -`)
     Man,
+    /// Try the model that comes on standard input: autorma starts itself so, for models that nobody has tried
+    #[command(hide = true)]
+    TryModel {
+        /// ONNX Runtime's shared library
+        runtime: PathBuf,
+    },
 }
 
 /// What is read.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use autorma_classifier::Trial;
 use autorma_models::Manifest;
 use autorma_models::registry::{Location, Registry, Source};
 use autorma_service::settings::{self, Key, Settings};
@@ -97,6 +98,9 @@ impl Configuration {
         if classifier.runtime.as_os_str().is_empty() {
             classifier.runtime = beside_the_program("onnxruntime/libonnxruntime.so");
         }
+        // This very program, even when another one has been put in its place meanwhile.
+        let arguments = vec!["try-model".into(), classifier.runtime.clone()];
+        classifier.trial = Some(Trial { program: "/proc/self/exe".into(), arguments });
         match &mut classifier.registry {
             Location::Folder(folder) if folder.as_os_str().is_empty() => *folder = self.data.join("registry"),
             Location::Folder(_) => {}

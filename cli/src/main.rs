@@ -36,6 +36,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command, DeadLettersArgs, DeadLettersCommand, RunsCommand};
+use autorma_classifier::trial;
 use autorma_service::{logging, settings::Settings};
 use configuration::Configuration;
 use pipeline::Stage;
@@ -70,6 +71,15 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
             print(&String::from_utf8(script)?)?;
         }
         Command::Man => print(&manual()?)?,
+        Command::TryModel { runtime } => {
+            return Ok(match trial::sit(runtime, &mut std::io::stdin().lock()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => {
+                    print(&why)?;
+                    ExitCode::FAILURE
+                }
+            });
+        }
         _ => {
             let (configuration, settings) = Configuration::read(cli)?;
             return with_settings(cli, &configuration, &settings);
@@ -138,7 +148,8 @@ fn manual() -> anyhow::Result<String> {
 
 /// Those of a command, and theirs.
 fn commands(of: &clap::Command, page: &mut Vec<u8>) -> anyhow::Result<()> {
-    for command in of.get_subcommands().filter(|command| command.get_name() != "help") {
+    let told = |command: &&clap::Command| command.get_name() != "help" && !command.is_hide_set();
+    for command in of.get_subcommands().filter(told) {
         let name = command.get_bin_name().unwrap_or_default().to_owned();
         page.extend(format!(".SH {}\n", name.to_uppercase()).into_bytes());
         let section = clap_mangen::Man::new(command.clone());

@@ -67,11 +67,11 @@ impl Daemon {
         self.process.kill();
     }
 
-    /// SIGTERM; it must end well.
+    /// SIGTERM; it must end well. What it has logged.
     #[track_caller]
-    pub fn end(mut self) {
+    pub fn end(mut self) -> String {
         self.process.signal("TERM");
-        self.process.wait().expect(0);
+        self.process.wait().expect(0).errors
     }
 
     /// The status and the body of an answer; None if there is none.

@@ -9,7 +9,7 @@ use autorma_e2e::{
     register,
 };
 use autorma_models::MANIFEST;
-use autorma_models::handmade::{fussy, hostile, means, write};
+use autorma_models::handmade::{endless, fussy, hostile, means, write};
 use serde_json::{Value, json};
 
 #[test]
@@ -220,6 +220,24 @@ fn a_version_that_cannot_serve_leaves_the_former_one_serving() {
     let versions =
         ["0000.bmp", "0001.bmp", "0002.bmp"].map(|name| results.prediction(name)["model"]["version"].clone());
     assert_eq!(versions, ["1", "1", "3"]);
+}
+
+#[test]
+fn a_version_that_would_compute_for_ever_holds_up_neither_photos_nor_the_stop() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let folder = model(&sandbox, "endless", &endless(), "/temperature", json!(1.0));
+    models(&sandbox, &["register", folder.to_str().unwrap()]);
+    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
+    models(&sandbox, &["alias", "means/2", "production"]);
+    eventually("it is tried", || {
+        (daemon.metric("autorma_classifier_model_behind") == Some(1.0)).then_some(())
+    });
+    drop_picture(&sandbox, 0);
+    daemon.outcomes(1);
+    let said = daemon.end();
+    assert!(!said.contains("can't serve"), "the stop has waited until it was given up: {said}");
+    assert_eq!(sandbox.results().prediction("0000.bmp")["model"]["version"], "1");
 }
 
 #[test]

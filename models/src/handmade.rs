@@ -97,6 +97,46 @@ pub fn fussy() -> Vec<u8> {
     model("fussy", &nodes, &tensors)
 }
 
+/// What it says of a picture depends on the others that it is asked about with it: the lightest of all.
+pub fn sociable() -> Vec<u8> {
+    let nodes = [
+        node("GlobalAveragePool", &["image"], "pooled", None),
+        node("Flatten", &["pooled"], "means", Some(("axis", 1))),
+        node("ReduceMax", &["means"], "largest", None),
+        node("Mul", &["means", "largest"], "logits", None),
+    ];
+    model("sociable", &nodes, &[])
+}
+
+/// It would compute for ever.
+pub fn endless() -> Vec<u8> {
+    let mut body = Vec::new();
+    bytes(&mut body, 1, &node("Identity", &["goes on"], "on", None));
+    bytes(&mut body, 1, &node("Identity", &["numbers"], "the same", None));
+    bytes(&mut body, 2, b"body");
+    for input in
+        [typed("round", INT64, Some(&[])), typed("goes on", BOOL, Some(&[])), typed("numbers", FLOAT, None)]
+    {
+        bytes(&mut body, 11, &input);
+    }
+    for output in [typed("on", BOOL, Some(&[])), typed("the same", FLOAT, None)] {
+        bytes(&mut body, 12, &output);
+    }
+    let mut attribute = Vec::new();
+    bytes(&mut attribute, 1, b"body");
+    bytes(&mut attribute, 6, &body);
+    number(&mut attribute, 20, ATTRIBUTE_GRAPH);
+    let mut turns = node("Loop", &["rounds", "", "means"], "logits", None);
+    bytes(&mut turns, 5, &attribute);
+    let nodes = [
+        node("GlobalAveragePool", &["image"], "pooled", None),
+        node("Flatten", &["pooled"], "means", Some(("axis", 1))),
+        node("Cast", &["many"], "rounds", Some(("to", INT64))),
+        turns,
+    ];
+    model("endless", &nodes, &[tensor("many", &[], &[4e18])])
+}
+
 /// How many features [`backbone`] has.
 pub const FEATURES: u64 = 12;
 
@@ -155,6 +195,35 @@ pub fn hostile() -> Vec<(&'static str, Vec<u8>)> {
             "numbers in another file",
             ending(&[node("Add", &["means", "outside"], "logits", None)], &[outside]),
         ),
+        ("another input", {
+            let nodes = [node("GlobalAveragePool", &["picture"], "pooled", None), means.clone()];
+            model("hostile", &nodes, &[])
+        }),
+        (
+            "numbers by class and not by picture",
+            ending(&[node("Transpose", &["means"], "logits", None)], &[]),
+        ),
+        (
+            "numbers of two pictures for one",
+            ending(&[node("Add", &["means", "two"], "logits", None)], &[tensor("two", &[2, 3], &[0.0; 6])]),
+        ),
+        (
+            "weights that are no number",
+            ending(
+                &[node("Add", &["means", "weights"], "logits", None)],
+                &[tensor("weights", &[3], &[f32::NAN; 3])],
+            ),
+        ),
+        ("more memory than there is", {
+            let nodes = [
+                node("Cast", &["shape"], "sizes", Some(("to", INT64))),
+                node("ConstantOfShape", &["sizes"], "much", None),
+                node("ReduceMax", &["much"], "zero", Some(("keepdims", 0))),
+                node("Add", &["means", "zero"], "logits", None),
+            ];
+            ending(&nodes, &[tensor("shape", &[3], &[1500.0, 1000.0, 10_000.0])])
+        }),
+        ("no end", endless()),
     ]
 }
 
@@ -199,7 +268,9 @@ fn file(
 
 const FLOAT: u64 = 1;
 const INT64: u64 = 7;
+const BOOL: u64 = 9;
 const ATTRIBUTE_INT: u64 = 2;
+const ATTRIBUTE_GRAPH: u64 = 5;
 
 fn node(operator: &str, inputs: &[&str], output: &str, attribute: Option<(&str, u64)>) -> Vec<u8> {
     let mut node = Vec::new();
@@ -230,18 +301,25 @@ fn tensor(name: &str, shape: &[u64], values: &[f32]) -> Vec<u8> {
 
 /// An input or output of floats: any number of pictures, then this shape.
 fn value(name: &str, shape: &[u64]) -> Vec<u8> {
-    let mut dimensions = Vec::new();
     let mut pictures = Vec::new();
     bytes(&mut pictures, 2, b"pictures");
-    bytes(&mut dimensions, 1, &pictures);
-    for size in shape {
+    let sizes = shape.iter().map(|size| {
         let mut dimension = Vec::new();
         number(&mut dimension, 1, *size);
-        bytes(&mut dimensions, 1, &dimension);
-    }
+        dimension
+    });
+    typed(name, FLOAT, Some(&std::iter::once(pictures).chain(sizes).collect::<Vec<_>>()))
+}
+
+/// One of these numbers; without dimensions, of any shape.
+fn typed(name: &str, numbers: u64, dimensions: Option<&[Vec<u8>]>) -> Vec<u8> {
     let mut tensor = Vec::new();
-    number(&mut tensor, 1, FLOAT);
-    bytes(&mut tensor, 2, &dimensions);
+    number(&mut tensor, 1, numbers);
+    if let Some(dimensions) = dimensions {
+        let mut shape = Vec::new();
+        dimensions.iter().for_each(|dimension| bytes(&mut shape, 1, dimension));
+        bytes(&mut tensor, 2, &shape);
+    }
     let mut kind = Vec::new();
     bytes(&mut kind, 1, &tensor);
     let mut value = Vec::new();

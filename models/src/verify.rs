@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 
 use autorma_schemas::{ModelVersion, sha256};
 
-use crate::{File, Manifest};
+use crate::{File, Manifest, Member};
 
 /// The manifest's file name in a model's folder.
 pub const MANIFEST: &str = "manifest.json";
@@ -117,6 +117,27 @@ impl Model {
             Some(problem) => Err(wrong(problem)),
             None => Ok(manifest),
         }
+    }
+
+    /// Writes it for another process: the manifest in a line, then the members' files.
+    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        writeln!(to, "{}", serde_json::to_string(&self.manifest)?)?;
+        self.onnx.iter().try_for_each(|onnx| to.write_all(onnx))
+    }
+
+    /// Reads what [`Model::write`] has written. Calls `announced` with the bytes of all files before it reads them.
+    pub fn read(from: &mut impl BufRead, announced: impl FnOnce(u64) -> io::Result<()>) -> io::Result<Self> {
+        let mut line = Vec::new();
+        from.by_ref().take(MOST_OF_A_MANIFEST).read_until(b'\n', &mut line)?;
+        let manifest = Self::manifest_in(&line, Path::new(MANIFEST)).map_err(io::Error::other)?;
+        announced(manifest.members.iter().map(|member| member.model.bytes).sum())?;
+        let mut onnx = Vec::new();
+        for Member { model, .. } in &manifest.members {
+            let mut content = Vec::new();
+            from.by_ref().take(model.bytes).read_to_end(&mut content)?;
+            onnx.push(content);
+        }
+        Ok(Self { manifest, onnx })
     }
 
     /// As it is named on predictions.

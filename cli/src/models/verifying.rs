@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use autorma_classifier::{AT_ONCE, Runtime, Session};
+use autorma_classifier::Config;
 use autorma_models::registry::{Reference, Registry, Which};
 use serde::Serialize;
 
@@ -24,13 +24,14 @@ pub(super) fn verify(
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let registry = &*configuration.registry()?;
-    let runtime = Runtime::load(&configuration.classifier.runtime)?;
     let references = if references.is_empty() { all(registry)? } else { references.to_vec() };
     let verified: Vec<_> = references
         .iter()
         .map(|reference| Verified {
             reference: reference.to_string(),
-            problem: serves(registry, &runtime, reference).err().map(|error| format!("{error:#}")),
+            problem: serves(registry, &configuration.classifier, reference)
+                .err()
+                .map(|error| format!("{error:#}")),
         })
         .collect();
     let is_good = verified.iter().all(|it| it.problem.is_none());
@@ -49,13 +50,13 @@ fn all(registry: &dyn Registry) -> anyhow::Result<Vec<Reference>> {
     Ok(all)
 }
 
-/// As a classifier would load it.
-fn serves(registry: &dyn Registry, runtime: &Runtime, reference: &Reference) -> anyhow::Result<()> {
+/// As a classifier would try it.
+fn serves(registry: &dyn Registry, classifier: &Config, reference: &Reference) -> anyhow::Result<()> {
     let number = registry.resolve(reference)?;
     let model = registry.load(&reference.name, number)?;
-    Session::load(runtime, &model, AT_ONCE)?;
+    classifier.try_out(&model, None)?;
     if let Some(reference) = registry.reference(&reference.name, number)? {
-        Session::load(runtime, &reference, AT_ONCE).context("its reference")?;
+        classifier.try_out(&reference, None).context("its reference")?;
     }
     Ok(())
 }

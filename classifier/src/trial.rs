@@ -1,0 +1,112 @@
+//! Tries a model in a process of its own before anything else loads it. A model is a program that somebody else has
+//! written: one may take all memory, never end, or make ONNX Runtime crash. Then it is that process that ends.
+
+use std::fs;
+use std::io::{self, BufRead, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use autorma_models::Model;
+use autorma_service::Shutdown;
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+
+use crate::{AT_ONCE, LoadError, Runtime, Session};
+
+/// What a model may take beside four times its files, in bytes of address space: ONNX Runtime reads, optimizes and packs
+/// it, and the process itself needs about half of this.
+const MEMORY: u64 = 2 << 30;
+/// Seconds of computing that it may take to load it and to ask it about a few pictures.
+const COMPUTING: u64 = 30;
+/// How long all of it may take, whatever else the machine does.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How often is looked whether it has ended.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How a model is tried.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// A program that calls [`sit`] when it is given these arguments.
+    pub program: PathBuf,
+    /// They say where ONNX Runtime is.
+    pub arguments: Vec<PathBuf>,
+}
+
+impl Trial {
+    /// Whether the model can be loaded, and says numbers of pictures; why not, otherwise. A shutdown ends it.
+    pub fn passes(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<(), LoadError> {
+        let failed = |error: io::Error| LoadError::Trial(format!("a process for it: {error}"));
+        let mut command = Command::new(&self.program);
+        // Ctrl-C is for the one who asks.
+        command.args(&self.arguments).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(failed)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Who has ended doesn't read: that shows below.
+            drop(model.write(&mut stdin));
+        }
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(failed)? {
+                break status;
+            }
+            let is_stopped = match shutdown {
+                Some(shutdown) => !shutdown.sleep(LOOK),
+                None => {
+                    std::thread::sleep(LOOK);
+                    false
+                }
+            };
+            if is_stopped || begun.elapsed() > PATIENCE {
+                drop(child.kill());
+                child.wait().map_err(failed)?;
+                let why = if is_stopped { "the process is ending" } else { "it has taken five minutes" };
+                return Err(LoadError::Trial(why.into()));
+            }
+        };
+        let mut said = String::new();
+        if let Some(mut stdout) = child.stdout.take() {
+            stdout.read_to_string(&mut said).map_err(failed)?;
+        }
+        if status.success() { Ok(()) } else { Err(LoadError::Trial(why(status, said))) }
+    }
+}
+
+/// What has ended it.
+fn why(status: ExitStatus, said: String) -> String {
+    if !said.is_empty() {
+        return said;
+    }
+    match status.signal() {
+        Some(signal) if signal == Signal::XCPU.as_raw() => {
+            format!("it has computed for {COMPUTING} seconds without an end")
+        }
+        _ => format!("it has crashed the process that tried it, or had too little memory there ({status})"),
+    }
+}
+
+/// The other side: reads a model from `from` and tries it, in a process that has nothing else to do. What is wrong with it
+/// is for standard output.
+pub fn sit(runtime: &Path, from: &mut impl BufRead) -> Result<(), String> {
+    let mut tried = || -> Result<Result<Session, LoadError>, io::Error> {
+        // Whoever asked is gone: nobody wants to know any more.
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // Where memory runs out, this one is to go.
+        fs::write("/proc/self/oom_score_adj", "1000")?;
+        limit(Resource::Core, 0)?;
+        limit(Resource::Cpu, COMPUTING)?;
+        let model = Model::read(from, |bytes| limit(Resource::As, MEMORY + 4 * bytes))?;
+        Ok(Runtime::load(runtime).and_then(|runtime| Session::load(&runtime, &model, AT_ONCE)))
+    };
+    match tried() {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(format!("it can't be tried: {error}")),
+    }
+}
+
+/// The soft one; at the hard one, a second later, the kernel gives no signal that tells why.
+fn limit(resource: Resource, most: u64) -> io::Result<()> {
+    Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most + 1) })?)
+}
