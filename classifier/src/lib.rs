@@ -2,8 +2,8 @@
 //!
 //! One thread owns the consumer ([`run`] polls on the thread that calls it), workers decode and run the model, each with
 //! sessions of its own, and one thread commits. They meet at the desk (`desk.rs`), which bounds what is in flight. Where
-//! the model is what an alias names, one more thread follows the alias (`swapping.rs`). Images may be split among several
-//! versions, and another one may compute along (`arms.rs`).
+//! an alias names the model, or one of several, or a shadow, one more thread follows all these aliases (`swapping.rs`).
+//! Images may be split among several versions, and another one may compute along, the shadow (`arms.rs`).
 
 mod arms;
 mod bisect;

@@ -129,9 +129,14 @@ fn an_ensemble_is_made_judged_and_promoted_like_any_other_model() {
     assert_eq!((&made["shares"], &made["photos"]), (&json!([0.75, 0.25]), &8.into()));
     // It is always right, so the surer it is the better.
     assert_eq!(made["temperature"], 0.05);
-    let told = sandbox.run(&with(&["--weights", "3,1", "--recipe", "recipe.toml"])).expect(0).output;
+    let again = with(&["--weights", "3,1", "--recipe", "recipe.toml"]);
+    let refused = sandbox.run(&again).expect(1).errors;
+    assert!(refused.contains("both isn't empty"), "{refused}");
+    fs::remove_dir_all(sandbox.path().join("both")).unwrap();
+    let told = sandbox.run(&again).expect(0).output;
     assert!(told.contains("chosen by 8 photos") && told.contains("Model: both"), "{told}");
-    let registered = models(&sandbox, &["register", "both"]);
+    fs::rename(sandbox.path().join("both"), sandbox.path().join("made")).unwrap();
+    let registered = models(&sandbox, &["register", "made"]);
     assert_eq!((&registered["version"], &registered["sha256"]), (&3.into(), &made["sha256"]));
     models(&sandbox, &["verify", "means/3"]);
     let evaluate = ["evaluate", "--model", "means/3", "--data", &photos, "--json"];

@@ -21,7 +21,8 @@ pub use mlflow::{Figure, MlflowRegistry, Recorded, Recording, Server};
 /// A home of model versions.
 pub trait Registry: fmt::Debug + Send + Sync {
     /// Keeps the model in that folder, and its reference if it has one, verified, as the next version. One that is kept
-    /// already, with the same files and the same manifest, is found again: to register twice is to register once.
+    /// already, with the same files and the same manifest, is found again: to register twice is to register once,
+    /// but not for two who do it at the same moment on an MLflow server, which makes two versions of it.
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError>;
 
     /// The numbers of a model's versions, oldest first, whatever state these are in; none if there is no such model.
@@ -326,7 +327,7 @@ impl fmt::Display for Reference {
 }
 
 /// The name, if it can be a model's or an alias's: it becomes part of paths.
-fn named(name: &str) -> Result<String, RegistryError> {
+pub fn named(name: &str) -> Result<String, RegistryError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_one = name.len() <= 64
         && name.chars().all(fits)

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 
-/// What features are of: a hash of all that they depend on.
+/// What features are of: a hash of photo, backbone and variation, as `Views::key` says; not of the decoder and ONNX Runtime.
 pub(crate) type Key = [u8; 32];
 /// Bytes of a record's checksum.
 const CHECK: usize = 8;

@@ -26,8 +26,9 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         ),
         format!("## Data\nNumber of photos, by what they are for:\n\n{}", counts(manifest, metrics)),
         format!(
-            "Of `train` photos the shipped head has learned, with {} variations of each. {} `test` photos were looked at \
-             once, by the shipped file.\n",
+            "Of `train` photos the shipped head has learned, with {} variations of each. {} Scenes of all parts \
+             but `test` stand behind cut-out articles in what every head learns; only as scenes they are held out. `test` \
+             photos were looked at once in this training, by the files that it has written.\n",
             metrics.copies,
             judges(metrics)
         ),
@@ -56,14 +57,14 @@ fn judges(metrics: &Metrics) -> String {
     if !metrics.is_tuned {
         return format!(
             "Temperature and thresholds were chosen on `train` and `val` photos, each judged by one of {folds} further heads, \
-             which has seen nothing of its group: of its contributor, its kind of other article, or its look-alikes. \
+             which has not learned from its group: its contributor, its kind of other article, or its look-alikes. \
              (`others of learned kinds` are the `others` again, each judged by a head that has learned further photos of its \
              kind; they chose nothing.)"
         );
     }
     format!(
         "Temperature and thresholds were chosen on {} of {folds} parts of the `train` and `val` photos, each judged by a \
-         backbone and head of its own that were tuned without it, so that they have seen nothing of its groups: of its \
+         backbone and head of its own that were tuned without it, so that they have not learned from its groups: its \
          contributors, its kinds of other articles, or its look-alikes.",
         metrics.recipe.tuning.judged
     )

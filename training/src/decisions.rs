@@ -20,7 +20,7 @@ pub(crate) struct HeldOut {
 /// What was said of photos by heads that had never seen them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Unseen {
-    /// By heads that had seen nothing of their groups. They choose thresholds.
+    /// By heads that hadn't learned from their groups. They choose thresholds.
     pub(crate) groups: Vec<HeldOut>,
     /// Of other articles, by heads that have learned others of their kinds; none from a tuned backbone.
     pub(crate) within_kinds: Vec<HeldOut>,

@@ -1,4 +1,6 @@
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use autorma_evaluation::{Judged, Judgement, Label};
@@ -69,8 +71,25 @@ impl Ensemble {
         Ok(())
     }
 
-    /// Writes it to a folder, which is created: the manifest last.
+    /// Whether an ensemble may be written to the folder: what isn't empty may be somebody's model.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] if there is something in it.
+    pub fn check_place(folder: &Path) -> Result<(), Error> {
+        match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::Taken(folder.to_owned())),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
+            Err(cause) => Err(Error::File { path: folder.to_owned(), cause }),
+        }
+    }
+
+    /// Writes it to a folder, which is created, or empty: the manifest last.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] if there is something in the folder.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        Self::check_place(folder)?;
         made::write(folder, &self.model, self.reference.as_ref())
     }
 }

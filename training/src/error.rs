@@ -76,6 +76,9 @@ pub enum Error {
     /// The model that was made isn't one: a fault in autorma.
     #[error("what was trained can't be used: {0}")]
     Made(String),
+    /// The place of an ensemble is another's.
+    #[error("{0} isn't empty: name a folder with --output that isn't there yet")]
+    Taken(PathBuf),
     /// The models that should be asked together can't be.
     #[error("this can't be an ensemble: {0}")]
     Ensemble(String),

@@ -45,9 +45,9 @@ struct Work<'a> {
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope {
-    /// All photos, and so many variations of those that are learned from.
+    /// All photos but those of `test`, and so many variations of those that are learned from.
     Learned { copies: u32 },
-    /// All photos, as they are.
+    /// All photos but those of `test`, as they are.
     Judged,
 }
 

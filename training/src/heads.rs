@@ -51,7 +51,7 @@ impl<'a> Heads<'a> {
         Head::fit(&lesson, &self.recipe.head, self.threads, after)
     }
 
-    /// A head for each fold that has seen nothing of it, and what these say of the photos of their folds; and what as many others
+    /// A head for each fold that hasn't learned from it, and what these say of the photos of their folds; and what as many others
     /// say of other articles, of whose kinds they have learned different photos. All that is said once for each of the
     /// backbones whose features these are.
     pub(crate) fn judge<const N: usize>(
@@ -127,7 +127,7 @@ impl<'a> Heads<'a> {
         (heads, held_out)
     }
 
-    /// What was said of a photo by who has seen nothing of its fold.
+    /// What was said of a photo by who hasn't learned from its fold.
     pub(crate) fn held_out(&self, photo: usize, logits: Vec<f32>) -> HeldOut {
         let Photo { kind, is_contributed, .. } = self.photos.all[photo];
         HeldOut { photo, kind, is_contributed, logits }

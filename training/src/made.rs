@@ -1,5 +1,10 @@
 //! What a training leaves: the model's folder.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::iter;
 use std::path::Path;
 
 use autorma_models::{File, MANIFEST, Manifest, Member, Model, Output, Thresholds};
@@ -61,17 +66,92 @@ pub(crate) fn record(manifest: &mut Manifest, metrics: &Metrics) {
     }
 }
 
-/// The manifest last: whoever sees a new one finds the files that it names.
+/// Writes the model with its reference, and verifies both as they lie there.
 pub(crate) fn write(folder: &Path, model: &Model, reference: Option<&Model>) -> Result<(), Error> {
     let made = |error: &dyn std::fmt::Display| Error::Made(error.to_string());
-    for Model { manifest, onnx } in reference.into_iter().chain([model]) {
-        for (Member { model, .. }, onnx) in manifest.members.iter().zip(onnx) {
-            files::write(&folder.join(&model.file), onnx)?;
-        }
+    for step in steps(folder, model, reference)? {
+        step.take(folder)?;
     }
-    let manifest = serde_json::to_vec_pretty(&model.manifest).map_err(|error| made(&error))?;
-    files::write(&folder.join(MANIFEST), &manifest)?;
     Model::open(folder).map_err(|error| made(&error))?;
     Model::open_reference(folder).map_err(|error| made(&error))?;
     Ok(())
 }
+
+/// A change of one file in a model's folder.
+#[derive(Debug)]
+enum Step<'a> {
+    Write(String, Cow<'a, [u8]>),
+    Remove(String),
+}
+
+impl Step<'_> {
+    fn take(&self, folder: &Path) -> Result<(), Error> {
+        match self {
+            Self::Write(name, content) => files::write(&folder.join(name), content),
+            Self::Remove(name) => {
+                let path = folder.join(name);
+                match fs::remove_file(&path) {
+                    Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Error::File { path, cause }),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// How the model comes into the folder. The manifest is always written after the files that it names. Where another model
+/// was, its files may have the names of the new ones: so these come under the names of their hashes first, with a manifest
+/// that says so, and then under their own. Whoever is killed, wherever, leaves the former model or the new one.
+fn steps<'a>(folder: &Path, model: &'a Model, reference: Option<&'a Model>) -> Result<Vec<Step<'a>>, Error> {
+    let models = || reference.into_iter().chain([model]);
+    let files = || models().flat_map(|Model { manifest, onnx }| manifest.members.iter().zip(onnx));
+    let manifest = &model.manifest;
+    let mut steps = Vec::new();
+    let former = Model::manifest(folder).ok();
+    if former.is_some() {
+        steps.extend(files().map(|(it, onnx)| Step::Write(hashed(&it.model), onnx.into())));
+        steps.push(written(&manifest.with_named_files())?);
+    }
+    steps.extend(files().map(|(it, onnx)| Step::Write(it.model.file.clone(), onnx.into())));
+    steps.push(written(manifest)?);
+    // What is of no use then: of the former model, of the steps above, and of those who were killed at them.
+    let used: BTreeSet<_> = names(manifest).collect();
+    let mut unused: BTreeSet<_> = former.iter().flat_map(names).chain(left(folder)).collect();
+    if former.is_some() {
+        unused.extend(files().map(|(it, _)| hashed(&it.model)));
+    }
+    steps.extend(unused.difference(&used).cloned().map(Step::Remove));
+    Ok(steps)
+}
+
+fn written(manifest: &Manifest) -> Result<Step<'static>, Error> {
+    let text = serde_json::to_vec_pretty(manifest).map_err(|error| Error::Made(error.to_string()))?;
+    Ok(Step::Write(MANIFEST.to_owned(), text.into()))
+}
+
+/// The name of a file that is called after its content, as in [`Manifest::with_named_files`].
+fn hashed(file: &File) -> String {
+    format!("{}.onnx", file.sha256)
+}
+
+/// The names of the model's files, and of its reference's.
+fn names(manifest: &Manifest) -> impl Iterator<Item = String> {
+    manifest
+        .members
+        .iter()
+        .flat_map(|it| iter::once(&it.model).chain(&it.reference))
+        .map(|it| it.file.clone())
+}
+
+/// The files in the folder that are called after their content, whole or begun.
+fn left(folder: &Path) -> Vec<String> {
+    let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let is_left = |name: &String| {
+        name.rsplit_once('.').is_some_and(|(stem, end)| is_hash(stem) && ["onnx", "tmp"].contains(&end))
+    };
+    let names = fs::read_dir(folder).into_iter().flatten().flatten();
+    names.filter_map(|it| it.file_name().into_string().ok()).filter(is_left).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ pub struct Metrics {
     pub temperature: f64,
     /// Where decisions change.
     pub thresholds: Thresholds,
-    /// Photos that were judged by heads that had seen nothing of their group.
+    /// Photos that were judged by heads that hadn't learned from their group.
     pub held_out: Vec<Section>,
     /// The test photos, judged by the model that ships; None if there are none.
     pub test: Option<Quality>,

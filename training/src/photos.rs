@@ -28,14 +28,15 @@ pub struct Folders {
     pub backgrounds: Vec<PathBuf>,
 }
 
-/// What a photo is for.
+/// What a photo is for. Whatever is said of learning here, scenes of all parts but `Test` stand behind cut-out articles in
+/// what every head learns; only as scenes they are held out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     /// The shipped head learns from it, and of the heads that judge all but the one that judges its group.
     Train,
     /// No head learns from it, and one judges it.
     Validation,
-    /// Looked at once, at the end.
+    /// Looked at once in a training, at the end.
     Test,
 }
 

@@ -1,10 +1,12 @@
+use autorma_models::registry::named;
 use serde::{Deserialize, Serialize};
 
-/// How a model is trained: `train.toml`, of which everything that is left out has its default.
+/// How a model is trained: `train.toml`, of which everything that is left out has its default. `docs/recipe.md` has all
+/// keys with their ranges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// The model's name.
+    /// The model's name: one that a registry takes, for files are named after it, too.
     pub name: String,
     /// Its version.
     pub version: String,
@@ -12,8 +14,8 @@ pub struct Recipe {
     pub seed: u64,
     /// How often each photo that is learned from is varied, besides being used as it is.
     pub copies: u32,
-    /// Into how many parts contributors and kinds of article are divided; each part is judged by a head that has seen
-    /// nothing of it. At least 2.
+    /// Into how many parts contributors and kinds of article are divided; each part is judged by a head that hasn't
+    /// learned from it (its scenes stand behind cut-out articles in what every head learns). At least 2.
     pub folds: usize,
     /// The arithmetic of the backbone in the model that ships.
     pub precision: Precision,
@@ -171,7 +173,10 @@ impl Recipe {
         let drawn = self.calibration;
         let drawn = [drawn.studio, drawn.contributed, drawn.other, drawn.backgrounds];
         let rules = [
-            (!self.name.is_empty(), "name must not be empty"),
+            (
+                named(&self.name).is_ok(),
+                "name must be of letters, digits, '-', '_' and '.', at most 64, the first a letter or digit",
+            ),
             ((2..=100).contains(&self.folds), "folds must be within 2..100"),
             (self.copies <= 1000, "copies must be at most 1000"),
             (
@@ -315,5 +320,32 @@ mod tests {
         assert!(Recipe::parse("folds = 1").unwrap_err().contains("folds"));
         assert!(Recipe::parse("[weights]\ncopies = nan").unwrap_err().contains("weights"));
         assert!(Recipe::parse("[augmentation]\nworst_jpeg = 93").unwrap_err().contains("worst_jpeg"));
+    }
+
+    #[test]
+    fn a_name_that_no_registry_takes_or_that_leads_out_of_the_folder_is_refused() {
+        for name in ["", "my model", "a/b", "../x", "/x", ".x", "grün", &"x".repeat(65)] {
+            let refused = Recipe::parse(&format!("name = {name:?}")).unwrap_err();
+            assert!(refused.contains("name must be of letters"), "{name:?}: {refused}");
+        }
+        assert_eq!(Recipe::parse("name = \"Refunds_2.1-b\"").unwrap().name, "Refunds_2.1-b");
+    }
+
+    #[test]
+    fn the_page_about_the_recipe_has_each_key_in_its_section_with_its_default_and_no_other() {
+        let page = include_str!("../../docs/recipe.md");
+        let written = toml::to_string(&Recipe::default()).unwrap();
+        let (mut section, mut keys) = (page, 0);
+        for line in written.lines().filter(|line| !line.is_empty()) {
+            match line.split_once(" = ") {
+                None => section = page.split(&format!("## `{line}`")).nth(1).expect(line),
+                Some((key, default)) => {
+                    let section = section.split("\n## `").next().unwrap();
+                    assert!(section.contains(&format!("\n| `{key}` | {default} | ")), "{line}");
+                    keys += 1;
+                }
+            }
+        }
+        assert_eq!(page.matches("\n| `").count(), keys, "it names keys that aren't there");
     }
 }

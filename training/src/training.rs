@@ -40,7 +40,7 @@ pub struct Training<'a> {
 }
 
 /// Trains a model and writes it, with all that is known of it, to the output folder: the model's folder, `train.toml`,
-/// `metrics.json`, `report.html`, and the features of all photos. `progress` hears how far it is; when it says false, no
+/// `metrics.json`, `report.html`, and the features of all photos but those of `test`. `progress` hears how far it is; when it says false, no
 /// more variations of photos are made, and the model is fitted on those that there are; a backbone whose tuning it stops
 /// ships as it was.
 ///
@@ -101,11 +101,12 @@ struct Looked {
     quantized: Option<Quantized>,
     /// What the quantized backbone says of the photos that judge.
     judging: Option<Features>,
-    /// What the backbone in floats says of all photos and their variations.
+    /// What the backbone in floats says of all photos but those of `test`, and of the variations of those that are learned
+    /// from.
     features: Features,
 }
 
-/// Looks at all photos. First is what ships: what has stopped there can't be used, and what has stopped later can.
+/// Looks at all photos but those of `test`. First is what ships: what has stopped there can't be used, and what has stopped later can.
 fn look(
     training: &Training<'_>,
     views: &Views<'_>,

@@ -21,7 +21,8 @@ pub(crate) struct Views<'a> {
     recipe: &'a Recipe,
     pub(crate) contents: &'a Contents,
     scenes: Vec<RgbImage>,
-    /// A hash of all that a variation depends on, besides its photo's content.
+    /// A hash of what a variation depends on, besides its photo's content and its number: backbone, seed, augmentation, scenes,
+    /// and the version of how photos are varied, which is raised by hand.
     variation: Key,
 }
 
@@ -56,7 +57,9 @@ impl<'a> Views<'a> {
         Self { photos, limits, recipe, contents, scenes, variation }
     }
 
-    /// A hash of all that such a backbone's features of a view depend on; None for a photo that can't be read.
+    /// What such a backbone's features of a view are kept under: a hash of the photo's content and the backbone, and of what
+    /// makes a variation, if it is one. The decoder and ONNX Runtime aren't in it: who changes one of them deletes the file.
+    /// None for a photo that can't be read.
     pub(crate) fn key(&self, photo: usize, copy: u32, backbone: &Backbone) -> Option<Key> {
         let content = self.contents.of(photo)?;
         let mut key = Sha256::new_with_prefix(content);

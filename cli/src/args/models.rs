@@ -120,7 +120,7 @@ pub(crate) struct EnsembleArgs {
     /// knows whose they are
     #[arg(long, value_name = "FILE")]
     pub(crate) recipe: Option<PathBuf>,
-    /// Folder of the ensemble, which --model and `autorma models register` take; it is created
+    /// Folder of the ensemble, which --model and `autorma models register` take; it is created, or empty
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
     #[command(flatten)]

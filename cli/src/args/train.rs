@@ -21,7 +21,8 @@ pub(crate) struct TrainArgs {
     /// Folder of photos of scenes, without articles; articles are pasted on them, too. May be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) backgrounds: Vec<PathBuf>,
-    /// The recipe, in TOML; what it doesn't say has its default. train.toml in the output folder says all of it
+    /// The recipe, in TOML; what it doesn't say has its default. train.toml in the output folder says all of it,
+    /// and docs/recipe.md what each key means
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// What chance begins with, instead of what the recipe says

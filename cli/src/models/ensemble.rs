@@ -31,6 +31,8 @@ pub(super) fn make(
     registry: &dyn Registry,
     args: &EnsembleArgs,
 ) -> anyhow::Result<String> {
+    // Said before the photos are looked at, which takes its time.
+    Ensemble::check_place(&args.output)?;
     let targets = recipe(args.recipe.as_deref())?.targets;
     let mut ensemble = Ensemble::of(&components(registry, args)?)?;
     let judgement = Examiner::new(configuration, &args.photos, &ensemble.model)?.ask(&ensemble.model)?;

@@ -46,6 +46,12 @@ fn an_ensemble_has_all_members_and_its_decisions_are_its_own() {
     assert_eq!(made.origin["temperature and thresholds"], "by 100 photos of the classes and 0 of none");
     assert!(made.origin["member 2"].starts_with("model 8, sha-256 "), "{:?}", made.origin);
     assert!(made.metrics.is_empty());
+    // What is there is left alone, even its likeness.
+    assert!(matches!(ensemble.write(&folder.path().join("made")), Err(Error::Taken(_))));
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    ensemble.write(&folder.path().join("empty")).unwrap();
+    fs::write(folder.path().join("file"), "no folder").unwrap();
+    assert!(matches!(ensemble.write(&folder.path().join("file")), Err(Error::File { .. })));
     let nothing = Judgement { judged: vec![("0".into(), Err("broken".into()))], ..judgement };
     assert!(matches!(ensemble.calibrate(&nothing, &Targets::default()), Err(Error::TooLittle(_))));
 }
