@@ -69,13 +69,11 @@ pub fn drop_colour(sandbox: &Sandbox, number: usize, colour: [u8; 3]) {
 
 /// What a version of the sandbox's registry says alone of so many pictures, which are dropped one by one.
 pub fn alone(sandbox: &Sandbox, version: usize, pictures: usize, drop: fn(&Sandbox, usize)) -> Results {
-    let sandbox_alone = Sandbox::new();
-    (0..pictures).for_each(|number| drop(&sandbox_alone, number));
-    let registry = format!("registry={}", sandbox.data().join("registry").display());
-    let model = format!("means/{version}");
-    let ended = sandbox_alone.run(&["run", "--json", "--model", &model, "--set", &registry]);
+    let alone = sandbox.beside();
+    (0..pictures).for_each(|number| drop(&alone, number));
+    let ended = alone.run(&["run", "--json", "--model", &format!("means/{version}")]);
     assert!([Some(0), Some(2)].contains(&ended.code), "{}", ended.errors);
-    sandbox_alone.results()
+    alone.results()
 }
 
 /// Each picture has one prediction, which is what its named version says alone, one of the first `versions`. How many

@@ -1,5 +1,8 @@
 //! The registry: its commands, and classifiers that follow an alias.
 
+#[path = "../../models/tests/registry/server.rs"]
+mod server;
+
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,6 +14,7 @@ use autorma_e2e::{
 use autorma_models::MANIFEST;
 use autorma_models::handmade::{fussy, hostile, means, write};
 use serde_json::{Value, json};
+use server::Mlflow;
 
 #[test]
 fn the_first_version_of_a_machine_makes_the_folders_above_it() {
@@ -77,56 +81,83 @@ fn versions_stay_aliases_move_and_all_of_it_is_told() {
     }
 }
 
+/// What MLflow itself says that production names.
+fn named(mlflow: &Mlflow) -> String {
+    let program = "print(mlflow.MlflowClient().get_model_version_by_alias('means', 'production').version)";
+    mlflow.python(program, &[]).trim().to_owned()
+}
+
 #[test]
 fn an_alias_that_moves_under_load_mixes_nothing_and_loses_nothing() {
-    const PICTURES: usize = 1000;
+    moves_under_load(&Sandbox::new(), 1000, Duration::from_millis(15));
+}
+
+#[test]
+fn an_alias_that_moves_on_a_server_under_load_mixes_nothing_and_loses_nothing() {
+    let Some(mlflow) = Mlflow::start() else { return };
+    // A move takes longer there.
+    moves_under_load(&Sandbox::new().with_registry(mlflow.variables()), 500, Duration::from_millis(60));
+    assert_eq!(named(&mlflow), "1");
+}
+
+/// Ten moves while pictures come, one each `pause`.
+fn moves_under_load(sandbox: &Sandbox, pictures: usize, pause: Duration) {
     const MOVES: usize = 10;
-    let sandbox = Sandbox::new();
-    register(&sandbox, &[1.0, 2.0]);
-    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
+    register(sandbox, &[1.0, 2.0]);
+    let daemon = Daemon::up(sandbox, &["classifier.model=means@production"]).ready();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for number in 0..PICTURES {
-                drop_picture(&sandbox, number);
+            for number in 0..pictures {
+                drop_picture(sandbox, number);
                 // As many as the moves have time for.
                 if !is_over.load(Ordering::Relaxed) {
-                    std::thread::sleep(Duration::from_millis(15));
+                    std::thread::sleep(pause);
                 }
             }
         });
         for moved in 1..=MOVES {
-            models(&sandbox, &["alias", &format!("means/{}", moved % 2 + 1), "production"]);
+            models(sandbox, &["alias", &format!("means/{}", moved % 2 + 1), "production"]);
             eventually("the version that is named serves", || {
                 (daemon.said().matches("another version serves").count() == moved).then_some(())
             });
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    daemon.outcomes(PICTURES);
+    daemon.outcomes(pictures);
     assert_eq!(daemon.metric("autorma_classifier_model_behind"), Some(0.0));
     assert_eq!(daemon.metric("autorma_classifier_model_info{"), Some(1.0), "only what serves is told");
     daemon.end();
 
-    let by_version = check_against_each_alone(&sandbox, PICTURES, 2);
+    let by_version = check_against_each_alone(sandbox, pictures, 2);
     assert!(by_version.values().all(|count| *count > 50) && by_version.len() == 2, "{by_version:?}");
 }
 
 #[test]
 fn a_classifier_that_is_killed_while_the_alias_moves_loses_nothing() {
+    kills_while_the_alias_moves(&Sandbox::new());
+}
+
+#[test]
+fn a_classifier_that_is_killed_while_the_alias_moves_on_a_server_loses_nothing() {
+    let Some(mlflow) = Mlflow::start() else { return };
+    kills_while_the_alias_moves(&Sandbox::new().with_registry(mlflow.variables()));
+    assert_eq!(named(&mlflow), "1");
+}
+
+fn kills_while_the_alias_moves(sandbox: &Sandbox) {
     const PICTURES: usize = 300;
-    let sandbox = Sandbox::new();
-    register(&sandbox, &[1.0, 2.0]);
+    register(sandbox, &[1.0, 2.0]);
     let start = |arguments: &[&str]| sandbox.start(arguments);
     let mut others = [start(&["ingest"]), start(&["sink"])];
     let mut random = Random::new(5);
     let classify = ["classify", "--model", "means@production"];
     let mut classifier = start(&classify);
     for number in 0..PICTURES {
-        drop_picture(&sandbox, number);
+        drop_picture(sandbox, number);
         std::thread::sleep(Duration::from_millis(10));
         if number % 50 == 49 {
-            models(&sandbox, &["alias", &format!("means/{}", (number / 50 + 1) % 2 + 1), "production"]);
+            models(sandbox, &["alias", &format!("means/{}", (number / 50 + 1) % 2 + 1), "production"]);
             // Before it looks, while it loads, or when it serves.
             std::thread::sleep(Duration::from_millis(random.within(0, 1500) as u64));
             classifier.kill();
@@ -143,7 +174,7 @@ fn a_classifier_that_is_killed_while_the_alias_moves_loses_nothing() {
         process.wait().expect(0);
     }
     sandbox.run_batch();
-    assert_eq!(check_against_each_alone(&sandbox, PICTURES, 2).len(), 2, "both have served");
+    assert_eq!(check_against_each_alone(sandbox, PICTURES, 2).len(), 2, "both have served");
 }
 
 #[test]

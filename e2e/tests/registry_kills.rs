@@ -5,7 +5,6 @@
 mod server;
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use autorma_e2e::{Process, Random, Sandbox, labelled, model, seeds};
@@ -21,12 +20,7 @@ struct Home {
 
 impl Home {
     fn start(&self, arguments: &[&str]) -> Process {
-        let arguments: Vec<_> = ["models"].iter().chain(arguments).chain(&["--json"]).copied().collect();
-        let mut command: Command = self.sandbox.command(&arguments);
-        if let Some(mlflow) = &self.mlflow {
-            mlflow.is_told_to(&mut command);
-        }
-        self.sandbox.spawn(command)
+        self.sandbox.start(&[&["models"], arguments, &["--json"]].concat())
     }
 
     #[track_caller]
@@ -121,7 +115,8 @@ fn in_a_folder() {
 fn on_a_server() {
     for seed in seeds(1) {
         let Some(mlflow) = Mlflow::start() else { return };
-        let mut home = Home { sandbox: Sandbox::new(), mlflow: Some(mlflow) };
+        let mut home =
+            Home { sandbox: Sandbox::new().with_registry(mlflow.variables()), mlflow: Some(mlflow) };
         home.play(5, &mut Random::new(seed));
         let shown = home.run(&["show", "means@staging"])["version"].clone();
         let program = "print(mlflow.MlflowClient().get_model_version_by_alias('means', 'staging').version)";

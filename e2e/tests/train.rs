@@ -114,7 +114,7 @@ fn ctrl_c_makes_a_model_of_what_there_is() {
 /// The program with that server.
 fn start(sandbox: &Sandbox, mlflow: &Mlflow, arguments: &[&str]) -> Process {
     let mut command = sandbox.command(&[arguments, &["--json"]].concat());
-    mlflow.is_told_to(&mut command);
+    command.envs(mlflow.variables());
     sandbox.spawn(command)
 }
 
