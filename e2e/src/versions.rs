@@ -42,13 +42,22 @@ pub fn register(sandbox: &Sandbox, temperatures: &[f64]) {
 
 /// Photos of the classes of the model that was written by hand, and two of none.
 pub fn labelled(sandbox: &Sandbox) -> String {
-    let root = sandbox.path().join("labelled");
-    let folders = [("reds", 0), ("greens", 1), ("blues", 2), ("other", 0)];
+    photos(sandbox, "labelled", &[("reds", 0), ("greens", 1), ("blues", 2), ("other", 0)])
+}
+
+/// The same without those of none, which that model can't tell from reds.
+pub fn known(sandbox: &Sandbox) -> String {
+    photos(sandbox, "known", &[("reds", 0), ("greens", 1), ("blues", 2)])
+}
+
+/// Two photos of a colour in each folder.
+fn photos(sandbox: &Sandbox, root: &str, folders: &[(&str, usize)]) -> String {
+    let root = sandbox.path().join(root);
     for (folder, colour) in folders {
         fs::create_dir_all(root.join(folder)).unwrap();
         for shade in 0..2 {
             let mut pixel = [20; 3];
-            pixel[colour] = 200 + 10 * shade;
+            pixel[*colour] = 200 + 10 * shade;
             fs::write(root.join(folder).join(format!("{shade}.bmp")), picture(pixel)).unwrap();
         }
     }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use autorma_e2e::{
-    Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, labelled, model, models,
-    register,
+    Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, known, labelled, model,
+    models, register,
 };
 use autorma_models::MANIFEST;
 use autorma_models::handmade::{fussy, hostile, means, write};
@@ -278,6 +278,7 @@ fn a_model_is_judged_on_photos_that_are_known() {
     assert_eq!(comparison["only_first"], 6);
     assert!((comparison["p"].as_f64().unwrap() - 2.0 / 64.0).abs() < 1e-9, "{comparison}");
     assert_eq!(report["against"]["figures"]["accuracy"]["share"], 0.0);
+    assert!(report["against"]["speed"].as_f64().unwrap() > 0.0, "{}", report["against"]);
     let ended = sandbox
         .run(&["evaluate", "--model", "means/1", "--data", sandbox.path().to_str().unwrap()])
         .expect(1);
@@ -353,7 +354,7 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
             [&["photos of the classes judged", "photos without a verdict", "accuracy"], &decided[..]]
                 .concat(),
         ),
-        ("means/5", vec!["classes it knows", "expected calibration error"]),
+        ("means/5", vec!["classes it knows", "expected calibration error", "accuracy", "unknowns found"]),
     ] {
         let refused = promote(&[version, "--speed", "0", "--json"], 1).json();
         assert_eq!(failed(&refused), expected);
@@ -371,8 +372,81 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
     assert_eq!(shown["version"], 2);
     let moves = shown["moves"]["production"].as_array().unwrap();
     assert_eq!(moves.last().unwrap()["why"], "forced: an experiment");
-    let first = promote(&["means/1", "--to", "staging", "--json"], 0).json();
+    // It can't tell what is none of the classes.
+    let first = promote(&["means/1", "--to", "staging", "--json"], 1).json();
+    assert_eq!(failed(&first), ["unknowns found"]);
+    let known = known(&sandbox);
+    let first = ["models", "promote", "means/1", "--to", "staging", "--data", &known, "--json"];
+    let first = sandbox.run(&first).expect(0).json();
     assert_eq!((&first["former"], &first["alias"]), (&Value::Null, &"staging".into()));
+}
+
+#[test]
+fn the_first_version_that_serves_must_be_of_use() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let photos = known(&sandbox);
+    let mistaken = model(&sandbox, "mistaken", &means(), "/classes", json!(["blues", "greens", "reds"]));
+    models(&sandbox, &["register", mistaken.to_str().unwrap()]);
+    let promote = |arguments: &[&str]| {
+        let all = ["models", "promote", "--to", "first", "--data", &photos, "--calibration-error", "1"];
+        sandbox.run(&[&all[..], arguments, &["--json"]].concat()).json()
+    };
+    assert_eq!(failed(&promote(&["means/2"])), ["accuracy"]);
+    fs::write(sandbox.path().join("known/reds/broken.jpg"), "no picture").unwrap();
+    let broken = promote(&["means/1"]);
+    assert_eq!(failed(&broken), ["photos without a verdict"]);
+    assert_eq!(sandbox.run(&["models", "show", "means@first"]).code, Some(1), "nothing was promoted");
+    fs::remove_file(sandbox.path().join("known/reds/broken.jpg")).unwrap();
+    assert_eq!(promote(&["means/2", "--accuracy", "0"])["promoted"], true);
+}
+
+#[test]
+fn what_serves_is_not_replaced_unseen_where_it_can_t_be_compared_with() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 1.0, 2.0]);
+    let photos = known(&sandbox);
+    let promote = |arguments: &[&str], code| {
+        let all = ["models", "promote", "--data", &photos, "--calibration-error", "1", "--speed", "0"];
+        sandbox.run(&[&all, arguments].concat()).expect(code)
+    };
+    let (asked, version) = ("what serves can be asked", sandbox.data().join("registry/means/versions/1"));
+    // Whatever is wrong with it: a model's file, and then the manifest, too.
+    for (name, why, is_known) in
+        [(".onnx", "aren't those that were registered", true), (MANIFEST, "its manifest is broken", false)]
+    {
+        let mut files = fs::read_dir(&version).unwrap().map(|entry| entry.unwrap().path());
+        let file = files.find(|path| path.to_str().unwrap().ends_with(name)).unwrap();
+        let mut content = fs::read(&file).unwrap();
+        content[0] ^= 1;
+        fs::write(&file, content).unwrap();
+        let refused = promote(&["means/3"], 1);
+        assert!(refused.output.contains(asked) && refused.output.contains(why), "{}", refused.output);
+        assert!(refused.errors.contains("what serves can't be loaded"), "{}", refused.errors);
+        let refused = promote(&["means/3", "--json"], 1).json();
+        assert_eq!(failed(&refused), [asked]);
+        let names: Vec<_> = refused["checks"].as_array().unwrap().iter().map(|it| &it["what"]).collect();
+        assert_eq!(names.contains(&&json!("classes it knows")), is_known, "{refused}");
+        // What would be asked if nothing served is asked, too.
+        assert_eq!(
+            failed(&promote(&["means/2", "--json"], 1).json()),
+            [asked, "accuracy", "photos of the classes accepted"]
+        );
+    }
+    let moves = || models(&sandbox, &["show", "means/3"])["moves"]["production"].clone();
+    assert_eq!(moves().as_array().unwrap().len(), 1, "nothing has moved");
+    promote(&["means/3", "--force", "--why", "it is broken"], 0);
+    assert_eq!((&moves()[1]["version"], &moves()[1]["why"]), (&json!(3), &json!("forced: it is broken")));
+
+    // Whole, and yet nothing that can be loaded.
+    let (_, onnx) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
+    let hostile = model(&sandbox, "hostile", &onnx, "/temperature", json!(1.0));
+    models(&sandbox, &["register", hostile.to_str().unwrap()]);
+    models(&sandbox, &["alias", "means/4", "production"]);
+    let refused = promote(&["means/3", "--json"], 1);
+    assert!(refused.errors.contains("what serves can't be asked"), "{}", refused.errors);
+    assert_eq!(failed(&refused.json()), [asked]);
+    promote(&["means/3", "--force", "--why", "it is broken"], 0);
 }
 
 #[test]
@@ -380,7 +454,7 @@ fn the_gate_asks_what_is_decided_how_sure_it_is_and_what_the_quantizing_has_cost
     let sandbox = Sandbox::new();
     // The first and the third are right, and a little too unsure: their calibration errors are about 0.07.
     register(&sandbox, &[0.44, 1.0, 0.43]);
-    let photos = labelled(&sandbox);
+    let photos = known(&sandbox);
     let promote = |arguments: &[&str]| {
         let all = ["models", "promote", "--data", &photos, "--speed", "0", "--json"];
         sandbox.run(&[&all, arguments].concat()).json()
@@ -411,4 +485,9 @@ fn the_gate_asks_what_is_decided_how_sure_it_is_and_what_the_quantizing_has_cost
     }
     let all = ["means/4", "--to", "staging", "--calibration-error", "1", "--refused", "100"];
     assert_eq!(failed(&promote(&all)), [accepted]);
+    // To call everything unknown finds no unknowns.
+    let others = sandbox.path().join("others");
+    fs::rename(sandbox.path().join("known/blues"), &others).unwrap();
+    let all = [&all[..], &["--unknown", others.to_str().unwrap()]].concat();
+    assert_eq!(failed(&promote(&all)), [accepted, "unknowns found"]);
 }

@@ -7,7 +7,7 @@ mod server;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use autorma_e2e::{Process, Random, Sandbox, labelled, model, seeds};
+use autorma_e2e::{Process, Random, Sandbox, known, model, seeds};
 use autorma_models::handmade::means;
 use serde_json::{Value, json};
 use server::Mlflow;
@@ -78,7 +78,7 @@ impl Home {
 
     /// Kills commands, and checks after each that nothing is half, and that it can be done again.
     fn play(&mut self, kills: usize, random: &mut Random) {
-        let photos = labelled(&self.sandbox);
+        let photos = known(&self.sandbox);
         let promote =
             ["promote", "means@staging", "--data", &photos, "--speed", "0", "--calibration-error", "1"];
         let first = self.model(0);
