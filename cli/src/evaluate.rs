@@ -78,16 +78,18 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
     let against = match other {
         None => None,
         Some(other) => {
-            let second = examiner.ask(&other)?;
-            let comparison = Comparison::of(&model.manifest.classes, &judgement, &second);
-            let figures = Figures::of(&other.manifest, &second);
-            Some(Compared { model: other.version(), figures, comparison })
+            let (figures, comparison, speed) = beside(&examiner, &model, &judgement, &other)?;
+            Some(Compared { model: other.version(), figures, comparison, speed })
         }
     };
     let figures = Figures::of(&model.manifest, &judgement);
     let reference = match reference {
         None => None,
-        Some(reference) => Some(held_against(&examiner, &model, &judgement, &reference)?),
+        Some(reference) => {
+            let (figures, comparison, speed) = beside(&examiner, &model, &judgement, &reference)?;
+            let precision = reference.manifest.precision();
+            Some(HeldAgainst { precision, figures, comparison, speed })
+        }
     };
     let others = against.as_ref().map_or(0, |it| it.figures.failed.len());
     let is_whole = figures.failed.is_empty() && others == 0;
@@ -100,17 +102,16 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
     Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
 }
 
-/// The model beside what it was quantized from.
-fn held_against(
+/// What another model says of the photos, how the two differ, and how many times as fast the first is.
+fn beside(
     examiner: &Examiner<'_>,
     model: &Model,
     judgement: &Judgement,
-    reference: &Model,
-) -> anyhow::Result<HeldAgainst> {
-    let second = examiner.ask(reference)?;
+    other: &Model,
+) -> anyhow::Result<(Figures, Comparison, f64)> {
+    let second = examiner.ask(other)?;
     let comparison = Comparison::of(&model.manifest.classes, judgement, &second);
-    let figures = Figures::of(&reference.manifest, &second);
-    let speed = Figures::of(&model.manifest, judgement).photos_per_second / figures.photos_per_second;
-    let precision = reference.manifest.precision();
-    Ok(HeldAgainst { precision, figures, comparison, speed })
+    // Each was asked when the machine may have been busy with something else: that says little of how fast it is.
+    let speed = examiner.speed([model, other])?;
+    Ok((Figures::of(&other.manifest, &second), comparison, speed))
 }

@@ -24,7 +24,7 @@ pub use random::{Random, seeds};
 pub use results::{Results, json_files, read_json};
 pub use sandbox::Sandbox;
 pub use versions::{
-    alone, check_against_each_alone, drop_colour, drop_picture, labelled, model, models, register,
+    alone, check_against_each_alone, drop_colour, drop_picture, known, labelled, model, models, register,
 };
 pub use watcher::Watcher;
 

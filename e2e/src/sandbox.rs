@@ -14,6 +14,8 @@ pub struct Sandbox {
     started: AtomicUsize,
     /// The brokers, if the log isn't in the data folder.
     brokers: Option<String>,
+    /// Where the registry is, if it isn't in the data folder, as the program is told in its environment.
+    registry: Vec<(String, String)>,
 }
 
 impl Default for Sandbox {
@@ -45,9 +47,26 @@ impl Sandbox {
     }
 
     fn empty(brokers: Option<String>) -> Self {
-        let sandbox = Self { folder: TempDir::new().unwrap(), started: AtomicUsize::new(0), brokers };
+        let (folder, started) = (TempDir::new().unwrap(), AtomicUsize::new(0));
+        let sandbox = Self { folder, started, brokers, registry: Vec::new() };
         fs::create_dir(sandbox.input()).unwrap();
         sandbox
+    }
+
+    /// The same with another registry than that of the data folder, named by variables of the program's environment.
+    pub fn with_registry<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        self.registry = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self
+    }
+
+    /// A new one with the registry of this one.
+    pub fn beside(&self) -> Self {
+        let mut beside = Self::new();
+        beside.registry = match self.registry.is_empty() {
+            true => vec![("AUTORMA_REGISTRY".into(), self.data().join("registry").display().to_string())],
+            false => self.registry.clone(),
+        };
+        beside
     }
 
     /// What the names of this sandbox's topics begin with.
@@ -110,6 +129,7 @@ impl Sandbox {
         command.env("AUTORMA_DATA", self.data());
         command.env("AUTORMA_INGEST_SETTLE", "200ms");
         command.env("AUTORMA_HTTP_ADDRESS", "off");
+        command.envs(self.registry.iter().map(|(name, value)| (name, value)));
         if let Some(brokers) = &self.brokers {
             command.env("AUTORMA_LOG_KIND", "kafka").env("AUTORMA_LOG_KAFKA_BROKERS", brokers);
             command.env("AUTORMA_LOG_KAFKA_PREFIX", self.prefix());

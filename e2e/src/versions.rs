@@ -42,13 +42,22 @@ pub fn register(sandbox: &Sandbox, temperatures: &[f64]) {
 
 /// Photos of the classes of the model that was written by hand, and two of none.
 pub fn labelled(sandbox: &Sandbox) -> String {
-    let root = sandbox.path().join("labelled");
-    let folders = [("reds", 0), ("greens", 1), ("blues", 2), ("other", 0)];
+    photos(sandbox, "labelled", &[("reds", 0), ("greens", 1), ("blues", 2), ("other", 0)])
+}
+
+/// The same without those of none, which that model can't tell from reds.
+pub fn known(sandbox: &Sandbox) -> String {
+    photos(sandbox, "known", &[("reds", 0), ("greens", 1), ("blues", 2)])
+}
+
+/// Two photos of a colour in each folder.
+fn photos(sandbox: &Sandbox, root: &str, folders: &[(&str, usize)]) -> String {
+    let root = sandbox.path().join(root);
     for (folder, colour) in folders {
         fs::create_dir_all(root.join(folder)).unwrap();
         for shade in 0..2 {
             let mut pixel = [20; 3];
-            pixel[colour] = 200 + 10 * shade;
+            pixel[*colour] = 200 + 10 * shade;
             fs::write(root.join(folder).join(format!("{shade}.bmp")), picture(pixel)).unwrap();
         }
     }
@@ -69,13 +78,11 @@ pub fn drop_colour(sandbox: &Sandbox, number: usize, colour: [u8; 3]) {
 
 /// What a version of the sandbox's registry says alone of so many pictures, which are dropped one by one.
 pub fn alone(sandbox: &Sandbox, version: usize, pictures: usize, drop: fn(&Sandbox, usize)) -> Results {
-    let sandbox_alone = Sandbox::new();
-    (0..pictures).for_each(|number| drop(&sandbox_alone, number));
-    let registry = format!("registry={}", sandbox.data().join("registry").display());
-    let model = format!("means/{version}");
-    let ended = sandbox_alone.run(&["run", "--json", "--model", &model, "--set", &registry]);
+    let alone = sandbox.beside();
+    (0..pictures).for_each(|number| drop(&alone, number));
+    let ended = alone.run(&["run", "--json", "--model", &format!("means/{version}")]);
     assert!([Some(0), Some(2)].contains(&ended.code), "{}", ended.errors);
-    sandbox_alone.results()
+    alone.results()
 }
 
 /// Each picture has one prediction, which is what its named version says alone, one of the first `versions`. How many

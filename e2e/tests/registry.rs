@@ -1,16 +1,20 @@
 //! The registry: its commands, and classifiers that follow an alias.
 
+#[path = "../../models/tests/registry/server.rs"]
+mod server;
+
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use autorma_e2e::{
-    Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, labelled, model, models,
-    register,
+    Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, known, labelled, model,
+    models, register,
 };
 use autorma_models::MANIFEST;
 use autorma_models::handmade::{endless, fussy, hostile, means, write};
 use serde_json::{Value, json};
+use server::Mlflow;
 
 #[test]
 fn the_first_version_of_a_machine_makes_the_folders_above_it() {
@@ -77,56 +81,83 @@ fn versions_stay_aliases_move_and_all_of_it_is_told() {
     }
 }
 
+/// What MLflow itself says that production names.
+fn named(mlflow: &Mlflow) -> String {
+    let program = "print(mlflow.MlflowClient().get_model_version_by_alias('means', 'production').version)";
+    mlflow.python(program, &[]).trim().to_owned()
+}
+
 #[test]
 fn an_alias_that_moves_under_load_mixes_nothing_and_loses_nothing() {
-    const PICTURES: usize = 1000;
+    moves_under_load(&Sandbox::new(), 1000, Duration::from_millis(15));
+}
+
+#[test]
+fn an_alias_that_moves_on_a_server_under_load_mixes_nothing_and_loses_nothing() {
+    let Some(mlflow) = Mlflow::start() else { return };
+    // A move takes longer there.
+    moves_under_load(&Sandbox::new().with_registry(mlflow.variables()), 500, Duration::from_millis(60));
+    assert_eq!(named(&mlflow), "1");
+}
+
+/// Ten moves while pictures come, one each `pause`.
+fn moves_under_load(sandbox: &Sandbox, pictures: usize, pause: Duration) {
     const MOVES: usize = 10;
-    let sandbox = Sandbox::new();
-    register(&sandbox, &[1.0, 2.0]);
-    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
+    register(sandbox, &[1.0, 2.0]);
+    let daemon = Daemon::up(sandbox, &["classifier.model=means@production"]).ready();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for number in 0..PICTURES {
-                drop_picture(&sandbox, number);
+            for number in 0..pictures {
+                drop_picture(sandbox, number);
                 // As many as the moves have time for.
                 if !is_over.load(Ordering::Relaxed) {
-                    std::thread::sleep(Duration::from_millis(15));
+                    std::thread::sleep(pause);
                 }
             }
         });
         for moved in 1..=MOVES {
-            models(&sandbox, &["alias", &format!("means/{}", moved % 2 + 1), "production"]);
+            models(sandbox, &["alias", &format!("means/{}", moved % 2 + 1), "production"]);
             eventually("the version that is named serves", || {
                 (daemon.said().matches("another version serves").count() == moved).then_some(())
             });
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    daemon.outcomes(PICTURES);
+    daemon.outcomes(pictures);
     assert_eq!(daemon.metric("autorma_classifier_model_behind"), Some(0.0));
     assert_eq!(daemon.metric("autorma_classifier_model_info{"), Some(1.0), "only what serves is told");
     daemon.end();
 
-    let by_version = check_against_each_alone(&sandbox, PICTURES, 2);
+    let by_version = check_against_each_alone(sandbox, pictures, 2);
     assert!(by_version.values().all(|count| *count > 50) && by_version.len() == 2, "{by_version:?}");
 }
 
 #[test]
 fn a_classifier_that_is_killed_while_the_alias_moves_loses_nothing() {
+    kills_while_the_alias_moves(&Sandbox::new());
+}
+
+#[test]
+fn a_classifier_that_is_killed_while_the_alias_moves_on_a_server_loses_nothing() {
+    let Some(mlflow) = Mlflow::start() else { return };
+    kills_while_the_alias_moves(&Sandbox::new().with_registry(mlflow.variables()));
+    assert_eq!(named(&mlflow), "1");
+}
+
+fn kills_while_the_alias_moves(sandbox: &Sandbox) {
     const PICTURES: usize = 300;
-    let sandbox = Sandbox::new();
-    register(&sandbox, &[1.0, 2.0]);
+    register(sandbox, &[1.0, 2.0]);
     let start = |arguments: &[&str]| sandbox.start(arguments);
     let mut others = [start(&["ingest"]), start(&["sink"])];
     let mut random = Random::new(5);
     let classify = ["classify", "--model", "means@production"];
     let mut classifier = start(&classify);
     for number in 0..PICTURES {
-        drop_picture(&sandbox, number);
+        drop_picture(sandbox, number);
         std::thread::sleep(Duration::from_millis(10));
         if number % 50 == 49 {
-            models(&sandbox, &["alias", &format!("means/{}", (number / 50 + 1) % 2 + 1), "production"]);
+            models(sandbox, &["alias", &format!("means/{}", (number / 50 + 1) % 2 + 1), "production"]);
             // Before it looks, while it loads, or when it serves.
             std::thread::sleep(Duration::from_millis(random.within(0, 1500) as u64));
             classifier.kill();
@@ -143,7 +174,7 @@ fn a_classifier_that_is_killed_while_the_alias_moves_loses_nothing() {
         process.wait().expect(0);
     }
     sandbox.run_batch();
-    assert_eq!(check_against_each_alone(&sandbox, PICTURES, 2).len(), 2, "both have served");
+    assert_eq!(check_against_each_alone(sandbox, PICTURES, 2).len(), 2, "both have served");
 }
 
 #[test]
@@ -265,6 +296,7 @@ fn a_model_is_judged_on_photos_that_are_known() {
     assert_eq!(comparison["only_first"], 6);
     assert!((comparison["p"].as_f64().unwrap() - 2.0 / 64.0).abs() < 1e-9, "{comparison}");
     assert_eq!(report["against"]["figures"]["accuracy"]["share"], 0.0);
+    assert!(report["against"]["speed"].as_f64().unwrap() > 0.0, "{}", report["against"]);
     let ended = sandbox
         .run(&["evaluate", "--model", "means/1", "--data", sandbox.path().to_str().unwrap()])
         .expect(1);
@@ -340,7 +372,7 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
             [&["photos of the classes judged", "photos without a verdict", "accuracy"], &decided[..]]
                 .concat(),
         ),
-        ("means/5", vec!["classes it knows", "expected calibration error"]),
+        ("means/5", vec!["classes it knows", "expected calibration error", "accuracy", "unknowns found"]),
     ] {
         let refused = promote(&[version, "--speed", "0", "--json"], 1).json();
         assert_eq!(failed(&refused), expected);
@@ -358,8 +390,81 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
     assert_eq!(shown["version"], 2);
     let moves = shown["moves"]["production"].as_array().unwrap();
     assert_eq!(moves.last().unwrap()["why"], "forced: an experiment");
-    let first = promote(&["means/1", "--to", "staging", "--json"], 0).json();
+    // It can't tell what is none of the classes.
+    let first = promote(&["means/1", "--to", "staging", "--json"], 1).json();
+    assert_eq!(failed(&first), ["unknowns found"]);
+    let known = known(&sandbox);
+    let first = ["models", "promote", "means/1", "--to", "staging", "--data", &known, "--json"];
+    let first = sandbox.run(&first).expect(0).json();
     assert_eq!((&first["former"], &first["alias"]), (&Value::Null, &"staging".into()));
+}
+
+#[test]
+fn the_first_version_that_serves_must_be_of_use() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let photos = known(&sandbox);
+    let mistaken = model(&sandbox, "mistaken", &means(), "/classes", json!(["blues", "greens", "reds"]));
+    models(&sandbox, &["register", mistaken.to_str().unwrap()]);
+    let promote = |arguments: &[&str]| {
+        let all = ["models", "promote", "--to", "first", "--data", &photos, "--calibration-error", "1"];
+        sandbox.run(&[&all[..], arguments, &["--json"]].concat()).json()
+    };
+    assert_eq!(failed(&promote(&["means/2"])), ["accuracy"]);
+    fs::write(sandbox.path().join("known/reds/broken.jpg"), "no picture").unwrap();
+    let broken = promote(&["means/1"]);
+    assert_eq!(failed(&broken), ["photos without a verdict"]);
+    assert_eq!(sandbox.run(&["models", "show", "means@first"]).code, Some(1), "nothing was promoted");
+    fs::remove_file(sandbox.path().join("known/reds/broken.jpg")).unwrap();
+    assert_eq!(promote(&["means/2", "--accuracy", "0"])["promoted"], true);
+}
+
+#[test]
+fn what_serves_is_not_replaced_unseen_where_it_can_t_be_compared_with() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 1.0, 2.0]);
+    let photos = known(&sandbox);
+    let promote = |arguments: &[&str], code| {
+        let all = ["models", "promote", "--data", &photos, "--calibration-error", "1", "--speed", "0"];
+        sandbox.run(&[&all, arguments].concat()).expect(code)
+    };
+    let (asked, version) = ("what serves can be asked", sandbox.data().join("registry/means/versions/1"));
+    // Whatever is wrong with it: a model's file, and then the manifest, too.
+    for (name, why, is_known) in
+        [(".onnx", "aren't those that were registered", true), (MANIFEST, "its manifest is broken", false)]
+    {
+        let mut files = fs::read_dir(&version).unwrap().map(|entry| entry.unwrap().path());
+        let file = files.find(|path| path.to_str().unwrap().ends_with(name)).unwrap();
+        let mut content = fs::read(&file).unwrap();
+        content[0] ^= 1;
+        fs::write(&file, content).unwrap();
+        let refused = promote(&["means/3"], 1);
+        assert!(refused.output.contains(asked) && refused.output.contains(why), "{}", refused.output);
+        assert!(refused.errors.contains("what serves can't be loaded"), "{}", refused.errors);
+        let refused = promote(&["means/3", "--json"], 1).json();
+        assert_eq!(failed(&refused), [asked]);
+        let names: Vec<_> = refused["checks"].as_array().unwrap().iter().map(|it| &it["what"]).collect();
+        assert_eq!(names.contains(&&json!("classes it knows")), is_known, "{refused}");
+        // What would be asked if nothing served is asked, too.
+        assert_eq!(
+            failed(&promote(&["means/2", "--json"], 1).json()),
+            [asked, "accuracy", "photos of the classes accepted"]
+        );
+    }
+    let moves = || models(&sandbox, &["show", "means/3"])["moves"]["production"].clone();
+    assert_eq!(moves().as_array().unwrap().len(), 1, "nothing has moved");
+    promote(&["means/3", "--force", "--why", "it is broken"], 0);
+    assert_eq!((&moves()[1]["version"], &moves()[1]["why"]), (&json!(3), &json!("forced: it is broken")));
+
+    // Whole, and yet nothing that can be loaded.
+    let (_, onnx) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
+    let hostile = model(&sandbox, "hostile", &onnx, "/temperature", json!(1.0));
+    models(&sandbox, &["register", hostile.to_str().unwrap()]);
+    models(&sandbox, &["alias", "means/4", "production"]);
+    let refused = promote(&["means/3", "--json"], 1);
+    assert!(refused.errors.contains("what serves can't be asked"), "{}", refused.errors);
+    assert_eq!(failed(&refused.json()), [asked]);
+    promote(&["means/3", "--force", "--why", "it is broken"], 0);
 }
 
 #[test]
@@ -367,7 +472,7 @@ fn the_gate_asks_what_is_decided_how_sure_it_is_and_what_the_quantizing_has_cost
     let sandbox = Sandbox::new();
     // The first and the third are right, and a little too unsure: their calibration errors are about 0.07.
     register(&sandbox, &[0.44, 1.0, 0.43]);
-    let photos = labelled(&sandbox);
+    let photos = known(&sandbox);
     let promote = |arguments: &[&str]| {
         let all = ["models", "promote", "--data", &photos, "--speed", "0", "--json"];
         sandbox.run(&[&all, arguments].concat()).json()
@@ -398,4 +503,9 @@ fn the_gate_asks_what_is_decided_how_sure_it_is_and_what_the_quantizing_has_cost
     }
     let all = ["means/4", "--to", "staging", "--calibration-error", "1", "--refused", "100"];
     assert_eq!(failed(&promote(&all)), [accepted]);
+    // To call everything unknown finds no unknowns.
+    let others = sandbox.path().join("others");
+    fs::rename(sandbox.path().join("known/blues"), &others).unwrap();
+    let all = [&all[..], &["--unknown", others.to_str().unwrap()]].concat();
+    assert_eq!(failed(&promote(&all)), [accepted, "unknowns found"]);
 }

@@ -5,10 +5,9 @@
 mod server;
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use autorma_e2e::{Process, Random, Sandbox, labelled, model, seeds};
+use autorma_e2e::{Process, Random, Sandbox, known, model, seeds};
 use autorma_models::handmade::means;
 use serde_json::{Value, json};
 use server::Mlflow;
@@ -21,12 +20,7 @@ struct Home {
 
 impl Home {
     fn start(&self, arguments: &[&str]) -> Process {
-        let arguments: Vec<_> = ["models"].iter().chain(arguments).chain(&["--json"]).copied().collect();
-        let mut command: Command = self.sandbox.command(&arguments);
-        if let Some(mlflow) = &self.mlflow {
-            mlflow.is_told_to(&mut command);
-        }
-        self.sandbox.spawn(command)
+        self.sandbox.start(&[&["models"], arguments, &["--json"]].concat())
     }
 
     #[track_caller]
@@ -84,7 +78,7 @@ impl Home {
 
     /// Kills commands, and checks after each that nothing is half, and that it can be done again.
     fn play(&mut self, kills: usize, random: &mut Random) {
-        let photos = labelled(&self.sandbox);
+        let photos = known(&self.sandbox);
         let promote =
             ["promote", "means@staging", "--data", &photos, "--speed", "0", "--calibration-error", "1"];
         let first = self.model(0);
@@ -121,7 +115,8 @@ fn in_a_folder() {
 fn on_a_server() {
     for seed in seeds(1) {
         let Some(mlflow) = Mlflow::start() else { return };
-        let mut home = Home { sandbox: Sandbox::new(), mlflow: Some(mlflow) };
+        let mut home =
+            Home { sandbox: Sandbox::new().with_registry(mlflow.variables()), mlflow: Some(mlflow) };
         home.play(5, &mut Random::new(seed));
         let shown = home.run(&["show", "means@staging"])["version"].clone();
         let program = "print(mlflow.MlflowClient().get_model_version_by_alias('means', 'staging').version)";

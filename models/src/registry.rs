@@ -259,8 +259,10 @@ pub enum RegistryError {
     /// No reference.
     #[error("{0:?} names no version: NAME/3 does, and NAME@production")]
     Reference(String),
-    /// `latest` is MLflow's.
-    #[error("the alias {0:?} is reserved: it would not name the same as elsewhere")]
+    /// An alias that MLflow refuses: one that moves from home to home must be one in both.
+    #[error(
+        "{0:?} can't be an alias: `latest` and `v1`, `v2`, … are reserved, in capitals too, and MLflow takes no '.' in one"
+    )]
     Reserved(String),
     /// The model itself.
     #[error(transparent)]
@@ -335,12 +337,13 @@ pub fn named(name: &str) -> Result<String, RegistryError> {
     if is_one { Ok(name.to_owned()) } else { Err(RegistryError::Name(name.to_owned())) }
 }
 
-/// The name, if it can be an alias's.
+/// The name, if it can be an alias's: in either home, so by MLflow's rules (`mlflow/utils/validation.py`) too.
 pub fn alias_named(alias: &str) -> Result<String, RegistryError> {
-    match named(alias)? {
-        name if name == "latest" => Err(RegistryError::Reserved(name)),
-        name => Ok(name),
-    }
+    let name = named(alias)?;
+    let number = name.strip_prefix(['v', 'V']).unwrap_or_default();
+    let is_version = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+    let is_reserved = is_version || name.eq_ignore_ascii_case("latest") || name.contains('.');
+    if is_reserved { Err(RegistryError::Reserved(name)) } else { Ok(name) }
 }
 
 /// What an alias named last before what it names now.

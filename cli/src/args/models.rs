@@ -46,10 +46,12 @@ pub(crate) enum ModelsCommand {
     /// most --margin points lower; if the share of photos of the classes that it calls unknown is at most --margin points
     /// higher; if its calibration error is at most --calibration-error; and if it is at least --speed times as fast. A quantized
     /// version must also be at most --quantized points less accurate than what it was quantized from, its reference, with which
-    /// it must be registered. Where nothing serves yet, it may call at most --refused per cent of the photos of the classes
-    /// unknown and must accept some; of the rest, what needs no comparison is asked. Here --data names photos; --set data=DIR
-    /// names the data folder, in which the registry is unless the setting `registry` names another. Exit status: 0 promoted; 1
-    /// not.
+    /// it must be registered. Where nothing serves yet, its accuracy must be at least --accuracy per cent, no photo may be
+    /// without a verdict, it may call at most --refused per cent of the photos of the classes unknown, must accept some, and
+    /// must find a larger share of the --unknown photos than it calls unknown of the classes; of the rest, what needs no
+    /// comparison is asked. The same is asked where what serves can't be loaded, and then only --force promotes. Here --data
+    /// names photos; --set data=DIR names the data folder, in which the registry is unless the setting `registry` names
+    /// another. Exit status: 0 promoted; 1 not.
     Promote(PromoteArgs),
     /// Let an alias name what it named before
     Rollback {
@@ -191,7 +193,10 @@ pub(crate) struct PromoteArgs {
     /// How many points less accurate a quantized version may be than what it was quantized from, its reference
     #[arg(long, value_name = "POINTS", default_value_t = 0.3)]
     pub(crate) quantized: f64,
-    /// The largest share of photos of the classes that may be called unknown where nothing serves
+    /// The least accuracy where nothing serves to compare with
+    #[arg(long, value_name = "PERCENT", default_value_t = 80.0)]
+    pub(crate) accuracy: f64,
+    /// The largest share of photos of the classes that may be called unknown where nothing serves to compare with
     #[arg(long, value_name = "PERCENT", default_value_t = 20.0)]
     pub(crate) refused: f64,
     /// The largest expected calibration error; 0.05, if nothing is said, or what serves has, where that is more

@@ -38,10 +38,7 @@ fn introduction(report: &Report) -> String {
         sentences.push(format!("The other is {}; SHA-256 {}.", name(&other.model), other.model.sha256));
     }
     if let Some(reference) = &report.reference {
-        sentences.push(format!(
-            "Its reference is what it was quantized from, in {}; the model is {:.2} times as fast.",
-            reference.precision, reference.speed
-        ));
+        sentences.push(format!("Its reference is what it was quantized from, in {}.", reference.precision));
     }
     format!("<p>{}</p>", escaped(&sentences.join(" ")))
 }
@@ -58,10 +55,11 @@ fn figures(asked: &[Asked<'_>]) -> String {
 }
 
 fn differences(report: &Report) -> String {
-    let other = report.against.iter().map(|it| ("the other", &it.comparison));
-    let reference = report.reference.iter().map(|it| ("its reference", &it.comparison));
-    let told = other.chain(reference).map(|(called, comparison)| {
-        format!("<h2>The model and {called}</h2><p>{}</p>", difference(comparison, "the model", called))
+    let other = report.against.iter().map(|it| ("the other", &it.comparison, it.speed));
+    let reference = report.reference.iter().map(|it| ("its reference", &it.comparison, it.speed));
+    let told = other.chain(reference).map(|(called, comparison, speed)| {
+        let difference = difference(comparison, speed, "the model", called);
+        format!("<h2>The model and {called}</h2><p>{difference}</p>")
     });
     told.collect()
 }
@@ -174,7 +172,8 @@ mod tests {
 
     #[test]
     fn who_is_compared_stands_beside_the_model() {
-        let against = Compared { model: model("2"), figures: figures(8), comparison: comparison(0.125) };
+        let against =
+            Compared { model: model("2"), figures: figures(8), comparison: comparison(0.125), speed: 0.75 };
         let reference = HeldAgainst {
             precision: "fp32".into(),
             figures: figures(7),
@@ -185,9 +184,14 @@ mod tests {
         assert!(html.contains("<th>the model<th>the other<th>its reference"), "{html}");
         let accuracy = [9, 8, 7].map(|right| format!("<td>{}", Share::of(right, 10))).concat();
         assert!(html.contains(&format!("<td>accuracy{accuracy}")), "{html}");
-        for expected in
-            ["only the other 2", "only its reference 2", "0.125 (McNemar)", "0.250 (McNemar)", "2.50 times"]
-        {
+        for expected in [
+            "only the other 2",
+            "only its reference 2",
+            "0.125 (McNemar)",
+            "0.250 (McNemar)",
+            "0.75 times as fast as the other",
+            "2.50 times as fast as its reference",
+        ] {
             assert!(html.contains(expected), "{expected}: {html}");
         }
         assert_eq!(html.matches("class=\"bar\"").count(), 3);

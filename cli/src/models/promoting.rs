@@ -1,4 +1,5 @@
 mod gate;
+mod serving;
 
 use std::process::ExitCode;
 
@@ -11,6 +12,7 @@ use crate::configuration::Configuration;
 use crate::inspect::json_text;
 use crate::table::Table;
 use gate::{Check, checks};
+use serving::Serving;
 
 /// What came of a promotion.
 #[derive(Debug, Serialize)]
@@ -30,13 +32,10 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     let (name, version) = (&args.reference.name, registry.resolve(&args.reference)?);
     let candidate = registry.load(name, version)?;
     let former = registry.now(name, &args.to)?;
-    let serving = former.filter(|former| *former != version).map(|number| registry.load(name, number));
-    if let Some(Err(error)) = &serving {
-        eprintln!("autorma: the version that {} names can't be compared with: {error}", args.to);
-    }
+    let serving = former.filter(|former| *former != version);
+    let serving = serving.map(|number| Serving::load(registry, name, number)).transpose()?;
     // What can't be loaded is no measure.
     let reference = registry.reference(name, version)?;
-    let serving = serving.and_then(Result::ok);
     let checks = checks(configuration, args, &candidate, reference.as_ref(), serving.as_ref())?;
     let passed = checks.iter().all(|check| check.passed);
     let promoted = passed || args.force;

@@ -141,7 +141,7 @@ impl Registry for FolderRegistry {
     fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
         let aliases = list(&self.root.join(named(name)?).join("aliases"))?;
         let mut versions = BTreeMap::new();
-        for alias in aliases.into_iter().filter(|alias| named(alias).is_ok()) {
+        for alias in aliases.into_iter().filter(|alias| alias_named(alias).is_ok()) {
             if let Some(version) = self.now(name, &alias)? {
                 versions.insert(alias, version);
             }

@@ -4,7 +4,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
-use autorma_models::registry::{Figure, MlflowRegistry, Recording, Registry, RegistryError, Server};
+use autorma_models::registry::{
+    Figure, MlflowRegistry, Recording, Registry, RegistryError, Server, alias_named,
+};
 use autorma_models::{MANIFEST, Model, handmade};
 use autorma_schemas::Micros;
 
@@ -146,6 +148,26 @@ for source in (f'runs:/{run.info.run_id}/anything', f'{run.info.artifact_uri}/ot
     assert!(here.load("shared", 4).is_err() && here.version("shared", 4).is_err());
     assert!(here.point("shared", "production", 4, &signed("")).is_err());
     assert_eq!(here.now("shared", "production").unwrap(), Some(1));
+}
+
+#[test]
+fn what_is_reserved_here_is_what_mlflow_refuses() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    Models::registered("reserved", 1, &here);
+    let aliases = ["latest", "LaTest", "v1", "V23", "a.b", "v", "v1a", "vv1", "1", "latest-eu", "a_b-C"];
+    let told = mlflow.python(
+        "
+for alias in sys.argv[1:]:
+    try:
+        mlflow.MlflowClient().set_registered_model_alias('reserved', alias, '1')
+    except mlflow.MlflowException:
+        print(alias)
+",
+        &aliases,
+    );
+    let refused: Vec<_> = aliases.into_iter().filter(|alias| alias_named(alias).is_err()).collect();
+    assert_eq!(told.lines().collect::<Vec<_>>(), refused);
 }
 
 /// A training of long ago, with more of everything than MLflow takes at once.

@@ -114,10 +114,13 @@ impl Mlflow {
         format!("{}://127.0.0.1:{}", self.door.scheme, self.port)
     }
 
-    /// A command is told where it is, and who asks it.
-    pub(crate) fn is_told_to(&self, command: &mut Command) {
-        command.env("MLFLOW_TRACKING_URI", self.url());
-        command.env("MLFLOW_TRACKING_USERNAME", USER).env("MLFLOW_TRACKING_PASSWORD", PASSWORD);
+    /// What a program's environment says of where it is, and of who asks it.
+    pub(crate) fn variables(&self) -> [(&'static str, String); 3] {
+        [
+            ("MLFLOW_TRACKING_URI", self.url()),
+            ("MLFLOW_TRACKING_USERNAME", USER.into()),
+            ("MLFLOW_TRACKING_PASSWORD", PASSWORD.into()),
+        ]
     }
 
     /// The folder of all that it has.
@@ -135,8 +138,7 @@ impl Mlflow {
     pub(crate) fn python(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = python();
         command.arg("-c").arg(format!("import mlflow, sys\n{program}")).args(arguments);
-        self.is_told_to(&mut command);
-        command.env("GIT_PYTHON_REFRESH", "quiet");
+        command.envs(self.variables()).env("GIT_PYTHON_REFRESH", "quiet");
         let output = command.current_dir(self.folder()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()

@@ -165,7 +165,16 @@ fn what_is_not_there_is_told(registry: &dyn Registry, name: &str) {
         Err(RegistryError::NoVersion { number: 9, .. })
     ));
     assert!(registry.moves(name, "staging").unwrap().is_empty());
-    assert!(registry.point(name, "latest", 1, &signed("")).is_err());
+    for alias in ["latest", "Latest", "LATEST", "v1", "V23", "v1.2", "eu.production"] {
+        let told = registry.point(name, alias, 1, &signed(""));
+        assert!(matches!(told, Err(RegistryError::Reserved(_))), "{alias}: {told:?}");
+        assert!(matches!(registry.now(name, alias), Err(RegistryError::Reserved(_))), "{alias}");
+    }
+    assert!(registry.aliases(name).unwrap().is_empty());
+    for alias in ["v", "v1a", "version-1", "latest-eu", "1"] {
+        registry.point(name, alias, 1, &signed("")).unwrap();
+        assert_eq!(registry.now(name, alias).unwrap(), Some(1), "{alias}");
+    }
     assert!(matches!(registry.numbers("../x"), Err(RegistryError::Name(_))));
 }
 

@@ -4,14 +4,17 @@ use autorma_evaluation::{Figures, Share};
 use autorma_models::{Manifest, Model};
 use serde::Serialize;
 
+use super::serving::Serving;
 use crate::args::PromoteArgs;
 use crate::configuration::Configuration;
 use crate::evaluate::Examiner;
 
 /// The largest expected calibration error where neither the command nor what serves allows for more.
 const CALIBRATION_ERROR: f64 = 0.05;
+const ACCURACY: &str = "accuracy";
 const REFUSED: &str = "photos of the classes called unknown";
 const ACCEPTED: &str = "photos of the classes accepted";
+const FOUND: &str = "unknowns found";
 
 /// One condition of the gate.
 #[derive(Debug, Serialize)]
@@ -29,20 +32,38 @@ pub(super) fn checks(
     args: &PromoteArgs,
     candidate: &Model,
     reference: Option<&Model>,
-    serving: Option<&Model>,
+    serving: Option<&Serving>,
 ) -> anyhow::Result<Vec<Check>> {
     let examiner = Examiner::new(configuration, &args.photos, candidate)?;
     let figures = examiner.figures(candidate)?;
     let mut checks = vec![judged(&figures)];
     let floats = reference.map(|reference| examiner.figures(reference)).transpose()?;
     checks.extend(quantized(args, &candidate.manifest, &figures, floats.as_ref()));
-    checks.extend(serving.into_iter().flat_map(|serving| alike(&candidate.manifest, &serving.manifest)));
-    // The photos' folders are named by classes that one which knows others hasn't.
-    match serving.filter(|serving| serving.manifest.classes == candidate.manifest.classes) {
-        None => checks.extend(alone(args, &figures)),
-        Some(serving) => {
-            checks.extend(compared(args, &figures, &examiner.figures(serving)?));
-            checks.push(fast(args, examiner.speed([candidate, serving])?));
+    let former = serving.and_then(|serving| serving.manifest.as_ref());
+    checks.extend(former.into_iter().flat_map(|former| alike(&candidate.manifest, former)));
+    let beside = match serving.map(|serving| serving.model.as_ref()) {
+        // The photos' folders are named by classes that one which knows others hasn't.
+        Some(Ok(model)) if model.manifest.classes == candidate.manifest.classes => {
+            match examiner.figures(model) {
+                Ok(former) if former.accuracy.of > 0 => Some(Ok((model, former))),
+                Ok(_) => Some(Err("it has no verdict on any photo of the classes")),
+                Err(error) => {
+                    eprintln!("autorma: what serves can't be asked: {error:#}");
+                    Some(Err("it can't be loaded"))
+                }
+            }
+        }
+        Some(Err(why)) => Some(Err(*why)),
+        Some(Ok(_)) | None => None,
+    };
+    match beside {
+        Some(Ok((model, former))) => {
+            checks.extend(compared(args, &figures, &former));
+            checks.push(fast(args, examiner.speed([candidate, model])?));
+        }
+        nothing => {
+            checks.extend(nothing.and_then(Result::err).map(silent));
+            checks.extend(alone(args, &figures));
         }
     }
     Ok(checks)
@@ -91,11 +112,28 @@ fn alike(candidate: &Manifest, serving: &Manifest) -> [Check; 2] {
     ]
 }
 
+/// What serves can't be asked. That nobody can tell whether the candidate is worse is no pass.
+fn silent(why: &str) -> Check {
+    Check {
+        what: "what serves can be asked",
+        found: format!("no: {why}"),
+        wanted: "yes, to compare with it".into(),
+        passed: false,
+    }
+}
+
 /// What is asked where there is nothing to compare with.
-fn alone(args: &PromoteArgs, figures: &Figures) -> [Check; 3] {
+fn alone(args: &PromoteArgs, figures: &Figures) -> Vec<Check> {
     let [refused, accepted] = [figures.decisions.unknown, figures.decisions.accept];
-    [
+    let mut checks = vec![
         calibrated(figures, args.calibration_error.unwrap_or(CALIBRATION_ERROR)),
+        judged_all(figures, 0),
+        Check {
+            what: ACCURACY,
+            found: percent(figures.accuracy),
+            wanted: format!("at least {} %", args.accuracy),
+            passed: figures.accuracy.share * 100.0 >= args.accuracy - 1e-9,
+        },
         Check {
             what: REFUSED,
             found: percent(refused),
@@ -108,7 +146,18 @@ fn alone(args: &PromoteArgs, figures: &Figures) -> [Check; 3] {
             wanted: "some".into(),
             passed: accepted.share > 0.0,
         },
-    ]
+    ];
+    // To call as many of them unknown as of the classes is chance.
+    if let Some(strangers) = &figures.strangers {
+        let found = strangers.decisions.unknown;
+        checks.push(Check {
+            what: FOUND,
+            found: percent(found),
+            wanted: format!("more than {}, as of the classes", percent(refused)),
+            passed: found.share > refused.share,
+        });
+    }
+    checks
 }
 
 /// What is asked beside what serves.
@@ -117,13 +166,8 @@ fn compared(args: &PromoteArgs, figures: &Figures, former: &Figures) -> Vec<Chec
     let [now, before] = [figures.decisions, former.decisions];
     let mut checks = vec![
         calibrated(figures, args.calibration_error.unwrap_or(calibration_error)),
-        Check {
-            what: "photos without a verdict",
-            found: figures.failed.len().to_string(),
-            wanted: format!("at most {}", former.failed.len()),
-            passed: figures.failed.len() <= former.failed.len(),
-        },
-        no_less("accuracy", figures.accuracy, former.accuracy, args.margin),
+        judged_all(figures, former.failed.len()),
+        no_less(ACCURACY, figures.accuracy, former.accuracy, args.margin),
         no_more(REFUSED, now.unknown, before.unknown, args.margin),
         no_less(ACCEPTED, now.accept, before.accept, args.margin),
         no_less(
@@ -135,7 +179,7 @@ fn compared(args: &PromoteArgs, figures: &Figures, former: &Figures) -> Vec<Chec
     ];
     let found = |figures: &Figures| figures.strangers.map_or(Share::of(0, 0), |it| it.decisions.unknown);
     if figures.strangers.is_some() || former.strangers.is_some() {
-        checks.push(no_less("unknowns found", found(figures), found(former), args.margin));
+        checks.push(no_less(FOUND, found(figures), found(former), args.margin));
     }
     checks
 }
@@ -146,6 +190,16 @@ fn fast(args: &PromoteArgs, speed: f64) -> Check {
         found: format!("{speed:.2} times"),
         wanted: format!("at least {:.2} times", args.speed),
         passed: speed >= args.speed,
+    }
+}
+
+/// All but so many photos have a verdict.
+fn judged_all(figures: &Figures, but: usize) -> Check {
+    Check {
+        what: "photos without a verdict",
+        found: figures.failed.len().to_string(),
+        wanted: format!("at most {but}"),
+        passed: figures.failed.len() <= but,
     }
 }
 
