@@ -33,7 +33,8 @@ pub struct Metrics {
     pub queues: IntGaugeVec,
     /// `autorma_classifier_model_info{name,version,sha256,arm}`: 1 for each model in use; without a split, `arm` is empty.
     pub model: IntGaugeVec,
-    /// `autorma_classifier_model_behind`: 1 while an alias names a version that doesn't serve, or the registry doesn't say.
+    /// `autorma_classifier_model_behind`: 1 while an alias names a version that doesn't serve, also while it is
+    /// fetched and tried, or while the registry doesn't say.
     pub model_behind: IntGauge,
     /// `autorma_classifier_arm_predictions_total{arm,decision}`.
     pub arm_predictions: IntCounterVec,
