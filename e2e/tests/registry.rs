@@ -89,20 +89,20 @@ fn named(mlflow: &Mlflow) -> String {
 
 #[test]
 fn an_alias_that_moves_under_load_mixes_nothing_and_loses_nothing() {
-    moves_under_load(&Sandbox::new(), 1000, Duration::from_millis(15));
+    moves_under_load(&Sandbox::new(), 10, 1000, Duration::from_millis(15));
 }
 
 #[test]
 fn an_alias_that_moves_on_a_server_under_load_mixes_nothing_and_loses_nothing() {
     let Some(mlflow) = Mlflow::start() else { return };
     // A move takes longer there.
-    moves_under_load(&Sandbox::new().with_registry(mlflow.variables()), 500, Duration::from_millis(60));
+    let sandbox = Sandbox::new().with_registry(mlflow.variables());
+    moves_under_load(&sandbox, 4, 500, Duration::from_millis(60));
     assert_eq!(named(&mlflow), "1");
 }
 
-/// Ten moves while pictures come, one each `pause`.
-fn moves_under_load(sandbox: &Sandbox, pictures: usize, pause: Duration) {
-    const MOVES: usize = 10;
+/// So many moves while pictures come, one each `pause`.
+fn moves_under_load(sandbox: &Sandbox, moves: usize, pictures: usize, pause: Duration) {
     register(sandbox, &[1.0, 2.0]);
     let daemon = Daemon::up(sandbox, &["classifier.model=means@production"]).ready();
     let is_over = AtomicBool::new(false);
@@ -116,7 +116,7 @@ fn moves_under_load(sandbox: &Sandbox, pictures: usize, pause: Duration) {
                 }
             }
         });
-        for moved in 1..=MOVES {
+        for moved in 1..=moves {
             models(sandbox, &["alias", &format!("means/{}", moved % 2 + 1), "production"]);
             eventually("the version that is named serves", || {
                 (daemon.said().matches("another version serves").count() == moved).then_some(())
