@@ -5,7 +5,7 @@ use std::time::Duration;
 use autorma_schemas::Reason;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    exponential_buckets, linear_buckets,
+    core::Collector, exponential_buckets, linear_buckets,
 };
 
 use crate::desk::Queues;
@@ -53,107 +53,125 @@ pub struct Metrics {
     pub shadow_behind: IntGauge,
 }
 
+/// Makes metrics, each of which the registry knows then.
+struct Registering<'a>(&'a Registry);
+
+impl Registering<'_> {
+    fn known<T: Collector + Clone + 'static>(&self, metric: T) -> prometheus::Result<T> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
+        self.known(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: Vec<f64>,
+        labels: &[&str],
+    ) -> prometheus::Result<HistogramVec> {
+        self.known(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?)
+    }
+
+    fn count(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.known(IntCounter::new(name, help)?)
+    }
+
+    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        self.known(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.known(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn flag(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.known(IntGauge::new(name, help)?)
+    }
+}
+
 impl Metrics {
     /// Registers them.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let seconds = || exponential_buckets(0.0005, 2.0, 15);
-        let histogram = |name: &str, help: &str, buckets: Vec<f64>| {
-            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
-        };
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let flag = |name: &str, help: &str| {
-            let flag = IntGauge::new(name, help)?;
-            registry.register(Box::new(flag.clone()))?;
-            Ok::<_, prometheus::Error>(flag)
-        };
-        let confidences = || linear_buckets(0.05, 0.05, 20);
-        let arm_confidence = HistogramOpts::new(
-            "autorma_classifier_arm_confidence",
-            "Calibrated probability of the best class, by arm",
-        );
-        let arm_confidence = HistogramVec::new(arm_confidence.buckets(confidences()?), &["arm"])?;
-        registry.register(Box::new(arm_confidence.clone()))?;
-        let shadow_failures = IntCounter::new(
-            "autorma_classifier_shadow_failures_total",
-            "Pictures that the shadow could say nothing of",
-        )?;
-        registry.register(Box::new(shadow_failures.clone()))?;
+        let (seconds, confidences) =
+            (|| exponential_buckets(0.0005, 2.0, 15), || linear_buckets(0.05, 0.05, 20));
+        let new = Registering(registry);
         let metrics = Self {
-            predictions: counter(
+            predictions: new.counter(
                 "autorma_classifier_predictions_total",
                 "Predictions committed",
                 &["class", "decision"],
             )?,
-            dead_letters: counter(
+            dead_letters: new.counter(
                 "autorma_classifier_dead_letters_total",
                 "Image events that can't be classified, committed",
                 &["reason"],
             )?,
-            confidence: histogram(
+            confidence: new.histogram(
                 "autorma_classifier_confidence",
                 "Calibrated probability of the best class",
                 confidences()?,
             )?,
-            batch_size: histogram(
+            batch_size: new.histogram(
                 "autorma_classifier_batch_size",
                 "Images a micro-batch",
                 linear_buckets(1.0, 1.0, 10)?,
             )?,
-            decode_seconds: histogram(
+            decode_seconds: new.histogram(
                 "autorma_classifier_decode_seconds",
                 "Fetching and decoding one image",
                 seconds()?,
             )?,
-            infer_seconds: histogram(
+            infer_seconds: new.histogram(
                 "autorma_classifier_infer_seconds",
                 "One micro-batch through the model",
                 seconds()?,
             )?,
-            commit_seconds: histogram("autorma_classifier_commit_seconds", "One transaction", seconds()?)?,
-            queues: gauge("autorma_classifier_queue", "Images between two steps", &["queue"])?,
-            model: gauge(
+            commit_seconds: new.histogram("autorma_classifier_commit_seconds", "One transaction", seconds()?)?,
+            queues: new.gauge("autorma_classifier_queue", "Images between two steps", &["queue"])?,
+            model: new.gauge(
                 "autorma_classifier_model_info",
                 "The models in use",
                 &["name", "version", "sha256", "arm"],
             )?,
-            model_behind: flag(
+            model_behind: new.flag(
                 "autorma_classifier_model_behind",
                 "1 while an alias names a version that doesn't serve, or the registry doesn't say",
             )?,
-            arm_predictions: counter(
+            arm_predictions: new.counter(
                 "autorma_classifier_arm_predictions_total",
                 "Predictions committed, by arm",
                 &["arm", "decision"],
             )?,
-            arm_confidence,
-            shadow: counter(
+            arm_confidence: new.histograms(
+                "autorma_classifier_arm_confidence",
+                "Calibrated probability of the best class, by arm",
+                confidences()?,
+                &["arm"],
+            )?,
+            shadow: new.counter(
                 "autorma_classifier_shadow_total",
                 "Predictions committed with what the shadow says, by whether it says the same",
                 &["agreement"],
             )?,
-            shadow_failures,
-            shadow_seconds: histogram(
+            shadow_failures: new.count(
+                "autorma_classifier_shadow_failures_total",
+                "Pictures that the shadow could say nothing of",
+            )?,
+            shadow_seconds: new.histogram(
                 "autorma_classifier_shadow_seconds",
                 "One micro-batch through the shadow",
                 seconds()?,
             )?,
-            shadow_info: gauge(
+            shadow_info: new.gauge(
                 "autorma_classifier_shadow_info",
                 "The version that computes along",
                 &["name", "version", "sha256"],
             )?,
-            shadow_behind: flag(
+            shadow_behind: new.flag(
                 "autorma_classifier_shadow_behind",
                 "1 while the shadow's alias names a version that doesn't compute along, or the registry doesn't say",
             )?,

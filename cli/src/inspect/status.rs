@@ -3,7 +3,7 @@ use std::fmt;
 use autorma_classifier::Cast;
 use autorma_models::Manifest;
 use autorma_models::registry::Source;
-use autorma_schemas::{Event, ModelVersion, Prediction, RunState, topics};
+use autorma_schemas::{Event, ModelVersion, Prediction, RunRecord, RunState, topics};
 use autorma_service::lag;
 use autorma_service::roles::{Holder, RoleLock};
 use autorma_stream::{Bounds, Log, NextOffset, TopicPartition};
@@ -111,72 +111,10 @@ pub(crate) fn status(configuration: &Configuration, json: bool) -> anyhow::Resul
 impl Status {
     fn now(configuration: &Configuration, home: &Home) -> anyhow::Result<Self> {
         let log = &*home.log;
-        let mut topics = Vec::new();
-        // A cluster without a prefix may have those of other systems too.
-        for topic in
-            log.topics()?.into_iter().filter(|topic| crate::home::NAMES.contains(&topic.name.as_str()))
-        {
-            let bounds = log.bounds(&topic.name)?;
-            let records = bounds.iter().map(|bounds| bounds.end.0 - bounds.start.0).sum();
-            topics.push(Topic { topic: topic.name, partitions: topic.partitions, records });
-        }
-        let mut all = Vec::new();
-        for (group, topics) in GROUPS {
-            all.extend(lag::lag(log, group, topics)?.into_iter().map(|lag| Lag {
-                stage: group.into(),
-                topic: lag.at.topic,
-                partition: lag.at.partition,
-                committed: lag.committed.map_or(0, |next| next.0),
-                end: lag.end.0,
-                lag: lag.lag as i64,
-            }));
-        }
+        let (topics, lag) = (topics_of(log)?, lags(log)?);
         let holders = RoleLock::holders(&home.folder)?;
-        // Kafka goes on to tell the process that a slot was taken over from.
-        let holder = |slot: &str| {
-            let is_its = |number: &str| number == slot || home.slot(number) == slot;
-            let has_it = |it: &&Holder| it.role.strip_prefix(CLASSIFIER).is_some_and(is_its);
-            holders.iter().find(has_it).map(|holder| holder.process)
-        };
-        let ours = |group: &autorma_stream::Group| GROUPS.iter().any(|(name, _)| *name == group.name);
-        let groups = log.groups()?.into_iter().filter(ours);
-        let members = groups.flat_map(|group| {
-            let holder = |slot: &str| holder(slot).filter(|_| group.name == autorma_classifier::GROUP);
-            let member = |it: autorma_stream::Member| Member {
-                stage: group.name.clone(),
-                process: holder(&it.slot).or(it.process),
-                slot: it.slot,
-                partitions: it.partitions.iter().map(ToString::to_string).collect(),
-            };
-            group.members.into_iter().map(member).collect::<Vec<_>>()
-        });
-        let members = members.collect();
-        let stages = holders.iter().cloned().map(|holder| Stage {
-            stage: holder.role,
-            process: holder.process,
-            command: holder.command,
-            since: holder.since,
-        });
-        let runs = newest_runs(log)?;
-        let finished = runs.iter().filter(|run| run.state == RunState::Finished).count();
-        let (mut skip, mut listed) = (finished.saturating_sub(RECENT), Vec::new());
-        for run in &runs {
-            if run.state == RunState::Finished && skip > 0 {
-                skip -= 1;
-            } else {
-                listed.push(run.into());
-            }
-        }
-        // Settings that contradict each other are the classifier's to refuse.
-        let (sources, shadow) = Cast::of(&configuration.classifier)
-            .map_or_else(|_| (vec![], None), |cast| (cast.arms, cast.shadow));
-        let arms = configuration.classifier.split.arms().zip(&sources);
-        let arms = arms.map(|((arm, share), source)| {
-            let (arm, model) = (arm.to_owned(), ModelStatus::of(configuration, source));
-            ArmStatus { arm, share, model }
-        });
-        let arms = arms.collect();
-        let shadow = shadow.map(|it| ModelStatus::of(configuration, &Source::Registered(it)));
+        let (members, runs) = (members(home, &holders)?, listed(&newest_runs(log)?));
+        let (arms, shadow) = cast(configuration);
         Ok(Self {
             data: home.folder.display().to_string(),
             log: configuration
@@ -185,16 +123,99 @@ impl Status {
                 .as_ref()
                 .map_or_else(|| "embedded".into(), |kafka| format!("kafka at {}", kafka.brokers)),
             topics,
-            lag: all,
-            stages: stages.collect(),
+            lag,
+            stages: holders.into_iter().map(Stage::of).collect(),
             members,
-            runs: listed,
+            runs,
             model: ModelStatus::of(configuration, &configuration.classifier.model),
             arms,
             shadow,
             last_prediction: last_prediction(log)?,
         })
     }
+}
+
+impl Stage {
+    fn of(Holder { role, process, command, since }: Holder) -> Self {
+        Self { stage: role, process, command, since }
+    }
+}
+
+/// Our topics: a cluster without a prefix may have those of other systems too.
+fn topics_of(log: &dyn Log) -> anyhow::Result<Vec<Topic>> {
+    let mut topics = Vec::new();
+    for topic in log.topics()?.into_iter().filter(|topic| crate::home::NAMES.contains(&topic.name.as_str())) {
+        let bounds = log.bounds(&topic.name)?;
+        let records = bounds.iter().map(|bounds| bounds.end.0 - bounds.start.0).sum();
+        topics.push(Topic { topic: topic.name, partitions: topic.partitions, records });
+    }
+    Ok(topics)
+}
+
+/// How far each stage is behind.
+fn lags(log: &dyn Log) -> anyhow::Result<Vec<Lag>> {
+    let mut all = Vec::new();
+    for (group, topics) in GROUPS {
+        all.extend(lag::lag(log, group, topics)?.into_iter().map(|lag| Lag {
+            stage: group.into(),
+            topic: lag.at.topic,
+            partition: lag.at.partition,
+            committed: lag.committed.map_or(0, |next| next.0),
+            end: lag.end.0,
+            lag: lag.lag as i64,
+        }));
+    }
+    Ok(all)
+}
+
+/// Who shares the stages' work, by the groups, and which processes these are.
+fn members(home: &Home, holders: &[Holder]) -> anyhow::Result<Vec<Member>> {
+    // Kafka goes on to tell the process that a slot was taken over from.
+    let holder = |slot: &str| {
+        let is_its = |number: &str| number == slot || home.slot(number) == slot;
+        let has_it = |it: &&Holder| it.role.strip_prefix(CLASSIFIER).is_some_and(is_its);
+        holders.iter().find(has_it).map(|holder| holder.process)
+    };
+    let ours = |group: &autorma_stream::Group| GROUPS.iter().any(|(name, _)| *name == group.name);
+    let groups = home.log.groups()?.into_iter().filter(ours);
+    let members = groups.flat_map(|group| {
+        let holder = |slot: &str| holder(slot).filter(|_| group.name == autorma_classifier::GROUP);
+        let member = |it: autorma_stream::Member| Member {
+            stage: group.name.clone(),
+            process: holder(&it.slot).or(it.process),
+            slot: it.slot,
+            partitions: it.partitions.iter().map(ToString::to_string).collect(),
+        };
+        group.members.into_iter().map(member).collect::<Vec<_>>()
+    });
+    Ok(members.collect())
+}
+
+/// The runs that aren't finished, and of the finished ones the recent.
+fn listed(runs: &[RunRecord]) -> Vec<runs::Listed> {
+    let is_finished = |run: &RunRecord| run.state == RunState::Finished;
+    let (mut old, mut listed) =
+        (runs.iter().filter(|run| is_finished(run)).count().saturating_sub(RECENT), Vec::new());
+    for run in runs {
+        if is_finished(run) && old > 0 {
+            old -= 1;
+        } else {
+            listed.push(run.into());
+        }
+    }
+    listed
+}
+
+/// What the arms of a split are, and the shadow.
+fn cast(configuration: &Configuration) -> (Vec<ArmStatus>, Option<ModelStatus>) {
+    // Settings that contradict each other are the classifier's to refuse.
+    let (sources, shadow) =
+        Cast::of(&configuration.classifier).map_or_else(|_| (vec![], None), |cast| (cast.arms, cast.shadow));
+    let arms = configuration.classifier.split.arms().zip(&sources).map(|((arm, share), source)| {
+        let (arm, model) = (arm.to_owned(), ModelStatus::of(configuration, source));
+        ArmStatus { arm, share, model }
+    });
+    (arms.collect(), shadow.map(|it| ModelStatus::of(configuration, &Source::Registered(it))))
 }
 
 fn last_prediction(log: &dyn Log) -> anyhow::Result<Option<LastPrediction>> {
