@@ -143,6 +143,14 @@ fn read(finished: &Finished) -> anyhow::Result<Summary> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(summary) = &self.summary else {
+            if self.already_done + self.still_being_written + self.unreadable == 0 {
+                writeln!(
+                    f,
+                    "No photos in {}: no file there ends in .jpg, .png and so on (`--recursive` looks into its folders, too).",
+                    self.input
+                )?;
+                return self.write_notes(f);
+            }
             writeln!(
                 f,
                 "Nothing new in {}: {} photos were classified before (--reprocess does it again).",

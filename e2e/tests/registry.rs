@@ -277,7 +277,9 @@ fn a_model_is_judged_on_photos_that_are_known() {
     register(&sandbox, &[0.01, 1000.0]);
     let photos = labelled(&sandbox);
     let evaluate = ["evaluate", "--model", "means@production", "--data", &photos, "--json"];
-    let report = sandbox.run(&evaluate).expect(0).json();
+    let ended = sandbox.run(&evaluate).expect(0);
+    assert_eq!(ended.output.matches("\n  \"classes\"").count(), 1, "{}", ended.output);
+    let report = ended.json();
     assert_eq!((&report["accuracy"]["share"], &report["accuracy"]["of"]), (&1.0.into(), &6.into()));
     assert_eq!(report["confusion"], json!([[2, 0, 0], [0, 2, 0], [0, 0, 2]]));
     assert_eq!(

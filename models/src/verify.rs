@@ -28,7 +28,9 @@ pub struct Model {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of it can't be read.
-    #[error("the model at {path}: {cause}; `--model` names the folder that holds manifest.json")]
+    #[error(
+        "the model at {path}: {cause}; a model is a folder that holds manifest.json and the files named there"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,

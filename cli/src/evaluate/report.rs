@@ -12,7 +12,8 @@ pub(super) struct Report {
     pub(super) model: ModelVersion,
     /// Its arithmetic.
     pub(super) precision: String,
-    /// The classes, in the order of the confusion matrix.
+    /// The classes, in the order of the confusion matrix; the figures name them in JSON.
+    #[serde(skip)]
     pub(super) classes: Vec<String>,
     #[serde(flatten)]
     pub(super) figures: Figures,
