@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use autorma_models::Model;
 use autorma_service::Shutdown;
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 
 use crate::{AT_ONCE, LoadError, Runtime, Session};
 
@@ -94,6 +94,8 @@ pub fn sit(runtime: &Path, from: &mut impl BufRead) -> Result<(), String> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // Where memory runs out, this one is to go.
         fs::write("/proc/self/oom_score_adj", "1000")?;
+        // Photos that are computed meanwhile come first.
+        nice(5)?;
         limit(Resource::Core, 0)?;
         limit(Resource::Cpu, COMPUTING)?;
         let model = Model::read(from, |bytes| limit(Resource::As, MEMORY + 4 * bytes))?;

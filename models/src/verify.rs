@@ -29,7 +29,7 @@ pub struct Model {
 pub enum Error {
     /// A file of it can't be read.
     #[error(
-        "the model at {path}: {cause}; a model is a folder that holds manifest.json and the files named there"
+        "the model at {path}: {cause}; `--model` or the command names a folder that holds manifest.json and the files named there"
     )]
     Unreadable {
         /// The file.
