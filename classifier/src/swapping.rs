@@ -183,16 +183,11 @@ pub(crate) fn look<'a>(
     serving: &Manifest,
     bench: &Bench<'_>,
 ) {
-    let (mut model_behind, mut shadow_behind) = (false, false);
-    for follower in followers {
-        let is_behind = follower.is_behind(runtime, serving, bench);
-        match follower.seat {
-            Seat::Arm(_) => model_behind |= is_behind,
-            Seat::Shadow => shadow_behind |= is_behind,
-        }
-    }
-    bench.metrics.model_behind.set(model_behind.into());
-    bench.metrics.shadow_behind.set(shadow_behind.into());
+    let looked = followers.into_iter().map(|it| (it.seat, it.is_behind(runtime, serving, bench)));
+    let mut looked: Vec<_> = looked.collect();
+    // Of several arms, one that is behind has the last word.
+    looked.sort_by_key(|(_, is_behind)| *is_behind);
+    looked.into_iter().for_each(|(seat, is_behind)| bench.metrics.behind(seat).set(is_behind.into()));
 }
 
 impl Follower {
@@ -237,10 +232,7 @@ impl Follower {
         }
         let begun = Instant::now();
         // Until it does, which may take a while.
-        match self.seat {
-            Seat::Arm(_) => bench.metrics.model_behind.set(1),
-            Seat::Shadow => bench.metrics.shadow_behind.set(1),
-        }
+        bench.metrics.behind(self.seat).set(1);
         match self.bring(named, runtime, serving, bench) {
             Ok(model) => {
                 let (former, seconds) = (self.number(), begun.elapsed().as_secs_f64());

@@ -4,7 +4,7 @@
 mod server;
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use autorma_e2e::{
@@ -101,20 +101,23 @@ fn an_alias_that_moves_on_a_server_under_load_mixes_nothing_and_loses_nothing() 
     assert_eq!(named(&mlflow), "1");
 }
 
-/// So many moves while pictures come, one each `pause`.
+/// So many moves while pictures come: at least so many, one each `pause`, and on as long as the moves take.
 fn moves_under_load(sandbox: &Sandbox, moves: usize, pictures: usize, pause: Duration) {
+    const LONG: Duration = Duration::from_millis(100);
     register(sandbox, &[1.0, 2.0]);
     let daemon = Daemon::up(sandbox, &["classifier.model=means@production"]).ready();
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for number in 0..pictures {
-                drop_picture(sandbox, number);
-                // As many as the moves have time for.
-                if !is_over.load(Ordering::Relaxed) {
-                    std::thread::sleep(pause);
-                }
+    let dropped = std::thread::scope(|scope| {
+        // Gone with this scope's end, in a panic too.
+        let (going_on, is_going_on) = channel::<()>();
+        let dropping = scope.spawn(move || {
+            let (mut dropped, mut is_over) = (0, false);
+            while dropped < pictures || !is_over {
+                drop_picture(sandbox, dropped);
+                dropped += 1;
+                let pause = if dropped < pictures { pause } else { LONG };
+                is_over = is_going_on.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected);
             }
+            dropped
         });
         for moved in 1..=moves {
             models(sandbox, &["alias", &format!("means/{}", moved % 2 + 1), "production"]);
@@ -122,15 +125,16 @@ fn moves_under_load(sandbox: &Sandbox, moves: usize, pictures: usize, pause: Dur
                 (daemon.said().matches("another version serves").count() == moved).then_some(())
             });
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(going_on);
+        dropping.join().unwrap()
     });
-    daemon.outcomes(pictures);
+    daemon.outcomes(dropped);
     assert_eq!(daemon.metric("autorma_classifier_model_behind"), Some(0.0));
     assert_eq!(daemon.metric("autorma_classifier_model_info{"), Some(1.0), "only what serves is told");
     daemon.end();
 
-    let by_version = check_against_each_alone(sandbox, pictures, 2);
-    assert!(by_version.values().all(|count| *count > 50) && by_version.len() == 2, "{by_version:?}");
+    let by_version = check_against_each_alone(sandbox, dropped, 2);
+    assert!(by_version.values().all(|count| *count > 20) && by_version.len() == 2, "{by_version:?}");
 }
 
 #[test]
@@ -146,33 +150,31 @@ fn a_classifier_that_is_killed_while_the_alias_moves_on_a_server_loses_nothing()
 }
 
 fn kills_while_the_alias_moves(sandbox: &Sandbox) {
-    const PICTURES: usize = 300;
+    const PICTURES: usize = 350;
     register(sandbox, &[1.0, 2.0]);
-    let start = |arguments: &[&str]| sandbox.start(arguments);
-    let mut others = [start(&["ingest"]), start(&["sink"])];
+    let daemon = |arguments: &[&str]| Daemon::of(sandbox, sandbox.command(arguments));
+    let (ingest, sink) = (daemon(&["ingest"]), daemon(&["sink"]));
     let mut random = Random::new(5);
-    let classify = ["classify", "--model", "means@production"];
-    let mut classifier = start(&classify);
+    let start = || sandbox.start(&["classify", "--model", "means@production"]);
+    let mut classifier = start();
     for number in 0..PICTURES {
         drop_picture(sandbox, number);
         std::thread::sleep(Duration::from_millis(10));
-        if number % 50 == 49 {
+        if number % 50 == 49 && number + 1 < PICTURES {
+            // One that came after the last kill: by what the alias has named since then.
+            sink.outcomes(number - 48);
             models(sandbox, &["alias", &format!("means/{}", (number / 50 + 1) % 2 + 1), "production"]);
             // Before it looks, while it loads, or when it serves.
             std::thread::sleep(Duration::from_millis(random.within(0, 1500) as u64));
             classifier.kill();
-            classifier = start(&classify);
+            classifier = start();
         }
     }
-    eventually("all is classified and in files", || {
-        let lag = sandbox.status()["lag"].clone();
-        let behind: i64 = lag.as_array()?.iter().map(|it| it["lag"].as_i64().unwrap()).sum();
-        (sandbox.published() >= PICTURES as i64 && behind == 0).then_some(())
-    });
-    for process in others.iter_mut().chain([&mut classifier]) {
-        process.signal("TERM");
-        process.wait().expect(0);
-    }
+    sink.outcomes(PICTURES);
+    classifier.signal("TERM");
+    classifier.wait().expect(0);
+    ingest.end();
+    sink.end();
     sandbox.run_batch();
     assert_eq!(check_against_each_alone(sandbox, PICTURES, 2).len(), 2, "both have served");
 }

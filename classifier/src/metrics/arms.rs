@@ -2,6 +2,7 @@
 
 use autorma_models::Manifest;
 use autorma_schemas::{Agreement, Decision, ModelVersion, Prediction};
+use prometheus::IntGauge;
 
 use super::Metrics;
 use crate::Config;
@@ -24,6 +25,14 @@ impl Metrics {
             Agreement::ALL
                 .iter()
                 .for_each(|agreement| self.shadow.with_label_values(&[agreement.as_str()]).inc_by(0));
+        }
+    }
+
+    /// Whether something other than what is named has the seat.
+    pub(crate) fn behind(&self, seat: Seat) -> &IntGauge {
+        match seat {
+            Seat::Arm(_) => &self.model_behind,
+            Seat::Shadow => &self.shadow_behind,
         }
     }
 
