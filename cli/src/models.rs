@@ -107,14 +107,18 @@ fn moved(name: &str, alias: &str, made: &Move, former: Option<u64>, json: bool) 
 }
 
 fn collect(registry: &dyn Registry, args: &GcArgs) -> anyhow::Result<String> {
-    let gone = registry.collect(&args.name, args.keep)?;
+    let name = &args.name;
+    if registry.numbers(name)?.is_empty() {
+        bail!("there is no model {name}; `autorma models list` shows what there is");
+    }
+    let gone = registry.collect(name, args.keep)?;
     if args.json.json {
         return json_text(&gone);
     }
     let gone: Vec<_> = gone.iter().map(u64::to_string).collect();
     Ok(match gone.is_empty() {
         true => "Nothing to remove.\n".into(),
-        false => format!("Removed of {}: {}\n", args.name, gone.join(", ")),
+        false => format!("Removed of {name}: {}\n", gone.join(", ")),
     })
 }
 

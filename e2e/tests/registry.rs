@@ -72,6 +72,7 @@ fn versions_stay_aliases_move_and_all_of_it_is_told() {
         (&["show", "means/9"][..], "there is no version 9 of the model means"),
         (&["alias", "means/1", "latest"], "reserved"),
         (&["alias", "means/1", "../x"], "can't be a name"),
+        (&["gc", "nothing", "--keep", "1"], "there is no model nothing"),
         (&["rollback", "means/1"], "only an alias can go back"),
         (&["rollback", "means@staging"], "no other version before"),
         (&["register", "nowhere"], "nowhere"),

@@ -228,7 +228,7 @@ pub enum Which {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// No such version.
-    #[error("there is no version {number} of the model {name}")]
+    #[error("there is no version {number} of the model {name}; `autorma models list` shows what there is")]
     NoVersion {
         /// The model.
         name: String,
@@ -236,7 +236,7 @@ pub enum RegistryError {
         number: u64,
     },
     /// No such alias.
-    #[error("the model {name} has no alias {alias}")]
+    #[error("the model {name} has no alias {alias}; `autorma models list` shows what there is")]
     NoAlias {
         /// The model.
         name: String,

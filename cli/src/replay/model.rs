@@ -91,6 +91,6 @@ mod tests {
         let at = |text: &str| Source::meant(text);
         assert_eq!(find(&folder("a"), Some("x@y"), &registry).unwrap(), at("x@y"));
         let missing = find(&at("x@y"), Some("3"), &registry).unwrap_err().to_string();
-        assert_eq!(missing, "there is no version 3 of the model x");
+        assert!(missing.starts_with("there is no version 3 of the model x"), "{missing}");
     }
 }
