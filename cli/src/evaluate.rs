@@ -40,9 +40,10 @@ impl<'a> Examiner<'a> {
         Ok(Self { configuration, runtime, set })
     }
 
-    /// What the model says of all of them. Shows how far it is.
+    /// What the model says of all of them, once it has been tried: it may be anybody's. Shows how far it is.
     pub(crate) fn ask(&self, model: &Model) -> anyhow::Result<Judgement> {
         let config = &self.configuration.classifier;
+        config.try_out(model, None)?;
         let bar = progress::bar("version {msg} {bar:30} {pos} of {len} photos · {eta} left");
         bar.set_length(self.set.photos.len() as u64);
         bar.set_message(model.manifest.version.clone());

@@ -215,6 +215,11 @@ fn a_hostile_model_is_refused_and_crashes_nothing() {
         assert!(verified["problem"].is_string(), "{what} is loaded: {verified}");
     }
     assert_eq!(verified.as_array().unwrap().len(), hostile.len());
+    // Who asks about photos tries it first, too.
+    let greedy = hostile.iter().position(|(what, _)| *what == "more memory than there is").unwrap();
+    let reference = format!("means/{}", greedy + 1);
+    let ended = sandbox.run(&["evaluate", "--model", &reference, "--data", &known(&sandbox)]).expect(1);
+    assert!(ended.errors.contains("refuses the model"), "{}", ended.errors);
     // What isn't even registered: a path out of the folder, and a claim that the file doesn't keep.
     for (folder, pointer, value, expected) in [
         ("path", "/model/file", json!("../model-0/means.onnx"), "a name in the manifest's folder"),

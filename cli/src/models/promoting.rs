@@ -31,7 +31,6 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     let registry = &*configuration.registry()?;
     let (name, version) = (&args.reference.name, registry.resolve(&args.reference)?);
     let candidate = registry.load(name, version)?;
-    configuration.classifier.try_out(&candidate, None)?;
     let former = registry.now(name, &args.to)?;
     let serving = former.filter(|former| *former != version);
     let serving = serving.map(|number| Serving::load(registry, name, number)).transpose()?;
