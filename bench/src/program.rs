@@ -72,6 +72,11 @@ impl Drop for Program {
 pub(crate) struct Metrics(String);
 
 impl Metrics {
+    /// Whether there is such a metric with that label.
+    pub(crate) fn has(&self, name: &str, label: &str) -> bool {
+        self.0.lines().any(|line| line.starts_with(name) && line.contains(label))
+    }
+
     /// The sum over all labels.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));

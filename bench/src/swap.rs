@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -15,11 +15,20 @@ use crate::root;
 use crate::wait::wait_at;
 
 const MOVES: usize = 3;
-/// Seconds before and after a move that are compared: the classifier looks once a second, and then loads.
+/// Seconds before a move, and at least so many after it, that are compared: the classifier looks once a second, and then
+/// loads.
 const WINDOW: f64 = 2.0;
-/// Seconds between two moves: by then the first is over.
-const PAUSE: f64 = 3.5;
 const DAY: f64 = 86_400.0;
+
+/// An alias was moved.
+struct Moved {
+    /// When, in seconds of the day.
+    at: f64,
+    /// Seconds until the version served; at least [`WINDOW`].
+    took: f64,
+    /// What it names since then.
+    version: String,
+}
 
 /// Classifies the photos with what an alias names, which moves on the way.
 pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
@@ -39,24 +48,29 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
     })?;
     let mut moves = Vec::new();
     for moved in 0..MOVES {
-        std::thread::sleep(Duration::from_secs_f64(PAUSE));
-        let version = [2, 1][moved % 2];
+        std::thread::sleep(Duration::from_secs_f64(WINDOW));
+        let version = [2, 1][moved % 2].to_string();
         models(folder, &["alias", &format!("refund-classifier/{version}"), "production"])?;
-        moves.push((now(), version.to_string()));
+        let (at, begun, label) = (now(), Instant::now(), format!("version=\"{version}\""));
+        wait_at(looks, "the version serves", || {
+            metrics(&program.address)?.has("autorma_classifier_model_info", &label).then_some(())
+        })?;
+        moves.push(Moved { at, took: begun.elapsed().as_secs_f64().max(WINDOW), version });
+        std::thread::sleep(Duration::from_secs_f64(WINDOW));
     }
     ensure!(program.child.wait()?.success(), "autorma run failed");
     let predictions = predictions(&folder.join("output"))?;
     let (mut ratios, mut delays) = (vec![], vec![]);
-    for (at, version) in moves {
+    for Moved { at, took, version } in moves {
         let since = |time: &f64| (time - at + DAY / 2.0).rem_euclid(DAY) - DAY / 2.0;
         let within = |from: f64, to: f64| {
             predictions.iter().filter(|(time, _)| (from..to).contains(&since(time))).count() as f64
         };
         ensure!(
-            within(WINDOW, DAY) > 0.0,
+            within(took, DAY) > 0.0,
             "the photos were too few to move the alias on the way: more --images"
         );
-        ratios.push(within(0.0, WINDOW) / within(-WINDOW, 0.0));
+        ratios.push((within(0.0, took) / took) / (within(-WINDOW, 0.0) / WINDOW));
         let by_it = predictions.iter().filter(|(time, by)| *by == version && since(time) >= 0.0);
         let first = by_it.map(|(time, _)| since(time)).fold(f64::INFINITY, f64::min);
         ensure!(first.is_finite(), "version {version} has made no prediction");
