@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::mem::discriminant;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -184,10 +185,12 @@ pub(crate) fn look<'a>(
     bench: &Bench<'_>,
 ) {
     let looked = followers.into_iter().map(|it| (it.seat, it.is_behind(runtime, serving, bench)));
-    let mut looked: Vec<_> = looked.collect();
-    // Of several arms, one that is behind has the last word.
-    looked.sort_by_key(|(_, is_behind)| *is_behind);
-    looked.into_iter().for_each(|(seat, is_behind)| bench.metrics.behind(seat).set(is_behind.into()));
+    let looked: Vec<_> = looked.collect();
+    for (seat, _) in &looked {
+        let mut alike = looked.iter().filter(|(other, _)| discriminant(other) == discriminant(seat));
+        let is_one_behind = alike.any(|(_, is_behind)| *is_behind);
+        bench.metrics.behind(*seat).set(is_one_behind.into());
+    }
 }
 
 impl Follower {
