@@ -74,14 +74,19 @@ pub(crate) struct Metrics(String);
 impl Metrics {
     /// Whether there is such a metric with that label.
     pub(crate) fn has(&self, name: &str, label: &str) -> bool {
-        self.0.lines().any(|line| line.starts_with(name) && line.contains(label))
+        self.lines(name).any(|line| line.contains(label))
     }
 
     /// The sum over all labels.
     pub(crate) fn sum(&self, name: &str) -> f64 {
-        let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
-        let lines = self.0.lines().filter(is_it);
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        self.lines(name).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Those of a metric: one for each set of labels.
+    fn lines(&self, name: &str) -> impl Iterator<Item = &str> {
+        let is_it =
+            move |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        self.0.lines().filter(is_it)
     }
 }
 

@@ -105,7 +105,7 @@ fn an_alias_that_moves_on_a_server_under_load_mixes_nothing_and_loses_nothing() 
 
 /// So many moves while pictures come, of which each version gets some whenever it serves.
 fn moves_under_load(sandbox: &Sandbox, moves: usize, pictures: usize, pause: Duration) {
-    const SOME: usize = 25;
+    const SOME: usize = 40;
     register(sandbox, &[1.0, 2.0]);
     let daemon = Daemon::up(sandbox, &["classifier.model=means@production"]).ready();
     let dropped = AtomicUsize::new(0);
@@ -132,9 +132,7 @@ fn moves_under_load(sandbox: &Sandbox, moves: usize, pictures: usize, pause: Dur
     daemon.end();
 
     let by_version = check_against_each_alone(sandbox, dropped, 2);
-    // But for what was in hand when they took their turn.
-    let least = moves / 2 * SOME / 2;
-    assert!(by_version.values().all(|count| *count > least) && by_version.len() == 2, "{by_version:?}");
+    assert!(by_version.values().all(|count| *count > 50) && by_version.len() == 2, "{by_version:?}");
 }
 
 /// Drops at least so many pictures, one each `pause`, and then on, more slowly, until nobody says any more that it goes on.
@@ -190,7 +188,11 @@ fn kills_while_the_alias_moves(sandbox: &Sandbox) {
             classifier = start();
         }
     }
-    sink.outcomes(PICTURES);
+    eventually("all is classified and in files", || {
+        let lag = sandbox.status()["lag"].clone();
+        let behind: i64 = lag.as_array()?.iter().map(|it| it["lag"].as_i64().unwrap()).sum();
+        (sandbox.published() >= PICTURES as i64 && behind == 0).then_some(())
+    });
     classifier.signal("TERM");
     classifier.wait().expect(0);
     ingest.end();

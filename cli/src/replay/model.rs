@@ -91,6 +91,9 @@ mod tests {
         let at = |text: &str| Source::meant(text);
         assert_eq!(find(&folder("a"), Some("x@y"), &registry).unwrap(), at("x@y"));
         let missing = find(&at("x@y"), Some("3"), &registry).unwrap_err().to_string();
-        assert!(missing.starts_with("there is no version 3 of the model x"), "{missing}");
+        assert_eq!(
+            missing,
+            "there is no version 3 of the model x; `autorma models list` shows what there is"
+        );
     }
 }
