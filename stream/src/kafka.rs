@@ -53,6 +53,9 @@ const REASON: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Kafka(Arc<Cluster>);
 
+/// A client that asks about offsets and reads nothing.
+type Asking = Arc<BaseConsumer<Ear>>;
+
 /// What the clients of one process share.
 pub(crate) struct Cluster {
     config: KafkaConfig,
@@ -62,8 +65,8 @@ pub(crate) struct Cluster {
     asking: BaseConsumer<Ear>,
     /// Asks for the ends that open transactions haven't reached yet.
     asking_uncommitted: BaseConsumer<Ear>,
-    /// By group: Kafka tells a group's offsets only to its own.
-    asking_groups: Mutex<BTreeMap<String, Arc<BaseConsumer<Ear>>>>,
+    /// By group: Kafka tells a group's offsets only to its own. With `true`, they wait for open transactions.
+    asking_groups: Mutex<BTreeMap<(String, bool), Asking>>,
     /// Creates topics and describes them.
     admin: Mutex<Option<Arc<AdminClient<Ear>>>>,
     known: Known,
@@ -164,17 +167,19 @@ impl Cluster {
         }
     }
 
-    /// A client that may ask for the group's offsets. It doesn't join.
-    fn group_client(&self, group: &str) -> Result<Arc<BaseConsumer<Ear>>> {
+    /// A client that may ask for the group's offsets. It doesn't join. One that is to be `settled` has no answer while an
+    /// open transaction holds one of them; the other says what was committed before.
+    fn group_client(&self, group: &str, settled: bool) -> Result<Asking> {
         let mut clients = self.asking_groups.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(group) {
+        let key = (group.to_owned(), settled);
+        if let Some(client) = clients.get(&key) {
             return Ok(Arc::clone(client));
         }
-        let mut config = self.config.reader(true);
+        let mut config = self.config.reader(settled);
         config.set("group.id", self.config.full(group));
         let client =
             Arc::new(self.made(config.create_with_context(self.ear()), "asking for a group's offsets")?);
-        clients.insert(group.to_owned(), Arc::clone(&client));
+        clients.insert(key, Arc::clone(&client));
         Ok(client)
     }
 

@@ -41,7 +41,7 @@ fn a_member_that_was_not_told_where_to_begin_learns_it() {
     let end = log.bounds("images").unwrap()[0].end;
     assert!(end > NextOffset(1), "a transaction's marker lies behind the record");
 
-    let pending = commit_behind_the_record(&brokers);
+    let pending = hold_the_offset(&brokers, "untold.", 1);
     let mut consumer = join(&log);
     let begun = Instant::now();
     let mut poll = || {
@@ -62,6 +62,24 @@ fn a_member_that_was_not_told_where_to_begin_learns_it() {
         }
     }
     panic!("the end behind the last record was never passed");
+}
+
+/// Whoever asks how far a group is gets an answer also while a killed member's transaction is open: what was committed.
+#[test]
+fn a_group_says_how_far_it_is_while_a_transaction_holds_its_offsets() {
+    let brokers = autorma_broker::shared().bootstrap();
+    let log = with_photos(&brokers, "pending.", 2);
+    let at = TopicPartition::new("images", 0);
+    let (_consumer, first) = read_one(&log);
+    log.producer("a").unwrap().commit(&first).unwrap();
+    let begun = Instant::now();
+    let pending = hold_the_offset(&brokers, "pending.", 2);
+    for _ in 0..2 {
+        assert_eq!(log.committed("group").unwrap()[&at], NextOffset(1));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60), "the transaction is still open");
+    pending.commit_transaction(Duration::from_secs(10)).unwrap();
+    assert_eq!(log.committed("group").unwrap()[&at], NextOffset(2));
 }
 
 /// A member that is killed while it hands over partitions, and whose successor comes before anybody misses it, leaves them
@@ -155,6 +173,8 @@ fn with_photos(brokers: &str, prefix: &str, count: usize) -> Kafka {
     let append = Append { topic: "images".into(), value: b"a photo".to_vec(), ..Append::default() };
     let photos = Transaction { appends: vec![append; count], advance: None };
     log.producer("outside").unwrap().commit(&photos).unwrap();
+    // Only then the topic ends behind the transaction's marker.
+    log.settle(&["images"]).unwrap();
     log
 }
 
@@ -168,8 +188,9 @@ fn join_as(log: &Kafka, slot: &str, rebalance: Box<dyn Rebalance>) -> Box<dyn Co
     log.subscribe(group, rebalance).unwrap()
 }
 
-/// An open transaction in which the group, still without members, comes to continue behind the first record.
-fn commit_behind_the_record(brokers: &str) -> BaseProducer {
+/// An open transaction in which the group comes to continue at the offset. Its producer is no member, as one that was
+/// thrown out isn't.
+fn hold_the_offset(brokers: &str, prefix: &str, next: i64) -> BaseProducer {
     let client = |more: &[(&str, &str)]| {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", brokers);
@@ -178,14 +199,16 @@ fn commit_behind_the_record(brokers: &str) -> BaseProducer {
         }
         client
     };
-    let of_the_group: BaseConsumer = client(&[("group.id", "untold.group")]).create().unwrap();
+    let group = format!("{prefix}group");
+    let of_the_group: BaseConsumer = client(&[("group.id", &group)]).create().unwrap();
     let longest = Duration::from_secs(10);
+    let id = format!("{prefix}pending");
     let producer: BaseProducer =
-        client(&[("transactional.id", "pending"), ("transaction.timeout.ms", "60000")]).create().unwrap();
+        client(&[("transactional.id", &id), ("transaction.timeout.ms", "60000")]).create().unwrap();
     producer.init_transactions(longest).unwrap();
     producer.begin_transaction().unwrap();
     let mut offsets = TopicPartitionList::new();
-    offsets.add_partition_offset("untold.images", 0, Offset::Offset(1)).unwrap();
+    offsets.add_partition_offset(&format!("{prefix}images"), 0, Offset::Offset(next)).unwrap();
     let group = of_the_group.group_metadata().unwrap();
     producer.send_offsets_to_transaction(&offsets, &group, longest).unwrap();
     producer

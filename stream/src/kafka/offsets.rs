@@ -11,6 +11,10 @@ use crate::{Bounds, Error, NextOffset, Result, TopicPartition};
 /// How often is looked whether a dead producer's transaction has been undone.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long a transaction that holds a group's offsets may take to end, before what was committed earlier is told. Living
+/// producers' take milliseconds; a killed one's stays open until its successor comes or the cluster undoes it.
+const OPEN: Duration = Duration::from_secs(1);
+
 /// The first and the next offset of each partition; the next is the last stable one, behind which nothing is
 /// committed yet.
 pub(super) fn bounds(cluster: &Cluster, topic: &str) -> Result<Vec<Bounds>> {
@@ -95,7 +99,7 @@ pub(super) fn settle(cluster: &Cluster, topic: &str) -> Result<()> {
     }
 }
 
-/// Where a group continues. It need not exist.
+/// Where a group continues, as far as that is committed. It need not exist.
 pub(super) fn committed(cluster: &Cluster, group: &str) -> Result<BTreeMap<TopicPartition, NextOffset>> {
     let doing = format!("asking for the offsets of the group {group:?}");
     let topics = super::admin::names(cluster)?;
@@ -106,8 +110,14 @@ pub(super) fn committed(cluster: &Cluster, group: &str) -> Result<BTreeMap<Topic
     if list.count() == 0 {
         return Ok(BTreeMap::new());
     }
-    let asking = cluster.group_client(group)?;
-    let found = cluster.check(asking.committed_offsets(list, cluster.patience()), &doing)?;
+    let ask = |settled, patience| {
+        let asked = cluster.group_client(group, settled)?.committed_offsets(list.clone(), patience);
+        cluster.check(asked, &doing)
+    };
+    let found = ask(true, cluster.patience().min(OPEN)).or_else(|error| {
+        tracing::debug!(%error, group, "asking again, without what open transactions hold");
+        ask(false, cluster.patience())
+    })?;
     let prefix = cluster.config.prefix.len();
     let mut offsets = BTreeMap::new();
     for found in found.elements() {
