@@ -139,9 +139,10 @@ impl Config {
 }
 
 impl Config {
-    /// Tries a model in a process of its own, where the program has said how. A shutdown ends it.
-    pub fn try_out(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<(), LoadError> {
-        self.trial.as_ref().map_or(Ok(()), |trial| trial.passes(model, shutdown))
+    /// Tries a model in a process of its own, where the program has said how: how many pictures go into one call, once that
+    /// was tried. A shutdown ends it.
+    pub fn try_out(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<Option<usize>, LoadError> {
+        self.trial.as_ref().map(|trial| trial.passes(model, shutdown)).transpose()
     }
 }
 

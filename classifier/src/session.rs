@@ -97,21 +97,26 @@ impl Session {
     /// shows here. `at_once` is how many pictures go into one call, at least 1; only one does, if together they get other
     /// bits than alone, or get nothing.
     pub fn load(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
+        let mut session = Self::of_tried(runtime, model, at_once)?;
+        session.ask()?;
+        Ok(session)
+    }
+
+    /// The same for a model that was tried before, maybe in another process: it is believed, and `at_once` is what showed
+    /// then. This takes a fifth of the time.
+    pub fn of_tried(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
         let manifest = &model.manifest;
         let mut session = Self::empty(&manifest.input, manifest.outputs(), at_once);
         for (number, onnx) in model.onnx.iter().enumerate() {
             let added = session.add(runtime, onnx, &manifest.input.name, &manifest.output.name);
-            added.map_err(|cause| match &*model.onnx {
-                [_] => cause,
-                _ => LoadError::Member { number: number + 1, cause: cause.into() },
-            })?;
+            added.map_err(|cause| of_member(cause, number, model.onnx.len()))?;
         }
         session.shares = manifest.shares();
         Ok(session)
     }
 
-    /// The same for any ONNX file that says `outputs` numbers of each picture, whatever they mean: training asks a
-    /// backbone for features.
+    /// As [`Session::load`] for any ONNX file that says `outputs` numbers of each picture, whatever they mean: training
+    /// asks a backbone for features.
     pub fn of(
         runtime: &Runtime,
         onnx: &[u8],
@@ -123,6 +128,7 @@ impl Session {
         let mut session = Self::empty(input, outputs, at_once);
         session.add(runtime, onnx, &input.name, output)?;
         session.shares.push(1.0);
+        session.ask()?;
         Ok(session)
     }
 
@@ -132,39 +138,40 @@ impl Session {
         self.at_once
     }
 
-    /// Without a network; in the tensor are the pictures that each is tried on.
+    /// Without a network.
     fn empty(input: &Input, outputs: usize, at_once: usize) -> Self {
         let at_once = at_once.max(1);
-        let mut session = Self {
+        Self {
             networks: Vec::new(),
             shares: Vec::new(),
             outputs,
             normalised: normalised(input),
             tensor: Array4::zeros((at_once, 3, input.height as usize, input.width as usize)),
             at_once,
-        };
-        let pictures: Vec<_> = (0..at_once).map(|number| pale(number, input)).collect();
-        session.fill(&pictures.iter().collect::<Vec<_>>());
-        session
+        }
     }
 
-    /// Adds a network, if it says numbers of each picture in the tensor.
     fn add(&mut self, runtime: &Runtime, onnx: &[u8], input: &str, output: &str) -> Result<(), LoadError> {
         let session = open(runtime, onnx).map_err(|error| LoadError::Model(error.to_string()))?;
         let (input, output) = (input.to_owned(), output.to_owned());
-        let mut network = Network { session, input, output, outputs: self.outputs };
-        let mut alone = Vec::new();
-        for picture in self.tensor.axis_chunks_iter(Axis(0), 1) {
-            alone.extend(network.infer(picture).map_err(LoadError::Manifest)?);
+        self.networks.push(Network { session, input, output, outputs: self.outputs });
+        Ok(())
+    }
+
+    /// Whether each network says numbers of pictures. One whose numbers depend on the pictures beside, or who takes one
+    /// only, is asked about each by itself from then on.
+    fn ask(&mut self) -> Result<(), LoadError> {
+        let (_, _, height, width) = self.tensor.dim();
+        let pictures: Vec<_> = (0..self.at_once).map(|number| pale(number, width * height)).collect();
+        self.fill(&pictures.iter().collect::<Vec<_>>());
+        let members = self.networks.len();
+        for (number, network) in self.networks.iter_mut().enumerate() {
+            let alone = network.infer_each(self.tensor.view());
+            let alone = alone.map_err(|cause| of_member(cause, number, members))?;
+            if self.at_once > 1 && network.infer(self.tensor.view()).as_ref() != Ok(&alone) {
+                self.at_once = 1;
+            }
         }
-        if alone.iter().any(|logit| !logit.is_finite()) {
-            return Err(LoadError::Model("what it says of a white picture is not a number".into()));
-        }
-        // Whose numbers depend on its neighbours, or who takes one picture only, is asked about each by itself.
-        if self.at_once > 1 && network.infer(self.tensor.view()).as_ref() != Ok(&alone) {
-            self.at_once = 1;
-        }
-        self.networks.push(network);
         Ok(())
     }
 
@@ -201,6 +208,18 @@ impl Session {
 }
 
 impl Network {
+    /// The logits of all pictures, each asked about by itself, as numbers.
+    fn infer_each(&mut self, pictures: ArrayView4<'_, f32>) -> Result<Vec<f32>, LoadError> {
+        let mut logits = Vec::new();
+        for picture in pictures.axis_chunks_iter(Axis(0), 1) {
+            logits.extend(self.infer(picture).map_err(LoadError::Manifest)?);
+        }
+        match logits.iter().all(|logit| logit.is_finite()) {
+            true => Ok(logits),
+            false => Err(LoadError::Model("what it says of a white picture is not a number".into())),
+        }
+    }
+
     /// The logits of all pictures, one after the other.
     fn infer(&mut self, pictures: ArrayView4<'_, f32>) -> Result<Vec<f32>, String> {
         let (name, outputs, count) = (self.output.as_str(), self.outputs, pictures.len_of(Axis(0)));
@@ -220,6 +239,13 @@ impl Network {
     }
 }
 
+fn of_member(cause: LoadError, number: usize, members: usize) -> LoadError {
+    match members {
+        1 => cause,
+        _ => LoadError::Member { number: number + 1, cause: cause.into() },
+    }
+}
+
 /// One thread computes, and sleeps when there is nothing to do: two sessions beat two threads in one.
 fn open(runtime: &Runtime, onnx: &[u8]) -> ort::Result<OrtSession> {
     OrtSession::builder(&runtime.0)?
@@ -231,9 +257,8 @@ fn open(runtime: &Runtime, onnx: &[u8]) -> ort::Result<OrtSession> {
 }
 
 /// What a network is tried on: a white picture, and others that are nearly so, no two alike.
-fn pale(number: usize, input: &Input) -> Picture {
-    let values = 3 * (input.width * input.height) as usize;
-    Picture((0..values).map(|at| 255 - (number * (at * 7 % 61) % 64) as u8).collect())
+fn pale(number: usize, pixels: usize) -> Picture {
+    Picture((0..3 * pixels).map(|at| 255 - (number * (at * 7 % 61) % 64) as u8).collect())
 }
 
 fn normalised(input: &Input) -> [[f32; 256]; 3] {

@@ -65,14 +65,14 @@ impl Opening {
         let mut kits: Vec<Vec<Instrument>> = (0..config.workers).map(|_| Vec::new()).collect();
         let (mut first, mut followers) = (None::<Manifest>, Vec::new());
         for (number, source) in cast.arms.iter().enumerate() {
-            let (model, followed) = open(config, source)?;
+            let (model, tried, followed) = open(config, source)?;
             let first = first.get_or_insert_with(|| model.manifest.clone());
             if let Some(unlike) = unlike(&model.manifest, first) {
                 return Err(Error::Cast(format!(
                     "{source}, an arm of model.split, {unlike} than the first one"
                 )));
             }
-            for (kit, instrument) in kits.iter_mut().zip(instruments(runtime, &model, config)?) {
+            for (kit, instrument) in kits.iter_mut().zip(instruments(runtime, &model, tried, config)?) {
                 kit.push(instrument);
             }
             let (seat, version) = (Seat::Arm(number), model.version());
@@ -97,17 +97,18 @@ impl Opening {
 /// What follows an alias, and the number of the version that it named.
 type Followed = (Box<dyn Registry>, Reference, u64);
 
-/// The model, verified, and how to follow it if an alias names it.
-fn open(config: &Config, source: &Source) -> Result<(Model, Option<Followed>), Error> {
+/// The model, verified; where a stranger may have made it, what trying it has shown; and how to follow it if an alias
+/// names it.
+fn open(config: &Config, source: &Source) -> Result<(Model, Option<usize>, Option<Followed>), Error> {
     let reference = match source {
-        Source::Folder(folder) => return Ok((Model::open(folder)?, None)),
+        Source::Folder(folder) => return Ok((Model::open(folder)?, None, None)),
         Source::Registered(reference) => reference,
     };
     let registry = config.registry.open()?;
     let (serving, model) = first(&*registry, reference)?;
-    config.try_out(&model, None)?;
+    let tried = config.try_out(&model, None)?;
     let follows = matches!(reference.which, Which::Alias(_));
-    Ok((model, follows.then(|| (registry, reference.clone(), serving))))
+    Ok((model, tried, follows.then(|| (registry, reference.clone(), serving))))
 }
 
 /// What serves at the start: where the registry is away, what is remembered of it here.
@@ -132,11 +133,20 @@ fn unlike(manifest: &Manifest, serving: &Manifest) -> Option<&'static str> {
     (manifest.classes != serving.classes).then_some("knows other classes")
 }
 
-/// One for each worker, loaded side by side and tried.
-fn instruments(runtime: &Runtime, model: &Model, config: &Config) -> Result<Vec<Instrument>, Error> {
+/// One for each worker, loaded side by side. `tried` is how many pictures go into one call, where trying the model has
+/// shown that: it needn't be asked again, while photos wait.
+fn instruments(
+    runtime: &Runtime,
+    model: &Model,
+    tried: Option<usize>,
+    config: &Config,
+) -> Result<Vec<Instrument>, Error> {
     let meaning = Arc::new(Meaning { manifest: model.manifest.clone(), version: model.version() });
     std::thread::scope(|scope| {
-        let load = || Session::load(runtime, model, AT_ONCE);
+        let load = || match tried {
+            Some(at_once) => Session::of_tried(runtime, model, at_once),
+            None => Session::load(runtime, model, AT_ONCE),
+        };
         let loading: Vec<_> = (0..config.workers).map(|_| scope.spawn(load)).collect();
         let sessions = loading.into_iter().map(|session| session.join().map_err(|_| Error::Panicked));
         let sessions = sessions.map(|session| Ok(session??)).collect::<Result<Vec<_>, Error>>()?;
@@ -277,8 +287,8 @@ impl Follower {
         if let Some(unlike) = unlike(&model.manifest, serving) {
             return Err(Error::Unlike(unlike));
         }
-        bench.config.try_out(&model, Some(bench.shutdown))?;
-        bench.rack.put(self.seat, instruments(runtime, &model, bench.config)?);
+        let tried = bench.config.try_out(&model, Some(bench.shutdown))?;
+        bench.rack.put(self.seat, instruments(runtime, &model, tried, bench.config)?);
         Ok(model)
     }
 }

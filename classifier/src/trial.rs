@@ -34,8 +34,9 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Whether the model can be loaded, and says numbers of pictures; why not, otherwise. A shutdown ends it.
-    pub fn passes(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<(), LoadError> {
+    /// How many pictures go into one call of the model ([`Session::at_once`]), if it can be loaded and says numbers of
+    /// pictures; why not, otherwise. A shutdown ends it.
+    pub fn passes(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<usize, LoadError> {
         let failed = |error: io::Error| LoadError::Trial(format!("a process for it: {error}"));
         let mut command = Command::new(&self.program);
         // Ctrl-C is for the one who asks.
@@ -69,7 +70,10 @@ impl Trial {
         if let Some(mut stdout) = child.stdout.take() {
             stdout.read_to_string(&mut said).map_err(failed)?;
         }
-        if status.success() { Ok(()) } else { Err(LoadError::Trial(why(status, said))) }
+        match said.trim().parse() {
+            Ok(at_once) if status.success() => Ok(at_once),
+            _ => Err(LoadError::Trial(why(status, said))),
+        }
     }
 }
 
@@ -86,9 +90,9 @@ fn why(status: ExitStatus, said: String) -> String {
     }
 }
 
-/// The other side: reads a model from `from` and tries it, in a process that has nothing else to do. What is wrong with it
-/// is for standard output.
-pub fn sit(runtime: &Path, from: &mut impl BufRead) -> Result<(), String> {
+/// The other side: reads a model from `from` and tries it, in a process that has nothing else to do. How many pictures go
+/// into one call, or what is wrong with it, is for standard output.
+pub fn sit(runtime: &Path, from: &mut impl BufRead) -> Result<usize, String> {
     let mut tried = || -> Result<Result<Session, LoadError>, io::Error> {
         // Whoever asked is gone: nobody wants to know any more.
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -102,7 +106,7 @@ pub fn sit(runtime: &Path, from: &mut impl BufRead) -> Result<(), String> {
         Ok(Runtime::load(runtime).and_then(|runtime| Session::load(&runtime, &model, AT_ONCE)))
     };
     match tried() {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(session)) => Ok(session.at_once()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(error) => Err(format!("it can't be tried: {error}")),
     }

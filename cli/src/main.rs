@@ -72,13 +72,12 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Man => print(&manual()?)?,
         Command::TryModel { runtime } => {
-            return Ok(match trial::sit(runtime, &mut std::io::stdin().lock()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(why) => {
-                    print(&why)?;
-                    ExitCode::FAILURE
-                }
-            });
+            let (said, code) = match trial::sit(runtime, &mut std::io::stdin().lock()) {
+                Ok(at_once) => (at_once.to_string(), ExitCode::SUCCESS),
+                Err(why) => (why, ExitCode::FAILURE),
+            };
+            print(&said)?;
+            return Ok(code);
         }
         _ => {
             let (configuration, settings) = Configuration::read(cli)?;
