@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The pauses of a stage that begins anew.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How soon a stage that was fenced is fenced again, if a living process wants its slot.
+const RIVALRY: Duration = Duration::from_secs(60);
 
 /// What the stages of a process share.
 #[derive(Debug)]
@@ -172,14 +174,15 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Does a stage's work, and begins it anew when the log was out of reach: all that it knows it reads from there.
+    /// Does a stage's work, and begins it anew when the log was out of reach: all that it knows it reads from there. Also
+    /// when it was fenced, once: a cluster that has just lost a broker fences members whose slot nobody else wants.
     fn persist(
         &self,
         stage: Stage,
         work: &mut impl FnMut(&Shutdown) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let stop = self.stopper(stage);
-        let mut pause = SHORTEST_PAUSE;
+        let (mut pause, mut fenced) = (SHORTEST_PAUSE, None::<Instant>);
         loop {
             let begun = Instant::now();
             let error = match self.home.expect_good_topics(self.configuration).and_then(|()| work(stop)) {
@@ -195,7 +198,10 @@ impl<'a> Pipeline<'a> {
                 );
                 return Ok(());
             }
-            if !passes.is_some_and(LogError::may_begin_anew) {
+            let is_fenced = matches!(passes, Some(LogError::Fenced { .. }));
+            let has_rival =
+                is_fenced && fenced.replace(Instant::now()).is_some_and(|at| at.elapsed() < RIVALRY);
+            if has_rival || !is_fenced && !passes.is_some_and(LogError::may_begin_anew) {
                 return Err(error);
             }
             self.health.stage(stage.name()).starting(&format!("{error:#}"));
