@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::Context;
 use autorma_ingest::Batch;
-use autorma_sink::{Finished, Snapshot, Summary};
+use autorma_sink::{Finished, Snapshot, Summary, is_outside, is_stamp};
 use autorma_stream::kafka::KafkaConfig;
 use serde::Serialize;
 
@@ -54,16 +54,18 @@ impl Report {
         snapshot: &Snapshot,
         seconds: f64,
     ) -> anyhow::Result<Self> {
-        // A run that an earlier process has closed may be all that was left to do.
-        let run_id = batch.run.as_ref().map(|run| &run.run_id);
-        let is_ours = |finished: &&Finished| run_id.is_none_or(|id| *id == finished.run_id);
-        let finished = snapshot.finished.iter().rev().find(is_ours);
+        let newest = || snapshot.finished.iter().rev();
+        let finished = match &batch.run {
+            Some(run) => newest().find(|finished| finished.run_id == run.run_id),
+            // One that an earlier process has closed may be all that was left to do, the folder's before others'.
+            None => newest().find(|finished| is_stamp(&finished.run_id)).or_else(|| newest().next()),
+        };
         let summary = finished.map(read).transpose()?;
         let run_id = finished.map(|finished| finished.run_id.as_str());
         let others = snapshot.finished.iter().filter(|other| Some(other.run_id.as_str()) != run_id);
-        // A run that an earlier process has closed was published before, and classified now.
-        let by_now =
-            if batch.run.is_none() { summary.as_ref().map_or(0, |summary| summary.discovered) } else { 0 };
+        // The folder's photos that an earlier process has published are classified by now, and not before.
+        let is_earlier = |summary: &&Summary| batch.run.is_none() && is_stamp(&summary.run_id);
+        let by_now = summary.as_ref().filter(is_earlier).map_or(0, |summary| summary.discovered);
         let classified = snapshot.durable_outcomes as f64;
         let text = |path: &std::path::Path| std::path::absolute(path).map(|path| path.display().to_string());
         let other = |other: &Finished| {
@@ -190,7 +192,12 @@ impl fmt::Display for Report {
         writeln!(f, "Results: {}", self.results_path.as_deref().unwrap_or_default())?;
         writeln!(f, "Summary: {}", self.summary_path.as_deref().unwrap_or_default())?;
         if self.dead_letters > 0 {
-            writeln!(f, "Dead letters: {} dead-letters --run {}", self.program, summary.run_id)?;
+            write!(f, "Dead letters: {} dead-letters", self.program)?;
+            // Those of events that say no run aren't found by one.
+            if !is_outside(&summary.run_id) {
+                write!(f, " --run {}", summary.run_id)?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }

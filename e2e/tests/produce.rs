@@ -53,6 +53,23 @@ fn facts_of_a_photo_come_out_on_its_prediction() {
     assert!(again.errors.contains("monday"), "a finished run isn't added to: {}", again.errors);
 }
 
+/// What others have sent is another run than the folder's, whose photos were all classified before.
+#[test]
+fn a_run_of_others_that_was_waiting_is_not_taken_for_the_folders() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good[..2].iter().map(|(path, _)| path));
+    sandbox.run_batch().expect(0);
+    let files = elsewhere(&sandbox, &photos, 3);
+    let produce = [&["produce", "--inline", "--run", "monday"][..], &[text(&files[2])]].concat();
+    sandbox.run(&produce).expect(0);
+    let report = sandbox.run_batch().expect(0).json();
+    assert_eq!(
+        (&report["run_id"], &report["predictions"], &report["already_done"]),
+        (&"monday".into(), &1.into(), &2.into())
+    );
+}
+
 #[test]
 fn a_bad_file_costs_itself_only_and_is_named() {
     let Some(photos) = Photos::shared() else { return };

@@ -38,7 +38,7 @@ pub use config::Config;
 pub use error::Error;
 pub use metrics::Metrics;
 pub use moving::move_run;
-pub use names::{results_path, summary_path};
+pub use names::{is_outside, is_stamp, results_path, summary_path};
 pub use progress::{Counts, Finished, Progress, Snapshot};
 pub use stage::{GROUP, run};
 pub use summary::{ArmSummary, Confidence, Latency, ModelCount, ShadowSummary, Summary};

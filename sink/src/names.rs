@@ -25,8 +25,16 @@ pub(crate) fn summary_file(run_id: &str) -> String {
     format!("runs/{}/summary.json", file_name(run_id))
 }
 
-/// Whether a run's id is a time, `20261123_153147`, as the contract's file names have it.
-pub(crate) fn is_stamp(run_id: &str) -> bool {
+/// What the names of the sink's own runs begin with; the time follows.
+pub(crate) const OUTSIDE: &str = "outside_";
+
+/// Whether a run is the sink's own, `outside_20261123_153147`: its events say no run.
+pub fn is_outside(run_id: &str) -> bool {
+    run_id.strip_prefix(OUTSIDE).is_some_and(is_stamp)
+}
+
+/// Whether a run's id is a time, `20261123_153147`, as the contract's file names and ingest have it.
+pub fn is_stamp(run_id: &str) -> bool {
     let digits = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
     run_id.split_once('_').is_some_and(|(date, time)| digits(date, 8) && digits(time, 6))
 }

@@ -2,6 +2,7 @@ use autorma_schemas::{Micros, RunKind, RunRecord, RunState};
 use serde::{Deserialize, Serialize};
 
 use super::Bookkeeping;
+use crate::names::OUTSIDE;
 
 /// The sink's own run, for outcomes that no other run takes. The manifest keeps it: `runs` hears of it when it is
 /// finished.
@@ -31,7 +32,7 @@ impl Bookkeeping {
 
     /// Named by its time, moved on by seconds until no other run has the name.
     fn free_name(&self, now: Micros) -> String {
-        let name = |seconds: i64| format!("outside_{}", Micros(now.0 + seconds * 1_000_000).stamp());
+        let name = |seconds: i64| format!("{OUTSIDE}{}", Micros(now.0 + seconds * 1_000_000).stamp());
         let is_free = |name: &String| !self.finished.contains(name) && !self.runs.contains_key(name);
         (0..).map(name).find(is_free).expect("there are more seconds than runs")
     }
