@@ -3,8 +3,12 @@
 #[path = "../../models/tests/registry/server.rs"]
 mod server;
 
-use autorma_e2e::{Daemon, Sandbox, drop_picture, eventually, models, register};
-use serde_json::json;
+use std::fs;
+
+use autorma_e2e::{
+    Daemon, Sandbox, alone, check_against_each_alone, drop_picture, eventually, labelled, models, register,
+};
+use serde_json::{Value, json};
 use server::{Mlflow, PASSWORD};
 
 #[test]
@@ -65,4 +69,72 @@ fn the_commands_and_the_classifier_work_with_a_server_and_go_on_without_it() {
     let versions = [1, 2, 3, 4, 5]
         .map(|number| results.prediction(&format!("{number:04}.bmp"))["model"]["version"].clone());
     assert_eq!(versions, ["1", "2", "2", "2", "1"]);
+}
+
+/// What a folder can: arms that share the photos, and an ensemble that computes along, all of a server's versions.
+#[test]
+fn arms_shadows_and_ensembles_come_from_a_server_too() {
+    const PICTURES: usize = 60;
+    const AWAY: usize = 20;
+    let Some(mut mlflow) = Mlflow::start() else { return };
+    let sandbox = Sandbox::new().with_registry(mlflow.variables());
+    register(&sandbox, &[1.0, 2.0]);
+    fs::write(sandbox.path().join("recipe.toml"), "[targets]\nwrong = 0.2\n").unwrap();
+    let photos = labelled(&sandbox);
+    let make = ["ensemble", "means/1", "means/2", "--weights", "3,1", "--data", &photos, "--output", "both"];
+    models(&sandbox, &[&make[..], &["--recipe", "recipe.toml"]].concat());
+    let ensemble = models(&sandbox, &["register", "both", "--alias", "next"]);
+    assert_eq!(ensemble["version"], 3);
+    models(&sandbox, &["verify", "means/3"]);
+    models(&sandbox, &["alias", "means/2", "staging"]);
+
+    let settings = [
+        "classifier.model=means@production",
+        "model.split.production=50",
+        "model.split.staging=50",
+        "model.shadow=next",
+    ];
+    let up = || Daemon::up(&sandbox, &settings).ready();
+    let computes_along = |daemon: &Daemon| {
+        eventually("the shadow computes along", || {
+            daemon.said().contains("a version computes along").then_some(())
+        });
+    };
+    let daemon = up();
+    computes_along(&daemon);
+    (0..PICTURES - AWAY).for_each(|number| drop_picture(&sandbox, number));
+    daemon.outcomes(PICTURES - AWAY);
+    daemon.end();
+
+    // Both arms start from what was fetched; the shadow waits for the server.
+    mlflow.kill();
+    let daemon = up();
+    (PICTURES - AWAY..PICTURES).for_each(|number| drop_picture(&sandbox, number));
+    daemon.outcomes(AWAY);
+    assert_eq!(daemon.metric("autorma_classifier_shadow_behind"), Some(1.0));
+    mlflow.restart();
+    computes_along(&daemon);
+    daemon.end();
+
+    let by_version = check_against_each_alone(&sandbox, PICTURES, 2);
+    let beside = alone(&sandbox, 3, PICTURES, drop_picture);
+    let count = PICTURES.to_string();
+    let tail = sandbox.run(&["tail", "--json", "--from-beginning", "--count", &count]).expect(0).output;
+    let mut compared = 0;
+    for line in tail.lines() {
+        let published: Value = serde_json::from_str(line).unwrap();
+        let name = published["name"].as_str().unwrap();
+        let arm = if published["model"]["version"] == "1" { "production" } else { "staging" };
+        assert_eq!(published["arm"], arm, "{name}");
+        if let Some(shadow) = published["shadow"].as_object() {
+            compared += 1;
+            for field in ["predicted_class", "confidence", "decision", "model"] {
+                assert_eq!(shadow[field], beside.prediction(name)[field], "{name}: {field}");
+            }
+        }
+    }
+    assert_eq!(compared, PICTURES - AWAY);
+    let live = models(&sandbox, &["compare-live"]);
+    let told: Vec<_> = live["arms"].as_array().unwrap().iter().map(|it| it["photos"].clone()).collect();
+    assert_eq!(told, [json!(by_version["1"]), json!(by_version["2"])]);
 }
