@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::mem::discriminant;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use autorma_models::registry::{Reference, Registry, RegistryError, Source, Which};
@@ -16,6 +18,8 @@ use crate::{Cast, Config, Error, Metrics, Runtime, Session};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a version that can't serve isn't tried again.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How soon who waits for a registry hears of a stop.
+const HEARING: Duration = Duration::from_millis(100);
 
 /// What a version computes for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,7 +91,7 @@ impl Opening {
             }));
         }
         if let Some(reference) = cast.shadow {
-            followers.push(Follower::new(config.registry.open()?, reference, Seat::Shadow));
+            followers.push(Follower::new(config.registry.open()?.into(), reference, Seat::Shadow));
         }
         let manifest = first.ok_or_else(|| Error::Cast("nobody computes".into()))?;
         Ok(Self { manifest, kits: kits.into_iter().map(Kit::new).collect(), followers })
@@ -95,7 +99,7 @@ impl Opening {
 }
 
 /// What follows an alias, and the number of the version that it named.
-type Followed = (Box<dyn Registry>, Reference, u64);
+type Followed = (Arc<dyn Registry>, Reference, u64);
 
 /// The model, verified; where a stranger may have made it, what trying it has shown; and how to follow it if an alias
 /// names it.
@@ -108,7 +112,7 @@ fn open(config: &Config, source: &Source) -> Result<(Model, Option<usize>, Optio
     let (serving, model) = first(&*registry, reference)?;
     let tried = config.try_out(&model, None)?;
     let follows = matches!(reference.which, Which::Alias(_));
-    Ok((model, tried, follows.then(|| (registry, reference.clone(), serving))))
+    Ok((model, tried, follows.then(|| (registry.into(), reference.clone(), serving))))
 }
 
 /// What serves at the start: where the registry is away, what is remembered of it here.
@@ -166,7 +170,7 @@ fn instruments(
 /// Brings the version that an alias names to the workers, whenever that is another one.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    registry: Box<dyn Registry>,
+    registry: Arc<dyn Registry>,
     reference: Reference,
     /// What the version computes for.
     seat: Seat,
@@ -205,7 +209,7 @@ pub(crate) fn look<'a>(
 
 impl Follower {
     /// Of an alias by which nothing serves yet.
-    fn new(registry: Box<dyn Registry>, reference: Reference, seat: Seat) -> Self {
+    fn new(registry: Arc<dyn Registry>, reference: Reference, seat: Seat) -> Self {
         Self { registry, reference, seat, arm: None, serving: None, refused: None, is_silent: false }
     }
 
@@ -215,7 +219,8 @@ impl Follower {
 
     /// Whether something other than what the alias names serves, even after a try to change that.
     fn is_behind(&mut self, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) -> bool {
-        let named = self.registry.resolve(&self.reference);
+        let reference = self.reference.clone();
+        let Some(named) = self.ask(bench, move |registry| registry.resolve(&reference)) else { return true };
         let was_silent = std::mem::replace(&mut self.is_silent, named.is_err());
         match named {
             Ok(named) => !self.serves(named, runtime, serving, bench),
@@ -247,7 +252,7 @@ impl Follower {
         // Until it does, which may take a while.
         bench.metrics.behind(self.seat).set(1);
         match self.bring(named, runtime, serving, bench) {
-            Ok(model) => {
+            Ok(Some(model)) => {
                 let (former, seconds) = (self.number(), begun.elapsed().as_secs_f64());
                 let (version, replaced) = (model.version(), self.serving.take());
                 let seat = (self.seat, self.arm.as_deref());
@@ -264,6 +269,7 @@ impl Follower {
                 }
                 true
             }
+            Ok(None) => false,
             // It was being tried.
             Err(_) if bench.shutdown.is_requested() => false,
             Err(error) => {
@@ -275,20 +281,50 @@ impl Follower {
         }
     }
 
-    /// Loads and tries it while the former version works on; only then the workers are given it.
+    /// What the registry says; nothing if the process is to end meanwhile. A server may be silent for long, or send a
+    /// model byte by byte: then the question is left to itself.
+    fn ask<T: Send + 'static>(
+        &self,
+        bench: &Bench<'_>,
+        question: impl FnOnce(&dyn Registry) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Option<Result<T, RegistryError>> {
+        let (tell, told) = mpsc::channel();
+        let registry = Arc::clone(&self.registry);
+        // Nobody may listen any more.
+        let asking = move || drop(tell.send(question(&*registry)));
+        if let Err(error) = Builder::new().name("registry".into()).spawn(asking) {
+            tracing::error!(%error, "no thread can be started");
+            return None;
+        }
+        loop {
+            match told.recv_timeout(HEARING) {
+                Ok(answer) => return Some(answer),
+                Err(RecvTimeoutError::Timeout)
+                    if !bench.shutdown.is_requested() && !bench.desk.has_failed() => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Loads and tries it while the former version works on; only then the workers are given it. None if the process is to
+    /// end meanwhile.
     fn bring(
         &self,
         named: u64,
         runtime: &Runtime,
         serving: &Manifest,
         bench: &Bench<'_>,
-    ) -> Result<Model, Error> {
-        let model = self.registry.load(&self.reference.name, named)?;
+    ) -> Result<Option<Model>, Error> {
+        let name = self.reference.name.clone();
+        let Some(loaded) = self.ask(bench, move |registry| registry.load(&name, named)) else {
+            return Ok(None);
+        };
+        let model = loaded?;
         if let Some(unlike) = unlike(&model.manifest, serving) {
             return Err(Error::Unlike(unlike));
         }
         let tried = bench.config.try_out(&model, Some(bench.shutdown))?;
         bench.rack.put(self.seat, instruments(runtime, &model, tried, bench.config)?);
-        Ok(model)
+        Ok(Some(model))
     }
 }

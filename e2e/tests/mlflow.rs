@@ -4,6 +4,8 @@
 mod server;
 
 use std::fs;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use autorma_e2e::{
     Daemon, Sandbox, alone, check_against_each_alone, drop_picture, eventually, labelled, models, register,
@@ -137,4 +139,21 @@ fn arms_shadows_and_ensembles_come_from_a_server_too() {
     let live = models(&sandbox, &["compare-live"]);
     let told: Vec<_> = live["arms"].as_array().unwrap().iter().map(|it| it["photos"].clone()).collect();
     assert_eq!(told, [json!(by_version["1"]), json!(by_version["2"])]);
+}
+
+/// A stop doesn't wait until a question of a server that is silent has run out of time, which takes ten seconds.
+#[test]
+fn a_server_that_falls_silent_holds_up_no_stop() {
+    let Some(mut mlflow) = Mlflow::start() else { return };
+    let sandbox = Sandbox::new().with_registry(mlflow.variables());
+    register(&sandbox, &[1.0]);
+    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
+    mlflow.kill();
+    // Once the last of its processes is gone.
+    let address = mlflow.url().replace("http://", "");
+    let silent = eventually("its port is free", || TcpListener::bind(&address).ok());
+    let _asked = silent.accept().unwrap();
+    let begun = Instant::now();
+    daemon.end();
+    assert!(begun.elapsed() < Duration::from_secs(8), "the stop has taken {:?}", begun.elapsed());
 }
