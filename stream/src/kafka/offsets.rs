@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How long a transaction that holds a group's offsets may take to end, before what was committed earlier is told. Living
 /// producers' take milliseconds; a killed one's stays open until its successor comes or the cluster undoes it.
-const OPEN: Duration = Duration::from_secs(1);
+const OPEN: Duration = Duration::from_secs(3);
 
 /// The first and the next offset of each partition; the next is the last stable one, behind which nothing is
 /// committed yet.
@@ -111,13 +111,17 @@ pub(super) fn committed(cluster: &Cluster, group: &str) -> Result<BTreeMap<Topic
         return Ok(BTreeMap::new());
     }
     let ask = |settled, patience| {
-        let asked = cluster.group_client(group, settled)?.committed_offsets(list.clone(), patience);
-        cluster.check(asked, &doing)
+        let client = cluster.group_client(group, settled)?;
+        Ok::<_, Error>(client.committed_offsets(list.clone(), patience))
     };
-    let found = ask(true, cluster.patience().min(OPEN)).or_else(|error| {
-        tracing::debug!(%error, group, "asking again, without what open transactions hold");
-        ask(false, cluster.patience())
-    })?;
+    let found = match ask(true, cluster.patience().min(OPEN))? {
+        Err(error) if error.rdkafka_error_code().is_some_and(errors::is_passing) => {
+            tracing::debug!(%error, group, "asking again, without what open transactions hold");
+            ask(false, cluster.patience())?
+        }
+        asked => asked,
+    };
+    let found = cluster.check(found, &doing)?;
     let prefix = cluster.config.prefix.len();
     let mut offsets = BTreeMap::new();
     for found in found.elements() {
