@@ -30,7 +30,8 @@ pub fn run(
 ) -> Result<(), Error> {
     let fetcher = Fetcher::new(&config.roots, &config.stores, config.limits.bytes, log)?;
     let runtime = Runtime::load(&config.runtime)?;
-    let Opening { manifest, kits, mut followers } = Opening::of(config, &runtime, metrics)?;
+    let Some(opening) = Opening::of(config, &runtime, metrics, shutdown)? else { return Ok(()) };
+    let Opening { manifest, kits, mut followers } = opening;
     let desk = Arc::new(Desk::new(config.max_in_flight, config.batch_size, config.max_wait));
     let rack = Rack::new(config.workers);
     let bench = Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics, shutdown };

@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 use std::mem::discriminant;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use autorma_models::registry::{Reference, Registry, RegistryError, Source, Which};
 use autorma_models::{Manifest, Model};
 use autorma_schemas::ModelVersion;
+use autorma_service::Shutdown;
 
 use crate::inferring::{Instrument, Kit, Meaning};
 use crate::stage::AT_ONCE;
@@ -18,8 +17,6 @@ use crate::{Cast, Config, Error, Metrics, Runtime, Session};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a version that can't serve isn't tried again.
 const AGAIN: Duration = Duration::from_secs(60);
-/// How soon who waits for a registry hears of a stop.
-const HEARING: Duration = Duration::from_millis(100);
 
 /// What a version computes for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,14 +59,20 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Loads each arm's version, all of which must be able to serve. The shadow's comes by its follower.
-    pub(crate) fn of(config: &Config, runtime: &Runtime, metrics: &Metrics) -> Result<Self, Error> {
+    /// Loads each arm's version, all of which must be able to serve. The shadow's comes by its follower. None if the
+    /// process is to end meanwhile.
+    pub(crate) fn of(
+        config: &Config,
+        runtime: &Runtime,
+        metrics: &Metrics,
+        shutdown: &Shutdown,
+    ) -> Result<Option<Self>, Error> {
         let cast = Cast::of(config)?;
         metrics.begin(config);
         let mut kits: Vec<Vec<Instrument>> = (0..config.workers).map(|_| Vec::new()).collect();
         let (mut first, mut followers) = (None::<Manifest>, Vec::new());
         for (number, source) in cast.arms.iter().enumerate() {
-            let (model, tried, followed) = open(config, source)?;
+            let Some((model, tried, followed)) = open(config, source, shutdown)? else { return Ok(None) };
             let first = first.get_or_insert_with(|| model.manifest.clone());
             if let Some(unlike) = unlike(&model.manifest, first) {
                 return Err(Error::Cast(format!(
@@ -94,7 +97,7 @@ impl Opening {
             followers.push(Follower::new(config.registry.open()?.into(), reference, Seat::Shadow));
         }
         let manifest = first.ok_or_else(|| Error::Cast("nobody computes".into()))?;
-        Ok(Self { manifest, kits: kits.into_iter().map(Kit::new).collect(), followers })
+        Ok(Some(Self { manifest, kits: kits.into_iter().map(Kit::new).collect(), followers }))
     }
 }
 
@@ -103,16 +106,24 @@ type Followed = (Arc<dyn Registry>, Reference, u64);
 
 /// The model, verified; where a stranger may have made it, what trying it has shown; and how to follow it if an alias
 /// names it.
-fn open(config: &Config, source: &Source) -> Result<(Model, Option<usize>, Option<Followed>), Error> {
+type Opened = (Model, Option<usize>, Option<Followed>);
+
+/// None if the process is to end meanwhile.
+fn open(config: &Config, source: &Source, shutdown: &Shutdown) -> Result<Option<Opened>, Error> {
     let reference = match source {
-        Source::Folder(folder) => return Ok((Model::open(folder)?, None, None)),
+        Source::Folder(folder) => return Ok(Some((Model::open(folder)?, None, None))),
         Source::Registered(reference) => reference,
     };
-    let registry = config.registry.open()?;
-    let (serving, model) = first(&*registry, reference)?;
-    let tried = config.try_out(&model, None)?;
+    let registry: Arc<dyn Registry> = config.registry.open()?.into();
+    let (asked, which) = (Arc::clone(&registry), reference.clone());
+    let answer = shutdown.unless_requested(move || first(&*asked, &which)).transpose()?;
+    let Some((serving, model)) = answer else { return Ok(None) };
+    let tried = match config.try_out(&model, Some(shutdown)) {
+        Err(_) if shutdown.is_requested() => return Ok(None),
+        tried => tried?,
+    };
     let follows = matches!(reference.which, Which::Alias(_));
-    Ok((model, tried, follows.then(|| (registry.into(), reference.clone(), serving))))
+    Ok(Some((model, tried, follows.then(|| (registry, reference.clone(), serving)))))
 }
 
 /// What serves at the start: where the registry is away, what is remembered of it here.
@@ -219,8 +230,9 @@ impl Follower {
 
     /// Whether something other than what the alias names serves, even after a try to change that.
     fn is_behind(&mut self, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) -> bool {
-        let reference = self.reference.clone();
-        let Some(named) = self.ask(bench, move |registry| registry.resolve(&reference)) else { return true };
+        let (registry, reference) = (Arc::clone(&self.registry), self.reference.clone());
+        let named = bench.shutdown.unless_requested(move || registry.resolve(&reference));
+        let Some(named) = named else { return true };
         let was_silent = std::mem::replace(&mut self.is_silent, named.is_err());
         match named {
             Ok(named) => !self.serves(named, runtime, serving, bench),
@@ -281,31 +293,6 @@ impl Follower {
         }
     }
 
-    /// What the registry says; nothing if the process is to end meanwhile. A server may be silent for long, or send a
-    /// model byte by byte: then the question is left to itself.
-    fn ask<T: Send + 'static>(
-        &self,
-        bench: &Bench<'_>,
-        question: impl FnOnce(&dyn Registry) -> Result<T, RegistryError> + Send + 'static,
-    ) -> Option<Result<T, RegistryError>> {
-        let (tell, told) = mpsc::channel();
-        let registry = Arc::clone(&self.registry);
-        // Nobody may listen any more.
-        let asking = move || drop(tell.send(question(&*registry)));
-        if let Err(error) = Builder::new().name("registry".into()).spawn(asking) {
-            tracing::error!(%error, "no thread can be started");
-            return None;
-        }
-        loop {
-            match told.recv_timeout(HEARING) {
-                Ok(answer) => return Some(answer),
-                Err(RecvTimeoutError::Timeout)
-                    if !bench.shutdown.is_requested() && !bench.desk.has_failed() => {}
-                Err(_) => return None,
-            }
-        }
-    }
-
     /// Loads and tries it while the former version works on; only then the workers are given it. None if the process is to
     /// end meanwhile.
     fn bring(
@@ -315,11 +302,9 @@ impl Follower {
         serving: &Manifest,
         bench: &Bench<'_>,
     ) -> Result<Option<Model>, Error> {
-        let name = self.reference.name.clone();
-        let Some(loaded) = self.ask(bench, move |registry| registry.load(&name, named)) else {
-            return Ok(None);
-        };
-        let model = loaded?;
+        let (registry, name) = (Arc::clone(&self.registry), self.reference.name.clone());
+        let loaded = bench.shutdown.unless_requested(move || registry.load(&name, named));
+        let Some(model) = loaded.transpose()? else { return Ok(None) };
         if let Some(unlike) = unlike(&model.manifest, serving) {
             return Err(Error::Unlike(unlike));
         }

@@ -1,6 +1,10 @@
 use std::fmt;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// How soon who waits for an answer hears of the request.
+const HEARING: Duration = Duration::from_millis(100);
 
 /// The request to stop, seen by every thread of a process. Clones share it.
 #[derive(Clone, Default)]
@@ -57,6 +61,25 @@ impl Shutdown {
         }
     }
 
+    /// The answer of `ask`, which may take long, on a thread of its own; None if the request comes before it: then the
+    /// question is left to itself. A panic goes on here.
+    pub fn unless_requested<T: Send + 'static>(&self, ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (tell, told) = mpsc::channel();
+        // Nobody may listen any more.
+        let asking = std::thread::spawn(move || drop(tell.send(ask())));
+        loop {
+            match told.recv_timeout(HEARING) {
+                Ok(answer) => return Some(answer),
+                Err(RecvTimeoutError::Timeout) if self.is_requested() => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    // It can only have panicked.
+                    return asking.join().map_or_else(|panic| std::panic::resume_unwind(panic), |()| None);
+                }
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,6 +109,32 @@ mod tests {
         shutdown.request();
         heard.recv().unwrap();
         assert!(!sleeper.join().unwrap(), "told not to go on");
+    }
+
+    #[test]
+    fn nobody_waits_for_an_answer_after_the_request() {
+        let shutdown = Shutdown::new();
+        assert_eq!(shutdown.unless_requested(|| 7), Some(7));
+        let (asked, is_asked) = mpsc::channel();
+        let (_answer, no_answer) = mpsc::channel::<u8>();
+        let waiting = std::thread::spawn({
+            let shutdown = shutdown.clone();
+            move || {
+                shutdown.unless_requested(move || {
+                    asked.send(()).unwrap();
+                    no_answer.recv()
+                })
+            }
+        });
+        is_asked.recv().unwrap();
+        shutdown.request();
+        assert!(waiting.join().unwrap().is_none());
+    }
+
+    #[test]
+    #[should_panic = "a fault"]
+    fn a_panic_of_who_answers_goes_on() {
+        Shutdown::new().unless_requested(|| panic!("a fault"));
     }
 
     #[test]
