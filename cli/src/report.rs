@@ -64,8 +64,10 @@ impl Report {
         let run_id = finished.map(|finished| finished.run_id.as_str());
         let others = snapshot.finished.iter().filter(|other| Some(other.run_id.as_str()) != run_id);
         // The folder's photos that an earlier process has published are classified by now, and not before.
-        let is_earlier = |summary: &&Summary| batch.run.is_none() && is_stamp(&summary.run_id);
-        let by_now = summary.as_ref().filter(is_earlier).map_or(0, |summary| summary.discovered);
+        let ours = batch.run.as_ref().map(|run| &run.run_id);
+        let is_earlier = |it: &&Finished| is_stamp(&it.run_id) && Some(&it.run_id) != ours;
+        let earlier = snapshot.finished.iter().filter(is_earlier);
+        let by_now: u64 = earlier.map(|it| it.predictions + it.dead_letters).sum();
         let classified = snapshot.durable_outcomes as f64;
         let text = |path: &std::path::Path| std::path::absolute(path).map(|path| path.display().to_string());
         let other = |other: &Finished| {
