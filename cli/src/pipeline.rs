@@ -26,8 +26,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The pauses of a stage that begins anew.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How soon a stage that was fenced is fenced again, if a living process wants its slot.
-const RIVALRY: Duration = Duration::from_secs(60);
+/// How soon a stage that was fenced is fenced again, if a living process wants its slot: longer than the two take to start.
+const RIVALRY: Duration = Duration::from_secs(600);
 
 /// What the stages of a process share.
 #[derive(Debug)]
@@ -175,7 +175,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Does a stage's work, and begins it anew when the log was out of reach: all that it knows it reads from there. Also
-    /// when it was fenced, once: a cluster that has just lost a broker fences members whose slot nobody else wants.
+    /// when it was fenced, once: a cluster that has just lost a broker fences members of groups whose slot nobody else wants.
     fn persist(
         &self,
         stage: Stage,
@@ -198,10 +198,16 @@ impl<'a> Pipeline<'a> {
                 );
                 return Ok(());
             }
-            let is_fenced = matches!(passes, Some(LogError::Fenced { .. }));
-            let has_rival =
-                is_fenced && fenced.replace(Instant::now()).is_some_and(|at| at.elapsed() < RIVALRY);
-            if has_rival || !is_fenced && !passes.is_some_and(LogError::may_begin_anew) {
+            let goes_on = match passes {
+                // Ingest is in no group: who has fenced it lives. And who stops leaves the slot to whoever has it.
+                Some(LogError::Fenced { .. }) if stage == Stage::Ingest || stop.is_requested() => false,
+                Some(LogError::Fenced { .. }) => {
+                    let before = fenced.replace(Instant::now());
+                    before.is_none_or(|at| at.elapsed() > RIVALRY)
+                }
+                passes => passes.is_some_and(LogError::may_begin_anew),
+            };
+            if !goes_on {
                 return Err(error);
             }
             self.health.stage(stage.name()).starting(&format!("{error:#}"));

@@ -44,9 +44,10 @@ fn an_image_has_the_same_arm_on_every_classifier() {
         }
     }
     eventually("all is classified and in files", || {
+        let have_come = sandbox.published() >= PICTURES as i64;
         let lag = sandbox.status()["lag"].clone();
         let behind: i64 = lag.as_array()?.iter().map(|it| it["lag"].as_i64().unwrap()).sum();
-        (sandbox.published() >= PICTURES as i64 && behind == 0).then_some(())
+        (have_come && behind == 0).then_some(())
     });
     let status = sandbox.status();
     let arms: Vec<_> =

@@ -43,9 +43,10 @@ fn classifier(sandbox: &Sandbox, data: &str) -> Process {
 /// Waits until so many photos came and none waits for the classifier.
 fn all_are_classified(sandbox: &Sandbox, photos: i64) {
     eventually("all are classified", || {
+        let have_come = sandbox.published() == photos;
         let lag = sandbox.status()["lag"].clone();
         let behind: i64 = lag.as_array()?.iter().map(|it| it["lag"].as_i64().unwrap()).sum();
-        (sandbox.published() == photos && behind == 0).then_some(())
+        (have_come && behind == 0).then_some(())
     });
 }
 
@@ -86,6 +87,11 @@ fn of_two_classifiers_with_one_slot_the_later_stays() {
         process.signal("TERM");
         process.wait().expect(0);
     }
+    sandbox.run_batch().expect(0);
+    let results = sandbox.results();
+    assert_eq!(results.counts(), (3, 0));
+    let duplicates: u64 = results.summaries.values().map(|it| it["duplicates"].as_u64().unwrap()).sum();
+    assert_eq!(duplicates, 0);
 }
 
 #[test]
