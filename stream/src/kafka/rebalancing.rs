@@ -133,7 +133,8 @@ impl Listener {
         let found = match consumer.committed_offsets(list, self.patience) {
             Ok(found) => found,
             Err(error) => {
-                tracing::debug!(%error, "the group's offsets aren't known yet");
+                let (group, slot) = (&self.group, &self.slot);
+                tracing::info!(group, slot, %error, "waiting for the group to say where it continues: a process that died may have left a transaction open that holds its offsets");
                 return BTreeMap::new();
             }
         };
