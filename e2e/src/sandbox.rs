@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -183,6 +184,20 @@ impl Sandbox {
     /// `autorma status`.
     pub fn status(&self) -> serde_json::Value {
         self.run(&["status", "--json"]).expect(0).json()
+    }
+
+    /// How many records all stages have before them, by `autorma status`; None while it doesn't tell.
+    pub fn lag(&self) -> Option<i64> {
+        let status = self.status();
+        Some(status["lag"].as_array()?.iter().map(|it| it["lag"].as_i64().unwrap()).sum())
+    }
+
+    /// So many predictions of the topic, by photo, as scripts see them.
+    pub fn tail(&self, count: usize) -> BTreeMap<String, serde_json::Value> {
+        let count = count.to_string();
+        let ended = self.run(&["tail", "--json", "--from-beginning", "--count", &count]).expect(0);
+        let lines = ended.output.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.map(|line| (line["name"].as_str().unwrap().to_owned(), line)).collect()
     }
 }
 

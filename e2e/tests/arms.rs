@@ -11,13 +11,6 @@ use autorma_e2e::{
 use autorma_models::handmade::{fussy, hostile};
 use serde_json::{Value, json};
 
-/// The predictions of the topic, by photo, as scripts see them.
-fn tail(sandbox: &Sandbox, count: usize) -> BTreeMap<String, Value> {
-    let ended = sandbox.run(&["tail", "--json", "--from-beginning", "--count", &count.to_string()]).expect(0);
-    let lines = ended.output.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.map(|line| (line["name"].as_str().unwrap().to_owned(), line)).collect()
-}
-
 /// The documented rule: the first 64 bits of the content's hash are a place between 0 and 1.
 fn is_in_the_first(sha256: &str, share: f64) -> bool {
     (u64::from_str_radix(&sha256[..16], 16).unwrap() as f64) < share * 2f64.powi(64)
@@ -45,9 +38,7 @@ fn an_image_has_the_same_arm_on_every_classifier() {
     }
     eventually("all is classified and in files", || {
         let have_come = sandbox.published() >= PICTURES as i64;
-        let lag = sandbox.status()["lag"].clone();
-        let behind: i64 = lag.as_array()?.iter().map(|it| it["lag"].as_i64().unwrap()).sum();
-        (have_come && behind == 0).then_some(())
+        (have_come && sandbox.lag()? == 0).then_some(())
     });
     let status = sandbox.status();
     let arms: Vec<_> =
@@ -61,7 +52,7 @@ fn an_image_has_the_same_arm_on_every_classifier() {
 
     let by_version = check_against_each_alone(&sandbox, PICTURES, 2);
     let results = sandbox.results();
-    let predictions = tail(&sandbox, PICTURES);
+    let predictions = sandbox.tail(PICTURES);
     let beside = alone(&sandbox, 3, PICTURES, drop_picture);
     for name in results.predictions.keys() {
         let prediction = results.prediction(name);
@@ -126,7 +117,7 @@ fn what_a_shadow_says_is_told_and_published_nowhere() {
     let run = sandbox.run(&shadowed).expect(0).json()["run_id"].as_str().unwrap().to_owned();
     let [ours, shadows] = [1, 2].map(|version| alone(&sandbox, version, PICTURES, drop_picture));
     let results = sandbox.results();
-    let predictions = tail(&sandbox, 2 * PICTURES);
+    let predictions = sandbox.tail(2 * PICTURES);
     let mut differ = 0;
     for name in ours.predictions.keys() {
         let (expected, beside) = (ours.prediction(name), shadows.prediction(name));
@@ -211,7 +202,7 @@ fn a_shadow_that_fails_harms_nothing() {
     daemon.end();
     let results = sandbox.results();
     assert_eq!(results.counts(), (PICTURES, 0));
-    for (name, prediction) in tail(&sandbox, PICTURES) {
+    for (name, prediction) in sandbox.tail(PICTURES) {
         let (published, expected) = (results.prediction(&name), ours.prediction(&name));
         for field in ["probabilities", "predicted_class", "decision", "model"] {
             assert_eq!(published[field], expected[field], "{name}: {field}");
@@ -259,7 +250,7 @@ fn a_shadow_that_cannot_compute_along_is_told_and_the_next_one_does() {
     daemon.end();
     check_against_each_alone(&sandbox, 4, 1);
     let shadowed: Vec<_> =
-        tail(&sandbox, 4).values().map(|it| it["shadow"]["model"]["version"].clone()).collect();
+        sandbox.tail(4).values().map(|it| it["shadow"]["model"]["version"].clone()).collect();
     assert_eq!(shadowed, [Value::Null, Value::Null, Value::Null, json!("2")]);
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use autorma_e2e::{
     Daemon, Sandbox, alone, check_against_each_alone, drop_picture, eventually, labelled, models, register,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use server::{Mlflow, PASSWORD};
 
 #[test]
@@ -120,18 +120,14 @@ fn arms_shadows_and_ensembles_come_from_a_server_too() {
 
     let by_version = check_against_each_alone(&sandbox, PICTURES, 2);
     let beside = alone(&sandbox, 3, PICTURES, drop_picture);
-    let count = PICTURES.to_string();
-    let tail = sandbox.run(&["tail", "--json", "--from-beginning", "--count", &count]).expect(0).output;
     let mut compared = 0;
-    for line in tail.lines() {
-        let published: Value = serde_json::from_str(line).unwrap();
-        let name = published["name"].as_str().unwrap();
+    for (name, published) in sandbox.tail(PICTURES) {
         let arm = if published["model"]["version"] == "1" { "production" } else { "staging" };
         assert_eq!(published["arm"], arm, "{name}");
         if let Some(shadow) = published["shadow"].as_object() {
             compared += 1;
             for field in ["predicted_class", "confidence", "decision", "model"] {
-                assert_eq!(shadow[field], beside.prediction(name)[field], "{name}: {field}");
+                assert_eq!(shadow[field], beside.prediction(&name)[field], "{name}: {field}");
             }
         }
     }

@@ -44,9 +44,7 @@ fn classifier(sandbox: &Sandbox, data: &str) -> Process {
 fn all_are_classified(sandbox: &Sandbox, photos: i64) {
     eventually("all are classified", || {
         let have_come = sandbox.published() == photos;
-        let lag = sandbox.status()["lag"].clone();
-        let behind: i64 = lag.as_array()?.iter().map(|it| it["lag"].as_i64().unwrap()).sum();
-        (have_come && behind == 0).then_some(())
+        (have_come && sandbox.lag()? == 0).then_some(())
     });
 }
 
