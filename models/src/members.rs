@@ -6,6 +6,7 @@ use autorma_schemas::sha256;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::verify::MOST_OF_A_MODEL;
 use crate::{File, MANIFEST, Manifest};
 
 /// How many members a model may have.
@@ -120,6 +121,7 @@ impl Manifest {
             let different: BTreeSet<_> = files().map(part).collect();
             different.len() == files().count()
         };
+        let fit = |it: &Self| it.bytes() <= MOST_OF_A_MODEL;
         let rules = [
             ((1..=MOST).contains(&self.members.len()), "a model may have 8 members at the most"),
             (
@@ -134,6 +136,11 @@ impl Manifest {
             (
                 are_unique(|it| &it.file) && are_unique(|it| &it.sha256),
                 "a file is listed twice: each member and each reference must be another one",
+            ),
+            // Asked before anything is fetched.
+            (
+                fit(self) && self.of_reference().as_ref().is_none_or(fit),
+                "its ONNX files, and those of its references, may have 2 GiB together at the most",
             ),
         ];
         rules.iter().find(|(kept, _)| !kept).map(|(_, rule)| *rule)

@@ -49,6 +49,20 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// Lets an alias name another version, if that can be loaded. Returns the move.
     fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError>;
 
+    /// The same, if the alias still names what it named when somebody decided on the move, `former`. A folder knows for
+    /// certain; on an MLflow server, which can't be asked that, there is a moment between the look and the move.
+    fn point_from(
+        &self,
+        former: Option<u64>,
+        name: &str,
+        alias: &str,
+        number: u64,
+        signed: &Signed,
+    ) -> Result<Move, RegistryError> {
+        expect(self, former, name, alias)?;
+        self.point(name, alias, number, signed)
+    }
+
     /// The moves of an alias, oldest first.
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError>;
 
@@ -64,8 +78,10 @@ pub trait Registry: fmt::Debug + Send + Sync {
 
     /// Lets an alias name what it named before. Returns the move.
     fn roll_back(&self, name: &str, alias: &str, signed: &Signed) -> Result<Move, RegistryError> {
+        let (name_of, which) = (name.to_owned(), Which::Alias(alias.to_owned()));
+        let now = self.resolve(&Reference { name: name_of, which })?;
         match former(&self.moves(name, alias)?) {
-            Some(number) => self.point(name, alias, number, signed),
+            Some(number) => self.point_from(Some(now), name, alias, number, signed),
             None => Err(RegistryError::NothingBefore { name: name.into(), alias: alias.into() }),
         }
     }
@@ -251,6 +267,14 @@ pub enum RegistryError {
         /// The alias.
         alias: String,
     },
+    /// The alias names another version than it did a moment ago.
+    #[error("{name}@{alias} has moved meanwhile: look what it names now, and decide again")]
+    Moved {
+        /// The model.
+        name: String,
+        /// The alias.
+        alias: String,
+    },
     /// A name that can't be one.
     #[error(
         "{0:?} can't be a name: letters, digits, '-', '_' and '.', at most 64, the first a letter or digit"
@@ -344,6 +368,19 @@ pub fn alias_named(alias: &str) -> Result<String, RegistryError> {
     let is_version = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
     let is_reserved = is_version || name.eq_ignore_ascii_case("latest") || name.contains('.');
     if is_reserved { Err(RegistryError::Reserved(name)) } else { Ok(name) }
+}
+
+/// An error if the alias doesn't name this any more.
+fn expect<R: Registry + ?Sized>(
+    registry: &R,
+    former: Option<u64>,
+    name: &str,
+    alias: &str,
+) -> Result<(), RegistryError> {
+    match registry.now(name, alias)? == former {
+        true => Ok(()),
+        false => Err(RegistryError::Moved { name: name.into(), alias: alias.into() }),
+    }
 }
 
 /// What an alias named last before what it names now.

@@ -29,7 +29,7 @@ pub struct Model {
 pub enum Error {
     /// A file of it can't be read.
     #[error(
-        "the model at {path}: {cause}; `--model` or the command names a folder that holds manifest.json and the files named there"
+        "the model at {path}: {cause}; a model's folder, such as `--model` names, holds manifest.json and the files named there"
     )]
     Unreadable {
         /// The file.
@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// The file isn't the one described.
     #[error(
-        "the model {path} is not the one of its manifest: {found}, expected {expected}; fetch or build it again"
+        "the model {path} is not the one of its manifest: {found}, expected {expected}; take it again from where it came from"
     )]
     Different {
         /// The ONNX file.

@@ -3,7 +3,6 @@ mod serving;
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use serde::Serialize;
 
 use super::signed;
@@ -32,39 +31,42 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     let (name, version) = (&args.reference.name, registry.resolve(&args.reference)?);
     let candidate = registry.load(name, version)?;
     let former = registry.now(name, &args.to)?;
-    let serving = former.filter(|former| *former != version);
-    let serving = serving.map(|number| Serving::load(registry, name, number)).transpose()?;
+    let (model, alias) = (name.clone(), args.to.clone());
+    let mut promotion = Promotion { model, version, alias, former, checks: Vec::new(), promoted: true };
+    if former == Some(version) {
+        return promotion.tell(args);
+    }
+    let serving = former.map(|number| Serving::load(registry, name, number)).transpose()?;
     // What can't be loaded is no measure.
     let reference = registry.reference(name, version)?;
-    let checks = checks(configuration, args, &candidate, reference.as_ref(), serving.as_ref())?;
-    let passed = checks.iter().all(|check| check.passed);
-    let promoted = passed || args.force;
-    if promoted {
-        if registry.now(name, &args.to)? != former {
-            bail!(
-                "{name}@{} has moved meanwhile: promote again, to be compared with what it names now",
-                args.to
-            );
-        }
+    promotion.checks = checks(configuration, args, &candidate, reference.as_ref(), serving.as_ref())?;
+    let passed = promotion.checks.iter().all(|check| check.passed);
+    promotion.promoted = passed || args.force;
+    if promotion.promoted {
         let mut signed = signed(&args.signature);
         let (gate, reason) = (if passed { "passed the gate" } else { "forced" }, signed.why);
         signed.why = if reason.is_empty() { gate.into() } else { format!("{gate}: {reason}") };
-        registry.point(name, &args.to, version, &signed)?;
+        registry.point_from(former, name, &args.to, version, &signed)?;
     }
-    let (model, alias) = (name.clone(), args.to.clone());
-    let promotion = Promotion { model, version, alias, former, checks, promoted };
-    crate::print(&if args.json.json { json_text(&promotion)? } else { promotion.text() })?;
-    Ok(if promoted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    promotion.tell(args)
 }
 
 impl Promotion {
+    fn tell(&self, args: &PromoteArgs) -> anyhow::Result<ExitCode> {
+        crate::print(&if args.json.json { json_text(self)? } else { self.text() })?;
+        Ok(if self.promoted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
     fn text(&self) -> String {
+        let Self { model, version, alias, promoted, .. } = self;
+        if self.former == Some(*version) {
+            return format!("{model}@{alias} names version {version} already.\n");
+        }
         let mut table = Table::new(["gate", "found", "wanted", "passed"]);
         for Check { what, found, wanted, passed } in &self.checks {
             let passed = if *passed { "yes" } else { "NO" };
             table.row([(*what).into(), found.clone(), wanted.clone(), passed.into()]);
         }
-        let Self { model, version, alias, promoted, .. } = self;
         let is_forced = *promoted && self.checks.iter().any(|check| !check.passed);
         let end = match (promoted, is_forced) {
             (true, true) => format!("{model}@{alias} names version {version}: forced."),

@@ -141,7 +141,7 @@ fn members_that_can_t_be_used_are_refused() {
     let one = whole["members"][0].clone();
     let of = |count: usize| json!(vec![one.clone(); count]);
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let changes: [(Change<'_>, &str); 10] = [
+    let changes: [(Change<'_>, &str); 11] = [
         (&|it| it["members"] = of(9), "8 members at the most"),
         (&|it| it["members"] = of(2), "listed twice"),
         (&|it| it["members"] = of(1), "two members or more"),
@@ -151,7 +151,8 @@ fn members_that_can_t_be_used_are_refused() {
         (&|it| drop(it.as_object_mut().unwrap().remove("members")), "must have a model"),
         (&|it| it["members"][1]["model"]["file"] = json!("../1.onnx"), "a name in the manifest's folder"),
         (&|it| it["members"][1]["model"]["file"] = json!("2.onnx"), "2.onnx"),
-        (&|it| it["members"][1]["model"]["bytes"] = json!(10_000_000_000_u64), "not the one of its manifest"),
+        (&|it| it["members"][1]["model"]["bytes"] = json!(1_000_000_000), "not the one of its manifest"),
+        (&|it| it["members"][1]["model"]["bytes"] = json!(10_000_000_000_u64), "2 GiB together"),
     ];
     for (change, expected) in changes {
         let error = refused(change);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::durable::{at, create, list, rename, sync, write};
-use super::{Move, Registry, RegistryError, Signed, Version, alias_named, former, named};
+use super::{Move, Registry, RegistryError, Signed, Version, alias_named, expect, former, named};
 use crate::{MANIFEST, Manifest, Model};
 
 /// A folder that holds models:
@@ -68,6 +68,29 @@ impl FolderRegistry {
         }
     }
 
+    /// Adds a move to an alias's folder; whoever does holds the lock.
+    fn add_move(
+        &self,
+        folder: &Path,
+        name: &str,
+        number: u64,
+        signed: &Signed,
+    ) -> Result<Move, RegistryError> {
+        self.load(name, number)?;
+        create(folder)?;
+        let next = moves_in(folder)?.last().map_or(1, |last| last + 1);
+        let made = Move { version: number, signed: signed.clone() };
+        write(&folder.join(file_of(next)), &json(&made))?;
+        Ok(made)
+    }
+
+    /// The versions that aliases name or have named.
+    fn ever_named(&self, name: &str) -> Result<Vec<u64>, RegistryError> {
+        let aliases = self.aliases(name)?.into_keys();
+        let moves = aliases.map(|alias| self.moves(name, &alias)).collect::<Result<Vec<_>, _>>()?;
+        Ok(moves.into_iter().flatten().map(|made| made.version).collect())
+    }
+
     /// Puts a version together beside the others, and gives it its number at the end.
     fn keep(
         &self,
@@ -99,10 +122,12 @@ impl Registry for FolderRegistry {
         for version in numbers.iter().filter_map(|number| self.version(&name, *number).ok()) {
             manifest.version.clone_from(&version.manifest.version);
             if manifest == version.manifest {
+                mend(&self.place(&name, version.number), &files)?;
                 return Ok(version);
             }
         }
-        let number = numbers.last().map_or(1, |last| last + 1);
+        // Nor one that an alias has named: somebody may have removed that version's folder.
+        let number = numbers.into_iter().chain(self.ever_named(&name)?).max().map_or(1, |last| last + 1);
         manifest.version = number.to_string();
         self.keep(&files, &manifest, signed)?;
         Ok(Version { number, manifest, signed: signed.clone() })
@@ -124,7 +149,8 @@ impl Registry for FolderRegistry {
 
     fn names(&self) -> Result<Vec<String>, RegistryError> {
         let mut names = list(&self.root)?;
-        names.retain(|name| self.root.join(name).join("versions").is_dir());
+        // What has another kind of name can't be asked for by it.
+        names.retain(|name| named(name).is_ok() && self.root.join(name).join("versions").is_dir());
         Ok(names)
     }
 
@@ -158,12 +184,21 @@ impl Registry for FolderRegistry {
     fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError> {
         let folder = self.alias(name, alias)?;
         let _lock = self.lock()?;
-        self.load(name, number)?;
-        create(&folder)?;
-        let next = moves_in(&folder)?.last().map_or(1, |last| last + 1);
-        let made = Move { version: number, signed: signed.clone() };
-        write(&folder.join(file_of(next)), &json(&made))?;
-        Ok(made)
+        self.add_move(&folder, name, number, signed)
+    }
+
+    fn point_from(
+        &self,
+        former: Option<u64>,
+        name: &str,
+        alias: &str,
+        number: u64,
+        signed: &Signed,
+    ) -> Result<Move, RegistryError> {
+        let folder = self.alias(name, alias)?;
+        let _lock = self.lock()?;
+        expect(self, former, name, alias)?;
+        self.add_move(&folder, name, number, signed)
     }
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
@@ -192,6 +227,15 @@ impl Registry for FolderRegistry {
         }
         Ok(gone)
     }
+}
+
+/// Writes those files again that aren't any more what they are named after: a disk has lost them, or somebody has changed
+/// them.
+fn mend(version: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), RegistryError> {
+    let are_broken = files.iter().map(|(file, content)| (version.join(file), content));
+    are_broken
+        .filter(|(path, content)| fs::read(path).ok().as_ref() != Some(*content))
+        .try_for_each(|(path, content)| write(&path, content))
 }
 
 /// The numbers of an alias's moves.

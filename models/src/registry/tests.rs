@@ -53,9 +53,27 @@ fn a_version_that_was_tampered_with_is_refused() {
     onnx[9] ^= 1;
     std::fs::write(&file, onnx).unwrap();
     assert!(matches!(registry.load("means", 1), Err(RegistryError::Model(ModelError::Different { .. }))));
+    // The same model again is the same version, and whole.
+    assert_eq!(registry.register(&place.model(1), &signed("")).unwrap().number, 1);
+    assert_eq!(registry.load("means", 1).unwrap().onnx, [handmade::means()]);
     std::fs::write(registry.place("means", 1).join(crate::MANIFEST), "{").unwrap();
+    std::fs::create_dir_all(place.folder.path().join("registry/my model/versions")).unwrap();
+    assert_eq!(registry.names().unwrap(), ["means"], "what is no name is nobody's model");
     assert!(registry.version("means", 1).is_err());
     assert_eq!(registry.register(&place.model(1), &signed("")).unwrap().number, 2, "the others go on");
+}
+
+#[test]
+fn a_number_that_an_alias_has_named_never_comes_again() {
+    let place = Place::new(3);
+    let registry = place.registry();
+    for number in 1..=2 {
+        registry.register(&place.model(number), &signed("")).unwrap();
+    }
+    registry.point("means", "production", 2, &signed("")).unwrap();
+    registry.point("means", "production", 1, &signed("")).unwrap();
+    std::fs::remove_dir_all(registry.place("means", 2)).unwrap();
+    assert_eq!(registry.register(&place.model(3), &signed("")).unwrap().number, 3);
 }
 
 #[test]

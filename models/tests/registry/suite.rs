@@ -181,8 +181,17 @@ fn what_is_not_there_is_told(registry: &dyn Registry, name: &str) {
 
 fn aliases_move_roll_back_and_remember(registry: &dyn Registry, name: &str) {
     Models::registered(name, 3, registry);
+    assert!(matches!(
+        registry.roll_back(name, "production", &signed("")),
+        Err(RegistryError::NoAlias { .. })
+    ));
     let point = |number, why| registry.point(name, "production", number, &signed(why)).unwrap();
-    point(1, "the first");
+    // Who decides by what an alias names is told when it names something else by then.
+    let point_from =
+        |former, number| registry.point_from(former, name, "production", number, &signed("decided"));
+    assert!(matches!(point_from(Some(2), 3), Err(RegistryError::Moved { .. })));
+    assert_eq!(point_from(None, 1).unwrap().version, 1);
+    assert!(matches!(point_from(None, 3), Err(RegistryError::Moved { .. })));
     assert!(matches!(
         registry.roll_back(name, "production", &signed("")),
         Err(RegistryError::NothingBefore { .. })
@@ -195,7 +204,7 @@ fn aliases_move_roll_back_and_remember(registry: &dyn Registry, name: &str) {
     assert_eq!((back.version, &*back.signed.why), (1, "worse after all"));
     let moves = registry.moves(name, "production").unwrap();
     assert_eq!(moves.iter().map(|it| it.version).collect::<Vec<_>>(), [1, 2, 2, 1]);
-    assert_eq!(moves[1].signed, signed("better"));
+    assert_eq!([&moves[0].signed, &moves[1].signed], [&signed("decided"), &signed("better")]);
     assert_eq!(registry.resolve(&format!("{name}@production").parse().unwrap()).unwrap(), 1);
     assert_eq!(registry.resolve(&format!("{name}/3").parse().unwrap()).unwrap(), 3);
     let aliases: Vec<_> = registry.aliases(name).unwrap().into_iter().collect();

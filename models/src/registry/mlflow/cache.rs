@@ -1,7 +1,7 @@
 //! What was fetched from a server, kept on the disk: so that it is fetched once, and is there when the server isn't.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use autorma_schemas::sha256;
 use serde::de::DeserializeOwned;
@@ -73,14 +73,10 @@ impl Cache {
             }
         }
         create(&unfinished)?;
-        for Member { model, .. } in &manifest.members {
-            let path = unfinished.join(&model.file);
-            let mut file = at(&path, File::create(&path))?;
-            fetch(model, &mut file)?;
-            at(&path, file.sync_all())?;
-        }
-        write(&unfinished.join(MANIFEST), text)?;
-        let model = Model::open(&unfinished)?;
+        let model = put_together(&unfinished, text, manifest, fetch).inspect_err(|_| {
+            // It may be large, and nobody may ask for it again.
+            drop(fs::remove_dir_all(&unfinished));
+        })?;
         rename(&unfinished, &place)?;
         Ok(model)
     }
@@ -173,6 +169,23 @@ impl Cache {
         at(&path, file.lock())?;
         Ok(file)
     }
+}
+
+/// A model in a folder of its own, if it is what its manifest says.
+fn put_together(
+    folder: &Path,
+    text: &[u8],
+    manifest: &Manifest,
+    fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
+) -> Result<Model, RegistryError> {
+    for Member { model, .. } in &manifest.members {
+        let path = folder.join(&model.file);
+        let mut file = at(&path, File::create(&path))?;
+        fetch(model, &mut file)?;
+        at(&path, file.sync_all())?;
+    }
+    write(&folder.join(MANIFEST), text)?;
+    Ok(Model::open(folder)?)
 }
 
 /// What can't be read isn't remembered.
