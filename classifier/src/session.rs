@@ -253,6 +253,9 @@ fn open(runtime: &Runtime, onnx: &[u8]) -> ort::Result<OrtSession> {
         .with_intra_threads(1)?
         .with_inter_threads(1)?
         .with_config_entry("session.intra_op.allow_spinning", "0")?
+        // Weights in other files would be read from wherever the process happens to be, and no hash covers them: nothing
+        // is below this.
+        .with_config_entry("session.model_external_initializers_file_folder_path", "/dev/null")?
         .commit_from_memory(onnx)
 }
 

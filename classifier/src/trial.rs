@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use autorma_models::Model;
 use autorma_service::Shutdown;
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit,
+};
 
 use crate::{AT_ONCE, LoadError, Runtime, Session};
 
@@ -21,6 +23,9 @@ const MEMORY: u64 = 2 << 30;
 const COMPUTING: u64 = 30;
 /// How long all of it may take, whatever else the machine does.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How much is told of what is wrong, in characters. ONNX Runtime repeats names of the model, which may be of any length,
+/// and who has asked reads nothing before the end: it must fit into a pipe.
+const LONGEST: usize = 4000;
 /// How often is looked whether it has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -107,12 +112,15 @@ pub fn sit(runtime: &Path, from: &mut impl BufRead) -> Result<usize, String> {
     };
     match tried() {
         Ok(Ok(session)) => Ok(session.at_once()),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(error.to_string().chars().take(LONGEST).collect()),
         Err(error) => Err(format!("it can't be tried: {error}")),
     }
 }
 
-/// The soft one; at the hard one, a second later, the kernel gives no signal that tells why.
+/// The soft one; at the hard one, a second later, the kernel gives no signal that tells why. What holds already may be less,
+/// and nobody may raise that.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
-    Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most + 1) })?)
+    let highest = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let (current, maximum) = (highest.min(most), highest.min(most + 1));
+    Ok(setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) })?)
 }
