@@ -61,7 +61,9 @@ impl Kit {
         let (instrument, begun) = (&mut self.arms[arm], Instant::now());
         let verdicts = instrument.judge(&pictures);
         metrics.micro_batch(pictures.len(), begun.elapsed());
-        let mut shadows = self.shadow.as_mut().map(|shadow| shadow.shadows(&pictures, metrics).into_iter());
+        // Once the shadow's version publishes, there is nothing to compare it with.
+        let shadow = self.shadow.as_mut().filter(|it| it.meaning.version != instrument.meaning.version);
+        let mut shadows = shadow.map(|shadow| shadow.shadows(&pictures, metrics).into_iter());
         let said = verdicts.into_iter().map(|verdict| {
             // One for each picture, even for those that the arm's model fails on.
             let shadow = shadows.as_mut().and_then(Iterator::next).flatten();

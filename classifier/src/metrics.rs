@@ -1,5 +1,7 @@
 mod arms;
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use autorma_schemas::Reason;
@@ -10,6 +12,7 @@ use prometheus::{
 
 use crate::desk::Queues;
 use crate::outcome::Outcome;
+use crate::swapping::Seat;
 
 /// What the stage counts. Labels are of closed sets: reasons, the model's classes, decisions, queues, and the arms that
 /// are configured.
@@ -51,6 +54,8 @@ pub struct Metrics {
     /// `autorma_classifier_shadow_behind`: 1 while the shadow's alias names a version that doesn't compute along, or the
     /// registry doesn't say.
     pub shadow_behind: IntGauge,
+    /// The seats that are behind, of which the two flags tell.
+    behind: Arc<Mutex<BTreeSet<Seat>>>,
 }
 
 /// Makes metrics, each of which the registry knows then.
@@ -175,6 +180,7 @@ impl Metrics {
                 "autorma_classifier_shadow_behind",
                 "1 while the shadow's alias names a version that doesn't compute along, or the registry doesn't say",
             )?,
+            behind: Arc::default(),
         };
         // A counter that has never counted is 0, not missing.
         Reason::ALL

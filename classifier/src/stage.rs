@@ -1,16 +1,20 @@
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{Builder, Scope};
+use std::time::Duration;
 
+use autorma_models::Manifest;
 use autorma_schemas::topics;
 use autorma_service::Shutdown;
 use autorma_stream::{Log, Subscription};
 
 use crate::desk::Desk;
 use crate::fetch::Fetcher;
+use crate::inferring::Kit;
 use crate::polling::{HandOver, Held};
 use crate::swapping::{Opening, Rack};
 use crate::working::Bench;
-use crate::{Config, Decoder, Error, Metrics, Runtime, committing, polling, swapping, working};
+use crate::{Config, Decoder, Error, Metrics, Runtime, committing, polling, working};
 
 /// The group whose committed offsets are the stage's checkpoints.
 pub const GROUP: &str = "classifier";
@@ -18,6 +22,9 @@ pub const GROUP: &str = "classifier";
 /// Pictures in one call of the model. On a processor, more at once take no less time each and far more memory:
 /// `classifier/examples/at_once.rs` measures it.
 pub const AT_ONCE: usize = 2;
+
+/// How long photos wait for the shadow at the start.
+const SHADOW: Duration = Duration::from_secs(10);
 
 /// Classifies image events until the shutdown; then what is in hand is committed, and the partitions go to the others.
 /// Calls `ready` when the models are loaded.
@@ -31,18 +38,54 @@ pub fn run(
     let fetcher = Fetcher::new(&config.roots, &config.stores, config.limits.bytes, log)?;
     let runtime = Runtime::load(&config.runtime)?;
     let Some(opening) = Opening::of(config, &runtime, metrics, shutdown)? else { return Ok(()) };
-    let Opening { manifest, kits, mut followers } = opening;
+    let Opening { manifest, kits, followers } = opening;
     let desk = Arc::new(Desk::new(config.max_in_flight, config.batch_size, config.max_wait));
     let rack = Rack::new(config.workers);
-    let bench = Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics, shutdown };
-    // The shadow computes along from the first picture on, if it can.
-    let shadows = followers.iter_mut().filter(|follower| follower.is_shadows());
-    swapping::look(shadows, &runtime, &manifest, &bench);
+    let over = &Shutdown::new();
+    let bench = &Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics, shutdown: over };
+    std::thread::scope(|scope| {
+        let (told, looked) = mpsc::channel();
+        for (number, follower) in followers.into_iter().enumerate() {
+            let told = follower.is_shadows().then(|| told.clone());
+            // Nobody may wait for it any more.
+            let tell = || told.into_iter().for_each(|told| _ = told.send(()));
+            let (runtime, serving) = (&runtime, &manifest);
+            spawn(scope, format!("follow-{number}"), bench.desk, move || {
+                follower.follow(runtime, serving, bench, tell);
+                Ok(())
+            });
+        }
+        drop(told);
+        wait_for_shadow(looked, shutdown);
+        let done = classify(bench, log, (&manifest, kits), &desk, shutdown, ready);
+        over.request();
+        done
+    })
+}
+
+/// The shadow computes along from the first picture on, if it can, and soon.
+fn wait_for_shadow(looked: Receiver<()>, shutdown: &Shutdown) {
+    let answer = shutdown.unless_requested(move || looked.recv_timeout(SHADOW));
+    if answer == Some(Err(RecvTimeoutError::Timeout)) {
+        tracing::warn!("the shadow takes long to load: photos are classified without it meanwhile");
+    }
+}
+
+/// The stage when its models are there: what they say of the photos that the log has.
+fn classify(
+    bench: &Bench<'_>,
+    log: &dyn Log,
+    (manifest, kits): (&Manifest, Vec<Kit>),
+    desk: &Arc<Desk>,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(),
+) -> Result<(), Error> {
+    let Bench { config, metrics, .. } = *bench;
     let subscription =
         Subscription { group: GROUP.into(), topics: vec![topics::IMAGES.into()], slot: config.slot.clone() };
     let producer = log.producer(&format!("{GROUP}-{}", config.slot))?;
     let held = Arc::<Held>::default();
-    let hand_over = HandOver { desk: Arc::clone(&desk), held: Arc::clone(&held) };
+    let hand_over = HandOver { desk: Arc::clone(desk), held: Arc::clone(&held) };
     let mut consumer = log.subscribe(subscription, Box::new(hand_over))?;
     tracing::info!("classifier ready");
     ready();
@@ -50,28 +93,22 @@ pub fn run(
     let membership = consumer.membership();
     let input = &manifest.input;
     std::thread::scope(|scope| {
-        let bench = &bench;
         for (number, kit) in kits.into_iter().enumerate() {
             let decoder = Decoder::new(input.width, input.height, config.limits);
-            spawn(scope, format!("worker-{number}"), bench.desk, move || {
+            spawn(scope, format!("worker-{number}"), desk, move || {
                 working::work(bench, number, kit, decoder);
                 Ok(())
             });
         }
-        if !followers.is_empty() {
-            let (runtime, serving) = (&runtime, &manifest);
-            spawn(scope, "follow".into(), bench.desk, move || {
-                swapping::follow(followers, runtime, serving, bench);
-                Ok(())
-            });
-        }
-        let (shared, membership) = (&*desk, &membership);
-        spawn(scope, "commit".into(), shared, move || {
-            committing::commit(shared, producer, membership, config, metrics)
+        let membership = &membership;
+        spawn(scope, "commit".into(), desk, move || {
+            committing::commit(desk, producer, membership, config, metrics)
         });
-        if let Err(error) = polling::poll(&desk, &mut *consumer, &held, config, metrics, shutdown) {
+        if let Err(error) = polling::poll(desk, &mut *consumer, &held, config, metrics, shutdown) {
             desk.fail(error);
         }
+        // No version is brought any more.
+        bench.shutdown.request();
         desk.close();
     });
     let failure = desk.take_failure();

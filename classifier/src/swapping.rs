@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::mem::discriminant;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -195,30 +194,28 @@ pub(crate) struct Follower {
     is_silent: bool,
 }
 
-/// Until the shutdown, or until the stage has failed.
-pub(crate) fn follow(mut followers: Vec<Follower>, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) {
-    while bench.shutdown.sleep(LOOK) && !bench.desk.has_failed() {
-        look(&mut followers, runtime, serving, bench);
-    }
-}
-
-/// Looks once what the aliases name.
-pub(crate) fn look<'a>(
-    followers: impl IntoIterator<Item = &'a mut Follower>,
-    runtime: &Runtime,
-    serving: &Manifest,
-    bench: &Bench<'_>,
-) {
-    let looked = followers.into_iter().map(|it| (it.seat, it.is_behind(runtime, serving, bench)));
-    let looked: Vec<_> = looked.collect();
-    for (seat, _) in &looked {
-        let mut alike = looked.iter().filter(|(other, _)| discriminant(other) == discriminant(seat));
-        let is_one_behind = alike.any(|(_, is_behind)| *is_behind);
-        bench.metrics.behind(*seat).set(is_one_behind.into());
-    }
-}
-
 impl Follower {
+    /// Looks what the alias names, again and again until the shutdown. Each follower has a thread of its own: a version that
+    /// takes long to try, or a shadow that never ends, must not keep production from going back. `looked` is told of the first
+    /// look.
+    pub(crate) fn follow(
+        mut self,
+        runtime: &Runtime,
+        serving: &Manifest,
+        bench: &Bench<'_>,
+        looked: impl FnOnce(),
+    ) {
+        let mut looked = Some(looked);
+        loop {
+            let is_behind = self.is_behind(runtime, serving, bench);
+            bench.metrics.set_behind(self.seat, is_behind);
+            looked.take().into_iter().for_each(|looked| looked());
+            if !bench.shutdown.sleep(LOOK) {
+                return;
+            }
+        }
+    }
+
     /// Of an alias by which nothing serves yet.
     fn new(registry: Arc<dyn Registry>, reference: Reference, seat: Seat) -> Self {
         Self { registry, reference, seat, arm: None, serving: None, refused: None, is_silent: false }
@@ -239,10 +236,20 @@ impl Follower {
             Err(error) => {
                 if !was_silent {
                     let serving = self.number();
-                    tracing::error!(model = %self.reference, serving, %error, "the registry doesn't say what should serve: the former version goes on");
+                    let (should, _) = self.words();
+                    tracing::error!(model = %self.reference, serving, %error, "the registry doesn't say what should {should}");
                 }
                 true
             }
+        }
+    }
+
+    /// What a version should do here, and what is done if it can't.
+    fn words(&self) -> (&'static str, &'static str) {
+        match (self.seat, &self.serving) {
+            (Seat::Arm(_), _) => ("serve", "the former one goes on"),
+            (Seat::Shadow, Some(_)) => ("compute along", "the former shadow goes on"),
+            (Seat::Shadow, None) => ("compute along", "photos are classified without a shadow"),
         }
     }
 
@@ -262,7 +269,7 @@ impl Follower {
         }
         let begun = Instant::now();
         // Until it does, which may take a while.
-        bench.metrics.behind(self.seat).set(1);
+        bench.metrics.set_behind(self.seat, true);
         match self.bring(named, runtime, serving, bench) {
             Ok(Some(model)) => {
                 let (former, seconds) = (self.number(), begun.elapsed().as_secs_f64());
@@ -271,14 +278,11 @@ impl Follower {
                 bench.metrics.seated(seat, replaced.as_ref().map(|(_, it)| it), &version, &model.manifest);
                 (self.serving, self.refused) = (Some((named, version)), None);
                 let sha256 = model.manifest.sha256();
-                match self.seat {
-                    Seat::Arm(_) => {
-                        tracing::info!(model = %self.reference, version = named, former, sha256, seconds, "another version serves");
-                    }
-                    Seat::Shadow => {
-                        tracing::info!(model = %self.reference, version = named, former, sha256, seconds, "a version computes along");
-                    }
-                }
+                let done = match self.seat {
+                    Seat::Arm(_) => "another version serves",
+                    Seat::Shadow => "a version computes along",
+                };
+                tracing::info!(model = %self.reference, version = named, former, sha256, seconds, "{done}");
                 true
             }
             Ok(None) => false,
@@ -286,7 +290,8 @@ impl Follower {
             Err(_) if bench.shutdown.is_requested() => false,
             Err(error) => {
                 let serving = self.number();
-                tracing::error!(model = %self.reference, version = named, serving, %error, "a version can't serve: the former one goes on");
+                let (should, instead) = self.words();
+                tracing::error!(model = %self.reference, version = named, serving, %error, "a version can't {should}: {instead}");
                 self.refused = Some((named, Instant::now()));
                 false
             }

@@ -16,6 +16,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) rack: &'a Rack,
     pub(crate) config: &'a Config,
     pub(crate) metrics: &'a Metrics,
+    /// Requested when no more photos are begun, for whatever reason: nobody needs another version then.
     pub(crate) shutdown: &'a Shutdown,
 }
 

@@ -4,7 +4,7 @@
 mod server;
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use autorma_e2e::{
@@ -144,12 +144,36 @@ fn a_server_that_falls_silent_holds_up_no_stop() {
     let sandbox = Sandbox::new().with_registry(mlflow.variables());
     register(&sandbox, &[1.0]);
     let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
+    let _silent = fallen_silent(&mut mlflow);
+    let begun = Instant::now();
+    daemon.end();
+    assert!(begun.elapsed() < Duration::from_secs(8), "the stop has taken {:?}", begun.elapsed());
+}
+
+/// Nor does a stage that has failed, which may begin anew then.
+#[test]
+fn a_server_that_falls_silent_holds_up_no_failure() {
+    let Some(mut mlflow) = Mlflow::start() else { return };
+    let sandbox = Sandbox::new().with_registry(mlflow.variables());
+    register(&sandbox, &[1.0]);
+    let settings =
+        ["classifier.model=means@production", "classifier.dead_window=5", "classifier.dead_share=0.1"];
+    let mut daemon = Daemon::up(&sandbox, &settings).ready();
+    let _silent = fallen_silent(&mut mlflow);
+    let begun = Instant::now();
+    (0..10)
+        .for_each(|number| fs::write(sandbox.input().join(format!("{number}.jpg")), "no picture").unwrap());
+    eventually("it has ended", || (!daemon.is_running()).then_some(()));
+    assert!(begun.elapsed() < Duration::from_secs(8), "the end has taken {:?}", begun.elapsed());
+    assert!(daemon.said().contains("classifier.dead_share"), "{}", daemon.said());
+}
+
+/// Something that listens in the server's place and never answers. The classifier has just asked it.
+fn fallen_silent(mlflow: &mut Mlflow) -> (TcpListener, TcpStream) {
     mlflow.kill();
     // Once the last of its processes is gone.
     let address = mlflow.url().replace("http://", "");
     let silent = eventually("its port is free", || TcpListener::bind(&address).ok());
-    let _asked = silent.accept().unwrap();
-    let begun = Instant::now();
-    daemon.end();
-    assert!(begun.elapsed() < Duration::from_secs(8), "the stop has taken {:?}", begun.elapsed());
+    let (asked, _) = silent.accept().unwrap();
+    (silent, asked)
 }

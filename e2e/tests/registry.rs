@@ -4,6 +4,7 @@
 mod server;
 
 use std::fs;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use autorma_e2e::{
     models, register,
 };
 use autorma_models::MANIFEST;
-use autorma_models::handmade::{endless, fussy, hostile, means, write};
+use autorma_models::handmade::{OUTSIDE, endless, fussy, hostile, means, write};
 use serde_json::{Value, json};
 use server::Mlflow;
 
@@ -75,6 +76,7 @@ fn versions_stay_aliases_move_and_all_of_it_is_told() {
         (&["gc", "nothing", "--keep", "1"], "there is no model nothing"),
         (&["rollback", "means/1"], "only an alias can go back"),
         (&["rollback", "means@staging"], "no other version before"),
+        (&["rollback", "nothing@staging"], "the model nothing has no alias staging"),
         (&["register", "nowhere"], "nowhere"),
     ] {
         let arguments: Vec<_> = ["models"].iter().chain(arguments).copied().collect();
@@ -203,17 +205,20 @@ fn kills_while_the_alias_moves(sandbox: &Sandbox) {
 #[test]
 fn a_hostile_model_is_refused_and_crashes_nothing() {
     let sandbox = Sandbox::new();
-    fs::write(sandbox.path().join("weights.bin"), [0; 12]).unwrap();
+    // In the folder where the program runs, too.
+    let outside = [0; 4 * OUTSIDE as usize];
+    fs::write(sandbox.path().join("weights.bin"), outside).unwrap();
     let hostile = hostile();
     for (number, (_, onnx)) in hostile.iter().enumerate() {
         let folder = sandbox.path().join(format!("hostile-{number}"));
         write(&folder, "means", onnx).unwrap();
-        fs::write(folder.join("weights.bin"), [0; 12]).unwrap();
+        fs::write(folder.join("weights.bin"), outside).unwrap();
         models(&sandbox, &["register", folder.to_str().unwrap()]);
     }
     let verified = sandbox.run(&["models", "verify", "--json"]).expect(1).json();
     for ((what, _), verified) in hostile.iter().zip(verified.as_array().unwrap()) {
         assert!(verified["problem"].is_string(), "{what} is loaded: {verified}");
+        assert!(!verified.to_string().contains("five minutes"), "nobody has listened to {what}");
     }
     assert_eq!(verified.as_array().unwrap().len(), hostile.len());
     // Who asks about photos tries it first, too.
@@ -224,7 +229,8 @@ fn a_hostile_model_is_refused_and_crashes_nothing() {
     // What isn't even registered: a path out of the folder, and a claim that the file doesn't keep.
     for (folder, pointer, value, expected) in [
         ("path", "/model/file", json!("../model-0/means.onnx"), "a name in the manifest's folder"),
-        ("claim", "/model/bytes", json!(10_000_000_000_u64), "not the one of its manifest"),
+        ("claim", "/model/bytes", json!(1_000_000_000_u64), "not the one of its manifest"),
+        ("flood", "/model/bytes", json!(10_000_000_000_u64), "2 GiB together"),
     ] {
         let folder = model(&sandbox, folder, &means(), pointer, value);
         let ended = sandbox.run(&["models", "register", folder.to_str().unwrap()]).expect(1);
@@ -279,6 +285,46 @@ fn a_version_that_cannot_serve_leaves_the_former_one_serving() {
     let versions =
         ["0000.bmp", "0001.bmp", "0002.bmp"].map(|name| results.prediction(name)["model"]["version"].clone());
     assert_eq!(versions, ["1", "1", "3"]);
+}
+
+/// Who starts autorma may have limited what its processes may take; nobody may raise that.
+#[test]
+fn a_version_is_tried_within_limits_that_are_there_already() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let verify = sandbox.command(&["models", "verify", "means/1"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -c 0 && ulimit -t 20 && exec \"$0\" \"$@\""]);
+    limited.arg(verify.get_program()).args(verify.get_args()).current_dir(sandbox.path());
+    for (name, value) in verify.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    sandbox.spawn(limited).wait().expect(0);
+}
+
+/// What is tried for the shadow, at the start or later, keeps photos waiting for some seconds, and production's moves not
+/// at all.
+#[test]
+fn a_shadow_that_would_compute_for_ever_holds_up_nothing() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 2.0]);
+    let folder = model(&sandbox, "endless", &endless(), "/temperature", json!(1.0));
+    models(&sandbox, &["register", folder.to_str().unwrap(), "--alias", "staging"]);
+    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production", "model.shadow=staging"]).ready();
+    drop_picture(&sandbox, 0);
+    daemon.outcomes(1);
+    models(&sandbox, &["alias", "means/2", "production"]);
+    eventually("the next version serves", || daemon.said().contains("another version serves").then_some(()));
+    drop_picture(&sandbox, 1);
+    daemon.outcomes(2);
+    let said = daemon.end();
+    assert!(said.contains("the shadow takes long") && !said.contains("can't compute along"), "{said}");
+    let results = sandbox.results();
+    let versions = ["0000.bmp", "0001.bmp"].map(|name| results.prediction(name)["model"]["version"].clone());
+    assert_eq!(versions, ["1", "2"]);
 }
 
 #[test]

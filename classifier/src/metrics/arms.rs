@@ -1,8 +1,10 @@
 //! Who computes, and how their figures compare.
 
+use std::collections::BTreeSet;
+use std::sync::{MutexGuard, PoisonError};
+
 use autorma_models::Manifest;
 use autorma_schemas::{Agreement, Decision, ModelVersion, Prediction};
-use prometheus::IntGauge;
 
 use super::Metrics;
 use crate::Config;
@@ -13,6 +15,7 @@ impl Metrics {
     pub(crate) fn begin(&self, config: &Config) {
         self.model.reset();
         self.shadow_info.reset();
+        self.behind().clear();
         for flag in [&self.model_behind, &self.shadow_behind] {
             flag.set(0);
         }
@@ -28,12 +31,21 @@ impl Metrics {
         }
     }
 
-    /// Whether something other than what is named has the seat.
-    pub(crate) fn behind(&self, seat: Seat) -> &IntGauge {
-        match seat {
-            Seat::Arm(_) => &self.model_behind,
-            Seat::Shadow => &self.shadow_behind,
+    /// Whether something other than what is named has the seat. All arms have one flag.
+    pub(crate) fn set_behind(&self, seat: Seat, is_behind: bool) {
+        let mut behind = self.behind();
+        if is_behind {
+            behind.insert(seat);
+        } else {
+            behind.remove(&seat);
         }
+        let is_shadow_behind = behind.contains(&Seat::Shadow);
+        self.shadow_behind.set(is_shadow_behind.into());
+        self.model_behind.set((behind.len() > usize::from(is_shadow_behind)).into());
+    }
+
+    fn behind(&self) -> MutexGuard<'_, BTreeSet<Seat>> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A version has taken a seat, maybe another one's.
