@@ -14,8 +14,42 @@ impl Contents {
         Self(photos.all.iter().map(|photo| content(&photo.path)).collect())
     }
 
+    /// The photo's file, if it is still what was read at first: features are kept under that.
+    pub(crate) fn file(&self, photos: &Photos, photo: usize) -> Result<Vec<u8>, String> {
+        let file = std::fs::read(&photos.all[photo].path).map_err(|error| error.to_string())?;
+        match self.of(photo) {
+            Some(content) if content != Key::from(Sha256::digest(&file)) => {
+                Err("it has changed since the training began".into())
+            }
+            _ => Ok(file),
+        }
+    }
+
     /// Of the photo of this number; None if it can't be read.
     pub(crate) fn of(&self, photo: usize) -> Option<Key> {
         self.0[photo]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::Folders;
+
+    #[test]
+    fn a_photo_that_changes_is_no_photo_any_more() {
+        let root = tempfile::tempdir().unwrap();
+        for class in ["shirts", "tops"] {
+            fs::create_dir(root.path().join(class)).unwrap();
+            fs::write(root.path().join(class).join("1.jpg"), class).unwrap();
+        }
+        let photos = Photos::find(&Folders { data: vec![root.path().into()], ..Folders::default() }).unwrap();
+        let contents = Contents::read(&photos);
+        assert_eq!(contents.file(&photos, 1).unwrap(), b"tops");
+        fs::write(&photos.all[1].path, "shoes").unwrap();
+        assert!(contents.file(&photos, 1).unwrap_err().contains("has changed"));
+        assert_eq!(contents.file(&photos, 0).unwrap(), b"shirts");
     }
 }

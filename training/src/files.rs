@@ -4,6 +4,18 @@ use std::path::Path;
 
 use crate::Error;
 
+/// Takes the file, which is created with its folder, as long as what is returned lives.
+pub(crate) fn lock(path: &Path) -> Result<File, Error> {
+    let failed = |cause| Error::File { path: path.to_owned(), cause };
+    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(failed)?;
+    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::InUse(path.to_owned())),
+        Err(fs::TryLockError::Error(cause)) => Err(failed(cause)),
+    }
+}
+
 /// Writes a file that appears when it is whole, and after what was written before; its folder is created.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     let failed = |cause| Error::File { path: path.to_owned(), cause };
@@ -16,4 +28,20 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     });
     let appeared = written.and_then(|()| fs::rename(&temporary, path));
     appeared.and_then(|()| File::open(folder)?.sync_all()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lock;
+    use crate::Error;
+
+    #[test]
+    fn only_one_trains_in_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("training").join("lock");
+        let held = lock(&path).unwrap();
+        assert!(matches!(lock(&path), Err(Error::InUse(_))));
+        drop(held);
+        lock(&path).unwrap();
+    }
 }

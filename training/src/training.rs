@@ -52,7 +52,8 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     let backbone = backbone(training)?;
     let photos = Photos::find(folders)?;
     check(&photos)?;
-    // Nobody else trains in this folder as long as this one has it.
+    // Nobody else trains in this folder as long as this one has it, whatever backbone he has.
+    let _alone = files::lock(&output.join("lock"))?;
     let mut cache = kept(output, &backbone)?;
     write_recipe(training)?;
     let contents = Contents::read(&photos);

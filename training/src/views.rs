@@ -1,5 +1,3 @@
-use std::fs;
-
 use autorma_classifier::{Decoder, Limits, Picture};
 use image::RgbImage;
 use sha2::{Digest, Sha256};
@@ -46,7 +44,7 @@ impl<'a> Views<'a> {
         variation.update(format!("{:?}", recipe.augmentation));
         let mut scenes = Vec::new();
         for number in (0..photos.all.len()).filter(is_scene) {
-            let file = fs::read(&photos.all[number].path);
+            let file = contents.file(photos, number);
             let scene = file.ok().and_then(|file| decoder.in_proportion(&file, SIDE).ok());
             if let (Some(scene), Some(content)) = (scene, contents.of(number)) {
                 variation.update(content);
@@ -74,7 +72,7 @@ impl<'a> Views<'a> {
 
     /// One view, in the size of the decoder. A variation is a file again, and so goes the way of any photo.
     pub(crate) fn picture(&self, photo: usize, copy: u32, decoder: &mut Decoder) -> Result<Picture, String> {
-        let file = fs::read(&self.photos.all[photo].path).map_err(|error| error.to_string())?;
+        let file = self.contents.file(self.photos, photo)?;
         let file = if copy == 0 { file } else { self.varied(photo, copy, &file, decoder)? };
         decoder.decode(&file).map_err(|failure| failure.to_string())
     }

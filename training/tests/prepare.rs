@@ -156,11 +156,12 @@ fn nothing_that_is_somebody_elses_is_replaced() {
     put(&to, "train/shirts/mine.jpg", b"added by hand");
     let refused = prepare(&from, &to, &options()).unwrap_err().to_string();
     assert!(refused.contains("its manifest doesn't have train/shirts/mine.jpg"), "{refused}");
-    for within in [from.clone(), from.join("set"), root.path().to_owned()] {
+    for within in [from.clone(), from.join("set"), from.join("a/b/set"), root.path().to_owned()] {
         let refused = prepare(&from, &within, &force).unwrap_err();
         assert!(matches!(refused, DatasetError::Within { .. }), "{refused}");
     }
     assert_eq!(contents(&from).len(), 10);
+    assert!(!from.join("a").exists(), "it is only read");
     let names: BTreeSet<_> = fs::read_dir(root.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(names, ["from", "to"].map(Into::into).into(), "nothing is left beside them");
 }

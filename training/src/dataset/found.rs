@@ -61,7 +61,8 @@ pub struct Found {
 
 impl Found {
     /// The photos in `folder`: those of Kaggle's list, if there is one, or else those in class folders. Folders `train`,
-    /// `val` and `test` are sides of a split, and classes are in them. A link to a folder isn't followed: it may lead in a circle.
+    /// `val` and `test` are sides of a split, and classes are in them. A class may be a link to a folder; further down a link
+    /// isn't followed: it may lead in a circle.
     pub fn read(folder: &Path) -> Result<Self, DatasetError> {
         let mut found = match folder.join(STYLES).is_file() {
             true => Self::by_list(folder)?,
@@ -75,10 +76,11 @@ impl Found {
     }
 
     fn by_folders(root: &Path) -> Result<Self, DatasetError> {
-        let mut candidates = Vec::new();
+        let (mut candidates, mut broken) = (Vec::new(), loose(root, root)?);
         for folder in folders(root)? {
             match named(&folder).parse() {
                 Ok(split) => {
+                    broken.extend(loose(root, &folder)?);
                     for class in folders(&folder)? {
                         collect(root, &class, Some(split), &class, &mut candidates)?;
                     }
@@ -86,7 +88,7 @@ impl Found {
                 Err(_) => collect(root, &folder, None, &folder, &mut candidates)?,
             }
         }
-        Ok(Self { kind: Kind::ClassFolders, candidates, broken: Vec::new(), styles: None })
+        Ok(Self { kind: Kind::ClassFolders, candidates, broken, styles: None })
     }
 
     fn by_list(root: &Path) -> Result<Self, DatasetError> {
@@ -132,9 +134,8 @@ fn collect(
     for (path, is_folder) in entries(folder)? {
         if is_folder {
             collect(root, class, split, &path, found)?;
-        } else if path.file_name().is_some_and(is_photo_name) {
-            let below = |above: &Path| path.strip_prefix(above).unwrap_or(&path).to_owned();
-            let (name, rest) = (readable(below(root).as_os_str()), below(class));
+        } else if is_photo(&path) {
+            let (name, rest) = (below(root, &path), path.strip_prefix(class).unwrap_or(&path).to_owned());
             found.push(Candidate { path, name, rest, class: named(class), split, row: None });
         }
     }
@@ -145,11 +146,28 @@ fn named(folder: &Path) -> String {
     readable(folder.file_name().unwrap_or_default())
 }
 
-/// The folders in it that aren't hidden.
+/// The folders in it that aren't hidden, and links to such.
 fn folders(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let entries =
-        entries(folder)?.into_iter().filter(|(path, is_folder)| *is_folder && !named(path).starts_with('.'));
-    Ok(entries.map(|(path, _)| path).collect())
+    let entries = entries(folder)?.into_iter().map(|(path, _)| path);
+    Ok(entries.filter(|path| path.is_dir() && !named(path).starts_with('.')).collect())
+}
+
+/// Photos that stand beside folders of classes: nobody knows what they show.
+fn loose(root: &Path, folder: &Path) -> Result<Vec<Broken>, DatasetError> {
+    let photos = entries(folder)?.into_iter().filter(|(path, is_folder)| !is_folder && is_photo(path));
+    let told = |(path, _): (PathBuf, bool)| {
+        Broken::new(below(root, &path), "no_class", "it is in no folder of a class")
+    };
+    Ok(photos.map(told).collect())
+}
+
+fn is_photo(path: &Path) -> bool {
+    path.file_name().is_some_and(is_photo_name)
+}
+
+/// Its path below the folder, for people.
+fn below(root: &Path, path: &Path) -> String {
+    readable(path.strip_prefix(root).unwrap_or(path).as_os_str())
 }
 
 /// What is in a folder, in order, and whether it is a folder itself.
@@ -193,6 +211,8 @@ mod tests {
             ("train/tops/d.webp", "tops", Some(Split::Train), "d.webp"),
         ];
         assert_eq!(told, expected);
+        let loose: Vec<_> = found.broken.iter().map(|it| (it.path.as_str(), it.reason.as_str())).collect();
+        assert_eq!(loose, [("loose.jpg", "no_class")]);
     }
 
     #[test]

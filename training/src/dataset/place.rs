@@ -3,7 +3,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use autorma_schemas::readable;
 
@@ -27,10 +27,14 @@ impl Place {
     /// A place for `to`, apart from what is read. What is there now must be a data set with nothing else in it, or nothing, or
     /// `force` is said.
     pub(super) fn take(from: &Path, to: &Path, force: bool) -> Result<Self, DatasetError> {
+        let apart = |to: &Path| match to.starts_with(from) || from.starts_with(to) {
+            true => Err(DatasetError::Within { to: to.to_owned(), from: from.to_owned() }),
+            false => Ok(()),
+        };
+        // Before a folder is made for it, as well.
+        apart(&meant(to)?)?;
         let target = real(to)?;
-        if target.starts_with(from) || from.starts_with(&target) {
-            return Err(DatasetError::Within { to: target, from: from.to_owned() });
-        }
+        apart(&target)?;
         let beside = |what: &str| {
             let mut name = OsString::from(".");
             name.push(target.file_name().unwrap_or_default());
@@ -91,6 +95,18 @@ impl Drop for Place {
             drop(remove(&self.unfinished));
         }
     }
+}
+
+/// Where the path leads, as far as something is there already.
+fn meant(path: &Path) -> Result<PathBuf, DatasetError> {
+    let path = at(path, std::path::absolute(path))?;
+    let there =
+        path.ancestors().find_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?)));
+    Ok(match there {
+        // What isn't there can't be gone back from.
+        Some((above, rest)) if !rest.components().any(|it| it == Component::ParentDir) => above.join(rest),
+        _ => path,
+    })
 }
 
 /// The path without links and `..`; the folder needn't be there, but that around it is made.
