@@ -35,7 +35,17 @@ impl<'a> Examiner<'a> {
         photos: &Photos,
         model: &Model,
     ) -> anyhow::Result<Self> {
-        let set = DataSet::read(&model.manifest.classes, &photos.data, &photos.unknown)?;
+        let classes = &model.manifest.classes;
+        let set = DataSet::read(classes, &photos.data, &photos.unknown)?;
+        for photo in &set.loose {
+            tracing::warn!(photo = %photo.display(), "it is in no folder of a class, and left out");
+        }
+        for class in set.missing(classes.len()) {
+            tracing::warn!(
+                class = classes[class],
+                "there is no photo of this class: nothing is found out about it"
+            );
+        }
         let runtime = Runtime::load(&configuration.classifier.runtime)?;
         Ok(Self { configuration, runtime, set })
     }

@@ -31,6 +31,8 @@ pub struct Labelled {
 pub struct DataSet {
     /// The photos.
     pub photos: Vec<Labelled>,
+    /// Photos beside the folders of classes, which nobody knows the labels of: they are left out.
+    pub loose: Vec<PathBuf>,
 }
 
 /// Why a folder is no data set.
@@ -46,8 +48,9 @@ pub enum DataSetError {
     },
     /// A folder that is neither a class nor something else.
     #[error(
-        "{path} is no class of the model ({classes}), nor `other`, `unknown`, `none` or `backgrounds`: rename it, or, if \
-         none of the classes is in it, name it with --unknown"
+        "{path} is no class of the model ({classes}), nor `other`, `unknown`, `none` or `backgrounds`: rename it; or, if \
+         none of the classes is in it, name it with --unknown; or, if the classes are folders in it, as in a data set that is \
+         split, name it with --data"
     )]
     Strange {
         /// The folder.
@@ -55,6 +58,9 @@ pub enum DataSetError {
         /// What the model knows.
         classes: String,
     },
+    /// Nothing where what is none of the classes should be.
+    #[error("there is no photo in {0}, which --unknown names")]
+    NoStranger(PathBuf),
     /// Nothing to judge.
     #[error("there is no photo of a class in {0}: a data set has a folder for each class, like shirts/1.jpg")]
     Empty(String),
@@ -73,8 +79,8 @@ impl DataSet {
         let strangers = strangers.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
         let mut photos = Vec::new();
         for folder in &folders {
-            for (inner, is_folder) in read(folder)? {
-                if is_folder && !strangers.contains(&inner) {
+            for inner in folders_in(folder)? {
+                if !strangers.contains(&inner) {
                     collect(&inner, label(&inner, classes)?, &strangers, &mut photos)?;
                 }
             }
@@ -83,10 +89,27 @@ impl DataSet {
             let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
             return Err(DataSetError::Empty(folders.join(", ")));
         }
-        strangers.iter().try_for_each(|folder| collect(folder, Label::Stranger, &[], &mut photos))?;
+        let mut loose = Vec::new();
+        for folder in &folders {
+            let beside = read(folder)?.into_iter().filter(|(path, is_folder)| !is_folder && is_photo(path));
+            loose.extend(beside.map(|(path, _)| path));
+        }
+        for folder in &strangers {
+            let before = photos.len();
+            collect(folder, Label::Stranger, &[], &mut photos)?;
+            if photos.len() == before {
+                return Err(DataSetError::NoStranger(folder.clone()));
+            }
+        }
         photos.sort();
         photos.dedup_by(|one, other| one.path == other.path);
-        Ok(Self { photos })
+        Ok(Self { photos, loose })
+    }
+
+    /// The classes that no photo is of, by their numbers.
+    pub fn missing(&self, classes: usize) -> impl Iterator<Item = usize> {
+        let are: BTreeSet<_> = self.photos.iter().map(|photo| photo.label).collect();
+        (0..classes).filter(move |class| !are.contains(&Label::Class(*class)))
     }
 }
 
@@ -95,8 +118,8 @@ impl DataSet {
 pub fn classes_in(folders: &[PathBuf]) -> Result<Vec<String>, DataSetError> {
     let mut classes = BTreeSet::new();
     for folder in folders {
-        let names = read(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
-        classes.extend(names.map(|(path, _)| plain(&path.file_name().unwrap_or_default().to_string_lossy())));
+        let names = folders_in(folder)?.into_iter();
+        classes.extend(names.map(|path| plain(&path.file_name().unwrap_or_default().to_string_lossy())));
     }
     classes.retain(|name| !STRANGERS.contains(&name.as_str()));
     Ok(classes.into_iter().collect())
@@ -135,11 +158,20 @@ fn collect(
     for (path, is_folder) in read(folder)? {
         if is_folder && !elsewhere.contains(&path) {
             collect(&path, label, elsewhere, photos)?;
-        } else if !is_folder && path.file_name().is_some_and(is_photo_name) {
+        } else if !is_folder && is_photo(&path) {
             photos.push(Labelled { path, label });
         }
     }
     Ok(())
+}
+
+fn is_photo(path: &Path) -> bool {
+    path.file_name().is_some_and(is_photo_name)
+}
+
+/// The folders of classes: those in the folder, and links to such, which somebody has put there on purpose.
+fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, DataSetError> {
+    Ok(read(folder)?.into_iter().map(|(path, _)| path).filter(|path| path.is_dir()).collect())
 }
 
 fn real(folder: &Path) -> Result<PathBuf, DataSetError> {
@@ -214,12 +246,28 @@ mod tests {
     #[test]
     fn a_folder_without_classes_is_no_data_set() {
         let root = tempfile::tempdir().unwrap();
-        touch(root.path(), &["a.jpg", "other/b.jpg"]);
+        touch(root.path(), &["other/b.jpg"]);
         let refused = DataSet::read(&classes(), &[root.path().to_owned()], &[]).unwrap_err();
         assert!(matches!(refused, DataSetError::Empty(_)));
         assert!(matches!(
             DataSet::read(&classes(), &[root.path().join("none such")], &[]).unwrap_err(),
             DataSetError::Unreadable { .. }
         ));
+    }
+    #[test]
+    fn nothing_is_left_out_without_a_word() {
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        touch(root.path(), &["shirts/a.jpg", "list.csv"]);
+        touch(elsewhere.path(), &["shoes/b.jpg", "empty/c.txt"]);
+        std::os::unix::fs::symlink(elsewhere.path().join("shoes"), root.path().join("casual shoes")).unwrap();
+        let read = |strangers: &[PathBuf]| DataSet::read(&classes(), &[root.path().to_owned()], strangers);
+        let labels: Vec<_> = read(&[]).unwrap().photos.iter().map(|photo| photo.label).collect();
+        assert_eq!(labels, [Label::Class(0), Label::Class(1)], "a link is a folder too");
+        let empty = read(&[elsewhere.path().join("empty")]);
+        assert!(matches!(empty, Err(DataSetError::NoStranger(_))), "{empty:?}");
+        touch(root.path(), &["c.jpg"]);
+        assert!(read(&[]).unwrap().loose.iter().all(|path| path.ends_with("c.jpg")));
+        fs::remove_file(root.path().join("shirts/a.jpg")).unwrap();
+        assert_eq!(read(&[]).unwrap().missing(2).collect::<Vec<_>>(), [1]);
     }
 }

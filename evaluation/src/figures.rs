@@ -182,19 +182,14 @@ fn unknown_probabilities(strangers: &[&Judged], known: &[Known]) -> [Vec<f64>; 2
 }
 
 fn of_class(manifest: &Manifest, class: usize, known: &[Known]) -> ClassFigures {
-    let f1 = |known: &[Known]| {
-        let count = |is_so: fn(&Known, usize) -> bool| known.iter().filter(|it| is_so(it, class)).count();
-        let hits = count(|it, class| it.class == class && it.best == class);
-        let (named, are) = (count(|it, class| it.best == class), count(|it, class| it.class == class));
-        2.0 * hits as f64 / (named + are).max(1) as f64
-    };
     let with = |is_so: fn(&Known, usize) -> bool| known.iter().filter(move |it| is_so(it, class));
-    let is_seen = known.iter().any(|it| it.class == class || it.best == class);
+    let either = with(|it, class| it.class == class || it.best == class).count();
+    let hits = with(|it, class| it.class == class && it.best == class).count();
     ClassFigures {
         class: manifest.classes[class].clone(),
         precision: Share::count(with(|it, class| it.best == class), Known::is_right),
         recall: Share::count(with(|it, class| it.class == class), Known::is_right),
-        f1: is_seen.then(|| Estimate::by_bootstrap(known, f1)),
+        f1: (either > 0).then(|| Estimate::f1(hits, either)),
     }
 }
 
@@ -204,7 +199,8 @@ fn reliability(known: &[Known]) -> Vec<Bin> {
             let place = |it: &&Known| ((it.confidence * BINS as f64) as usize).min(BINS - 1) == bin;
             let inside: Vec<_> = known.iter().filter(place).collect();
             let mean = |values: &dyn Fn(&Known) -> f64| {
-                inside.iter().map(|it| values(it)).sum::<f64>() / inside.len().max(1) as f64
+                // What nothing sums up to is -0.
+                (0.0 + inside.iter().map(|it| values(it)).sum::<f64>()) / inside.len().max(1) as f64
             };
             Bin {
                 from: bin as f64 / BINS as f64,

@@ -63,7 +63,7 @@ mod tests {
         let runtime = Runtime::load(&library).unwrap();
         let path = root.path().join("photo.bmp");
         fs::write(&path, picture([200, 20, 20])).unwrap();
-        let set = DataSet { photos: vec![Labelled { path, label: Label::Class(0) }] };
+        let set = DataSet { photos: vec![Labelled { path, label: Label::Class(0) }], loose: Vec::new() };
         let (one, both) = (root.path().join("one"), root.path().join("both"));
         write(&one, "means", &means()).unwrap();
         write_ensemble(&both, "means", &[(means(), 1.0), (negatives(), 1.0)]).unwrap();

@@ -118,7 +118,7 @@ impl Trained<'_> {
             let label = if is_known { Label::Class(photo.kind) } else { Label::Stranger };
             Labelled { path: photo.path.clone(), label }
         });
-        let set = DataSet { photos: test.collect() };
+        let set = DataSet { photos: test.collect(), loose: Vec::new() };
         let judgement = judge(runtime, model, &set, limits, threads, || {})?;
         let has_any = !set.photos.is_empty();
         Ok(has_any.then(|| Figures::of(&model.manifest, &judgement)))

@@ -46,17 +46,21 @@ pub(super) struct Compared {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { model, classes, figures, against, .. } = self;
-        let mut main = Table::new(["", "first", "second"]);
-        let second = against.as_ref().map(|it| rows(&it.figures));
-        for (number, (what, value)) in rows(figures).into_iter().enumerate() {
-            let other = second.as_ref().map_or_else(String::new, |rows| rows[number].1.clone());
-            main.row([what, value, other]);
-        }
         match against {
-            None => writeln!(f, "Model: {}\n", name(model))?,
-            Some(other) => writeln!(f, "Models: first {}, second {}\n", name(model), name(&other.model))?,
+            None => {
+                let mut main = Table::new(["", "the model"]);
+                rows(figures).into_iter().for_each(|(what, value)| main.row([what, value]));
+                writeln!(f, "Model: {}\n\n{main}", name(model))?;
+            }
+            Some(other) => {
+                let mut main = Table::new(["", "first", "second"]);
+                for ((what, value), (_, second)) in rows(figures).into_iter().zip(rows(&other.figures)) {
+                    main.row([what, value, second]);
+                }
+                let names = (name(model), name(&other.model));
+                writeln!(f, "Models: first {}, second {}\n\n{main}", names.0, names.1)?;
+            }
         }
-        writeln!(f, "{main}")?;
         if let Some(other) = against {
             writeln!(f, "{}\n", difference(&other.comparison, other.speed, "the first", "the second"))?;
         }
@@ -74,9 +78,11 @@ impl fmt::Display for Report {
             bins.row(numbers);
         }
         writeln!(f, "{bins}\nShares in per cent, with their 95 % intervals.")?;
-        let second = against.iter().flat_map(|it| it.figures.failed.iter().map(|failed| ("second", failed)));
-        for (which, (path, problem)) in figures.failed.iter().map(|failed| ("first", failed)).chain(second) {
-            writeln!(f, "not judged by the {which}: {}: {}", printable(path), printable(problem))?;
+        let first = if against.is_some() { " by the first" } else { "" };
+        let second =
+            against.iter().flat_map(|it| it.figures.failed.iter().map(|failed| (" by the second", failed)));
+        for (whom, (path, problem)) in figures.failed.iter().map(|failed| (first, failed)).chain(second) {
+            writeln!(f, "not judged{whom}: {}: {}", printable(path), printable(problem))?;
         }
         Ok(())
     }
@@ -101,8 +107,11 @@ pub(super) fn name(model: &ModelVersion) -> String {
 /// How two models differ on the same photos, and in speed.
 pub(super) fn difference(comparison: &Comparison, speed: f64, first: &str, second: &str) -> String {
     let Comparison { both, only_first, only_second, neither, agree, p } = comparison;
+    if agree.of == 0 {
+        return "Both have judged none of the photos.".into();
+    }
     format!(
-        "They say the same of {agree} of the photos. Right: both {both}, only {first} {only_first}, only {second} \
+        "They say the same of {agree} per cent of the photos. Right: both {both}, only {first} {only_first}, only {second} \
          {only_second}, neither {neither}; by chance they differ so much with a probability of {p:.3} (McNemar). Taking \
          turns on one thread, {first} is {speed:.2} times as fast as {second}."
     )
@@ -125,7 +134,13 @@ pub(super) fn rows(figures: &Figures) -> Vec<(String, String)> {
     let mut rows = vec![
         row("accuracy", figures.accuracy.to_string()),
         row("accuracy of the accepted", figures.accuracy_of_accepted.to_string()),
-        row("expected calibration error", format!("{:.4}", figures.calibration_error)),
+        row(
+            "expected calibration error",
+            match figures.accuracy.of {
+                0 => "none".into(),
+                _ => format!("{:.4}", figures.calibration_error),
+            },
+        ),
     ];
     let decisions = |rows: &mut Vec<_>, what: &str, decisions: &Decisions| {
         for (name, value) in

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-/// A file that appears when it is whole. Who can't write there hears it before the work that fills it, not after.
+/// A file that appears when it is whole. Who can't write there hears it before the work that fills it, not after; who ends
+/// that work leaves nothing.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     path: PathBuf,
     temporary: PathBuf,
-    file: File,
 }
 
 impl Unfinished {
@@ -22,21 +22,19 @@ impl Unfinished {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".unfinished");
         let temporary = PathBuf::from(temporary);
-        let file = File::create(&temporary).with_context(failed)?;
-        Ok(Self { path: path.to_owned(), temporary, file })
+        File::create(&temporary).and_then(|_| fs::remove_file(&temporary)).with_context(failed)?;
+        Ok(Self { path: path.to_owned(), temporary })
     }
 
-    pub(super) fn finish(mut self, content: &str) -> anyhow::Result<()> {
-        let written = self.file.write_all(content.as_bytes()).and_then(|()| self.file.sync_all());
-        let renamed = written.and_then(|()| fs::rename(&self.temporary, &self.path));
-        renamed.with_context(|| format!("the report {} can't be written", self.path.display()))
-    }
-}
-
-/// Nothing is left of what wasn't finished.
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.temporary);
+    pub(super) fn finish(self, content: &str) -> anyhow::Result<()> {
+        let written = File::create(&self.temporary).and_then(|mut file| {
+            file.write_all(content.as_bytes())?;
+            file.sync_all()
+        });
+        let appeared = written.and_then(|()| fs::rename(&self.temporary, &self.path)).inspect_err(|_| {
+            let _ = fs::remove_file(&self.temporary);
+        });
+        appeared.with_context(|| format!("the report {} can't be written", self.path.display()))
     }
 }
 
@@ -54,9 +52,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.html");
         fs::write(&path, "former").unwrap();
-        drop(Unfinished::create(&path).unwrap());
+        let file = Unfinished::create(&path).unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names(folder.path()).len()), ("former", 1));
-        Unfinished::create(&path).unwrap().finish("whole").unwrap();
+        file.finish("whole").unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names(folder.path()).len()), ("whole", 1));
     }
 
