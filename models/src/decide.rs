@@ -65,7 +65,7 @@ impl crate::Thresholds {
     fn decision(&self, confidence: f64, unknown_probability: f64) -> Decision {
         if unknown_probability >= self.unknown {
             Decision::Unknown
-        } else if confidence < self.accept {
+        } else if confidence < self.accept || self.accept >= 1.0 {
             Decision::Review
         } else {
             Decision::Accept

@@ -39,11 +39,19 @@ pub struct UnknownErrors {
 /// Chooses what the logits are divided by, and where decisions change.
 pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Targets) {
     manifest.temperature = temperature(held_out, manifest.classes.len());
+    if [f64::from(COLDEST) / 1000.0, f64::from(HOTTEST) / 1000.0].contains(&manifest.temperature) {
+        tracing::warn!(
+            held_out = held_out.len(),
+            temperature = manifest.temperature,
+            "the photos don't say what the logits should be divided by, as where hardly any is taken for another class: the \
+             confidences mean little; choose by more photos, or by harder ones"
+        );
+    }
     manifest.thresholds = thresholds(held_out, manifest, targets);
     if manifest.thresholds.accept == 1.0 {
         tracing::warn!(
             held_out = held_out.len(),
-            "too few photos show that at most targets.wrong of the accepted are wrong: the model accepts next to nothing"
+            "too few photos show that at most targets.wrong of the accepted are wrong: the model accepts nothing"
         );
     }
     if manifest.thresholds.unknown == 1.0 {
@@ -59,6 +67,10 @@ pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Ta
 
 /// The highest threshold for unknown that isn't 1.
 const LAST_STEP: f64 = 0.999;
+
+/// The lowest and the highest temperature, in thousandths.
+const COLDEST: u32 = 50;
+const HOTTEST: u32 = 10_000;
 
 /// What the logits are divided by: of 0.050 to 10.000, that which makes the right class most probable among the classes
 /// (Guo et al. 2017). 1 if no photo is of a class.
@@ -78,7 +90,7 @@ fn temperature(held_out: &[HeldOut], classes: usize) -> f64 {
         known.iter().map(loss).sum::<f64>()
     };
     // It falls and then rises.
-    let (mut low, mut high) = (50, 10_000);
+    let (mut low, mut high) = (COLDEST, HOTTEST);
     while high - low > 2 {
         let third = (high - low) / 3;
         if loss(low + third) <= loss(high - third) { high -= third } else { low += third }
