@@ -150,6 +150,7 @@ fn split(settings: &mut Settings) -> Split {
     let share = |value: &str| value.trim().parse::<u32>().ok().filter(|share| *share <= 1_000_000);
     let shares = settings.table(
         SPLIT,
+        "ALIAS",
         SPLIT_IS,
         |_| false,
         |alias, value| {

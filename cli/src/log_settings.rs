@@ -109,7 +109,7 @@ fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
     let transaction_timeout = settings.get(&TRANSACTION, second..=hour / 4);
     let is_secret = |name: &str| SECRETS.iter().any(|secret| name.contains(secret));
     let about = "a property of librdkafka";
-    let properties = settings.table(PROPERTIES, about, is_secret, |name, value| {
+    let properties = settings.table(PROPERTIES, "NAME", about, is_secret, |name, value| {
         if let Some(why) = guarded(name) {
             return Err(format!("what autorma sets itself, so leave it out: {why}"));
         }

@@ -91,10 +91,12 @@ impl Settings {
 
     /// All settings whose names begin with `prefix`, by the rest of the name: those of another program, which autorma
     /// passes on, or those whose names nobody knows beforehand. `check` says what is wrong with a name and its value; a
-    /// secret's value is never shown. In the environment an underscore stands for each dot.
+    /// secret's value is never shown. In the environment an underscore stands for each dot. Where there is none, the table
+    /// is listed with `rest`, which says what the rest of a name is.
     pub fn table(
         &mut self,
         prefix: &str,
+        rest: &str,
         about: &str,
         is_secret: impl Fn(&str) -> bool,
         check: impl Fn(&str, &str) -> Result<(), String>,
@@ -102,6 +104,10 @@ impl Settings {
         let mut found = BTreeMap::new();
         for layer in &self.layers {
             found.extend(layer.below(prefix));
+        }
+        if found.is_empty() {
+            let (key, origin, about) = (format!("{prefix}{rest}"), "default".into(), about.into());
+            self.effective.push(Effective { key, value: String::new(), origin, about });
         }
         let mut table = BTreeMap::new();
         for (rest, entry) in found {

@@ -142,6 +142,21 @@ fn secrets_are_never_shown() {
     assert!(problems(misspelt)[0].contains("did you mean AUTORMA_SINK_PASSWORD?"));
 }
 
+#[test]
+fn a_table_shows_what_can_be_in_it() {
+    let listed = |layers: Vec<Layer>| {
+        let mut settings = Settings::new(layers);
+        let table = settings.table("model.split.", "ALIAS", "its share", |_| false, |_, _| Ok(()));
+        let listed: Vec<_> =
+            settings.effective().iter().map(|it| (it.key.clone(), it.value.clone())).collect();
+        (table.len(), listed)
+    };
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(listed(Vec::new()), (0, vec![pair("model.split.ALIAS", "")]));
+    let flags = Layer::new("flags").with("model.split.staging", "10", "--set");
+    assert_eq!(listed(vec![flags]), (1, vec![pair("model.split.staging", "10")]));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_value_that_is_not_utf8_is_a_problem() {
