@@ -8,6 +8,7 @@ mod train;
 use std::path::PathBuf;
 
 use autorma_service::settings::Layer;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -485,6 +486,18 @@ impl Flags {
     fn switch(&mut self, key: &str, on: bool, flag: &str) {
         self.value(key, on.then_some("true").as_ref(), flag);
     }
+}
+
+/// A folder that is there: who mistypes it is told at once, and of which flag.
+fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|path| {
+        let path = PathBuf::from(path);
+        match path.metadata() {
+            Ok(found) if found.is_dir() => Ok(path),
+            Ok(_) => Err("it is no folder".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
 }
 
 /// `KEY=VALUE`.

@@ -29,6 +29,7 @@ mod tail;
 mod topics;
 mod train;
 mod when;
+mod words;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -35,6 +35,8 @@ struct Registered {
     version: u64,
     sha256: String,
     alias: Option<String>,
+    /// Whether it wasn't there before.
+    is_new: bool,
 }
 
 /// Does what is asked of the registry.
@@ -68,12 +70,15 @@ fn register(registry: &dyn Registry, args: &RegisterArgs) -> anyhow::Result<Stri
     if let Some(alias) = &args.alias {
         registry.point(&model, alias, number, &signed)?;
     }
-    let done = Registered { model, version: number, sha256, alias: args.alias.clone() };
+    // Who registers what is there is told who did before.
+    let is_new = version.signed == signed;
+    let done = Registered { model, version: number, sha256, alias: args.alias.clone(), is_new };
     if args.json.json {
         return json_text(&done);
     }
     let named = done.alias.map_or_else(String::new, |alias| format!(", which {alias} names"));
-    Ok(format!("{}/{number}{named}\n", done.model))
+    let before = if is_new { "" } else { ", which was there already" };
+    Ok(format!("{}/{number}{before}{named}\n", done.model))
 }
 
 fn point(registry: &dyn Registry, args: &MoveArgs) -> anyhow::Result<String> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Context, bail};
 use autorma_schemas::{Event, RunRecord, topics};
+use autorma_sink::is_outside;
 pub(crate) use autorma_stream::retry::patiently;
 use autorma_stream::{Log, NextOffset, StoredRecord, TopicPartition};
 
@@ -94,6 +96,23 @@ pub(crate) fn newest_runs(log: &dyn Log) -> anyhow::Result<Vec<RunRecord>> {
         true
     })?;
     Ok(runs.into_values().collect())
+}
+
+/// The newest record of a run.
+pub(crate) fn known_run(log: &dyn Log, id: &str) -> anyhow::Result<RunRecord> {
+    let known = newest_runs(log)?.into_iter().find(|run| run.run_id == id);
+    known.with_context(|| format!("there is no run {id:?}; `autorma runs` lists them"))
+}
+
+/// The newest record of a run that events name: only by that can they be chosen.
+pub(crate) fn named_run(log: &dyn Log, id: &str) -> anyhow::Result<RunRecord> {
+    if is_outside(id) {
+        bail!(
+            "--run {id}: no event says that it is of this run, which the sink has made of those without one; its results \
+             list its photos. Choose them otherwise, without --run"
+        );
+    }
+    known_run(log, id)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::configuration::Configuration;
 use crate::table::Table;
+use crate::words::counted;
 
 /// The report: one JSON object, or a table. Counts are of the run that was made or continued.
 #[derive(Debug, Serialize)]
@@ -125,13 +126,14 @@ impl Report {
     fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left_out = [(self.still_being_written, "still being written"), (self.unreadable, "unreadable")];
         for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
-            writeln!(f, "{count} files were left out, being {what}: the log names them.")?;
+            writeln!(f, "{} left out, {what}: the log has the names.", counted(count, "file"))?;
         }
         for Other { run_id, predictions, dead_letters, .. } in &self.finished_too {
             writeln!(
                 f,
-                "Run {run_id}, which was waiting, is finished too: {predictions} predictions, {dead_letters} dead \
-                 letters."
+                "Run {run_id}, which was waiting, is finished too: {}, {}.",
+                counted(*predictions, "prediction"),
+                counted(*dead_letters, "dead letter")
             )?;
         }
         Ok(())
@@ -157,8 +159,9 @@ impl fmt::Display for Report {
             }
             writeln!(
                 f,
-                "Nothing new in {}: {} photos were classified before (--reprocess does it again).",
-                self.input, self.already_done
+                "Nothing new in {}: {} classified before (--reprocess does it again).",
+                self.input,
+                counted(self.already_done, "photo")
             )?;
             return self.write_notes(f);
         };
@@ -181,11 +184,11 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "Run {}: {} photos, {} predictions, {} dead letters, {} classified before; {:.1} s, {:.1} images a second.",
+            "Run {}: {}, {}, {}, {} classified before; {:.1} s, {:.1} images a second.",
             summary.run_id,
-            self.discovered,
-            self.predictions,
-            self.dead_letters,
+            counted(self.discovered, "photo"),
+            counted(self.predictions, "prediction"),
+            counted(self.dead_letters, "dead letter"),
             self.already_done,
             self.duration_seconds,
             self.images_per_second

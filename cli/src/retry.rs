@@ -17,7 +17,7 @@ use crate::home::Home;
 use crate::inspect::json_text;
 use crate::outcomes::{self, Id};
 use crate::publishing::{Publisher, append, free_run_id};
-use crate::reading::{newest_runs, patiently, scan};
+use crate::reading::{named_run, patiently, scan};
 use report::{Published, Report, Run};
 
 /// Events and bytes of one run, about: it is one transaction, so that there is no half of it.
@@ -106,11 +106,7 @@ fn publish(
 
 /// Whether there can be such dead letters.
 fn check(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<()> {
-    if let Some(run) = &args.run
-        && !newest_runs(log)?.iter().any(|known| known.run_id == *run)
-    {
-        bail!("there is no run {run:?}; `autorma runs` lists them");
-    }
+    args.run.as_ref().map(|run| named_run(log, run)).transpose()?;
     let is_known = |reason: &&String| !Reason::ALL.iter().any(|known| known.as_str() == **reason);
     if let Some(reason) = args.reasons.iter().find(is_known) {
         let all: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();

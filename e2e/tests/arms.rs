@@ -160,7 +160,7 @@ fn what_a_shadow_says_is_told_and_published_nowhere() {
     assert!(table.contains("means/2 as the shadow of means/1, 60 photos"), "{table}");
     assert!(table.contains(&format!("{} more differ", differ - 3)), "{table}");
     let none = sandbox.run(&["models", "compare-live", "--run", "nobody's"]).expect(1);
-    assert!(none.errors.contains("no predictions of that kind"), "{}", none.errors);
+    assert!(none.errors.contains("there is no run \"nobody's\""), "{}", none.errors);
 }
 
 /// A model that is fussy says something of a third of them; of another it says what is no number, and the last make each

@@ -128,6 +128,8 @@ fn no_other_failure_has_the_exit_status_of_dead_letters() {
     }
     sandbox.run_batch().expect(0);
     sandbox.run(&["dead-letters", "--run", "none"]).expect(1);
+    let outside = sandbox.run(&["dead-letters", "--run", "outside_20261123_153147"]).expect(1).errors;
+    assert!(outside.contains("no event says that it is of this run"), "{outside}");
     // Two data folders, one output folder: they would overwrite each other's files.
     let mut daemon = sandbox.start(&["up"]);
     autorma_e2e::eventually("the daemon has its locks", || {

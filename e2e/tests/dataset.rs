@@ -106,4 +106,6 @@ fn what_is_wrong_is_told_to_people_and_to_scripts() {
     assert_eq!(found["exact_across_splits"], serde_json::json!([[copy, photo]]));
     let refused = sandbox.run(&["dataset", "check", "nowhere"]).expect(1);
     assert!(refused.errors.contains("nowhere"), "{}", refused.errors);
+    let refused = sandbox.run(&["dataset", "prepare", "--from", "nowhere", "--to", "set"]).expect(1);
+    assert!(refused.errors.contains("'nowhere' for '--from <DIR>'"), "{}", refused.errors);
 }

@@ -95,6 +95,8 @@ fn a_bad_file_costs_itself_only_and_is_named() {
     assert_eq!(results(&sandbox, "r")["total_images"], 2);
     // Nothing but bad files is no run.
     sandbox.run(&["produce", "--run", "s", "nowhere.jpg"]).expect(2);
+    let ours = sandbox.run(&["produce", "--run", "retry_20261123_153147", "nowhere.jpg"]).expect(1).errors;
+    assert!(ours.contains("choose another name"), "{ours}");
     assert_eq!(sandbox.run(&["runs", "--json"]).expect(0).json().as_array().unwrap().len(), 1);
 }
 

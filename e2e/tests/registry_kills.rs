@@ -1,4 +1,4 @@
-//! Who registers, promotes or moves an alias is killed at any moment, and so is the server: no version is ever there by half, no
+//! Who registers, promotes, collects or moves an alias is killed at any moment, and so is the server: no version is ever there by half, no
 //! alias names nothing, and the same command does what the killed one didn't.
 
 #[path = "../../models/tests/registry/server.rs"]
@@ -81,23 +81,38 @@ impl Home {
         let photos = known(&self.sandbox);
         let promote =
             ["promote", "means@staging", "--data", &photos, "--speed", "0", "--calibration-error", "1"];
-        let first = self.model(0);
-        let takes = self.time(&["register", &first, "--why", "the first", "--alias", "staging"]);
+        let takes = self.time(&["register", &self.model(0), "--why", "the first", "--alias", "staging"]);
         let promoting = self.time(&promote);
-        let mut before = 1;
-        for number in 1..=kills {
+        self.run(&["register", &self.model(1), "--why", "what can be taken back", "--alias", "staging"]);
+        let mut before = 2;
+        for number in 2..kills + 2 {
             let model = self.model(number);
             let register = ["register", &model, "--why", "another", "--alias", "staging"];
             let to_staging = ["alias", "means@staging", "production", "--why", "better"];
-            let commands: [(&[&str], _); 4] =
-                [(&register, takes), (&register[..4], takes), (&to_staging, takes), (&promote, promoting)];
+            let back = ["rollback", "means@staging", "--why", "worse"];
+            let collect = ["gc", "means", "--keep", "2"];
+            let commands: [(&[&str], _); 6] = [
+                (&register, takes),
+                (&register[..4], takes),
+                (&to_staging, takes),
+                (&promote, promoting),
+                (&back, takes),
+                (&collect, takes),
+            ];
             let (command, takes) = *random.pick(&commands);
             self.kill(command, takes, random);
-            let (after, more) = (self.check(), usize::from(command[0] == "register"));
-            assert!((before..=before + more).contains(&after), "{before}, then {after}");
+            let after = self.check();
             self.run(command);
-            before += more;
-            assert_eq!(self.check(), before, "the same command again, after kill {number} of {command:?}");
+            let done = self.check();
+            let (fewest, most) = match command[0] {
+                "register" => (before + 1, before + 1),
+                "gc" => (2, before),
+                _ => (before, before),
+            };
+            let at = format!("{before}, then {after}, then {done}: kill {number} of {command:?}");
+            assert!((fewest..=most).contains(&done), "the same command again: {at}");
+            assert!((before.min(done)..=before.max(done)).contains(&after), "{at}");
+            before = done;
         }
         // As a classifier would load each of them.
         assert_eq!(self.run(&["verify"]).as_array().unwrap().len(), before);

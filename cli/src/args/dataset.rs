@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use autorma_training::dataset::{GroupBy, IMBALANCE, NEAR, Ratio};
 use clap::{Args, Subcommand};
 
-use super::Json;
+use super::{Json, folder};
 
 #[derive(Debug, Args)]
 pub(crate) struct DatasetArgs {
@@ -36,7 +36,7 @@ pub(crate) enum DatasetCommand {
 #[derive(Debug, Args)]
 pub(crate) struct PrepareArgs {
     /// Folder of the photos; it is only read
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     pub(crate) from: PathBuf,
     /// Folder of the data set. One that was prepared before is replaced
     #[arg(long, value_name = "DIR")]
@@ -75,6 +75,7 @@ pub(crate) struct Alike {
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Folder of the data set
+    #[arg(value_parser = folder())]
     pub(crate) folder: PathBuf,
     #[command(flatten)]
     pub(crate) alike: Alike,

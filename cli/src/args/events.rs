@@ -141,7 +141,7 @@ pub(crate) enum DeadLettersCommand {
     /// Each becomes an image event again, in a new run retry_… that has results of its own. This only publishes them:
     /// the stages that are running classify them, or else the next `autorma up` or `autorma run`. Images that were
     /// classified or published since are left out. A file that has other content by now is taken as it is now. Exit status: 0 all
-    /// are published, or there was nothing to do; 2 some can't be.
+    /// are published, or there was nothing to do; 2 some can't be; 1 anything else.
     Retry(RetryArgs),
 }
 

@@ -6,7 +6,7 @@ use autorma_models::registry::{Reference, alias_named};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
-use super::Json;
+use super::{Json, folder};
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelsArgs {
@@ -220,10 +220,10 @@ pub(crate) struct PromoteArgs {
 pub(crate) struct Photos {
     /// Folder with a folder of photos for each class; `other`, `unknown`, `none` and `backgrounds` hold what is none of
     /// them; may be repeated
-    #[arg(long, value_name = "DIR", required = true)]
+    #[arg(long, value_name = "DIR", required = true, value_parser = folder())]
     pub(crate) data: Vec<PathBuf>,
     /// Folder of photos that are none of the classes; may be repeated
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     pub(crate) unknown: Vec<PathBuf>,
 }
 

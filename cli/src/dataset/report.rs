@@ -5,6 +5,7 @@ use std::path::Path;
 use autorma_training::dataset::{Across, Broken, Check, DatasetInfo, Near, SHEET, Split};
 
 use crate::table::{Table, printable};
+use crate::words::counted;
 
 /// Of a kind of finding, at most so many are shown; `--json` has all.
 const SHOWN: usize = 20;
@@ -22,15 +23,16 @@ pub(crate) fn prepared(info: &DatasetInfo, to: &Path) -> String {
     }
     let largest = &info.largest_group;
     let mut text = format!(
-        "{table}\n{} photos in {} groups; the largest has {}, among them {}\n",
-        info.files,
-        info.groups,
+        "{table}\n{} in {}; the largest has {}, among them {}\n",
+        counted(info.files, "photo"),
+        counted(info.groups, "group"),
         largest.files,
         printable(&largest.first)
     );
     text += &format!(
-        "{} exact duplicates, {} pairs that look alike: each on one side of the split\n",
-        info.exact_duplicates, info.near_duplicates
+        "{}, {}: each on one side of the split\n",
+        counted(info.exact_duplicates, "exact duplicate"),
+        counted(info.near_duplicates, "look-alike pair")
     );
     text.extend(warnings);
     let conflict = |pair: &[String; 2]| format!("{} = {}", pair[0], pair[1]);
@@ -61,8 +63,9 @@ pub(crate) fn checked(check: &Check) -> String {
         table.row([class.clone(), train, val, test, counts.values().sum::<usize>().to_string()]);
     }
     let mut text = format!(
-        "{table}\n{} exact duplicates and {} pairs that look alike in all\n",
-        check.exact_duplicates, check.near_duplicates
+        "{table}\n{} and {} in all\n",
+        counted(check.exact_duplicates, "exact duplicate"),
+        counted(check.near_duplicates, "look-alike pair")
     );
     text += &listed("the same photo on several sides", &check.exact_across_splits, |those| those.join(" = "));
     text += &listed("look alike, on two sides", &check.near_across_splits, near);

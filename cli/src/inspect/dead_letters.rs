@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use anyhow::bail;
 use autorma_schemas::{DeadLetter, Event, HeaderValue, file_path, readable, topics};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
-use crate::reading::{newest_runs, scan};
+use crate::reading::{named_run, scan};
 use crate::table::Table;
 
 /// A dead letter as it is listed.
@@ -78,12 +77,7 @@ pub(crate) fn dead_letters(
     json: bool,
 ) -> anyhow::Result<String> {
     let home = Home::look(configuration)?;
-    let known = |run: &str| anyhow::Ok(newest_runs(&*home.log)?.iter().any(|known| known.run_id == run));
-    if let Some(run) = run
-        && !known(run)?
-    {
-        bail!("there is no run {run:?}; `autorma runs` lists them");
-    }
+    run.map(|run| named_run(&*home.log, run)).transpose()?;
     let mut letters = Vec::new();
     scan(&*home.log, topics::DEAD_LETTERS, |record| {
         if let Ok(letter) = DeadLetter::decode(&record.value)

@@ -1,11 +1,11 @@
-use anyhow::{Context, bail};
+use anyhow::Context;
 use autorma_schemas::{RunRecord, RunState};
 use serde::Serialize;
 
 use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
-use crate::reading::newest_runs;
+use crate::reading::{known_run, newest_runs};
 use crate::table::{Table, flattened};
 
 /// A run as it is listed.
@@ -16,15 +16,17 @@ pub(super) struct Listed {
     state: &'static str,
     input: String,
     images: i64,
-    predictions: i64,
-    dead_letters: i64,
-    duplicates: i64,
+    /// Outcomes are known once the run is finished.
+    predictions: Option<i64>,
+    dead_letters: Option<i64>,
+    duplicates: Option<i64>,
     opened_at: String,
     closed_at: Option<String>,
 }
 
 impl From<&RunRecord> for Listed {
     fn from(run: &RunRecord) -> Self {
+        let outcome = |count: i64| (run.state == RunState::Finished).then_some(count);
         Self {
             run_id: run.run_id.clone(),
             kind: run.kind.to_string(),
@@ -35,9 +37,9 @@ impl From<&RunRecord> for Listed {
             },
             input: run.input.clone(),
             images: run.images,
-            predictions: run.predictions,
-            dead_letters: run.dead_letters,
-            duplicates: run.duplicates,
+            predictions: outcome(run.predictions),
+            dead_letters: outcome(run.dead_letters),
+            duplicates: outcome(run.duplicates),
             opened_at: run.opened_at.iso(),
             closed_at: run.closed_at.map(|at| at.iso()),
         }
@@ -49,12 +51,12 @@ pub(crate) fn as_json(run: &RunRecord) -> impl Serialize {
     Listed::from(run)
 }
 
-/// As a table for people. Outcomes are known once a run is finished.
+/// As a table for people.
 pub(super) fn table(runs: &[Listed]) -> String {
     let mut table =
         Table::new(["run", "kind", "state", "images", "predictions", "dead letters", "opened", "input"]);
     for run in runs {
-        let outcome = |count: i64| if run.state == "finished" { count.to_string() } else { "-".into() };
+        let outcome = |count: Option<i64>| count.map_or_else(|| "-".into(), |count| count.to_string());
         table.row([
             run.run_id.clone(),
             run.kind.clone(),
@@ -82,10 +84,7 @@ pub(crate) fn runs(configuration: &Configuration, json: bool) -> anyhow::Result<
 /// `autorma runs show ID`.
 pub(crate) fn show(configuration: &Configuration, id: &str, json: bool) -> anyhow::Result<String> {
     let home = Home::look(configuration)?;
-    let runs = newest_runs(&*home.log)?;
-    let Some(run) = runs.iter().find(|run| run.run_id == id) else {
-        bail!("there is no run {id:?}; `autorma runs` lists them");
-    };
+    let run = &known_run(&*home.log, id)?;
     let summary = autorma_sink::summary_path(&configuration.sink.output, id);
     if run.state != RunState::Finished {
         if json {

@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use anyhow::bail;
-use autorma_schemas::{DeadLetter, Event, ImageEvent, Prediction, file_url, readable, topics};
+use autorma_schemas::{
+    DeadLetter, Event, ImageEvent, ModelVersion, Prediction, Shadow, file_url, readable, topics,
+};
 use autorma_stream::{NextOffset, TopicPartition};
 use serde::Serialize;
 
@@ -10,7 +12,7 @@ use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::reading::scan;
-use crate::table::Table;
+use crate::table::{Table, flattened};
 
 /// What happened to one image event.
 #[derive(Debug, Serialize)]
@@ -29,9 +31,9 @@ struct Story {
     predicted_class: Option<String>,
     confidence: Option<f64>,
     decision: Option<String>,
-    model: Option<String>,
+    model: Option<ModelVersion>,
     arm: Option<String>,
-    shadow: Option<String>,
+    shadow: Option<Shadow>,
     reason: Option<String>,
     message: Option<String>,
     done_at: Option<String>,
@@ -124,12 +126,9 @@ impl Story {
             self.predicted_class = Some(it.predicted_class);
             self.confidence = Some(it.confidence);
             self.decision = Some(it.decision.to_string());
-            self.model = Some(format!("{} {}", it.model.name, it.model.version));
+            self.model = Some(it.model);
             self.arm = it.arm;
-            self.shadow = it.shadow.map(|it| {
-                let (class, model) = (it.predicted_class, it.model);
-                format!("{class}, {}, {:.4}, by {} {}", it.decision, it.confidence, model.name, model.version)
-            });
+            self.shadow = it.shadow;
             self.done_at = Some(it.processed_at.iso());
         } else {
             let mut found = None;
@@ -155,11 +154,9 @@ impl Story {
     fn table(&self) -> anyhow::Result<String> {
         let mut table = Table::new(["photo", ""]);
         let serde_json::Value::Object(values) = serde_json::to_value(self)? else { return Ok(String::new()) };
-        for (key, value) in values {
-            match value {
-                serde_json::Value::Null => {}
-                serde_json::Value::String(text) => table.row([key.replace('_', " "), text]),
-                other => table.row([key.replace('_', " "), other.to_string()]),
+        for (name, value) in values.into_iter().filter(|(_, value)| !value.is_null()) {
+            for (inner, value) in flattened(&value) {
+                table.row([format!("{name} {inner}").replace(['_', '.'], " ").trim_end().into(), value]);
             }
         }
         Ok(table.to_string())

@@ -11,6 +11,7 @@ use crate::configuration::Configuration;
 use crate::evaluate::Examiner;
 use crate::inspect::json_text;
 use crate::train::recipe;
+use crate::words::counted;
 
 /// An ensemble that was made.
 #[derive(Debug, Serialize)]
@@ -67,7 +68,8 @@ impl Made {
     fn text(&self) -> String {
         let Self { model, temperature, thresholds: Thresholds { accept, unknown }, photos, .. } = self;
         format!(
-            "Temperature {temperature}, accept from {accept}, unknown from {unknown}: chosen by {photos} photos.\nModel: {}\n",
+            "Temperature {temperature}, accept from {accept}, unknown from {unknown}: chosen by {}.\nModel: {}\n",
+            counted(*photos, "photo"),
             model.display()
         )
     }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use autorma_models::Manifest;
 use autorma_models::registry::{Move, Reference, Registry, Version};
@@ -47,8 +47,9 @@ struct Moved {
 pub(super) fn list(registry: &dyn Registry, json: bool) -> anyhow::Result<String> {
     let mut all = Vec::new();
     for name in registry.names()? {
-        let aliases = registry.aliases(&name)?;
-        for number in registry.numbers(&name)? {
+        let (numbers, aliases) = (registry.numbers(&name)?, registry.aliases(&name)?);
+        // What an alias names and isn't there is no less to be told.
+        for number in numbers.into_iter().chain(aliases.values().copied()).collect::<BTreeSet<_>>() {
             all.push(match registry.version(&name, number) {
                 Ok(version) => Listed::of(version, &aliases),
                 Err(error) => Listed::broken(&name, number, &aliases, error.to_string()),

@@ -14,7 +14,7 @@ use crate::args::CompareLiveArgs;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::inspect::json_text;
-use crate::reading::scan;
+use crate::reading::{named_run, scan};
 use crate::when::instant;
 use report::Report;
 use tally::Tally;
@@ -34,7 +34,10 @@ pub(super) fn compare(configuration: &Configuration, args: &CompareLiveArgs) -> 
         true
     })?;
     match tally.predictions {
-        0 => bail!("the log has no predictions of that kind: `autorma runs` lists the runs"),
+        0 => {
+            args.run.as_ref().map(|run| named_run(&*home.log, run)).transpose()?;
+            bail!("the log has no predictions of that kind yet")
+        }
         predictions if tally.is_empty() => bail!(
             "none of the {predictions} predictions has another version to compare with: start the classifier with \
              --model NAME@production and --set model.shadow=staging, or --set model.split.production=90 --set \

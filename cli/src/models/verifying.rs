@@ -40,12 +40,15 @@ pub(super) fn verify(
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Every version of every model, by its number.
+/// Every version of every model, by its number, and the aliases of those that aren't there.
 fn all(registry: &dyn Registry) -> anyhow::Result<Vec<Reference>> {
     let mut all = Vec::new();
     for name in registry.names()? {
-        let numbers = registry.numbers(&name)?.into_iter();
-        all.extend(numbers.map(|number| Reference { name: name.clone(), which: Which::Number(number) }));
+        let (numbers, aliases) = (registry.numbers(&name)?, registry.aliases(&name)?);
+        let lost = aliases.into_iter().filter(|(_, number)| !numbers.contains(number));
+        let lost = lost.map(|(alias, _)| Which::Alias(alias)).collect::<Vec<_>>();
+        let each = numbers.into_iter().map(Which::Number).chain(lost);
+        all.extend(each.map(|which| Reference { name: name.clone(), which }));
     }
     Ok(all)
 }

@@ -1,5 +1,7 @@
 use serde::Serialize;
 
+use crate::words::counted;
+
 /// What `autorma produce` says.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
@@ -38,8 +40,8 @@ impl Report {
         };
         let failed = match self.failed.len() {
             0 => String::new(),
-            count => format!("; {count} files can't be: the log names them"),
+            count => format!("; {} can't be published: the log says why", counted(count, "file")),
         };
-        format!("{} photos are published{of_run}{failed}.\n", self.published)
+        format!("{} published{of_run}{failed}.\n", counted(self.published, "photo"))
     }
 }

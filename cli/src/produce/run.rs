@@ -1,6 +1,7 @@
 use anyhow::{Context, bail};
 use autorma_schemas::{Micros, RunKind, RunRecord, RunState, topics};
 use autorma_service::roles::RoleLock;
+use autorma_sink::is_stamp;
 
 use crate::home::Home;
 use crate::reading::{newest_runs, patiently};
@@ -21,6 +22,9 @@ impl Run {
     pub(super) fn open(home: &Home, id: &str, input: &str) -> anyhow::Result<Self> {
         if id.is_empty() {
             bail!("--run is empty: give the run a name, or leave it out");
+        }
+        if is_ours(id) {
+            bail!("--run {id}: autorma names its own runs so; choose another name");
         }
         let lock = home
             .take(ROLE, "autorma produce --run")
@@ -66,6 +70,11 @@ impl Run {
     }
 }
 
+/// Whether a run is named as one that autorma has made: by its time, maybe after what it is.
+fn is_ours(id: &str) -> bool {
+    ["", "outside_", "replay_", "retry_"].iter().any(|kind| id.strip_prefix(kind).is_some_and(is_stamp))
+}
+
 fn new(id: &str, input: &str) -> RunRecord {
     RunRecord {
         run_id: id.into(),
@@ -79,5 +88,21 @@ fn new(id: &str, input: &str) -> RunRecord {
         predictions: 0,
         dead_letters: 0,
         duplicates: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours;
+
+    #[test]
+    fn names_of_autorma_are_its_own() {
+        assert!(
+            ["20261123_153147", "retry_20261123_153147", "outside_20261123_153147"]
+                .map(is_ours)
+                .iter()
+                .all(|it| *it)
+        );
+        assert!(["monday", "retry_monday", "20261123", ""].map(is_ours).iter().all(|it| !it));
     }
 }

@@ -13,6 +13,7 @@ use super::comparison::{Change, Comparison, Flip};
 use super::selection::Selection;
 use crate::args::ReplayArgs;
 use crate::table::Table;
+use crate::words::counted;
 
 /// The report: one JSON object, or tables.
 #[derive(Debug, Serialize)]
@@ -97,12 +98,12 @@ impl Report {
 
     fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left_out = [
-            (self.repeated, "their event has a later record that was taken"),
-            (self.unreadable, "they aren't image events"),
-            (self.vanished, "the log doesn't have them any more"),
+            (self.repeated, "a later one of the same event was taken"),
+            (self.unreadable, "not an image event"),
+            (self.vanished, "gone from the log meanwhile"),
         ];
         for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
-            writeln!(f, "{count} records were left out: {why}.")?;
+            writeln!(f, "{} left out: {why}.", counted(count, "record"))?;
         }
         Ok(())
     }
@@ -136,15 +137,15 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "Run {run_id}: {} photos with {} {}: {} as before, {} changed, {} without a former outcome; {} dead letters, \
-             {} of them new; {:.1} s.",
-            self.predictions + self.dead_letters,
+            "Run {run_id}: {} with {} {}: {} as before, {} changed, {} without a former outcome; {}, of which {} new; \
+             {:.1} s.",
+            counted(self.predictions + self.dead_letters, "photo"),
             self.model.name,
             self.model.version,
             self.same,
             self.changed,
             self.without_former,
-            self.dead_letters,
+            counted(self.dead_letters, "dead letter"),
             self.new_dead_letters,
             self.duration_seconds
         )?;

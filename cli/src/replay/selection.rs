@@ -9,7 +9,7 @@ use autorma_stream::{Log, NextOffset, Offset, StoredRecord, TopicPartition};
 use super::ranges::Ranges;
 use crate::args::ReplayArgs;
 use crate::outcomes::{self, Id, Outcome, Verdict};
-use crate::reading::{Pages, newest_runs, patiently};
+use crate::reading::{Pages, named_run, patiently};
 use crate::when::instant;
 
 /// The conditions, all of which must hold.
@@ -46,11 +46,7 @@ impl Criteria {
             bail!("--to isn't later than --from: nothing came between them");
         }
         let ranges = args.offsets.as_deref().map(Ranges::parse).transpose()?;
-        if let Some(run) = &args.run
-            && !newest_runs(log)?.iter().any(|known| known.run_id == *run)
-        {
-            bail!("there is no run {run:?}; `autorma runs` lists them");
-        }
+        args.run.as_ref().map(|run| named_run(log, run)).transpose()?;
         let decision = args.decision.map(Decision::from);
         let text = [
             ("from", args.from.clone()),

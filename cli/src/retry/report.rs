@@ -3,6 +3,8 @@ use std::fmt;
 use autorma_schemas::DeadLetter;
 use serde::Serialize;
 
+use crate::words::counted;
+
 /// What `autorma dead-letters retry` says.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
@@ -61,17 +63,23 @@ impl fmt::Display for Report {
             writeln!(f, "Nothing to try again.")?;
         }
         for Run { run_id, images } in &self.runs {
-            writeln!(f, "Run {run_id}: {images} images are published and wait for the classifier.")?;
+            writeln!(f, "Run {run_id}: {} published, for the classifier.", counted(*images, "image"))?;
         }
         if self.classified_since > 0 {
-            writeln!(f, "{} images were classified since and are left out.", self.classified_since)?;
+            writeln!(f, "{} left out: classified since.", counted(self.classified_since, "image"))?;
         }
         if self.waiting > 0 {
-            writeln!(f, "{} images wait for the classifier already and are left out.", self.waiting)?;
+            writeln!(
+                f,
+                "{} left out: on the way to the classifier already.",
+                counted(self.waiting, "image")
+            )?;
         }
         match self.failed.len() {
             0 => Ok(()),
-            failed => writeln!(f, "{failed} dead letters can't be published again: the log names them."),
+            failed => {
+                writeln!(f, "{} can't be published again: the log says why.", counted(failed, "dead letter"))
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::tally::{Difference, Pair, Side, Tally, Verdict};
 use crate::table::Table;
+use crate::words::counted;
 
 /// One JSON object, or tables.
 #[derive(Debug, Serialize)]
@@ -113,7 +114,7 @@ impl Compared {
 
     fn write(&self, f: &mut fmt::Formatter<'_>, list: usize) -> fmt::Result {
         let (published, shadow) = (named(&self.published.model), named(&self.shadow.model));
-        writeln!(f, "{shadow} as the shadow of {published}, {} photos:\n", self.photos)?;
+        writeln!(f, "{shadow} as the shadow of {published}, {}:\n", counted(self.photos, "photo"))?;
         let mut main = Table::new(["", "per cent"]);
         main.row(["the same class and decision".into(), self.same.to_string()]);
         main.row(["the same class".into(), self.same_class.to_string()]);
