@@ -140,7 +140,7 @@ impl Manifest {
             // Asked before anything is fetched.
             (
                 fit(self) && self.of_reference().as_ref().is_none_or(fit),
-                "its ONNX files, and those of its references, may have 2 GiB together at the most",
+                "its ONNX files may have 2 GiB together at the most, and so may those of its reference",
             ),
         ];
         rules.iter().find(|(kept, _)| !kept).map(|(_, rule)| *rule)

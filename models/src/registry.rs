@@ -58,10 +58,7 @@ pub trait Registry: fmt::Debug + Send + Sync {
         alias: &str,
         number: u64,
         signed: &Signed,
-    ) -> Result<Move, RegistryError> {
-        expect(self, former, name, alias)?;
-        self.point(name, alias, number, signed)
-    }
+    ) -> Result<Move, RegistryError>;
 
     /// The moves of an alias, oldest first.
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError>;
@@ -370,14 +367,9 @@ pub fn alias_named(alias: &str) -> Result<String, RegistryError> {
     if is_reserved { Err(RegistryError::Reserved(name)) } else { Ok(name) }
 }
 
-/// An error if the alias doesn't name this any more.
-fn expect<R: Registry + ?Sized>(
-    registry: &R,
-    former: Option<u64>,
-    name: &str,
-    alias: &str,
-) -> Result<(), RegistryError> {
-    match registry.now(name, alias)? == former {
+/// An error if the alias names something else, `now`, than when somebody decided on a move.
+fn expect(former: Option<u64>, now: Option<u64>, name: &str, alias: &str) -> Result<(), RegistryError> {
+    match now == former {
         true => Ok(()),
         false => Err(RegistryError::Moved { name: name.into(), alias: alias.into() }),
     }

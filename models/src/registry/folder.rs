@@ -197,7 +197,7 @@ impl Registry for FolderRegistry {
     ) -> Result<Move, RegistryError> {
         let folder = self.alias(name, alias)?;
         let _lock = self.lock()?;
-        expect(self, former, name, alias)?;
+        expect(former, self.now(name, alias)?, name, alias)?;
         self.add_move(&folder, name, number, signed)
     }
 

@@ -25,7 +25,9 @@ use self::cache::{Cache, Kept};
 use self::client::Client;
 use self::history::{History, Note};
 use self::runs::{Files, TRAINED};
-use super::{Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, former, named};
+use super::{
+    Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, expect, former, named,
+};
 use crate::verify::MOST_OF_A_MANIFEST;
 use crate::{MANIFEST, Manifest, Model};
 
@@ -236,6 +238,40 @@ impl MlflowRegistry {
             None => Ok(()),
         }
     }
+
+    /// Notes a move, makes it and confirms it, if `may` says so of what the alias names just before.
+    fn make_move(
+        &self,
+        name: &str,
+        alias: &str,
+        number: u64,
+        signed: &Signed,
+        may: impl FnOnce(Option<u64>) -> Result<(), RegistryError>,
+    ) -> Result<Move, RegistryError> {
+        let alias = alias_named(alias)?;
+        self.load(name, number)?;
+        let missing = || RegistryError::NoVersion { name: name.into(), number };
+        let history = |model: &RegisteredModel| History::of(model, &alias);
+        if let Some((key, note)) = history(&self.registered(name)?.ok_or_else(missing)?).unconfirmed() {
+            self.write(name, &key, &note)?;
+        }
+        let model = self.registered(name)?.ok_or_else(missing)?;
+        may(model.now(&alias))?;
+        let key = history(&model).next();
+        let made = Move { version: number, signed: signed.clone() };
+        self.write(name, &key, &Note { is: made.clone(), made: false })?;
+        let moved = json!({"name": name, "alias": alias, "version": number.to_string()});
+        if let Err(error) = self.post("registered-models/alias", &moved) {
+            if !error.is_away() {
+                self.delete("registered-models/delete-tag", &json!({"name": name, "key": key}))?;
+            }
+            return Err(error);
+        }
+        // The alias has moved. Without this, the note counts as long as the alias names what it says, and the next who
+        // moves it confirms the note.
+        drop(self.write(name, &key, &Note { is: made.clone(), made: true }));
+        Ok(made)
+    }
 }
 
 /// A manifest.
@@ -363,27 +399,18 @@ impl Registry for MlflowRegistry {
     }
 
     fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError> {
-        let alias = alias_named(alias)?;
-        self.load(name, number)?;
-        let missing = || RegistryError::NoVersion { name: name.into(), number };
-        let history = |model: &RegisteredModel| History::of(model, &alias);
-        if let Some((key, note)) = history(&self.registered(name)?.ok_or_else(missing)?).unconfirmed() {
-            self.write(name, &key, &note)?;
-        }
-        let key = history(&self.registered(name)?.ok_or_else(missing)?).next();
-        let made = Move { version: number, signed: signed.clone() };
-        self.write(name, &key, &Note { is: made.clone(), made: false })?;
-        let moved = json!({"name": name, "alias": alias, "version": number.to_string()});
-        if let Err(error) = self.post("registered-models/alias", &moved) {
-            if !error.is_away() {
-                self.delete("registered-models/delete-tag", &json!({"name": name, "key": key}))?;
-            }
-            return Err(error);
-        }
-        // The alias has moved. Without this, the note counts as long as the alias names what it says, and the next who
-        // moves it confirms the note.
-        drop(self.write(name, &key, &Note { is: made.clone(), made: true }));
-        Ok(made)
+        self.make_move(name, alias, number, signed, |_| Ok(()))
+    }
+
+    fn point_from(
+        &self,
+        former: Option<u64>,
+        name: &str,
+        alias: &str,
+        number: u64,
+        signed: &Signed,
+    ) -> Result<Move, RegistryError> {
+        self.make_move(name, alias, number, signed, |now| expect(former, now, name, alias))
     }
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {

@@ -15,6 +15,13 @@ pub(super) struct RegisteredModel {
     pub(super) latest_versions: Vec<ModelVersion>,
 }
 
+impl RegisteredModel {
+    /// What an alias names.
+    pub(super) fn now(&self, alias: &str) -> Option<u64> {
+        self.aliases.iter().find(|it| it.alias == alias)?.version.parse().ok()
+    }
+}
+
 /// A version of one.
 #[derive(Debug, Deserialize)]
 pub(super) struct ModelVersion {

@@ -1,5 +1,6 @@
 //! What was fetched from a server, kept on the disk: so that it is fetched once, and is there when the server isn't.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,9 @@ use crate::{File as ModelFile, MANIFEST, Manifest, Member, Model};
 /// A folder:
 ///
 /// ```text
-/// lock                                      who writes holds it
+/// lock                                      who writes a name or removes a model holds it, for a moment
+/// locks/<sha256>                            who fetches that model holds it, which may take minutes
+/// SERVER/unfinished/<sha256>                what is fetched of it
 /// SERVER/models/<sha256>/manifest.json      a model's folder like any other, named after its manifest's hash
 /// SERVER/models/<sha256>/<file>.onnx        each member, and its reference, when somebody has asked for it
 /// SERVER/names/NAME/versions/3.json         what version 3 was when it was fetched
@@ -59,24 +62,21 @@ impl Cache {
         manifest: &Manifest,
         fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
     ) -> Result<Model, RegistryError> {
-        let _lock = self.lock()?;
         let hash = sha256(text);
+        let _fetching = locked(&self.lock_of(&hash)?)?;
         // Somebody else may have fetched it meanwhile.
         if let Some(model) = self.model(&hash) {
             return Ok(model);
         }
-        let (place, unfinished) = (self.place(&hash), self.place("unfinished"));
-        for leftover in [&place, &unfinished] {
-            match fs::remove_dir_all(leftover) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                removed => at(leftover, removed)?,
-            }
-        }
+        let (place, unfinished) = (self.place(&hash), self.unfinished(&hash));
+        remove(&place)?;
+        remove(&unfinished)?;
         create(&unfinished)?;
         let model = put_together(&unfinished, text, manifest, fetch).inspect_err(|_| {
             // It may be large, and nobody may ask for it again.
-            drop(fs::remove_dir_all(&unfinished));
+            drop(remove(&unfinished));
         })?;
+        place.parent().map_or(Ok(()), create)?;
         rename(&unfinished, &place)?;
         Ok(model)
     }
@@ -87,7 +87,7 @@ impl Cache {
         manifest: &str,
         fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
     ) -> Result<Option<Model>, RegistryError> {
-        let _lock = self.lock()?;
+        let _fetching = locked(&self.lock_of(manifest)?)?;
         let place = self.place(manifest);
         if let Ok(Some(reference)) = Model::open_reference(&place) {
             return Ok(Some(reference));
@@ -138,13 +138,22 @@ impl Cache {
                 kept.extend(read::<Kept>(self.name(&name).join("versions").join(file)));
             }
         }
-        for hash in list(&self.server.join("models"))? {
-            if kept.iter().all(|it| it.manifest != hash) {
-                let place = self.place(&hash);
-                at(&place, fs::remove_dir_all(&place))?;
+        let [models, unfinished] = ["models", "unfinished"].map(|name| list(&self.server.join(name)));
+        let hashes = models?.into_iter().chain(unfinished?).collect::<BTreeSet<_>>();
+        for hash in hashes.into_iter().filter(|hash| kept.iter().all(|it| it.manifest != *hash)) {
+            let path = self.lock_of(&hash)?;
+            let lock = at(&path, File::options().create(true).append(true).open(&path))?;
+            // Who fetches it just now needs it.
+            if lock.try_lock().is_ok() {
+                remove(&self.place(&hash))?;
+                remove(&self.unfinished(&hash))?;
             }
         }
         Ok(())
+    }
+
+    fn unfinished(&self, manifest: &str) -> PathBuf {
+        self.server.join("unfinished").join(manifest)
     }
 
     fn place(&self, manifest: &str) -> PathBuf {
@@ -164,10 +173,28 @@ impl Cache {
 
     fn lock(&self) -> Result<File, RegistryError> {
         create(&self.folder)?;
-        let path = self.folder.join("lock");
-        let file = at(&path, File::options().create(true).append(true).open(&path))?;
-        at(&path, file.lock())?;
-        Ok(file)
+        locked(&self.folder.join("lock"))
+    }
+
+    /// The file that who fetches this model locks: nobody else has to wait for that.
+    fn lock_of(&self, manifest: &str) -> Result<PathBuf, RegistryError> {
+        let locks = self.folder.join("locks");
+        create(&locks)?;
+        Ok(locks.join(manifest))
+    }
+}
+
+/// Waits until nobody else has the file locked; others wait until what is returned is dropped.
+fn locked(path: &Path) -> Result<File, RegistryError> {
+    let file = at(path, File::options().create(true).append(true).open(path))?;
+    at(path, file.lock())?;
+    Ok(file)
+}
+
+fn remove(folder: &Path) -> Result<(), RegistryError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => at(folder, removed),
     }
 }
 
@@ -191,4 +218,57 @@ fn put_together(
 /// What can't be read isn't remembered.
 fn read<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::handmade;
+
+    #[test]
+    fn nobody_waits_while_another_model_is_fetched() {
+        let home = tempfile::tempdir().unwrap();
+        let model = home.path().join("model");
+        handmade::write(&model, "means", &handmade::means()).unwrap();
+        let (text, manifest) = (fs::read(model.join(MANIFEST)).unwrap(), Model::manifest(&model).unwrap());
+        let cache = || Cache::new(home.path().join("mlflow"), "http://registry");
+        let fetched = cache().keep(&text, &manifest, |_, to| {
+            let (tell, told) = channel();
+            let other = cache();
+            std::thread::spawn(move || {
+                other.remember_alias("means", "production", 1).unwrap();
+                other.forget("means", &[7]).unwrap();
+                tell.send(()).unwrap();
+            });
+            told.recv_timeout(Duration::from_secs(30)).expect("an alias can be remembered meanwhile");
+            to.write_all(&handmade::means()).unwrap();
+            Ok(())
+        });
+        assert_eq!(fetched.unwrap().onnx, [handmade::means()]);
+        let hash = sha256(&text);
+        assert!(cache().model(&hash).is_some(), "who was forgotten meanwhile wasn't this one");
+        assert_eq!(cache().named("means", "production"), Some(1));
+        // Nothing needs it.
+        cache().forget("means", &[1]).unwrap();
+        assert!(cache().model(&hash).is_none());
+    }
+
+    #[test]
+    fn what_was_fetched_in_vain_is_gone() {
+        let home = tempfile::tempdir().unwrap();
+        let model = home.path().join("model");
+        handmade::write(&model, "means", &handmade::means()).unwrap();
+        let (text, manifest) = (fs::read(model.join(MANIFEST)).unwrap(), Model::manifest(&model).unwrap());
+        let cache = Cache::new(home.path().join("mlflow"), "http://registry");
+        let broken = cache.keep(&text, &manifest, |_, to| {
+            to.write_all(b"something else").unwrap();
+            Ok(())
+        });
+        assert!(matches!(broken, Err(RegistryError::Model(_))), "{broken:?}");
+        assert!(list(&cache.server.join("unfinished")).unwrap().is_empty());
+    }
 }
