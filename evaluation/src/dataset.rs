@@ -79,9 +79,11 @@ impl DataSet {
         let strangers = strangers.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
         let mut photos = Vec::new();
         for folder in &folders {
-            for inner in folders_in(folder)? {
+            for named in folders_in(folder)? {
+                // Where a link leads: photos count once, whichever way they are found.
+                let inner = real(&named)?;
                 if !strangers.contains(&inner) {
-                    collect(&inner, label(&inner, classes)?, &strangers, &mut photos)?;
+                    collect(&inner, label(&named, classes)?, &strangers, &mut photos)?;
                 }
             }
         }
@@ -266,7 +268,17 @@ mod tests {
         let empty = read(&[elsewhere.path().join("empty")]);
         assert!(matches!(empty, Err(DataSetError::NoStranger(_))), "{empty:?}");
         touch(root.path(), &["c.jpg"]);
-        assert!(read(&[]).unwrap().loose.iter().all(|path| path.ends_with("c.jpg")));
+        let loose: Vec<_> = read(&[]).unwrap().loose;
+        assert_eq!(loose, [root.path().canonicalize().unwrap().join("c.jpg")]);
+        // What a link leads to and a flag names is the same folder.
+        touch(elsewhere.path(), &["scenes/d.jpg"]);
+        let scenes = elsewhere.path().join("scenes");
+        for name in ["other", "misc"] {
+            std::os::unix::fs::symlink(&scenes, root.path().join(name)).unwrap();
+            let photos = read(std::slice::from_ref(&scenes)).unwrap().photos;
+            assert_eq!(photos.iter().filter(|it| it.label == Label::Stranger).count(), 1, "{name}");
+        }
+        fs::remove_file(root.path().join("misc")).unwrap();
         fs::remove_file(root.path().join("shirts/a.jpg")).unwrap();
         assert_eq!(read(&[]).unwrap().missing(2).collect::<Vec<_>>(), [1]);
     }
