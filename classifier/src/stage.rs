@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub const GROUP: &str = "classifier";
 /// `classifier/examples/at_once.rs` measures it.
 pub const AT_ONCE: usize = 2;
 
-/// How long photos wait for the shadow at the start.
+/// How long photos wait for the shadow at the start: it computes along from the first one on, if it is there soon.
 const SHADOW: Duration = Duration::from_secs(10);
 
 /// Classifies image events until the shutdown; then what is in hand is committed, and the partitions go to the others.
@@ -44,6 +44,7 @@ pub fn run(
     let over = &Shutdown::new();
     let bench = &Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics, shutdown: over };
     std::thread::scope(|scope| {
+        let _over = AtTheEnd(over);
         let (told, looked) = mpsc::channel();
         for (number, follower) in followers.into_iter().enumerate() {
             let told = follower.is_shadows().then(|| told.clone());
@@ -56,19 +57,17 @@ pub fn run(
             });
         }
         drop(told);
-        wait_for_shadow(looked, shutdown);
-        let done = classify(bench, log, (&manifest, kits), &desk, shutdown, ready);
-        over.request();
-        done
+        match shutdown.unless_requested(move || looked.recv_timeout(SHADOW)) {
+            None => return Ok(()),
+            Some(Err(RecvTimeoutError::Timeout)) => {
+                tracing::warn!(
+                    "no shadow after ten seconds: photos are classified without one until it is there"
+                );
+            }
+            Some(_) => {}
+        }
+        classify(bench, log, (&manifest, kits), &desk, shutdown, ready)
     })
-}
-
-/// The shadow computes along from the first picture on, if it can, and soon.
-fn wait_for_shadow(looked: Receiver<()>, shutdown: &Shutdown) {
-    let answer = shutdown.unless_requested(move || looked.recv_timeout(SHADOW));
-    if answer == Some(Err(RecvTimeoutError::Timeout)) {
-        tracing::warn!("the shadow takes long to load: photos are classified without it meanwhile");
-    }
 }
 
 /// The stage when its models are there: what they say of the photos that the log has.
@@ -136,6 +135,15 @@ fn spawn<'scope, 'env>(
     };
     if let Err(error) = Builder::new().name(name).spawn_scoped(scope, guarded) {
         desk.fail(error.into());
+    }
+}
+
+/// Requests it when it is dropped, after a panic too: others would wait for ever.
+struct AtTheEnd<'a>(&'a Shutdown);
+
+impl Drop for AtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.request();
     }
 }
 

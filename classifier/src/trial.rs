@@ -89,7 +89,7 @@ fn why(status: ExitStatus, said: String) -> String {
     }
     match status.signal() {
         Some(signal) if signal == Signal::XCPU.as_raw() => {
-            format!("it has computed for {COMPUTING} seconds without an end")
+            format!("it has computed for {COMPUTING} seconds, or as long as it may here, without an end")
         }
         _ => format!("it has crashed the process that tried it, or had too little memory there ({status})"),
     }
@@ -121,6 +121,7 @@ pub fn sit(runtime: &Path, from: &mut impl BufRead) -> Result<usize, String> {
 /// and nobody may raise that.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let highest = getrlimit(resource).maximum.unwrap_or(u64::MAX);
-    let (current, maximum) = (highest.min(most), highest.min(most + 1));
+    let maximum = highest.min(most + 1);
+    let current = most.min(maximum.saturating_sub(1));
     Ok(setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) })?)
 }
