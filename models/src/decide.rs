@@ -62,10 +62,15 @@ impl Manifest {
 }
 
 impl crate::Thresholds {
+    /// Whether there is a confidence that is accepted: a threshold of 1 is none that a confidence reaches.
+    pub fn accepts(&self) -> bool {
+        self.accept < 1.0
+    }
+
     fn decision(&self, confidence: f64, unknown_probability: f64) -> Decision {
         if unknown_probability >= self.unknown {
             Decision::Unknown
-        } else if confidence < self.accept || self.accept >= 1.0 {
+        } else if confidence < self.accept || !self.accepts() {
             Decision::Review
         } else {
             Decision::Accept

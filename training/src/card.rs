@@ -21,8 +21,12 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         format!(
             "**From logits to a decision.** `p = softmax(logits / {temperature})` over all. Unknown probability = the sum over \
              the {kinds}. The classes are then scaled to sum to 1; confidence = the best of them. Unknown, if the unknown \
-             probability is at least {}; else review, if the confidence is below {}; else accept.\n",
-            thresholds.unknown, thresholds.accept
+             probability is at least {}; else review{}.\n",
+            thresholds.unknown,
+            match thresholds.accepts() {
+                true => format!(", if the confidence is below {}; else accept", thresholds.accept),
+                false => String::new(),
+            }
         ),
         format!("## Data\nNumber of photos, by what they are for:\n\n{}", counts(manifest, metrics)),
         format!(

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
@@ -16,18 +18,22 @@ impl Contents {
 
     /// The photo's file, if it is still what was read at first: features are kept under that.
     pub(crate) fn file(&self, photos: &Photos, photo: usize) -> Result<Vec<u8>, String> {
-        let file = std::fs::read(&photos.all[photo].path).map_err(|error| error.to_string())?;
-        match self.of(photo) {
-            Some(content) if content != Key::from(Sha256::digest(&file)) => {
-                Err("it has changed since the training began".into())
-            }
-            _ => Ok(file),
-        }
+        let content = self.of(photo).ok_or("it could not be read when the training began")?;
+        file(&photos.all[photo].path, &content)
     }
 
     /// Of the photo of this number; None if it can't be read.
     pub(crate) fn of(&self, photo: usize) -> Option<Key> {
         self.0[photo]
+    }
+}
+
+/// The file at `path`, if it is what has this hash.
+pub(crate) fn file(path: &Path, content: &Key) -> Result<Vec<u8>, String> {
+    let file = std::fs::read(path).map_err(|error| error.to_string())?;
+    match Key::from(Sha256::digest(&file)) == *content {
+        true => Ok(file),
+        false => Err("it has changed since the training began".into()),
     }
 }
 

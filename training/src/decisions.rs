@@ -39,12 +39,12 @@ pub struct UnknownErrors {
 /// Chooses what the logits are divided by, and where decisions change.
 pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Targets) {
     manifest.temperature = temperature(held_out, manifest.classes.len());
-    if [f64::from(COLDEST) / 1000.0, f64::from(HOTTEST) / 1000.0].contains(&manifest.temperature) {
+    if [COLDEST, HOTTEST].map(thousandth).contains(&manifest.temperature) {
         tracing::warn!(
             held_out = held_out.len(),
             temperature = manifest.temperature,
-            "the photos don't say what the logits should be divided by, as where hardly any is taken for another class: the \
-             confidences mean little; choose by more photos, or by harder ones"
+            "nothing in its range makes the confidences fit: they mean little. Too few photos are taken for another class, or \
+             nearly all are"
         );
     }
     manifest.thresholds = thresholds(held_out, manifest, targets);
@@ -80,7 +80,7 @@ fn temperature(held_out: &[HeldOut], classes: usize) -> f64 {
         return 1.0;
     }
     let loss = |thousandths: u32| {
-        let temperature = f64::from(thousandths) / 1000.0;
+        let temperature = thousandth(thousandths);
         let loss = |it: &&HeldOut| {
             let scaled: Vec<_> = it.logits[..classes].iter().map(|it| f64::from(*it) / temperature).collect();
             let highest = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -96,7 +96,11 @@ fn temperature(held_out: &[HeldOut], classes: usize) -> f64 {
         if loss(low + third) <= loss(high - third) { high -= third } else { low += third }
     }
     let best = (low..=high).min_by(|one, other| loss(*one).total_cmp(&loss(*other)));
-    f64::from(best.unwrap_or(1000)) / 1000.0
+    thousandth(best.unwrap_or(1000))
+}
+
+fn thousandth(number: u32) -> f64 {
+    f64::from(number) / 1000.0
 }
 
 /// The lowest threshold for unknown that keeps to the targets, so that as few strangers as possible get past it; then the

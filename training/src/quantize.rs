@@ -7,8 +7,6 @@ mod numbers;
 mod plan;
 mod rewriting;
 
-use std::path::Path;
-
 use autorma_classifier::Session;
 
 use crate::contents::Contents;
@@ -50,7 +48,7 @@ pub(crate) fn quantize(
 /// The same by these photos.
 fn quantize_by(
     backbone: &Backbone,
-    photos: &[&Path],
+    photos: &[calibration::Drawn<'_>],
     machine: Machine<'_>,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Backbone, Error> {

@@ -19,12 +19,15 @@ pub(crate) fn render(
     limits: Limits,
 ) -> String {
     let mut body = format!(
-        "<p>{} variations of each photo{}; {:.0} s. Temperature {}, accepted from {}, unknown from {}.</p>",
+        "<p>{} variations of each photo{}; {:.0} s. Temperature {}, accepted {}, unknown from {}.</p>",
         metrics.copies,
         if metrics.is_whole { "" } else { ", less than wanted: training was stopped" },
         metrics.seconds,
         manifest.temperature,
-        manifest.thresholds.accept,
+        match manifest.thresholds.accepts() {
+            true => format!("from {}", manifest.thresholds.accept),
+            false => "nothing".into(),
+        },
         manifest.thresholds.unknown
     );
     body += "<h2>Figures</h2><p>In per cent, with 95 % intervals. Held-out photos were judged by heads that had not learned \

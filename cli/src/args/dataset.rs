@@ -23,7 +23,7 @@ pub(crate) enum DatasetCommand {
     /// dataset_info.json, manifest.csv and contact_sheet.html to look at. Photos that are the same or look alike, and
     /// those of one group, are on one side. Files that can't be decoded are left out and listed. The data set appears when
     /// it is whole; the same photos, options and seed give the same bytes. Exit status: 0 prepared; 2 prepared, but some
-    /// files are broken or two classes have the same picture; 1 not prepared.
+    /// files are broken or in no folder of a class, or two classes have the same picture; 1 not prepared.
     Prepare(PrepareArgs),
     /// Say what is wrong with a data set: duplicates across the split, label conflicts, imbalance, broken and changed files
     ///

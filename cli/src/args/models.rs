@@ -51,7 +51,8 @@ pub(crate) enum ModelsCommand {
     /// must find a larger share of the --unknown photos than it calls unknown of the classes; of the rest, what needs no
     /// comparison is asked. The same is asked where what serves can't be loaded, and then only --force promotes. Here --data
     /// names photos; --set data=DIR names the data folder, in which the registry is unless the setting `registry` names
-    /// another. Exit status: 0 promoted; 1 not.
+    /// another. A version that the alias names already is asked nothing: `autorma evaluate` says how good it is. Exit status: 0
+    /// promoted, or named already; 1 not.
     Promote(PromoteArgs),
     /// Let an alias name what it named before
     Rollback {

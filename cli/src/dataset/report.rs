@@ -41,7 +41,7 @@ pub(crate) fn prepared(info: &DatasetInfo, to: &Path) -> String {
         &info.label_conflicts,
         conflict,
     );
-    text += &listed("broken, and left out", &info.broken, broken);
+    text += &listed("broken or of no class, and left out", &info.broken, broken);
     text + &format!("\nLook at it: {}\n", printable(&to.join(SHEET).display().to_string()))
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn checked(check: &Check) -> String {
             printable(&it.fewest)
         );
     }
-    text += &listed("broken", &check.broken, broken);
+    text += &listed("broken or of no class", &check.broken, broken);
     text += &listed("not in manifest.csv", &check.unknown, String::clone);
     text += &listed("in manifest.csv, and not there", &check.missing, String::clone);
     text += &listed("not the content that manifest.csv says", &check.changed, String::clone);

@@ -66,9 +66,11 @@ fn components(registry: &dyn Registry, args: &EnsembleArgs) -> anyhow::Result<Ve
 
 impl Made {
     fn text(&self) -> String {
-        let Self { model, temperature, thresholds: Thresholds { accept, unknown }, photos, .. } = self;
+        let Self { model, temperature, thresholds, photos, .. } = self;
+        let Thresholds { accept, unknown } = thresholds;
+        let accept = if thresholds.accepts() { format!("from {accept}") } else { "nothing".into() };
         format!(
-            "Temperature {temperature}, accept from {accept}, unknown from {unknown}: chosen by {}.\nModel: {}\n",
+            "Temperature {temperature}, accept {accept}, unknown from {unknown}: chosen by {}.\nModel: {}\n",
             counted(*photos, "photo"),
             model.display()
         )

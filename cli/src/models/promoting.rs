@@ -23,6 +23,8 @@ struct Promotion {
     former: Option<u64>,
     checks: Vec<Check>,
     promoted: bool,
+    /// It names the version already: nothing was asked, and nothing moved.
+    already: bool,
 }
 
 /// `autorma models promote`.
@@ -32,8 +34,10 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     let candidate = registry.load(name, version)?;
     let former = registry.now(name, &args.to)?;
     let (model, alias) = (name.clone(), args.to.clone());
-    let mut promotion = Promotion { model, version, alias, former, checks: Vec::new(), promoted: true };
-    if former == Some(version) {
+    let already = former == Some(version);
+    let mut promotion =
+        Promotion { model, version, alias, former, checks: Vec::new(), promoted: already, already };
+    if already {
         return promotion.tell(args);
     }
     let serving = former.map(|number| Serving::load(registry, name, number)).transpose()?;
@@ -59,8 +63,8 @@ impl Promotion {
 
     fn text(&self) -> String {
         let Self { model, version, alias, promoted, .. } = self;
-        if self.former == Some(*version) {
-            return format!("{model}@{alias} names version {version} already.\n");
+        if self.already {
+            return format!("{model}@{alias} names version {version} already: nothing was asked.\n");
         }
         let mut table = Table::new(["gate", "found", "wanted", "passed"]);
         for Check { what, found, wanted, passed } in &self.checks {

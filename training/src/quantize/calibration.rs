@@ -1,4 +1,3 @@
-use std::fs;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -6,7 +5,7 @@ use autorma_classifier::{Decoder, Session};
 use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
-use crate::contents::Contents;
+use crate::contents::{Contents, file};
 use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::onnx::{Node, Number};
@@ -16,8 +15,11 @@ use crate::{Error, Progress, Recipe};
 /// What the network says that tells how large its numbers are.
 const RANGES: &str = "ranges of its tensors";
 
+/// A photo that was drawn, and the hash of its content.
+pub(super) type Drawn<'a> = (&'a Path, Key);
+
 /// The photos that the recipe asks for, drawn from those that are learned from, by the seed and their content.
-pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe) -> Vec<&'a Path> {
+pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe) -> Vec<Drawn<'a>> {
     let asked = recipe.calibration;
     let is_background = |photo: &Photo| photos.kinds[photo.kind] == BACKGROUND;
     let mut drawn = Vec::new();
@@ -29,19 +31,22 @@ pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe)
         photo if !photos.is_of_class(photo) => 2,
         _ => 3,
     };
-    let mut all: Vec<(Key, &Photo)> = photos
+    let mut all: Vec<(Key, &Photo, Key)> = photos
         .all
         .iter()
         .enumerate()
         .filter(|(_, photo)| photo.part == Part::Train)
-        .filter_map(|(number, photo)| Some((order(recipe.seed, &contents.of(number)?), photo)))
+        .filter_map(|(number, photo)| {
+            let content = contents.of(number)?;
+            Some((order(recipe.seed, &content), photo, content))
+        })
         .collect();
-    all.sort_by_key(|(order, photo)| (*order, &photo.path));
-    for (_, photo) in all {
+    all.sort_by_key(|(order, photo, _)| (*order, &photo.path));
+    for (_, photo, content) in all {
         let left = &mut left[number(photo)];
         if *left > 0 {
             *left -= 1;
-            drawn.push(photo.path.as_path());
+            drawn.push((photo.path.as_path(), content));
         }
     }
     drawn
@@ -60,7 +65,7 @@ fn order(seed: u64, content: &Key) -> Key {
 pub(super) fn ranges(
     backbone: &Backbone,
     tensors: &[String],
-    photos: &[&Path],
+    photos: &[Drawn<'_>],
     machine: Machine<'_>,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Vec<RangeInclusive<f32>>, Error> {
@@ -77,11 +82,10 @@ pub(super) fn ranges(
             return Err(Error::Stopped);
         }
         let said = std::thread::scope(|scope| {
-            let look = |(photo, session): (&&Path, _)| {
-                let photo = photo.to_path_buf();
-                let limits = machine.limits;
+            let look = |((photo, content), session): (&Drawn<'_>, _)| {
+                let (photo, content, limits) = (photo.to_path_buf(), *content, machine.limits);
                 scope.spawn(move || {
-                    look(&photo, &mut Decoder::new(input.width, input.height, limits), session)
+                    look((&photo, content), &mut Decoder::new(input.width, input.height, limits), session)
                 })
             };
             let threads: Vec<_> = together.iter().zip(&mut sessions).map(look).collect();
@@ -121,8 +125,8 @@ fn that_says_ranges(backbone: &Backbone, tensors: &[String]) -> Vec<u8> {
     backbone.that_says(graph, RANGES, ends.len())
 }
 
-/// None for a photo that can't be decoded.
-fn look(photo: &Path, decoder: &mut Decoder, session: &mut Session) -> Option<Vec<f32>> {
-    let picture = decoder.decode(&fs::read(photo).ok()?).ok()?;
+/// None for a photo that can't be decoded, or isn't there any more as it was drawn.
+fn look((photo, content): Drawn<'_>, decoder: &mut Decoder, session: &mut Session) -> Option<Vec<f32>> {
+    let picture = decoder.decode(&file(photo, &content).ok()?).ok()?;
     session.infer(&[&picture]).ok()?.pop()
 }

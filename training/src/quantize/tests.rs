@@ -3,6 +3,7 @@ use std::sync::OnceLock;
 
 use autorma_classifier::{Limits, Picture, Runtime};
 use autorma_models::handmade::{self, SIDE};
+use sha2::{Digest, Sha256};
 
 use super::plan::Step;
 use super::*;
@@ -82,7 +83,8 @@ fn quantized(backbone: &Backbone) -> Result<Backbone, Error> {
             path
         })
         .collect();
-    let photos: Vec<_> = photos.iter().map(PathBuf::as_path).collect();
+    let content = |photo: &PathBuf| Sha256::digest(std::fs::read(photo).unwrap()).into();
+    let photos: Vec<_> = photos.iter().map(|photo| (photo.as_path(), content(photo))).collect();
     let machine = Machine { runtime: runtime(), limits: LIMITS, threads: 2 };
     quantize_by(backbone, &photos, machine, &mut |_| true)
 }
