@@ -41,4 +41,6 @@ pub use moving::move_run;
 pub use names::{is_outside, is_stamp, results_path, summary_path};
 pub use progress::{Counts, Finished, Progress, Snapshot};
 pub use stage::{GROUP, run};
-pub use summary::{ArmSummary, Confidence, Latency, ModelCount, ShadowSummary, Summary};
+pub use summary::{
+    Agreements, ArmSummary, Confidence, Latency, ModelCount, PairSummary, ShadowSummary, Summary,
+};

@@ -1,4 +1,6 @@
-use autorma_schemas::{Agreement, DeadLetter, DecodeError, Event, Micros, Origin, Prediction, hex, topics};
+use autorma_schemas::{
+    Agreement, DeadLetter, DecodeError, Event, Micros, ModelVersion, Origin, Prediction, hex, topics,
+};
 use autorma_stream::StoredRecord;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -41,6 +43,9 @@ struct Head<'a> {
     arm: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shadow: Option<Agreement>,
+    /// Which version said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow_model: Option<&'a ModelVersion>,
 }
 
 impl Outcome {
@@ -61,6 +66,7 @@ impl Outcome {
             done_at: it.processed_at,
             arm: it.arm.as_deref(),
             shadow: it.shadow.as_ref().map(|shadow| shadow.agreement((&it.predicted_class, it.decision))),
+            shadow_model: it.shadow.as_ref().map(|shadow| &shadow.model),
         };
         let (id, line) = (head.id, line(&head, Kind::Prediction, &PredictionEntry::of(&it)));
         Self { id, run_id: named(it.run_id), kind: Kind::Prediction, seen_at: it.seen_at, line }
@@ -69,7 +75,8 @@ impl Outcome {
     fn dead_letter(it: DeadLetter) -> Self {
         let id = it.event_id.as_deref().map_or_else(|| Id::of_record(&it.origin), Id::of);
         let (seen_at, done_at) = (it.seen_at, it.failed_at);
-        let head = Head { id, sequence: it.sequence, seen_at, done_at, arm: None, shadow: None };
+        let head =
+            Head { id, sequence: it.sequence, seen_at, done_at, arm: None, shadow: None, shadow_model: None };
         let line = line(&head, Kind::DeadLetter, &FailedEntry::of(&it));
         Self { id, run_id: named(it.run_id), kind: Kind::DeadLetter, seen_at: it.seen_at, line }
     }

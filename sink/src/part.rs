@@ -33,6 +33,9 @@ pub(crate) struct Line {
     pub(crate) arm: Option<String>,
     #[serde(default)]
     pub(crate) shadow: Option<Agreement>,
+    /// A part of an earlier autorma doesn't say it.
+    #[serde(default)]
+    pub(crate) shadow_model: Option<ModelVersion>,
     #[serde(default)]
     pub(crate) prediction: Option<Predicted>,
     #[serde(default)]

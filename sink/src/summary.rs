@@ -105,10 +105,31 @@ pub struct ArmSummary {
     pub models: Vec<ModelCount>,
 }
 
-/// How often a version that isn't published says the same as what is.
+/// How often versions that aren't published say the same as what is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShadowSummary {
-    /// Predictions beside which it says something.
+    /// Of all of them.
+    #[serde(flatten)]
+    pub all: Agreements,
+    /// Of each two: an alias may have moved in the meantime.
+    #[serde(default)]
+    pub pairs: Vec<PairSummary>,
+}
+
+/// A version that was published, and one that was its shadow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PairSummary {
+    pub published: ModelVersion,
+    pub shadow: ModelVersion,
+    #[serde(flatten)]
+    pub agreements: Agreements,
+}
+
+/// How often two say the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreements {
+    /// Predictions beside which the shadow says something.
     pub compared: u64,
     /// The same class and decision.
     pub same: u64,
@@ -134,10 +155,20 @@ impl ArmSummary {
 
 impl ShadowSummary {
     fn of(tally: &Tally) -> Option<Self> {
-        let count = |agreement| tally.shadow.get(&agreement).copied().unwrap_or(0);
+        let pair = |((published, shadow), counts): (&(ModelVersion, ModelVersion), &BTreeMap<_, _>)| {
+            let (published, shadow) = (published.clone(), shadow.clone());
+            PairSummary { published, shadow, agreements: Agreements::of(counts) }
+        };
+        let all = Agreements::of(&tally.shadow);
+        (all.compared > 0).then(|| Self { all, pairs: tally.pairs.iter().map(pair).collect() })
+    }
+}
+
+impl Agreements {
+    fn of(counts: &BTreeMap<Agreement, u64>) -> Self {
+        let count = |agreement| counts.get(&agreement).copied().unwrap_or(0);
         let [same, other_decision, other_class] = Agreement::ALL.map(count);
-        let compared = same + other_decision + other_class;
-        (compared > 0).then_some(Self { compared, same, other_decision, other_class })
+        Self { compared: same + other_decision + other_class, same, other_decision, other_class }
     }
 }
 

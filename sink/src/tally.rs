@@ -23,6 +23,8 @@ pub(crate) struct Tally {
     pub(crate) arms: BTreeMap<String, Arm>,
     /// What the shadow says, beside how many predictions.
     pub(crate) shadow: BTreeMap<Agreement, u64>,
+    /// The same of each version that was published with each that was its shadow.
+    pub(crate) pairs: BTreeMap<(ModelVersion, ModelVersion), BTreeMap<Agreement, u64>>,
     pub(crate) confidences: Vec<f64>,
     /// Seconds from an event being seen to its outcome being on the disk.
     pub(crate) latencies: Vec<f64>,
@@ -90,6 +92,7 @@ impl Tally {
             models: BTreeMap::new(),
             arms: BTreeMap::new(),
             shadow: BTreeMap::new(),
+            pairs: BTreeMap::new(),
             confidences: Vec::new(),
             latencies: Vec::new(),
             last: None,
@@ -104,6 +107,10 @@ impl Tally {
             self.predictions.push(entry);
             if let Some(agreement) = line.shadow {
                 *self.shadow.entry(agreement).or_default() += 1;
+                if let Some(shadow) = line.shadow_model {
+                    let pair = self.pairs.entry((predicted.model.clone(), shadow)).or_default();
+                    *pair.entry(agreement).or_default() += 1;
+                }
             }
             if let Some(arm) = line.arm {
                 self.arms.entry(arm).or_default().add(&predicted);

@@ -149,13 +149,14 @@ fn arms_and_shadows_are_in_the_summary_alone() {
             if compares {
                 it.arm = Some(if number % 3 == 0 { "staging" } else { "production" }.into());
                 // One to review is published as that; what the shadow accepts is another decision then.
-                let (class, version) = (if number < 3 { "tops" } else { "shirts" }, "8".into());
+                let (class, version) =
+                    (if number < 3 { "tops" } else { "shirts" }, if number < 7 { "8" } else { "9" });
                 it.shadow = (number < 9).then(|| Shadow {
                     predicted_class: class.into(),
                     confidence: 0.5,
                     unknown_probability: 0.0,
                     decision: Decision::Accept,
-                    model: ModelVersion { version, ..it.model.clone() },
+                    model: ModelVersion { version: version.into(), ..it.model.clone() },
                 });
             }
             workplace.append([append(topics::PREDICTIONS, &it)]);
@@ -170,8 +171,12 @@ fn arms_and_shadows_are_in_the_summary_alone() {
     assert_eq!(String::from_utf8(results).unwrap(), String::from_utf8(with_results).unwrap());
     assert!(without.arms.is_empty() && without.shadow.is_none());
     let shadow = with.shadow.unwrap();
-    assert_eq!((shadow.compared, shadow.same), (8, 4));
-    assert_eq!((shadow.other_decision, shadow.other_class), (2, 2));
+    assert_eq!((shadow.all.compared, shadow.all.same), (8, 4));
+    assert_eq!((shadow.all.other_decision, shadow.all.other_class), (2, 2));
+    let told = shadow.pairs.iter().map(|it| (&*it.published.version, &*it.shadow.version, it.agreements));
+    let [of_8, of_9] = told.collect::<Vec<_>>()[..] else { panic!("{:?}", shadow.pairs) };
+    assert_eq!((of_8.0, of_8.1, of_8.2.compared, of_8.2.other_class), ("7", "8", 6, 2));
+    assert_eq!((of_9.0, of_9.1, of_9.2.compared, of_9.2.other_class), ("7", "9", 2, 0));
     assert_eq!(with.arms.keys().collect::<Vec<_>>(), ["production", "staging"]);
     let staging = &with.arms["staging"];
     assert_eq!((staging.predictions, staging.decisions["review"], staging.decisions["accept"]), (3, 3, 0));
