@@ -247,11 +247,18 @@ fn a_shadow_that_cannot_compute_along_is_told_and_the_next_one_does() {
     models(&sandbox, &["alias", "means/2", "staging"]);
     look(0.0, "a version computes along");
     assert_eq!(daemon.metric("autorma_classifier_model_behind"), Some(0.0));
+    // Nobody is compared with himself.
+    models(&sandbox, &["alias", "means/2", "production"]);
+    eventually("the shadow's version serves", || {
+        daemon.said().contains("another version serves").then_some(())
+    });
+    drop_picture(&sandbox, 4);
+    daemon.outcomes(5);
     daemon.end();
-    check_against_each_alone(&sandbox, 4, 1);
+    check_against_each_alone(&sandbox, 5, 2);
     let shadowed: Vec<_> =
-        sandbox.tail(4).values().map(|it| it["shadow"]["model"]["version"].clone()).collect();
-    assert_eq!(shadowed, [Value::Null, Value::Null, Value::Null, json!("2")]);
+        sandbox.tail(5).values().map(|it| it["shadow"]["model"]["version"].clone()).collect();
+    assert_eq!(shadowed, [Value::Null, Value::Null, Value::Null, json!("2"), Value::Null]);
 }
 
 #[test]

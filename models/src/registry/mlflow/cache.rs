@@ -94,9 +94,7 @@ impl Cache {
         }
         for file in Model::manifest(&place)?.references() {
             let (path, unfinished) = (place.join(&file.file), place.join("unfinished"));
-            let mut to = at(&unfinished, File::create(&unfinished))?;
-            fetch(file, &mut to)?;
-            at(&unfinished, to.sync_all())?;
+            fetch_to(&unfinished, file, &fetch).inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
             rename(&unfinished, &path)?;
         }
         Ok(Model::open_reference(&place)?)
@@ -198,6 +196,17 @@ fn remove(folder: &Path) -> Result<(), RegistryError> {
     }
 }
 
+/// A file that is fetched, and on the disk then.
+fn fetch_to(
+    path: &Path,
+    file: &ModelFile,
+    fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
+) -> Result<(), RegistryError> {
+    let mut to = at(path, File::create(path))?;
+    fetch(file, &mut to)?;
+    at(path, to.sync_all())
+}
+
 /// A model in a folder of its own, if it is what its manifest says.
 fn put_together(
     folder: &Path,
@@ -206,10 +215,7 @@ fn put_together(
     fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
 ) -> Result<Model, RegistryError> {
     for Member { model, .. } in &manifest.members {
-        let path = folder.join(&model.file);
-        let mut file = at(&path, File::create(&path))?;
-        fetch(model, &mut file)?;
-        at(&path, file.sync_all())?;
+        fetch_to(&folder.join(&model.file), model, &fetch)?;
     }
     write(&folder.join(MANIFEST), text)?;
     Ok(Model::open(folder)?)
