@@ -92,6 +92,8 @@ fn classify(
     let membership = consumer.membership();
     let input = &manifest.input;
     std::thread::scope(|scope| {
+        // The others wait for this thread, too.
+        let _alarm = Alarm(desk);
         for (number, kit) in kits.into_iter().enumerate() {
             let decoder = Decoder::new(input.width, input.height, config.limits);
             spawn(scope, format!("worker-{number}"), desk, move || {

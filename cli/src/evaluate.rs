@@ -37,8 +37,8 @@ impl<'a> Examiner<'a> {
     ) -> anyhow::Result<Self> {
         let classes = &model.manifest.classes;
         let set = DataSet::read(classes, &photos.data, &photos.unknown)?;
-        for photo in &set.loose {
-            tracing::warn!(photo = %photo.display(), "it is in no folder of a class, and left out");
+        for path in &set.loose {
+            tracing::warn!(path = %path.display(), "left out: a photo in no folder of a class, or a link to a folder");
         }
         for class in set.missing(classes.len()) {
             tracing::warn!(

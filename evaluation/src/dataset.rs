@@ -31,7 +31,7 @@ pub struct Labelled {
 pub struct DataSet {
     /// The photos.
     pub photos: Vec<Labelled>,
-    /// Photos beside the folders of classes, which nobody knows the labels of: they are left out.
+    /// What is left out: photos beside the folders of classes, which nobody knows the labels of, and links to folders.
     pub loose: Vec<PathBuf>,
 }
 
@@ -59,7 +59,7 @@ pub enum DataSetError {
         classes: String,
     },
     /// Nothing where what is none of the classes should be.
-    #[error("there is no photo in {0}, which --unknown names")]
+    #[error("there is no photo in {0}, which is named for what is none of the classes")]
     NoStranger(PathBuf),
     /// Nothing to judge.
     #[error("there is no photo of a class in {0}: a data set has a folder for each class, like shirts/1.jpg")]
@@ -79,11 +79,9 @@ impl DataSet {
         let strangers = strangers.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
         let mut photos = Vec::new();
         for folder in &folders {
-            for named in folders_in(folder)? {
-                // Where a link leads: photos count once, whichever way they are found.
-                let inner = real(&named)?;
-                if !strangers.contains(&inner) {
-                    collect(&inner, label(&named, classes)?, &strangers, &mut photos)?;
+            for (inner, is_folder) in read(folder)? {
+                if is_folder && !strangers.contains(&inner) {
+                    collect(&inner, label(&inner, classes)?, &strangers, &mut photos)?;
                 }
             }
         }
@@ -93,8 +91,8 @@ impl DataSet {
         }
         let mut loose = Vec::new();
         for folder in &folders {
-            let beside = read(folder)?.into_iter().filter(|(path, is_folder)| !is_folder && is_photo(path));
-            loose.extend(beside.map(|(path, _)| path));
+            let beside = read(folder)?.into_iter().filter(|(_, is_folder)| !is_folder).map(|(path, _)| path);
+            loose.extend(beside.filter(|path| is_photo(path) || path.is_dir()));
         }
         for folder in &strangers {
             let before = photos.len();
@@ -120,8 +118,8 @@ impl DataSet {
 pub fn classes_in(folders: &[PathBuf]) -> Result<Vec<String>, DataSetError> {
     let mut classes = BTreeSet::new();
     for folder in folders {
-        let names = folders_in(folder)?.into_iter();
-        classes.extend(names.map(|path| plain(&path.file_name().unwrap_or_default().to_string_lossy())));
+        let names = read(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
+        classes.extend(names.map(|(path, _)| plain(&path.file_name().unwrap_or_default().to_string_lossy())));
     }
     classes.retain(|name| !STRANGERS.contains(&name.as_str()));
     Ok(classes.into_iter().collect())
@@ -169,11 +167,6 @@ fn collect(
 
 fn is_photo(path: &Path) -> bool {
     path.file_name().is_some_and(is_photo_name)
-}
-
-/// The folders of classes: those in the folder, and links to such, which somebody has put there on purpose.
-fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, DataSetError> {
-    Ok(read(folder)?.into_iter().map(|(path, _)| path).filter(|path| path.is_dir()).collect())
 }
 
 fn real(folder: &Path) -> Result<PathBuf, DataSetError> {
@@ -259,27 +252,15 @@ mod tests {
     #[test]
     fn nothing_is_left_out_without_a_word() {
         let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        touch(root.path(), &["shirts/a.jpg", "list.csv"]);
+        touch(root.path(), &["shirts/a.jpg", "list.csv", "c.jpg"]);
         touch(elsewhere.path(), &["shoes/b.jpg", "empty/c.txt"]);
         std::os::unix::fs::symlink(elsewhere.path().join("shoes"), root.path().join("casual shoes")).unwrap();
         let read = |strangers: &[PathBuf]| DataSet::read(&classes(), &[root.path().to_owned()], strangers);
-        let labels: Vec<_> = read(&[]).unwrap().photos.iter().map(|photo| photo.label).collect();
-        assert_eq!(labels, [Label::Class(0), Label::Class(1)], "a link is a folder too");
+        let set = read(&[]).unwrap();
+        let real = root.path().canonicalize().unwrap();
+        assert_eq!(set.loose, ["c.jpg", "casual shoes"].map(|name| real.join(name)));
+        assert_eq!((set.photos.len(), set.missing(2).collect::<Vec<_>>()), (1, vec![0]));
         let empty = read(&[elsewhere.path().join("empty")]);
         assert!(matches!(empty, Err(DataSetError::NoStranger(_))), "{empty:?}");
-        touch(root.path(), &["c.jpg"]);
-        let loose: Vec<_> = read(&[]).unwrap().loose;
-        assert_eq!(loose, [root.path().canonicalize().unwrap().join("c.jpg")]);
-        // What a link leads to and a flag names is the same folder.
-        touch(elsewhere.path(), &["scenes/d.jpg"]);
-        let scenes = elsewhere.path().join("scenes");
-        for name in ["other", "misc"] {
-            std::os::unix::fs::symlink(&scenes, root.path().join(name)).unwrap();
-            let photos = read(std::slice::from_ref(&scenes)).unwrap().photos;
-            assert_eq!(photos.iter().filter(|it| it.label == Label::Stranger).count(), 1, "{name}");
-        }
-        fs::remove_file(root.path().join("misc")).unwrap();
-        fs::remove_file(root.path().join("shirts/a.jpg")).unwrap();
-        assert_eq!(read(&[]).unwrap().missing(2).collect::<Vec<_>>(), [1]);
     }
 }

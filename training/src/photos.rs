@@ -73,6 +73,9 @@ impl Photos {
         let mut kinds = classes_in(&data)?;
         let classes = kinds.len();
         let set = DataSet::read(&kinds, &data, &of(|role| !matches!(role, Role::Data(_))))?;
+        for path in &set.loose {
+            tracing::warn!(path = %path.display(), "left out: a photo in no folder of a class, or a link to a folder");
+        }
         let listed = listed(folders)?;
         let found: Vec<_> = set
             .photos

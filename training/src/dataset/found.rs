@@ -61,8 +61,7 @@ pub struct Found {
 
 impl Found {
     /// The photos in `folder`: those of Kaggle's list, if there is one, or else those in class folders. Folders `train`,
-    /// `val` and `test` are sides of a split, and classes are in them. A class may be a link to a folder; further down a link
-    /// isn't followed: it may lead in a circle.
+    /// `val` and `test` are sides of a split, and classes are in them. A link to a folder isn't followed: it may lead in a circle.
     pub fn read(folder: &Path) -> Result<Self, DatasetError> {
         let mut found = match folder.join(STYLES).is_file() {
             true => Self::by_list(folder)?,
@@ -146,19 +145,23 @@ fn named(folder: &Path) -> String {
     readable(folder.file_name().unwrap_or_default())
 }
 
-/// The folders in it that aren't hidden, and links to such.
+/// The folders in it that aren't hidden.
 fn folders(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let entries = entries(folder)?.into_iter().map(|(path, _)| path);
-    Ok(entries.filter(|path| path.is_dir() && !named(path).starts_with('.')).collect())
+    let entries =
+        entries(folder)?.into_iter().filter(|(path, is_folder)| *is_folder && !named(path).starts_with('.'));
+    Ok(entries.map(|(path, _)| path).collect())
 }
 
-/// Photos that stand beside folders of classes: nobody knows what they show.
+/// What stands beside folders of classes: photos of which nobody knows what they show, and links to folders.
 fn loose(root: &Path, folder: &Path) -> Result<Vec<Broken>, DatasetError> {
-    let photos = entries(folder)?.into_iter().filter(|(path, is_folder)| !is_folder && is_photo(path));
-    let told = |(path, _): (PathBuf, bool)| {
-        Broken::new(below(root, &path), "no_class", "it is in no folder of a class")
+    let link = |path: &Path| {
+        path.is_dir().then(|| Broken::new(below(root, path), "link", "links to folders aren't followed"))
     };
-    Ok(photos.map(told).collect())
+    let photo = |path: &Path| {
+        is_photo(path).then(|| Broken::new(below(root, path), "no_class", "it is in no folder of a class"))
+    };
+    let beside = entries(folder)?.into_iter().filter(|(_, is_folder)| !is_folder);
+    Ok(beside.filter_map(|(path, _)| link(&path).or_else(|| photo(&path))).collect())
 }
 
 fn is_photo(path: &Path) -> bool {
@@ -198,6 +201,7 @@ mod tests {
         );
         touch(root.path(), &["train/tops/d.webp", "test/tops/e.gif"]);
         std::os::unix::fs::symlink("..", root.path().join("shirts/up")).unwrap();
+        std::os::unix::fs::symlink("shirts", root.path().join("blouses")).unwrap();
         let found = Found::read(root.path()).unwrap();
         let told: Vec<_> = found
             .candidates
@@ -212,7 +216,7 @@ mod tests {
         ];
         assert_eq!(told, expected);
         let loose: Vec<_> = found.broken.iter().map(|it| (it.path.as_str(), it.reason.as_str())).collect();
-        assert_eq!(loose, [("loose.jpg", "no_class")]);
+        assert_eq!(loose, [("blouses", "link"), ("loose.jpg", "no_class")]);
     }
 
     #[test]

@@ -70,10 +70,13 @@ impl Cache {
         }
         let (place, unfinished) = (self.place(&hash), self.unfinished(&hash));
         remove(&place)?;
+        // What killed processes have left, too: it may be large, and nobody may ask for it again.
+        for left in list(&self.server.join("unfinished"))?.iter().filter(|left| **left != hash) {
+            self.remove_unless_fetched(left, &self.unfinished(left))?;
+        }
         remove(&unfinished)?;
         create(&unfinished)?;
         let model = put_together(&unfinished, text, manifest, fetch).inspect_err(|_| {
-            // It may be large, and nobody may ask for it again.
             drop(remove(&unfinished));
         })?;
         place.parent().map_or(Ok(()), create)?;
@@ -97,7 +100,12 @@ impl Cache {
             fetch_to(&unfinished, file, &fetch).inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
             rename(&unfinished, &path)?;
         }
-        Ok(Model::open_reference(&place)?)
+        let found = Model::open_reference(&place);
+        if found.is_err() {
+            // Another file than was asked for: of no use to anybody.
+            Model::manifest(&place)?.references().for_each(|it| drop(fs::remove_file(place.join(&it.file))));
+        }
+        Ok(found?)
     }
 
     /// What a version was when it was fetched.
@@ -139,15 +147,17 @@ impl Cache {
         let [models, unfinished] = ["models", "unfinished"].map(|name| list(&self.server.join(name)));
         let hashes = models?.into_iter().chain(unfinished?).collect::<BTreeSet<_>>();
         for hash in hashes.into_iter().filter(|hash| kept.iter().all(|it| it.manifest != *hash)) {
-            let path = self.lock_of(&hash)?;
-            let lock = at(&path, File::options().create(true).append(true).open(&path))?;
-            // Who fetches it just now needs it.
-            if lock.try_lock().is_ok() {
-                remove(&self.place(&hash))?;
-                remove(&self.unfinished(&hash))?;
-            }
+            self.remove_unless_fetched(&hash, &self.place(&hash))?;
+            self.remove_unless_fetched(&hash, &self.unfinished(&hash))?;
         }
         Ok(())
+    }
+
+    /// Removes a folder of the model, unless somebody fetches that just now, who needs it.
+    fn remove_unless_fetched(&self, manifest: &str, folder: &Path) -> Result<(), RegistryError> {
+        let path = self.lock_of(manifest)?;
+        let lock = at(&path, File::options().create(true).append(true).open(&path))?;
+        if lock.try_lock().is_ok() { remove(folder) } else { Ok(()) }
     }
 
     fn unfinished(&self, manifest: &str) -> PathBuf {
