@@ -77,22 +77,19 @@ impl DataSet {
         // However somebody writes a folder's path, it is the same folder.
         let folders = folders.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
         let strangers = strangers.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
-        let mut photos = Vec::new();
+        let (mut photos, mut loose) = (Vec::new(), Vec::new());
         for folder in &folders {
             for (inner, is_folder) in read(folder)? {
                 if is_folder && !strangers.contains(&inner) {
                     collect(&inner, label(&inner, classes)?, &strangers, &mut photos)?;
+                } else if !is_folder && (is_photo(&inner) || inner.is_dir()) {
+                    loose.push(inner);
                 }
             }
         }
         if photos.iter().all(|photo| photo.label == Label::Stranger) {
             let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
             return Err(DataSetError::Empty(folders.join(", ")));
-        }
-        let mut loose = Vec::new();
-        for folder in &folders {
-            let beside = read(folder)?.into_iter().filter(|(_, is_folder)| !is_folder).map(|(path, _)| path);
-            loose.extend(beside.filter(|path| is_photo(path) || path.is_dir()));
         }
         for folder in &strangers {
             let before = photos.len();
@@ -241,7 +238,7 @@ mod tests {
     #[test]
     fn a_folder_without_classes_is_no_data_set() {
         let root = tempfile::tempdir().unwrap();
-        touch(root.path(), &["other/b.jpg"]);
+        touch(root.path(), &["a.jpg", "other/b.jpg"]);
         let refused = DataSet::read(&classes(), &[root.path().to_owned()], &[]).unwrap_err();
         assert!(matches!(refused, DataSetError::Empty(_)));
         assert!(matches!(
@@ -249,6 +246,7 @@ mod tests {
             DataSetError::Unreadable { .. }
         ));
     }
+
     #[test]
     fn nothing_is_left_out_without_a_word() {
         let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

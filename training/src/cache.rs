@@ -1,12 +1,12 @@
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, files};
 
 /// What features are of: a hash of photo, backbone and variation, as `Views::key` says; not of the decoder and ONNX Runtime.
 pub(crate) type Key = [u8; 32];
@@ -29,16 +29,7 @@ impl Cache {
     /// The file at `path`, which is created with its folder; each record has so many features.
     pub(crate) fn open(path: &Path, features: usize) -> Result<Self, Error> {
         let failed = |cause| Error::File { path: path.to_owned(), cause };
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(Error::InUse(path.to_owned())),
-            Err(fs::TryLockError::Error(cause)) => return Err(failed(cause)),
-        }
+        let file = files::lock(path)?;
         let mut cache = Self { path: path.to_owned(), file, features, places: HashMap::new() };
         cache.index().map_err(failed)?;
         Ok(cache)
@@ -106,6 +97,8 @@ fn checksum(content: &[u8]) -> [u8; CHECK] {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn key(number: u8) -> Key {

@@ -48,7 +48,7 @@ pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Ta
         );
     }
     manifest.thresholds = thresholds(held_out, manifest, targets);
-    if manifest.thresholds.accept == 1.0 {
+    if !manifest.thresholds.accepts() {
         tracing::warn!(
             held_out = held_out.len(),
             "too few photos show that at most targets.wrong of the accepted are wrong: the model accepts nothing"

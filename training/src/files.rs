@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::Error;
 
-/// Takes the file, which is created with its folder, as long as what is returned lives.
+/// Takes the file, which is created with its folder and may be read and written, as long as what is returned lives.
 pub(crate) fn lock(path: &Path) -> Result<File, Error> {
     let failed = |cause| Error::File { path: path.to_owned(), cause };
     fs::create_dir_all(path.parent().unwrap_or(path)).map_err(failed)?;
-    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    let mut options = File::options();
+    let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(Error::InUse(path.to_owned())),

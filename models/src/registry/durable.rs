@@ -43,6 +43,26 @@ pub(super) fn sync(folder: &Path) -> Result<(), RegistryError> {
     at(folder, File::open(folder).and_then(|it| it.sync_all()))
 }
 
+/// Waits until nobody else has the file locked, which is created; others wait until what is returned is dropped.
+pub(super) fn lock(path: &Path) -> Result<File, RegistryError> {
+    let file = at(path, lockable(path))?;
+    at(path, file.lock())?;
+    Ok(file)
+}
+
+/// A file to be locked, which is created.
+pub(super) fn lockable(path: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).open(path)
+}
+
+/// Removes a folder with all that is in it, if it is there.
+pub(super) fn remove(folder: &Path) -> Result<(), RegistryError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => at(folder, removed),
+    }
+}
+
 /// The names in a folder, in order; none if it isn't there.
 pub(super) fn list(folder: &Path) -> Result<Vec<String>, RegistryError> {
     let entries = match fs::read_dir(folder) {

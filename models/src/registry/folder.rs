@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::durable::{at, create, list, rename, sync, write};
+use super::durable::{at, create, list, lock, remove, rename, sync, write};
 use super::{Move, Registry, RegistryError, Signed, Version, alias_named, expect, former, named};
 use crate::{MANIFEST, Manifest, Model};
 
@@ -53,11 +53,7 @@ impl FolderRegistry {
     /// Waits until nobody else writes; others wait until the file that is returned is dropped.
     fn lock(&self) -> Result<File, RegistryError> {
         create(&self.root)?;
-        let path = self.root.join("lock");
-        let file = File::options().create(true).append(true).open(&path);
-        let file = at(&path, file)?;
-        at(&path, file.lock())?;
-        Ok(file)
+        lock(&self.root.join("lock"))
     }
 
     /// The version is there, in whatever state.
@@ -249,13 +245,6 @@ fn moves_in(folder: &Path) -> Result<Vec<u64>, RegistryError> {
 
 fn file_of(number: u64) -> String {
     format!("{number:06}.json")
-}
-
-fn remove(folder: &Path) -> Result<(), RegistryError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => at(folder, removed),
-    }
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::registry::RegistryError;
-use crate::registry::durable::{at, create, list, rename, write};
+use crate::registry::durable::{at, create, list, lock, lockable, remove, rename, write};
 use crate::{File as ModelFile, MANIFEST, Manifest, Member, Model};
 
 /// A folder:
@@ -63,7 +63,7 @@ impl Cache {
         fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
     ) -> Result<Model, RegistryError> {
         let hash = sha256(text);
-        let _fetching = locked(&self.lock_of(&hash)?)?;
+        let _fetching = lock(&self.lock_of(&hash)?)?;
         // Somebody else may have fetched it meanwhile.
         if let Some(model) = self.model(&hash) {
             return Ok(model);
@@ -90,7 +90,7 @@ impl Cache {
         manifest: &str,
         fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
     ) -> Result<Option<Model>, RegistryError> {
-        let _fetching = locked(&self.lock_of(manifest)?)?;
+        let _fetching = lock(&self.lock_of(manifest)?)?;
         let place = self.place(manifest);
         if let Ok(Some(reference)) = Model::open_reference(&place) {
             return Ok(Some(reference));
@@ -156,8 +156,8 @@ impl Cache {
     /// Removes a folder of the model, unless somebody fetches that just now, who needs it.
     fn remove_unless_fetched(&self, manifest: &str, folder: &Path) -> Result<(), RegistryError> {
         let path = self.lock_of(manifest)?;
-        let lock = at(&path, File::options().create(true).append(true).open(&path))?;
-        if lock.try_lock().is_ok() { remove(folder) } else { Ok(()) }
+        let file = at(&path, lockable(&path))?;
+        if file.try_lock().is_ok() { remove(folder) } else { Ok(()) }
     }
 
     fn unfinished(&self, manifest: &str) -> PathBuf {
@@ -181,7 +181,7 @@ impl Cache {
 
     fn lock(&self) -> Result<File, RegistryError> {
         create(&self.folder)?;
-        locked(&self.folder.join("lock"))
+        lock(&self.folder.join("lock"))
     }
 
     /// The file that who fetches this model locks: nobody else has to wait for that.
@@ -189,20 +189,6 @@ impl Cache {
         let locks = self.folder.join("locks");
         create(&locks)?;
         Ok(locks.join(manifest))
-    }
-}
-
-/// Waits until nobody else has the file locked; others wait until what is returned is dropped.
-fn locked(path: &Path) -> Result<File, RegistryError> {
-    let file = at(path, File::options().create(true).append(true).open(path))?;
-    at(path, file.lock())?;
-    Ok(file)
-}
-
-fn remove(folder: &Path) -> Result<(), RegistryError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => at(folder, removed),
     }
 }
 
