@@ -51,14 +51,15 @@ bench: program backbone
 	cargo run --release --locked --package autorma-bench $(if $(filter kafka,$(LOG)),-- --log kafka)
 
 chaos: e2e-program
-	SEEDS=$(SEEDS) $(if $(SEED),SEED=$(SEED)) cargo test --locked --package autorma-e2e --test chaos -- --nocapture
+	SEEDS=$(SEEDS) $(if $(SEED),SEED=$(SEED)) cargo test --workspace --locked --test chaos -- --nocapture
 
 program: tools runtime
 	cargo build --release --locked --package autorma-cli
 
-# The program with the places where it can be killed.
+# The program with the places where it can be killed. With it one test, for Cargo to choose the features that it chooses
+# for `cargo test --workspace`: without, everything is compiled once for the program and once for the tests.
 e2e-program: tools runtime
-	cargo build --locked --package autorma-cli --features failpoints
+	cargo build --workspace --locked --bin autorma --test chaos
 	@mkdir -p target/e2e
 	@cp target/debug/autorma target/e2e/autorma.new && mv target/e2e/autorma.new target/e2e/autorma
 

@@ -1,4 +1,4 @@
-//! Kill seeds. `SEEDS=1000 cargo test -p autorma-e2e --test chaos` plays as many as asked, `SEED=17` that one again.
+//! Kill seeds. `SEEDS=1000 cargo test --workspace --test chaos` plays as many as asked, `SEED=17` that one again.
 
 use std::collections::BTreeMap;
 
