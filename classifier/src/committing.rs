@@ -1,15 +1,18 @@
 use std::time::Instant;
 
 use autorma_stream::retry::patiently_while;
-use autorma_stream::{Advance, DeadShare, Error as LogError, Membership, Producer, Transaction, failpoint};
+use autorma_stream::{
+    Advance, DeadShare, Error as LogError, Log, Membership, Producer, Transaction, failpoint,
+};
 
 use crate::desk::{Committable, Desk};
 use crate::outcome::Outcome;
-use crate::{Config, Error, Metrics};
+use crate::{Config, Error, Metrics, history};
 
 /// The committer's thread: outcomes and offsets go to the log together, while the next micro-batch is computed.
 pub(crate) fn commit(
     desk: &Desk,
+    log: &dyn Log,
     mut producer: Box<dyn Producer>,
     membership: &Membership,
     config: &Config,
@@ -18,7 +21,7 @@ pub(crate) fn commit(
     let mut share = DeadShare::new(config.dead_share, config.dead_window);
     while let Some(mut committable) = desk.next_commit() {
         let outcomes = committable.outcomes.len();
-        check(&mut share, &committable.outcomes, config.dead_window)?;
+        check(&mut share, &committable.outcomes, log, config.dead_window)?;
         let begun = Instant::now();
         failpoint::hit("classifier-before-commit");
         let committed = settle(&mut *producer, membership, &mut committable, desk)?;
@@ -59,9 +62,13 @@ fn settle(
     Ok(false)
 }
 
-fn check(share: &mut DeadShare, outcomes: &[Outcome], window: usize) -> Result<(), Error> {
+fn check(share: &mut DeadShare, outcomes: &[Outcome], log: &dyn Log, window: usize) -> Result<(), Error> {
     for outcome in outcomes {
-        share.count(outcome.is_dead()).map_err(|dead| {
+        let mut counted = share.count(outcome.is_dead());
+        if let Some(lacking) = share.lacks() {
+            counted = share.precede(history::newest(log, lacking)?);
+        }
+        counted.map_err(|dead| {
             let last = match outcome {
                 Outcome::DeadLetter(_, it) => format!("{}: {} ({})", it.reason, it.message, it.name),
                 Outcome::Prediction(_) => String::new(),

@@ -1,6 +1,7 @@
 //! From the bytes of any file to a [`Picture`] of the model's size, or the reason why not. What a file declares is
 //! held against the limits before anything is allocated for it.
 
+mod frame;
 mod jpeg;
 mod other;
 

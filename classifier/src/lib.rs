@@ -15,6 +15,7 @@ mod desk;
 mod error;
 mod failure;
 mod fetch;
+mod history;
 mod inferring;
 mod metrics;
 mod outcome;

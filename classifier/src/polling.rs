@@ -58,7 +58,12 @@ pub(crate) fn poll(
     }
     let begun = Instant::now();
     while !desk.has_failed() && !desk.wait_until_idle(WAIT) && begun.elapsed() < config.drain {
-        consumer.poll(PollLimit::NOTHING, Duration::ZERO)?;
+        // What is in hand can be committed, whatever a poll says that may pass.
+        match consumer.poll(PollLimit::NOTHING, Duration::ZERO) {
+            Err(error) if error.disposition() != Disposition::Transient => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "finishing what is in hand"),
+            Ok(_) => {}
+        }
     }
     // What isn't even begun is left to the next start.
     desk.abandon();

@@ -103,7 +103,7 @@ fn classify(
         }
         let membership = &membership;
         spawn(scope, "commit".into(), desk, move || {
-            committing::commit(desk, producer, membership, config, metrics)
+            committing::commit(desk, log, producer, membership, config, metrics)
         });
         if let Err(error) = polling::poll(desk, &mut *consumer, &held, config, metrics, shutdown) {
             desk.fail(error);

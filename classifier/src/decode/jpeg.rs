@@ -4,13 +4,29 @@ use autorma_schemas::Reason;
 use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageFormat};
-use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp};
+use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Error, Image, PixelFormat, ScalingFactor};
 
+use super::frame::coefficients;
 use super::{Limits, Raw, other};
 use crate::Failure;
 
+#[cfg(test)]
+mod tests;
+
 /// More scans than any camera writes: each is another pass over the whole picture.
 const MOST_SCANS: u32 = 200;
+
+/// What libjpeg says of files that are whole (`jerror.h` of libjpeg-turbo): the versions of what few programs look at,
+/// fields of a scan that only progressive pictures use, and bytes between two segments.
+const REMARKS: [&str; 3] = [
+    "unknown JFIF revision number",
+    "Unknown Adobe color transform code",
+    "Invalid SOS parameters for sequential JPEG",
+];
+
+/// Bytes that cameras leave behind the picture, at most. Where the rest of a picture is broken, libjpeg often tells
+/// nothing but that there are more of them than it could read.
+const MOST_FILLING: u32 = 16;
 
 /// The JPEG in `file` through libjpeg-turbo, which shrinks while it decodes: by 2, 4 or 8 as long as both sides keep at
 /// least `side` pixels.
@@ -21,7 +37,11 @@ pub(super) fn decode(file: &[u8], side: u32, limits: &Limits) -> Result<Raw, Fai
     let header = match decompressor.read_header(file) {
         Ok(header) => header,
         // Sampling that libjpeg-turbo's interface has no name for.
-        Err(turbojpeg::Error::BadSubsamp(_)) => return other::decode(file, ImageFormat::Jpeg, limits),
+        Err(Error::BadSubsamp(_)) => return other::decode(file, ImageFormat::Jpeg, limits),
+        // Its interface tells nothing of such a file.
+        Err(error) if is_whole(&error) || is_spaced(&error) => {
+            return other::decode(file, ImageFormat::Jpeg, limits);
+        }
         Err(error) => return Err(broken(error)),
     };
     if header.is_lossless || matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK) {
@@ -30,11 +50,13 @@ pub(super) fn decode(file: &[u8], side: u32, limits: &Limits) -> Result<Raw, Fai
     let scale = scale(&header, side as usize);
     let (width, height) = (scale.scale(header.width), scale.scale(header.height));
     let pitch = width * PixelFormat::RGB.size();
-    limits.check(header.width as u64, header.height as u64, memory(&header) + (pitch * height) as u64)?;
+    limits.check(header.width as u64, header.height as u64, coefficients(file) + (pitch * height) as u64)?;
     decompressor.set_scaling_factor(scale).map_err(broken)?;
     let mut pixels = vec![0; pitch * height];
     let image = Image { pixels: pixels.as_mut_slice(), width, pitch, height, format: PixelFormat::RGB };
-    decompressor.decompress(file, image).map_err(broken)?;
+    decompressor
+        .decompress(file, image)
+        .or_else(|error| if is_whole(&error) { Ok(()) } else { Err(broken(error)) })?;
     Ok(Raw { width: width as u32, height: height as u32, pixels, orientation: orientation(file) })
 }
 
@@ -51,19 +73,6 @@ fn scale(header: &DecompressHeader, side: usize) -> ScalingFactor {
     factors.into_iter().find(large).unwrap_or(ScalingFactor::ONE)
 }
 
-/// A progressive picture is in memory as a whole: two bytes for each coefficient.
-fn memory(header: &DecompressHeader) -> u64 {
-    if !header.is_progressive {
-        return 0;
-    }
-    let pixels = header.width as u64 * header.height as u64;
-    match header.subsamp {
-        Subsamp::Gray => pixels * 2,
-        Subsamp::Sub2x2 => pixels * 3,
-        _ => pixels * 6,
-    }
-}
-
 /// As its EXIF says; upright where that can't be read.
 fn orientation(file: &[u8]) -> Orientation {
     JpegDecoder::new(Cursor::new(file))
@@ -71,6 +80,21 @@ fn orientation(file: &[u8]) -> Orientation {
         .unwrap_or(Orientation::NoTransforms)
 }
 
-fn broken(error: turbojpeg::Error) -> Failure {
+/// Whether libjpeg only remarks on how the file is written: its picture is there, pixel for pixel. It says the first
+/// remark alone, and of what is missing or broken it says that.
+fn is_whole(remark: &Error) -> bool {
+    let Error::TurboJpegError(remark) = remark else { return false };
+    let filling =
+        remark.strip_suffix(" extraneous bytes before marker 0xd9").and_then(|it| it.rsplit(' ').next());
+    let is_filling = filling.is_some_and(|bytes| bytes.parse().is_ok_and(|bytes: u32| bytes <= MOST_FILLING));
+    is_filling || REMARKS.iter().any(|known| remark.contains(known))
+}
+
+/// Whether there are bytes between two segments, before any scan.
+fn is_spaced(remark: &Error) -> bool {
+    matches!(remark, Error::TurboJpegError(remark) if remark.contains("extraneous bytes before marker"))
+}
+
+fn broken(error: Error) -> Failure {
     Failure::new(Reason::Undecodable, error.to_string())
 }

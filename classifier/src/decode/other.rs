@@ -5,11 +5,16 @@ use image::error::LimitErrorKind;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
+use super::frame::{coefficients, is_cut_off};
 use super::{Limits, Raw};
 use crate::Failure;
 
 /// Any format that the `image` crate decodes: the first picture in the file.
 pub(super) fn decode(file: &[u8], format: ImageFormat, limits: &Limits) -> Result<Raw, Failure> {
+    // Of what is missing, this decoder makes grey without a word.
+    if format == ImageFormat::Jpeg && is_cut_off(file) {
+        return Err(Failure::new(Reason::Undecodable, "the end of the picture is missing"));
+    }
     let mut reader = ImageReader::with_format(Cursor::new(file), format);
     let mut own = image::Limits::default();
     own.max_alloc = Some(limits.memory);
@@ -19,7 +24,8 @@ pub(super) fn decode(file: &[u8], format: ImageFormat, limits: &Limits) -> Resul
     let pixels = u64::from(width) * u64::from(height);
     let memory =
         decoder.total_bytes().saturating_add(pixels.saturating_mul(conversion(decoder.color_type())));
-    limits.check(width.into(), height.into(), memory)?;
+    let kept = if format == ImageFormat::Jpeg { coefficients(file) } else { 0 };
+    limits.check(width.into(), height.into(), memory.saturating_add(kept))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let picture = DynamicImage::from_decoder(decoder).map_err(failure)?;
     Ok(Raw { width, height, pixels: opaque(picture), orientation })

@@ -32,8 +32,11 @@ pub(super) fn shrink(letter: &DeadLetter, limit: usize) -> DeadLetter {
     letter
 }
 
-/// Whether the outcome of this event can be written, whatever it will be; else why not.
+/// Whether the outcome of this event can be written, whatever it will be, and told from others; else why not.
 pub(crate) fn fits(event: &ImageEvent) -> Result<(), String> {
+    if event.event_id.is_empty() {
+        return Err("event_id is empty: all photos of such events would be taken for one".into());
+    }
     let attributes: usize = event.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
     let optional = [&event.run_id, &event.uri].into_iter().flatten();
     let texts = [&event.event_id, &event.source, &event.name, &event.sha256].into_iter().chain(optional);

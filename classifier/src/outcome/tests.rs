@@ -115,6 +115,11 @@ fn whatever_the_record_is_its_outcome_can_be_written() {
 }
 
 #[test]
+fn an_event_without_an_id_is_refused_since_it_would_be_taken_for_others() {
+    assert!(fits(&ImageEvent { event_id: String::new(), ..event() }).unwrap_err().contains("event_id"));
+}
+
+#[test]
 fn a_small_dead_letter_keeps_its_record() {
     let finished = unreadable(record(b"?".to_vec()), "no event".into());
     let letter = DeadLetter::decode(&finished.outcome.append().value).unwrap();

@@ -1,0 +1,132 @@
+//! What a JPEG's segments say before its first scan (ITU-T T.81, Annex B).
+
+const START_OF_SCAN: u8 = 0xDA;
+const END_OF_IMAGE: u8 = 0xD9;
+const PROGRESSIVE: [u8; 4] = [0xC2, 0xC6, 0xCA, 0xCE];
+/// Of the markers from 0xC0 to 0xCF, those that begin no frame.
+const NO_FRAME: [u8; 3] = [0xC4, 0xC8, 0xCC];
+
+/// What a decoder keeps of a picture until it has read all its scans, in bytes: two for each coefficient. Nothing where
+/// one scan has it all.
+pub(super) fn coefficients(file: &[u8]) -> u64 {
+    let mut frame = None;
+    for (marker, segment) in Segments(file) {
+        match marker {
+            START_OF_SCAN => {
+                let components = segment.first().copied().unwrap_or(0).into();
+                return frame.map_or(0, |frame: Frame| frame.kept(components));
+            }
+            0xC0..=0xCF if !NO_FRAME.contains(&marker) => frame = Frame::read(marker, segment),
+            _ => {}
+        }
+    }
+    0
+}
+
+/// Whether the picture's end is missing. Nothing in a scan looks like it.
+pub(super) fn is_cut_off(file: &[u8]) -> bool {
+    let mut segments = Segments(file);
+    let scan = segments.find(|(marker, _)| *marker == START_OF_SCAN);
+    scan.is_none() || !segments.0.windows(2).any(|bytes| bytes == [0xFF, END_OF_IMAGE])
+}
+
+/// Markers with what they hold, without its length, up to the first that is cut off; and what is behind the last.
+struct Segments<'file>(&'file [u8]);
+
+impl<'file> Iterator for Segments<'file> {
+    type Item = (u8, &'file [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let at = self.0.iter().position(|byte| *byte == 0xFF)?;
+            let (marker, behind) = self.0[at + 1..].split_first()?;
+            match *marker {
+                END_OF_IMAGE => return None,
+                // Filling, and markers without a segment.
+                0xFF => self.0 = &self.0[at + 1..],
+                0x00 | 0x01 | 0xD0..=0xD8 => self.0 = behind,
+                marker => {
+                    let length = u16::from_be_bytes(*behind.first_chunk()?).max(2).into();
+                    let segment = behind.get(2..length)?;
+                    self.0 = &behind[length..];
+                    return Some((marker, segment));
+                }
+            }
+        }
+    }
+}
+
+struct Frame {
+    is_progressive: bool,
+    width: u64,
+    height: u64,
+    /// How finely each component is sampled, across and down.
+    sampling: Vec<(u64, u64)>,
+}
+
+impl Frame {
+    /// Bits a sample, height, width, how many components, and of each its number, its sampling and its table.
+    fn read(marker: u8, segment: &[u8]) -> Option<Self> {
+        let [_, height_high, height_low, width_high, width_low, _, components @ ..] = segment else {
+            return None;
+        };
+        Some(Self {
+            is_progressive: PROGRESSIVE.contains(&marker),
+            width: u16::from_be_bytes([*width_high, *width_low]).into(),
+            height: u16::from_be_bytes([*height_high, *height_low]).into(),
+            sampling: components
+                .chunks_exact(3)
+                .map(|it| ((it[1] >> 4).into(), (it[1] & 15).into()))
+                .collect(),
+        })
+    }
+
+    /// Bytes to keep where the first scan has so many of the components.
+    fn kept(&self, components: usize) -> u64 {
+        if !self.is_progressive && components >= self.sampling.len() {
+            return 0;
+        }
+        let finest = |of: fn(&(u64, u64)) -> u64| self.sampling.iter().map(of).max().unwrap_or(1).max(1);
+        let units = self.width.div_ceil(8 * finest(|it| it.0)) * self.height.div_ceil(8 * finest(|it| it.1));
+        let blocks: u64 = self.sampling.iter().map(|(across, down)| across * down).sum();
+        units * blocks * 64 * 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{coefficients, is_cut_off};
+
+    /// A header whose frame has 4:2:0, and whose first scan has so many components.
+    fn header(frame: u8, components: u8) -> Vec<u8> {
+        let start = [0xFF, 0xD8, 0xFF, 0xE1, 0, 4, 0xFF, 0xDA, 7, 0xFF, 0xFF];
+        let frame = [frame, 0, 17, 8, 1, 0, 2, 0, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1];
+        let tables = [0xFF, 0xC4, 0, 3, 0];
+        [&start[..], &frame, &tables, &[0xFF, 0xDA, 0, 3, components, 1, 2, 3]].concat()
+    }
+
+    #[test]
+    fn several_scans_are_kept_in_memory_whatever_they_are_called() {
+        // 512 × 256 pixels, half as many again for the colours, two bytes each.
+        let all = 512 * 256 * 3;
+        assert_eq!(
+            [(0xC0, 3), (0xC0, 1), (0xC2, 3), (0xC2, 1)].map(|(f, c)| coefficients(&header(f, c))),
+            [0, all, all, all]
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_preview_isn_t_the_picture_s() {
+        let preview = [0xFF, 0xE1, 0, 4, 0xFF, 0xD9];
+        let file = [&preview, &header(0xC0, 3)[..], &[1, 2, 0xFF, 0, 0xD9]].concat();
+        assert!(is_cut_off(&file) && is_cut_off(&preview) && is_cut_off(&[]));
+        assert!(!is_cut_off(&[&file[..], &[0xFF, 0xD9, 0]].concat()));
+    }
+
+    #[test]
+    fn what_is_cut_off_or_no_jpeg_keeps_nothing() {
+        let file = header(0xC2, 1);
+        assert!((0..file.len() - 4).all(|length| coefficients(&file[..length]) == 0));
+        assert_eq!(coefficients(&[0xFF; 9]), 0);
+    }
+}
