@@ -150,7 +150,7 @@ pub struct Origin {
 /// The contract's batch number: images of a run in groups of `batch_size`, both from 1. Images that weren't
 /// numbered by their producer (`sequence` 0) are in batch 1.
 pub fn batch_number(sequence: i64, batch_size: usize) -> i64 {
-    (sequence - 1).max(0) / (batch_size.max(1) as i64) + 1
+    sequence.saturating_sub(1).max(0) / (batch_size.max(1) as i64) + 1
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn ten_images_are_a_batch() {
-        let numbers: Vec<_> = [0, 1, 10, 11, 20, 21].map(|s| batch_number(s, 10)).into();
-        assert_eq!(numbers, [1, 1, 1, 2, 2, 3]);
+        let numbers: Vec<_> = [i64::MIN, 0, 1, 10, 11, 20, 21].map(|s| batch_number(s, 10)).into();
+        assert_eq!(numbers, [1, 1, 1, 1, 2, 2, 3]);
     }
 }
