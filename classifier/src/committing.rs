@@ -1,8 +1,10 @@
 use std::time::Instant;
 
+use autorma_schemas::Micros;
 use autorma_stream::retry::patiently_while;
 use autorma_stream::{
-    Advance, DeadShare, Error as LogError, Log, Membership, Producer, Transaction, failpoint,
+    Advance, DeadShare, Error as LogError, Log, Membership, Producer, Result as LogResult, Transaction,
+    failpoint,
 };
 
 use crate::desk::{Committable, Desk};
@@ -19,9 +21,11 @@ pub(crate) fn commit(
     metrics: &Metrics,
 ) -> Result<(), Error> {
     let mut share = DeadShare::new(config.dead_share, config.dead_window);
+    let begun_at = Micros::now();
+    let earlier = |lacking| history::newest(log, lacking, begun_at);
     while let Some(mut committable) = desk.next_commit() {
         let outcomes = committable.outcomes.len();
-        check(&mut share, &committable.outcomes, log, config.dead_window)?;
+        check(&mut share, &committable.outcomes, config.dead_window, earlier)?;
         let begun = Instant::now();
         failpoint::hit("classifier-before-commit");
         let committed = settle(&mut *producer, membership, &mut committable, desk)?;
@@ -62,11 +66,17 @@ fn settle(
     Ok(false)
 }
 
-fn check(share: &mut DeadShare, outcomes: &[Outcome], log: &dyn Log, window: usize) -> Result<(), Error> {
+/// Whether not too many are dead, of these and of those before: `earlier` says how the newest of them ended.
+fn check(
+    share: &mut DeadShare,
+    outcomes: &[Outcome],
+    window: usize,
+    earlier: impl Fn(usize) -> LogResult<Vec<bool>>,
+) -> Result<(), Error> {
     for outcome in outcomes {
         let mut counted = share.count(outcome.is_dead());
         if let Some(lacking) = share.lacks() {
-            counted = share.precede(history::newest(log, lacking)?);
+            counted = share.precede(earlier(lacking)?);
         }
         counted.map_err(|dead| {
             let last = match outcome {

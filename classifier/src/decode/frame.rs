@@ -1,6 +1,10 @@
 //! What a JPEG's segments say before its first scan (ITU-T T.81, Annex B).
 
+const START_OF_IMAGE: u8 = 0xD8;
 const START_OF_SCAN: u8 = 0xDA;
+/// Segments of applications: what they begin with says whose.
+const JFIF: u8 = 0xE0;
+const ADOBE: u8 = 0xEE;
 const END_OF_IMAGE: u8 = 0xD9;
 const PROGRESSIVE: [u8; 4] = [0xC2, 0xC6, 0xCA, 0xCE];
 /// Of the markers from 0xC0 to 0xCF, those that begin no frame.
@@ -21,6 +25,35 @@ pub(super) fn coefficients(file: &[u8]) -> u64 {
         }
     }
     0
+}
+
+/// The file with what only matters to the decoder's strictness as it should be: nothing between the segments before the
+/// first scan, the version of JFIF 1, no unknown transform (Adobe's), and in the scan of a picture that isn't progressive
+/// all coefficients. None if it is so already.
+pub(super) fn tidied(file: &[u8]) -> Option<Vec<u8>> {
+    let mut tidy = vec![0xFF, START_OF_IMAGE];
+    let (mut is_progressive, mut segments) = (false, Segments(file));
+    while let Some((marker, segment)) = segments.next() {
+        tidy.extend([0xFF, marker]);
+        tidy.extend((segment.len() as u16 + 2).to_be_bytes());
+        let at = tidy.len();
+        tidy.extend(segment);
+        match (marker, &mut tidy[at..]) {
+            (JFIF, [b'J', b'F', b'I', b'F', 0, version, ..]) => *version = 1,
+            (ADOBE, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) if *transform > 2 => {
+                *transform = 1
+            }
+            (START_OF_SCAN, [.., first, last, bits]) if !is_progressive => {
+                (*first, *last, *bits) = (0, 63, 0)
+            }
+            (marker, _) => is_progressive |= PROGRESSIVE.contains(&marker),
+        }
+        if marker == START_OF_SCAN {
+            tidy.extend(segments.0);
+            return (tidy != file).then_some(tidy);
+        }
+    }
+    None
 }
 
 /// Whether the picture's end is missing. Nothing in a scan looks like it.

@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 use image::{ImageDecoder, ImageFormat};
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Error, Image, PixelFormat, ScalingFactor};
 
-use super::frame::coefficients;
+use super::frame::{coefficients, tidied};
 use super::{Limits, Raw, other};
 use crate::Failure;
 
@@ -16,32 +16,32 @@ mod tests;
 /// More scans than any camera writes: each is another pass over the whole picture.
 const MOST_SCANS: u32 = 200;
 
-/// What libjpeg says of files that are whole (`jerror.h` of libjpeg-turbo): the versions of what few programs look at,
-/// fields of a scan that only progressive pictures use, and bytes between two segments.
-const REMARKS: [&str; 3] = [
-    "unknown JFIF revision number",
-    "Unknown Adobe color transform code",
-    "Invalid SOS parameters for sequential JPEG",
-];
-
 /// Bytes that cameras leave behind the picture, at most. Where the rest of a picture is broken, libjpeg often tells
 /// nothing but that there are more of them than it could read.
 const MOST_FILLING: u32 = 16;
+
+/// The JPEG in `file`. One that is written oddly is decoded as it should have been written: libjpeg remarks on the first
+/// oddity only, and would say nothing of a picture that is broken behind it.
+pub(super) fn decode(file: &[u8], side: u32, limits: &Limits) -> Result<Raw, Failure> {
+    match strictly(file, side, limits) {
+        Err(failure) if failure.reason == Reason::Undecodable => match tidied(file) {
+            Some(tidy) => strictly(&tidy, side, limits),
+            None => Err(failure),
+        },
+        decoded => decoded,
+    }
+}
 
 /// The JPEG in `file` through libjpeg-turbo, which shrinks while it decodes: by 2, 4 or 8 as long as both sides keep at
 /// least `side` pixels.
 ///
 /// Each picture has a decompressor of its own: one that has met a broken file refuses the good ones after it.
-pub(super) fn decode(file: &[u8], side: u32, limits: &Limits) -> Result<Raw, Failure> {
+fn strictly(file: &[u8], side: u32, limits: &Limits) -> Result<Raw, Failure> {
     let mut decompressor = open().map_err(broken)?;
     let header = match decompressor.read_header(file) {
         Ok(header) => header,
         // Sampling that libjpeg-turbo's interface has no name for.
         Err(Error::BadSubsamp(_)) => return other::decode(file, ImageFormat::Jpeg, limits),
-        // Its interface tells nothing of such a file.
-        Err(error) if is_whole(&error) || is_spaced(&error) => {
-            return other::decode(file, ImageFormat::Jpeg, limits);
-        }
         Err(error) => return Err(broken(error)),
     };
     if header.is_lossless || matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK) {
@@ -56,7 +56,7 @@ pub(super) fn decode(file: &[u8], side: u32, limits: &Limits) -> Result<Raw, Fai
     let image = Image { pixels: pixels.as_mut_slice(), width, pitch, height, format: PixelFormat::RGB };
     decompressor
         .decompress(file, image)
-        .or_else(|error| if is_whole(&error) { Ok(()) } else { Err(broken(error)) })?;
+        .or_else(|error| if is_filling(&error) { Ok(()) } else { Err(broken(error)) })?;
     Ok(Raw { width: width as u32, height: height as u32, pixels, orientation: orientation(file) })
 }
 
@@ -80,19 +80,13 @@ fn orientation(file: &[u8]) -> Orientation {
         .unwrap_or(Orientation::NoTransforms)
 }
 
-/// Whether libjpeg only remarks on how the file is written: its picture is there, pixel for pixel. It says the first
-/// remark alone, and of what is missing or broken it says that.
-fn is_whole(remark: &Error) -> bool {
+/// Whether libjpeg only remarks on bytes behind the picture. It says the first remark alone, and of what is missing or
+/// broken it says that.
+fn is_filling(remark: &Error) -> bool {
     let Error::TurboJpegError(remark) = remark else { return false };
-    let filling =
+    let bytes =
         remark.strip_suffix(" extraneous bytes before marker 0xd9").and_then(|it| it.rsplit(' ').next());
-    let is_filling = filling.is_some_and(|bytes| bytes.parse().is_ok_and(|bytes: u32| bytes <= MOST_FILLING));
-    is_filling || REMARKS.iter().any(|known| remark.contains(known))
-}
-
-/// Whether there are bytes between two segments, before any scan.
-fn is_spaced(remark: &Error) -> bool {
-    matches!(remark, Error::TurboJpegError(remark) if remark.contains("extraneous bytes before marker"))
+    bytes.is_some_and(|bytes| bytes.parse().is_ok_and(|bytes: u32| bytes <= MOST_FILLING))
 }
 
 fn broken(error: Error) -> Failure {
