@@ -23,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) already_done: u64,
     pub(crate) still_being_written: u64,
     pub(crate) unreadable: u64,
+    /// Folders whose photos nobody knows.
+    pub(crate) unreadable_folders: u64,
     pub(crate) duration_seconds: f64,
     pub(crate) images_per_second: f64,
     pub(crate) results_path: Option<String>,
@@ -90,6 +92,7 @@ impl Report {
             finished_too: others.map(other).collect::<Result<_, _>>()?,
             still_being_written: batch.found.left_out,
             unreadable: batch.found.unreadable,
+            unreadable_folders: batch.found.unreadable_folders,
             duration_seconds: (seconds * 1e3).round() / 1e3,
             images_per_second: (classified / seconds.max(1e-9) * 10.0).round() / 10.0,
             results_path: finished.map(|finished| text(&finished.results)).transpose()?,
@@ -119,14 +122,19 @@ impl Report {
     pub(crate) fn has_failures(&self) -> bool {
         self.dead_letters
             + self.unreadable
+            + self.unreadable_folders
             + self.finished_too.iter().map(|other| other.dead_letters).sum::<u64>()
             > 0
     }
 
     fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left_out = [(self.still_being_written, "still being written"), (self.unreadable, "unreadable")];
-        for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
-            writeln!(f, "{} left out, {what}: the log has the names.", counted(count, "file"))?;
+        let left_out = [
+            (self.still_being_written, "file", "still being written"),
+            (self.unreadable, "file", "unreadable"),
+            (self.unreadable_folders, "folder", "unreadable"),
+        ];
+        for (count, what, why) in left_out.into_iter().filter(|(count, ..)| *count > 0) {
+            writeln!(f, "{} left out, {why}: the log has the names.", counted(count, what))?;
         }
         for Other { run_id, predictions, dead_letters, .. } in &self.finished_too {
             writeln!(
@@ -149,7 +157,8 @@ fn read(finished: &Finished) -> anyhow::Result<Summary> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(summary) = &self.summary else {
-            if self.already_done + self.still_being_written + self.unreadable == 0 {
+            let left_out = self.still_being_written + self.unreadable + self.unreadable_folders;
+            if self.already_done + left_out == 0 {
                 writeln!(
                     f,
                     "No photos in {}: no file there ends in .jpg, .png and so on (`--recursive` looks into its folders, too).",
@@ -207,3 +216,6 @@ impl fmt::Display for Report {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ pub struct Found {
     pub already_done: u64,
     /// Photos that can't be read.
     pub unreadable: u64,
+    /// Folders in the folder that can't be read: nobody knows which photos are in them.
+    pub unreadable_folders: u64,
     /// Photos that were still being written at the end.
     pub left_out: u64,
 }
@@ -89,7 +91,9 @@ impl Folder<'_, '_> {
                 Step::Failed(path, error) if path == self.intake.root.path() => {
                     return Err(Error::InputUnreadable { path, cause: error });
                 }
-                Step::Failed(path, error) => self.intake.folder_failed(&path, &error),
+                Step::Failed(path, error) => {
+                    self.found.unreadable_folders += u64::from(self.intake.folder_failed(&path, &error));
+                }
             }
             if self.shutdown.is_requested() {
                 return Ok(false);
@@ -100,7 +104,8 @@ impl Folder<'_, '_> {
 
     /// Takes those that become complete while there is patience. Returns whether to go on, as above.
     fn wait_for_writers(&mut self) -> Result<bool, Error> {
-        let deadline = Instant::now() + self.config.patience;
+        // A young file has to be watched for a while, though nobody was seen writing.
+        let deadline = Instant::now() + self.config.patience.max(self.config.settle);
         while let Some(due) = self.intake.settling.next_due() {
             let now = Instant::now();
             if let Some(path) = self.intake.settling.due(now) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::heard::Heard;
 use crate::mark::{Mark, Marks};
 use crate::metrics::Outcome;
 use crate::names::{is_photo, is_private};
@@ -34,12 +35,6 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// Whether a file that was complete is being written again, by what has been heard since.
-    pub(crate) fn is_outdated(&self, later: &[Signal]) -> bool {
-        let Signal::Complete(path) = self else { return false };
-        later.iter().filter_map(Signal::written).any(|other| other.as_os_str() == path.as_os_str())
-    }
-
     /// The file that was created or written to.
     pub(crate) fn written(&self) -> Option<&Path> {
         match self {
@@ -94,13 +89,16 @@ impl Ears {
     }
 
     /// Waits until everything that has happened so far has been said, and puts it behind `heard`. False: something
-    /// may be missing.
-    pub(crate) fn catch_up(&mut self, signals: &Receiver<Signal>, heard: &mut Vec<Signal>) -> bool {
+    /// may be missing, or there is no room for it.
+    pub(crate) fn catch_up(&mut self, signals: &Receiver<Signal>, heard: &mut Heard) -> bool {
         let Some(mark) = &self.mark else { return true };
+        if !heard.has_room() {
+            return false;
+        }
         let mut set = mark.set().is_ok();
         let deadline = Instant::now() + PATIENCE;
         // A mark may be lost, like other signals.
-        while set && !self.overflow.load(Ordering::Relaxed) {
+        while set && heard.has_room() && !self.overflow.load(Ordering::Relaxed) {
             match signals.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Signal::CaughtUp(path)) if path == mark.path() => return true,
                 Ok(signal) => heard.push(signal),
@@ -110,6 +108,13 @@ impl Ears {
         // This one may still come; it must not be taken for the next.
         self.mark = self.make_mark();
         false
+    }
+
+    /// One that hears nothing, and knows that it misses nothing.
+    #[cfg(test)]
+    pub(crate) fn deaf(root: &Root) -> Self {
+        let marks = Marks::new(root.path());
+        Self { watcher: None, marks, mark: None, overflow: Arc::default(), refused: true }
     }
 
     fn make_mark(&mut self) -> Option<Mark> {
@@ -195,47 +200,4 @@ fn interpret(event: Event, root: &Path, recursive: bool, metrics: &Metrics) -> O
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use notify::event::{DataChange, MetadataKind, RemoveKind};
-
-    fn heard(kind: EventKind, path: &str, recursive: bool) -> Option<Signal> {
-        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
-        interpret(Event::new(kind).add_path(path.into()), Path::new("/in"), recursive, &metrics)
-    }
-
-    #[test]
-    fn events_mean_little() {
-        let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-        let chmod = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
-        let renamed = |mode| EventKind::Modify(ModifyKind::Name(mode));
-        let photo = || PathBuf::from("/in/a.jpg");
-        assert_eq!(heard(close, "/in/a.jpg", false), Some(Signal::Complete(photo())));
-        assert_eq!(heard(written, "/in/a.jpg", false), Some(Signal::Written(photo())));
-        assert_eq!(heard(chmod, "/in/a.jpg", false), Some(Signal::Look(photo())));
-        assert_eq!(heard(renamed(RenameMode::To), "/in/a.jpg", false), Some(Signal::Complete(photo())));
-        assert_eq!(heard(renamed(RenameMode::From), "/in/a.jpg", false), Some(Signal::Gone(photo())));
-        assert_eq!(heard(renamed(RenameMode::Both), "/in/a.jpg", false), None);
-        assert_eq!(heard(EventKind::Access(AccessKind::Open(AccessMode::Any)), "/in/a.jpg", false), None);
-        for name in
-            ["/in/a.txt", "/in/.a.jpg", "/in/a.jpg.part", "/in/.hidden/a.jpg", "/elsewhere/a.jpg", "/in"]
-        {
-            assert_eq!(heard(close, name, true), None, "{name}");
-        }
-        let folder = EventKind::Create(CreateKind::Folder);
-        assert_eq!(heard(folder, "/in/sub", true), Some(Signal::Look("/in/sub".into())));
-        assert_eq!(heard(folder, "/in/sub", false), None);
-        assert_eq!(heard(folder, "/in/.sub", true), None);
-        let removed = EventKind::Remove(RemoveKind::Folder);
-        assert_eq!(heard(removed, "/in", false), Some(Signal::Gone("/in".into())));
-    }
-    #[test]
-    fn a_file_that_is_written_again_is_not_complete() {
-        let (one, other) = (PathBuf::from("/in/a.jpg"), PathBuf::from("/in/b.jpg"));
-        let closed = Signal::Complete(one.clone());
-        assert!(closed.is_outdated(&[Signal::Wake, Signal::Written(one.clone())]));
-        assert!(!closed.is_outdated(&[Signal::Written(other), Signal::Look(one.clone())]));
-        assert!(!Signal::Written(one.clone()).is_outdated(&[Signal::Written(one)]));
-    }
-}
+mod tests;

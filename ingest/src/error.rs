@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use autorma_schemas::DecodeError;
+use autorma_schemas::{DecodeError, readable};
 use autorma_stream::Disposition;
 
 /// Why the stage stops. What wasn't committed is found again by the next start.
@@ -24,6 +24,13 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
+    /// Its path, links resolved, isn't UTF-8, so no run could name it, and the classifier reads only where runs say.
+    #[error(
+        "the path of the input folder, {}, isn't UTF-8 (each \\x is a byte that isn't), so its runs couldn't name it: \
+         rename what has that name, or mount the folder under another one (a link doesn't help: it is resolved)",
+        readable(.0.as_os_str())
+    )]
+    InputNotUtf8(PathBuf),
     /// The log failed.
     #[error(transparent)]
     Log(#[from] autorma_stream::Error),

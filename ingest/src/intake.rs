@@ -9,6 +9,7 @@ use crate::ledger::{Key, Known, Ledger};
 use crate::metrics::Outcome;
 use crate::publish::{Photo, Publisher, take_slot};
 use crate::root::{Look, Root, Seen};
+use crate::scan::says_gone;
 use crate::settle::{Moment, Settling, Sight, Verdict};
 use crate::warned::Warned;
 use crate::{Config, Error, Metrics};
@@ -71,7 +72,8 @@ impl<'a> Intake<'a> {
         let producer = take_slot(log)?;
         let ledger = Ledger::load(log)?;
         tracing::info!(input = root.text(), known = ledger.len(), "ingest ready");
-        let publisher = Publisher::start(config, log, metrics, shutdown, producer, kind, root.text())?;
+        let input = root.text().to_owned();
+        let publisher = Publisher::start(config, log, metrics, shutdown, producer, kind, input)?;
         Ok(Self {
             root,
             publisher,
@@ -219,11 +221,16 @@ impl<'a> Intake<'a> {
         Taken::Unreadable
     }
 
-    /// A folder couldn't be read.
-    pub(crate) fn folder_failed(&mut self, path: &Path, error: &std::io::Error) {
-        if self.warned.first(path, UNREADABLE) {
-            tracing::warn!(?path, %error, "the folder can't be read");
+    /// A folder couldn't be read. Whether photos may be missed in it: not if it has gone, like a file that has.
+    pub(crate) fn folder_failed(&mut self, path: &Path, error: &std::io::Error) -> bool {
+        if says_gone(error) && path != self.root.path() {
+            return false;
         }
+        if self.warned.first(path, UNREADABLE) {
+            self.metrics.unreadable_folders.inc();
+            tracing::warn!(?path, %error, "left out: the folder can't be read");
+        }
+        true
     }
 
     /// A folder was read.

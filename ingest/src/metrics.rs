@@ -10,6 +10,8 @@ pub struct Metrics {
     /// `autorma_ingest_files_total{outcome}`: what came of files. Those that are known or ignored count at the first
     /// scan and at events, not again at each rescan.
     pub files: IntCounterVec,
+    /// `autorma_ingest_unreadable_folders_total`: folders that couldn't be read, each once until it can be again.
+    pub unreadable_folders: IntCounter,
     /// `autorma_ingest_rescan_seconds`: reading the whole folder once.
     pub rescan_seconds: Histogram,
     /// `autorma_ingest_pending`: files seen and not complete.
@@ -55,12 +57,17 @@ impl Metrics {
                 Opts::new("autorma_ingest_files_total", "Files looked at, by what came of them"),
                 &["outcome"],
             )?,
+            unreadable_folders: IntCounter::new(
+                "autorma_ingest_unreadable_folders_total",
+                "Folders that couldn't be read, each once until it can be again",
+            )?,
             rescan_seconds: histogram("autorma_ingest_rescan_seconds", "Reading the whole folder once")?,
             pending: IntGauge::new("autorma_ingest_pending", "Files seen and not complete")?,
             publish_seconds: histogram("autorma_ingest_publish_seconds", "One transaction")?,
         };
         registry.register(Box::new(metrics.published.clone()))?;
         registry.register(Box::new(metrics.files.clone()))?;
+        registry.register(Box::new(metrics.unreadable_folders.clone()))?;
         registry.register(Box::new(metrics.pending.clone()))?;
         // A counter that has never counted is 0, not missing.
         Outcome::ALL.into_iter().for_each(|outcome| metrics.count(outcome, 0));

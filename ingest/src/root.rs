@@ -3,8 +3,6 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use autorma_schemas::readable;
-
 use crate::Error;
 use crate::settle::Version;
 
@@ -13,6 +11,7 @@ use crate::settle::Version;
 pub(crate) struct Root {
     /// Canonical.
     path: PathBuf,
+    text: String,
 }
 
 /// What is at a path.
@@ -68,16 +67,17 @@ impl Root {
         };
         let path = input.canonicalize().map_err(failed)?;
         fs::read_dir(&path).map_err(failed)?;
-        Ok(Self { path })
+        let Some(text) = path.to_str().map(str::to_owned) else { return Err(Error::InputNotUtf8(path)) };
+        Ok(Self { path, text })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder, for people: as runs name it.
-    pub(crate) fn text(&self) -> String {
-        readable(self.path.as_os_str())
+    /// The folder as runs name it: exactly, since the classifier takes it as a path.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Looks at a path below the root, without opening what is there.
@@ -118,6 +118,8 @@ impl Root {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -146,6 +148,28 @@ mod tests {
         assert!(matches!(look("sub/a.jpg/b.jpg"), Look::Gone));
         assert!(root.holds_folder_of(&root.path().join("sub/a.jpg")));
         assert!(!root.holds_folder_of(&root.path().join("folder.jpg/a.jpg")), "behind a link");
+    }
+
+    #[test]
+    fn runs_name_an_input_exactly_and_one_that_they_can_not_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let inside = |name: &[u8]| {
+            let input = folder.join(OsStr::from_bytes(name));
+            fs::create_dir(&input).unwrap();
+            input
+        };
+        let backslash = inside(b"back\\slash \xc3\xa9");
+        assert_eq!(Path::new(Root::open(&backslash).unwrap().text()), backslash);
+        let below = inside(b"red\xff").join("photos");
+        fs::create_dir(&below).unwrap();
+        symlink(&below, folder.join("link")).unwrap();
+        for input in [&below, &folder.join("link")] {
+            let error = Root::open(input).unwrap_err();
+            assert!(matches!(&error, Error::InputNotUtf8(path) if *path == below), "{error}");
+            let said = error.to_string();
+            assert!(said.contains("red\\xFF") && said.contains("rename") && said.contains("link"), "{said}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::vec;
 
@@ -56,27 +56,55 @@ impl Scan {
         self.folders.is_empty() && self.names.len() == 0
     }
 
-    /// Names and kinds of what is in the folder: photos, folders to read, and the number of other files.
-    fn read(folder: &Path, recursive: bool) -> io::Result<(Vec<OsString>, Vec<PathBuf>, u64)> {
-        let (mut photos, mut folders, mut ignored) = (Vec::new(), Vec::new(), 0);
+    fn read(folder: &Path, recursive: bool) -> io::Result<Listing> {
         // It was a folder a moment ago; a link that has taken its place isn't followed.
         if !fs::symlink_metadata(folder)?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
+            return Err(ErrorKind::NotADirectory.into());
         }
-        for entry in fs::read_dir(folder)? {
+        let entries = fs::read_dir(folder)?.map(|entry| {
             let entry = entry?;
-            let (name, is_folder) = (entry.file_name(), entry.file_type()?.is_dir());
-            if is_folder && recursive && !is_private(&name) {
-                folders.push(folder.join(name));
-            } else if !is_folder && is_photo(&name) {
-                photos.push(name);
-            } else if !is_folder {
-                ignored += 1;
+            Ok((entry.file_name(), entry.file_type().map(|kind| kind.is_dir())))
+        });
+        Listing::of(entries, recursive)
+    }
+}
+
+/// Whether this says that something isn't there any more, rather than that it can't be read.
+pub(crate) fn says_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// What is in a folder.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Listing {
+    photos: Vec<OsString>,
+    /// Folders to read, the first one last.
+    folders: Vec<OsString>,
+    /// The number of other files.
+    ignored: u64,
+}
+
+impl Listing {
+    /// Of names, and of each whether it is a folder's. One that has gone since it was listed isn't there.
+    fn of(
+        entries: impl Iterator<Item = io::Result<(OsString, io::Result<bool>)>>,
+        recursive: bool,
+    ) -> io::Result<Self> {
+        let mut listing = Self::default();
+        for entry in entries {
+            let (name, is_folder) = entry?;
+            match is_folder {
+                Ok(true) if recursive && !is_private(&name) => listing.folders.push(name),
+                Ok(true) => {}
+                Ok(false) if is_photo(&name) => listing.photos.push(name),
+                Ok(false) => listing.ignored += 1,
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
-        photos.sort_unstable();
-        folders.sort_unstable_by(|one, other| other.cmp(one));
-        Ok((photos, folders, ignored))
+        listing.photos.sort_unstable();
+        listing.folders.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(listing)
     }
 }
 
@@ -95,9 +123,9 @@ impl Iterator for Scan {
         self.announced = false;
         self.folder = self.folders.pop()?;
         match Self::read(&self.folder, self.recursive) {
-            Ok((names, folders, ignored)) => {
-                self.names = names.into_iter();
-                self.folders.extend(folders);
+            Ok(Listing { photos, folders, ignored }) => {
+                self.names = photos.into_iter();
+                self.folders.extend(folders.into_iter().map(|name| self.folder.join(name)));
                 Some(Step::Read { path: self.folder.clone(), ignored })
             }
             Err(error) => Some(Step::Failed(std::mem::take(&mut self.folder), error)),
@@ -149,6 +177,19 @@ mod tests {
     }
 
     #[test]
+    fn what_has_gone_since_it_was_listed_is_skipped_and_any_other_error_is_the_folders() {
+        let entry = |name: &str, is_folder| Ok((name.into(), is_folder));
+        let gone = || entry("gone.jpg", Err(ErrorKind::NotFound.into()));
+        let rest = [gone(), entry("b.jpg", Ok(false)), entry("a.txt", Ok(false)), entry("c", Ok(true))];
+        let expected = Listing { photos: vec!["b.jpg".into()], folders: vec!["c".into()], ignored: 1 };
+        assert_eq!(Listing::of(rest.into_iter(), true).unwrap(), expected);
+        let bad = [entry("a.jpg", Ok(false)), entry("bad.jpg", Err(io::Error::other("the disk is dying")))];
+        assert!(Listing::of(bad.into_iter(), true).is_err());
+        let cut_off = [entry("a.jpg", Ok(false)), Err(io::Error::other("the disk is dying"))];
+        assert!(Listing::of(cut_off.into_iter(), true).is_err());
+    }
+
+    #[test]
     fn a_folder_that_vanishes_or_becomes_a_link_is_told() {
         let folder = tempfile::tempdir().unwrap();
         symlink("/", folder.path().join("link")).unwrap();
@@ -156,7 +197,8 @@ mod tests {
             let mut scan = Scan::new(true);
             scan.push(folder.path().join(name));
             assert!(matches!(scan.next(), Some(Step::Folder(_))));
-            assert!(matches!(scan.next(), Some(Step::Failed(path, _)) if path.ends_with(name)));
+            let Some(Step::Failed(path, error)) = scan.next() else { panic!("{name}") };
+            assert!(path.ends_with(name) && says_gone(&error), "{error}");
             assert!(scan.next().is_none() && scan.is_idle());
         }
     }

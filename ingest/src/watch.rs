@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -8,8 +7,10 @@ use autorma_service::Shutdown;
 use autorma_stream::Log;
 
 use crate::ears::{Ears, Signal};
+use crate::heard::Heard;
 use crate::intake::{Intake, Taken};
 use crate::metrics::Outcome;
+use crate::rescans::Rescans;
 use crate::root::Root;
 use crate::scan::{Scan, Step};
 use crate::settle::Sight;
@@ -17,6 +18,8 @@ use crate::{Config, Error, Metrics};
 
 /// Signals that wait, at most. When more come, the folder is read again.
 const QUEUE: usize = 16_384;
+/// Signals taken from there that wait, at most: a catch-up may bring those of the system's own queue, too.
+const HEARD: usize = 2 * QUEUE;
 /// Files that aren't complete, at most. When there are more, the folder is read again.
 const MOST_PENDING: usize = 50_000;
 /// How many signals, and files that are due, are handled before the next thing.
@@ -43,19 +46,7 @@ pub fn watch(
     let mut intake = Intake::start(config, root, log, metrics, shutdown, RunKind::Stream, MOST_PENDING)?;
     intake.hold();
     ready();
-    let now = Instant::now();
-    let mut daemon = Daemon {
-        config,
-        intake,
-        ears,
-        scan: Scan::new(config.recursive),
-        reading: None,
-        rescan_at: now,
-        rescanned: (now, Duration::ZERO),
-        first: true,
-        urgent: false,
-        heard: Vec::new(),
-    };
+    let mut daemon = Daemon::new(config, intake, ears);
     while !shutdown.is_requested() {
         daemon.turn(&signals)?;
     }
@@ -68,20 +59,20 @@ struct Daemon<'a> {
     intake: Intake<'a>,
     ears: Ears,
     scan: Scan,
-    /// Since when the whole folder is being read, if it is.
-    reading: Option<Instant>,
-    rescan_at: Instant,
-    /// When the last rescan ended, and how long it took.
-    rescanned: (Instant, Duration),
-    /// Whether the folder hasn't been read yet.
-    first: bool,
+    rescans: Rescans,
     /// Whether something that has just come waits for its transaction.
     urgent: bool,
     /// Signals that are to be handled next.
-    heard: Vec<Signal>,
+    heard: Heard,
 }
 
-impl Daemon<'_> {
+impl<'a> Daemon<'a> {
+    fn new(config: &'a Config, intake: Intake<'a>, ears: Ears) -> Self {
+        let scan = Scan::new(config.recursive);
+        let rescans = Rescans::new(config.rescan, Instant::now());
+        Self { config, intake, ears, scan, rescans, urgent: false, heard: Heard::new(HEARD) }
+    }
+
     /// Does some of everything that there is to do, and waits if that is nothing.
     fn turn(&mut self, signals: &Receiver<Signal>) -> Result<(), Error> {
         self.hear(signals)?;
@@ -103,23 +94,30 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    /// Until a signal, a file, the rescan or the end of the run is due.
     fn wait(&mut self, signals: &Receiver<Signal>) {
-        let due = self.intake.settling.next_due().map_or(self.rescan_at, |due| due.min(self.rescan_at));
-        let due = due.saturating_duration_since(Instant::now());
-        let due = self.intake.publisher.time_left().map_or(due, |left| left.min(due));
-        self.heard.extend(signals.recv_timeout(due).ok());
+        let Some(time) = self.time_to_wait(Instant::now()) else { return };
+        if let Ok(signal) = signals.recv_timeout(time) {
+            self.heard.push(signal);
+        }
     }
 
+    /// Until a file, the rescan or the end of the run is due; none while signals that have come wait.
+    fn time_to_wait(&self, now: Instant) -> Option<Duration> {
+        if !self.heard.is_empty() {
+            return None;
+        }
+        let at = self.rescans.at();
+        let due =
+            self.intake.settling.next_due().map_or(at, |due| due.min(at)).saturating_duration_since(now);
+        Some(self.intake.publisher.time_left().map_or(due, |left| left.min(due)))
+    }
+
+    /// Handles some of what has come, so that it is published before the rest is read.
     fn hear(&mut self, signals: &Receiver<Signal>) -> Result<(), Error> {
-        let mut heard = std::mem::take(&mut self.heard);
-        heard.extend(signals.try_iter().take(TURN));
-        for number in 0..heard.len() {
-            let (before, later) = heard.split_at_mut(number + 1);
-            let signal = std::mem::replace(&mut before[number], Signal::Wake);
-            if !signal.is_outdated(later) {
-                self.handle(signal)?;
-            }
+        self.heard.fill(signals, TURN);
+        for _ in 0..TURN {
+            let Some(signal) = self.heard.pop() else { break };
+            self.handle(signal)?;
         }
         if self.intake.holds_some() { self.release(signals) } else { Ok(()) }
     }
@@ -128,8 +126,7 @@ impl Daemon<'_> {
     /// be half of the next content.
     fn release(&mut self, signals: &Receiver<Signal>) -> Result<(), Error> {
         let caught_up = self.ears.catch_up(signals, &mut self.heard);
-        let written: HashSet<_> = self.heard.iter().filter_map(Signal::written).collect();
-        for taken in self.intake.release(|path| caught_up && !written.contains(path))? {
+        for taken in self.intake.release(|path| caught_up && !self.heard.has_written(path))? {
             match taken {
                 Taken::Known { .. } => self.intake.metrics.count(Outcome::Known, 1),
                 _ => self.urgent = true,
@@ -147,7 +144,7 @@ impl Daemon<'_> {
             Signal::Gone(path) => {
                 self.intake.settling.gone(&path);
                 if path == self.intake.root.path() {
-                    self.rescan_now();
+                    self.rescans.hurry(Instant::now());
                 }
                 Ok(())
             }
@@ -199,13 +196,12 @@ impl Daemon<'_> {
     fn scan(&mut self) -> Result<(), Error> {
         if self.ears.lost_some() {
             tracing::debug!("events were lost: reading the folder again");
-            self.rescan_now();
+            self.rescans.hurry(Instant::now());
         }
-        if self.scan.is_idle() && Instant::now() >= self.rescan_at {
+        let now = Instant::now();
+        if self.scan.is_idle() && now >= self.rescans.at() {
             self.scan.push(self.intake.root.path().to_owned());
-            let now = Instant::now();
-            self.reading = Some(now);
-            self.rescan_at = now + self.config.rescan;
+            self.rescans.begin(now);
         }
         if self.scan.is_idle() {
             return Ok(());
@@ -225,39 +221,30 @@ impl Daemon<'_> {
 
     fn step(&mut self, step: Step) -> Result<(), Error> {
         match step {
-            Step::Photo(path) => self.see_scanned(&path, self.first)?,
+            Step::Photo(path) => self.see_scanned(&path, self.rescans.is_first())?,
             Step::Folder(path) => self.ears.listen(&path),
             Step::Read { path, ignored } => {
                 self.intake.folder_works(&path);
-                if self.first {
+                if self.rescans.is_first() {
                     self.intake.metrics.count(Outcome::Ignored, ignored);
                 }
             }
-            Step::Failed(path, error) => self.intake.folder_failed(&path, &error),
+            Step::Failed(path, error) => drop(self.intake.folder_failed(&path, &error)),
         }
         Ok(())
     }
 
     fn end_scan(&mut self) {
-        let Some(begun) = self.reading.take() else { return };
-        let took = begun.elapsed();
+        let Some(took) = self.rescans.end(Instant::now()) else { return };
         self.intake.metrics.rescan_seconds.observe(took.as_secs_f64());
         tracing::debug!(?took, "the folder was read");
-        let ended = Instant::now();
-        self.rescanned = (ended, took);
-        // Whoever asked for another one in the meantime gets it.
-        self.rescan_at = self.rescan_at.max(ended + took.min(self.config.rescan));
-        self.first = false;
-    }
-
-    /// At once, but so that reading takes no more than half of the time.
-    fn rescan_now(&mut self) {
-        let (ended, took) = self.rescanned;
-        self.rescan_at = self.rescan_at.min(Instant::now().max(ended + took));
     }
 
     /// When some of the files that are pending may be done.
     fn rescan_later(&mut self) {
-        self.rescan_at = self.rescan_at.min(Instant::now() + self.config.settle);
+        self.rescans.not_after(Instant::now() + self.config.settle);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use autorma_ingest::{Error, Found};
@@ -51,7 +52,7 @@ fn new_content_is_a_new_event_and_a_touched_file_is_none() {
     world.photo("b.jpg", "same");
     world.batch();
     world.photo("a.jpg", "two");
-    age(&world.path("b.jpg"), 10);
+    age(&world.path("b.jpg"), 50);
     let second = world.batch();
     assert_eq!(second.found, Found { discovered: 2, published: 1, already_done: 1, ..Found::default() });
     let run = second.run.unwrap();
@@ -110,6 +111,43 @@ fn pipes_folders_and_what_may_not_be_read_stop_nothing() {
     let unreadable = u64::from(File::open(&denied).is_err());
     let published = 2 - unreadable;
     assert_eq!(batch.found, Found { discovered: 2, published, unreadable, ..Found::default() });
+}
+
+/// Makes folders in the input that lie so deep that no system call takes the path of the last ones: these can't be read,
+/// not even by those who may read everything.
+fn too_deep(world: &World, name: &str) {
+    let long = |folder: PathBuf| (0..10).fold(folder, |folder, _| folder.join("x".repeat(250)));
+    let lower = world.folder.path().join("lower");
+    fs::create_dir_all(long(lower.clone())).unwrap();
+    let upper = long(world.path(name));
+    fs::create_dir_all(&upper).unwrap();
+    fs::rename(lower, upper.join("lower")).unwrap();
+}
+
+#[test]
+fn a_folder_that_can_not_be_read_is_counted_and_the_others_are_published() {
+    let mut world = World::new();
+    world.config.recursive = true;
+    world.photo("a/1.jpg", "1");
+    world.photo("z/2.jpg", "2");
+    too_deep(&world, "deep");
+    let found = Found { discovered: 2, published: 2, unreadable_folders: 1, ..Found::default() };
+    assert_eq!(world.batch().found, found);
+    assert_eq!(world.metrics.unreadable_folders.get(), 1);
+    let again = Found { discovered: 2, already_done: 2, unreadable_folders: 1, ..Found::default() };
+    assert_eq!(world.batch().found, again);
+    world.config.recursive = false;
+    assert_eq!(world.batch().found, Found::default(), "which folders there are isn't looked at");
+}
+
+#[test]
+fn runs_name_the_input_exactly() {
+    let mut world = World::new();
+    world.config.input = world.folder.path().join("back\\slash");
+    fs::create_dir(&world.config.input).unwrap();
+    world.photo("a.jpg", "a");
+    // The classifier takes this as a path.
+    assert_eq!(Path::new(&world.batch().run.unwrap().input), world.input());
 }
 
 #[test]
