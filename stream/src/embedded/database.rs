@@ -11,6 +11,8 @@ use crate::{Error, NextOffset, Offset, PollLimit, Result, StoredRecord, TopicPar
 
 /// How long a writer waits for those of other processes, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the write-ahead log waits for its readers: much less than a lease.
+const BRIEFLY: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(1);
 /// After how many pages of 4 KiB the write-ahead log goes into the main file: seldom, as that waits for the disk twice.
 const CHECKPOINT_PAGES: i64 = 4000;
@@ -137,7 +139,12 @@ impl Database {
             return;
         }
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())) {
+        // Meanwhile nobody else writes, not even that he lives.
+        let restarted = connection
+            .busy_timeout(BRIEFLY)
+            .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())));
+        let patient = connection.busy_handler(Some(patience));
+        if let Err(error) = restarted.and(patient) {
             tracing::warn!(%error, size, "the write-ahead log stays large for now");
         }
     }

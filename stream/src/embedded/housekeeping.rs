@@ -5,6 +5,8 @@ use crate::{Housekeeping, Result};
 
 /// Records that one transaction drops at most, so that writers needn't wait long.
 const CHUNK: usize = 10_000;
+/// So many bytes end a transaction, too: photos may travel in records.
+const CHUNK_BYTES: i64 = 32 << 20;
 
 /// Drops what retention allows.
 pub(super) fn housekeep(database: &Database) -> Result<Housekeeping> {
@@ -13,7 +15,7 @@ pub(super) fn housekeep(database: &Database) -> Result<Housekeeping> {
         loop {
             let dropped = database.write(|sql| expire(sql, partition, oldest))?;
             done.expired += dropped as u64;
-            if dropped < CHUNK {
+            if dropped == 0 {
                 break;
             }
         }
@@ -45,14 +47,15 @@ fn expire(sql: &Connection, partition: i64, oldest: i64) -> Result<usize, Inside
         )?
         .query_row([partition], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut query = sql.prepare_cached(
-        "SELECT place, appended_at FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?",
+        "SELECT place, appended_at, length(value) FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?",
     )?;
-    let (mut end, mut found) = (start, 0);
+    let (mut end, mut found, mut bytes) = (start, 0, 0);
     let mut rows = query.query(params![place(partition, start), place(partition, read), CHUNK as i64])?;
     while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(1)? >= oldest {
+        if row.get::<_, i64>(1)? >= oldest || bytes >= CHUNK_BYTES {
             break;
         }
+        bytes += row.get::<_, i64>(2)?;
         end = partition_and_offset(row.get(0)?).1 + 1;
         found += 1;
     }

@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use notify::{RecursiveMode, Watcher};
 
 use super::disk;
+use crate::Result;
 use crate::bell::Bell;
-use crate::{Error, Result};
 
 /// Rings in this process, and in the others that have the log open.
 ///
@@ -23,7 +23,8 @@ pub(super) struct Wake {
 #[derive(Debug)]
 struct Outside {
     file: File,
-    _watcher: notify::RecommendedWatcher,
+    /// None where the system gives none.
+    _watcher: Option<notify::RecommendedWatcher>,
 }
 
 /// One for each log that this process has open.
@@ -43,11 +44,10 @@ impl Wake {
                 watcher.watch(&path, RecursiveMode::NonRecursive)?;
                 Ok(watcher)
             });
-        let watcher = watcher.map_err(|error| Error::Storage {
-            place: log.display().to_string(),
-            cause: format!("it can't be watched: {error}"),
-        })?;
-        let wake = Arc::new(Self { bell, outside: Some(Outside { file, _watcher: watcher }) });
+        let watcher = watcher.inspect_err(|error| {
+            tracing::warn!(log = %log.display(), %error, "the log can't be watched: news of other processes come later");
+        });
+        let wake = Arc::new(Self { bell, outside: Some(Outside { file, _watcher: watcher.ok() }) });
         all.retain(|_, wake| wake.strong_count() > 0);
         all.insert(path, Arc::downgrade(&wake));
         Ok(wake)
