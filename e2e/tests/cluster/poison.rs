@@ -1,9 +1,12 @@
 //! Records that are no image events.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
 use autorma_broker::shared;
-use autorma_e2e::{Daemon, Photos, Random, Sandbox};
+use autorma_e2e::{Daemon, Examples, Photos, Random, Sandbox, succeed};
 use autorma_schemas::{DeadLetter, Prediction, topics};
 use autorma_stream::Append;
 use serde_json::Value;
@@ -67,6 +70,31 @@ fn what_cannot_be_read_is_kept_whole_and_holds_up_nothing() {
         assert_eq!(letter["headers_base64"]["from"], "YSBzY3JpcHQg/w==");
         assert_eq!(letter["headers_base64"]["empty"], "");
     }
+    daemon.end();
+}
+
+/// Programs in C write whatever bytes they like.
+#[test]
+fn a_header_without_a_name_in_utf_8_holds_up_nothing() {
+    let (Some(photos), Some(kcat)) = (Photos::shared(), Examples::new().kcat()) else { return };
+    let sandbox = Sandbox::on_kafka(&shared().bootstrap());
+    let mut outsider = Outsider::of(&sandbox, shared());
+    let daemon = Daemon::up(&sandbox, &["sink.run_length=1s"]).ready();
+    let record = sandbox.path().join("record");
+    fs::write(&record, "no event").unwrap();
+    let topic = sandbox.prefix() + topics::IMAGES;
+    let mut produce = Command::new(kcat);
+    produce.args(["-P", "-b", &shared().bootstrap(), "-t", &topic, "-H", "kept=yes", "-H"]);
+    succeed(produce.arg(OsStr::from_bytes(b"na\xefve=no")).arg(&record));
+    outsider.send(vec![append(&inline(&photos.good[5].0, "behind.jpg"))]);
+    let letters: Vec<DeadLetter> = outsider.events(topics::DEAD_LETTERS, 1);
+    assert_eq!(
+        (letters[0].raw.as_deref(), &*letters[0].reason),
+        (Some(&b"no event"[..]), "unreadable-event")
+    );
+    assert_eq!(letters[0].headers.keys().collect::<Vec<_>>(), ["kept"]);
+    let predictions: Vec<Prediction> = outsider.events(topics::PREDICTIONS, 1);
+    assert_eq!(predictions[0].name, "behind.jpg");
     daemon.end();
 }
 

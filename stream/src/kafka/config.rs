@@ -29,6 +29,9 @@ pub struct KafkaConfig {
     pub properties: BTreeMap<String, String>,
 }
 
+/// For clients that aren't always polled: what they say of themselves would pile up.
+const SILENT: (&str, &str) = ("statistics.interval.ms", "0");
+
 impl KafkaConfig {
     /// The cluster behind these brokers, everything else as usual.
     pub fn new(brokers: impl Into<String>) -> Self {
@@ -86,7 +89,7 @@ impl KafkaConfig {
 
     /// A client that asks and creates.
     pub(super) fn admin(&self) -> ClientConfig {
-        self.finish(self.client("autorma"), &[])
+        self.finish(self.client("autorma"), &[SILENT])
     }
 
     /// A consumer without a group, which may ask: one that reads needs the name of a group, and leaves it when it is dropped,
@@ -102,6 +105,7 @@ impl KafkaConfig {
         self.finish(
             config,
             &[
+                SILENT,
                 ("isolation.level", isolation),
                 ("enable.auto.commit", "false"),
                 ("enable.auto.offset.store", "false"),

@@ -18,6 +18,8 @@ use crate::{
 
 /// Records that wait here while the stage has room for none, at most; then the partitions are paused.
 const WAITING: usize = 200;
+/// Bytes of them, beyond one: photos may travel in records.
+const WAITING_BYTES: usize = 16 << 20;
 /// How long a partition must be quiet before is asked whether anything is left in it, and how often when nothing came.
 const QUIET: Duration = Duration::from_millis(15);
 const SELDOM: Duration = Duration::from_secs(1);
@@ -199,6 +201,11 @@ impl KafkaConsumer {
         taken.len() < limit.records
     }
 
+    fn is_full(&self) -> bool {
+        let bytes = || self.waiting.iter().map(|record| record.stored.value.len()).sum::<usize>();
+        self.waiting.len() >= WAITING || bytes() >= WAITING_BYTES
+    }
+
     /// Keeps what waits from growing: while the stage has no room, nothing more is fetched.
     fn pause(&mut self, pause: bool) -> Result<()> {
         let consumer = &self.member.consumer;
@@ -279,12 +286,12 @@ impl KafkaConsumer {
     fn poll_on(&mut self, limit: PollLimit, wait: Duration, begun: Instant) -> Result<Vec<Record>> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         if limit.records == 0 || limit.bytes == 0 {
-            self.pause(self.waiting.len() >= WAITING)?;
+            self.pause(self.is_full())?;
             loop {
                 // Events that are nobody's business end a call without any time.
                 let heard = self.hear(wait.saturating_sub(begun.elapsed()).max(GLANCE))?;
                 self.rebalanced()?;
-                if heard == Heard::Nothing || self.waiting.len() >= WAITING {
+                if heard == Heard::Nothing || self.is_full() {
                     return Ok(taken);
                 }
             }
@@ -314,7 +321,9 @@ impl KafkaConsumer {
 
     fn depart(&mut self) {
         self.left = true;
-        self.unsubscribe();
+        if let Err(error) = self.unsubscribe() {
+            tracing::debug!(%error, "the group may not have heard of a member's end");
+        }
         self.close();
     }
 
@@ -322,20 +331,25 @@ impl KafkaConsumer {
     fn join_again(&mut self) -> Result<()> {
         let Membership { group, slot, .. } = &self.member.membership;
         tracing::warn!(group, slot, "partitions are nobody's: leaving the group and joining it again");
-        self.unsubscribe();
-        subscribe(&self.cluster, &self.member.consumer, &self.topics, "joining the group again")
+        let unsubscribed = self.unsubscribe();
+        subscribe(&self.cluster, &self.member.consumer, &self.topics, "joining the group again")?;
+        unsubscribed
     }
 
     /// A static member that only goes away keeps its partitions for the session: it must unsubscribe.
-    fn unsubscribe(&mut self) {
+    ///
+    /// What comes meanwhile is kept: of partitions that are still held after all, it isn't told again.
+    fn unsubscribe(&mut self) -> Result<()> {
         self.member.consumer.unsubscribe();
         let begun = Instant::now();
         let mut quiet = 0;
         while quiet < 3 && begun.elapsed() < GOODBYE {
-            let heard = self.member.consumer.poll(Duration::from_millis(10)).is_some();
+            let heard = self.hear(Duration::from_millis(10))?;
+            let changed = self.rebalanced()?;
             let is_free = lock(&self.held).is_empty();
-            quiet = if is_free && !heard { quiet + 1 } else { 0 };
+            quiet = if is_free && !changed && heard == Heard::Nothing { quiet + 1 } else { 0 };
         }
+        Ok(())
     }
 
     /// Closes the client, and leaves it to the end of the process if that takes long: a cluster that is away must not

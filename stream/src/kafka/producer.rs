@@ -163,10 +163,9 @@ impl KafkaProducer {
                     tracing::debug!(?failure, "a transaction was left as it is");
                     return Err(Failure::GivenUp);
                 }
-                Err(Failure::Kafka(KafkaError::Transaction(error)))
-                    if error.is_retriable() && !error.txn_requires_abort() =>
-                {
-                    if errors::is_passing(error.code()) && error.code() != Code::ConcurrentTransactions {
+                Err(Failure::Kafka(error)) if is_passing(&error) => {
+                    let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+                    if errors::is_passing(code) && code != Code::ConcurrentTransactions {
                         self.cluster.contact.failed();
                     }
                     if !told && begun.elapsed() > REQUEST {
@@ -237,11 +236,7 @@ impl KafkaProducer {
         }
         self.wait_for_deliveries();
         failpoint::hit("log-before-commit");
-        self.insist(|| match self.client.commit_transaction(STEP) {
-            // Stuck in delivery: the next call goes on waiting, or says what failed.
-            Err(KafkaError::Flush(_)) => self.client.commit_transaction(STEP),
-            other => other,
-        })
+        self.insist(|| self.client.commit_transaction(STEP))
     }
 
     /// Undoes what was begun, and says what it was for.
@@ -360,6 +355,15 @@ enum Failure {
 impl From<KafkaError> for Failure {
     fn from(error: KafkaError) -> Self {
         Failure::Kafka(error)
+    }
+}
+
+/// Whether the same step may do it later: also while records are on their way, which give up by themselves when the
+/// transaction has no time left (`message.timeout.ms`).
+fn is_passing(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort(),
+        error => matches!(error, KafkaError::Flush(Code::OperationTimedOut)),
     }
 }
 

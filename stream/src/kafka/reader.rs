@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::contact::Ear;
@@ -230,17 +231,25 @@ fn is_behind(cluster: &Cluster, at: &TopicPartition, reached: Option<NextOffset>
 pub(super) fn record(cluster: &Cluster, message: &BorrowedMessage<'_>) -> StoredRecord {
     let topic = message.topic();
     let topic = topic.strip_prefix(cluster.config.prefix.as_str()).unwrap_or(topic);
-    let header = |header: rdkafka::message::Header<'_, &[u8]>| {
-        (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
-    };
     StoredRecord {
         at: TopicPartition::new(topic, message.partition()),
         offset: Offset(message.offset()),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().unwrap_or_default().to_vec(),
-        headers: message.headers().into_iter().flat_map(|headers| headers.iter().map(header)).collect(),
+        headers: message.headers().map(headers).unwrap_or_default(),
         appended_at: message.timestamp().to_millis().unwrap_or(0) * 1000,
     }
+}
+
+/// All headers but those whose names aren't text: rdkafka panics at these, and a record that can't be read would be read
+/// again for ever.
+fn headers(headers: &BorrowedHeaders) -> Vec<(String, Vec<u8>)> {
+    let header = |at| {
+        let Header { key, value } = headers.get(at);
+        (key.to_owned(), value.unwrap_or_default().to_vec())
+    };
+    let readable = |at| catch_unwind(AssertUnwindSafe(|| header(at))).ok();
+    (0..headers.count()).filter_map(readable).collect()
 }
 
 #[cfg(test)]
