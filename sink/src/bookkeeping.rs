@@ -91,9 +91,9 @@ impl Bookkeeping {
         if run.take(id, kind) { Place::Run(run_id) } else { Place::Duplicate(run_id) }
     }
 
-    /// An outcome in a part that is read back.
-    pub(crate) fn restore(&mut self, run_id: &str, id: Id, kind: Kind) {
-        self.runs.entry(run_id.to_owned()).or_default().take(id, kind);
+    /// An outcome in a part that is read back. Whether the run didn't have its event yet.
+    pub(crate) fn restore(&mut self, run_id: &str, id: Id, kind: Kind) -> bool {
+        self.runs.entry(run_id.to_owned()).or_default().take(id, kind)
     }
 
     /// Duplicates in a part that is read back.
@@ -104,6 +104,13 @@ impl Bookkeeping {
     /// How many outcomes each unfinished run has.
     pub(crate) fn outcomes(&self) -> BTreeMap<String, u64> {
         self.runs.iter().map(|(run_id, run)| (run_id.clone(), run.outcomes())).collect()
+    }
+
+    /// The runs that are known by their outcomes alone, other than the sink's own.
+    pub(crate) fn without_record(&self) -> impl Iterator<Item = &str> {
+        let own = self.outside.as_ref().map(|outside| outside.run_id.as_str());
+        let unknown = self.runs.iter().filter(|(_, run)| run.record.is_none());
+        unknown.map(|(run_id, _)| run_id.as_str()).filter(move |run_id| Some(*run_id) != own)
     }
 
     pub(crate) fn is_finished(&self, run_id: &str) -> bool {

@@ -9,7 +9,7 @@ use crate::outcome::{Kind, Outcome};
 /// Outcomes of one flush, at most.
 const MAX_OUTCOMES: usize = 2000;
 /// Bytes of one flush, about.
-const MAX_BYTES: usize = 8 << 20;
+pub(crate) const MAX_BYTES: usize = 8 << 20;
 
 /// What was read since the last flush.
 #[derive(Debug, Default)]
@@ -47,9 +47,7 @@ impl Buffer {
                 self.runs.entry(run_id).or_default().duplicates += 1;
             }
             Place::Run(run_id) => {
-                let text = &mut self.runs.entry(run_id).or_default().text;
-                text.extend_from_slice(&outcome.line);
-                text.push(b'\n');
+                self.runs.entry(run_id).or_default().push(&outcome.line);
                 self.bytes += outcome.line.len() + 1;
                 self.seen.push(outcome.seen_at);
                 match outcome.kind {
@@ -76,5 +74,13 @@ impl Buffer {
             true => PollLimit::NOTHING,
             false => PollLimit { records: MAX_OUTCOMES - self.records, bytes: MAX_BYTES - self.bytes },
         }
+    }
+}
+
+impl Lines {
+    /// Takes an outcome's line.
+    pub(crate) fn push(&mut self, line: &[u8]) {
+        self.text.extend_from_slice(line);
+        self.text.push(b'\n');
     }
 }

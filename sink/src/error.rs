@@ -38,7 +38,7 @@ pub enum Error {
     /// Parts of a run have been removed from the output folder by somebody else.
     #[error(
         "files of run {run_id} have vanished from {place}, which the sink needs until the run is finished: start again, \
-         and it is read anew from the log"
+         and what they held is read anew from the log"
     )]
     PartsMissing {
         /// The run.

@@ -5,7 +5,6 @@ use autorma_stream::retry::patiently;
 use autorma_stream::{Append, Transaction, failpoint};
 
 use crate::bookkeeping::Complete;
-use crate::manifest::Manifest;
 use crate::names::{part_number, results_path, summary_file, summary_path};
 use crate::stage::{Sink, keep_alive};
 use crate::summary::Summary;
@@ -24,7 +23,7 @@ impl Sink<'_> {
     /// Results, summary, the last record in `runs`, removal of the parts: in this order, so that a sink that is killed
     /// between two of them does them again.
     fn finish(&mut self, complete: Complete) -> Result<(), Error> {
-        let begun = Instant::now();
+        let (begun, read) = (Instant::now(), self.store.bytes_read());
         complain_of_surplus(&complete);
         let run = complete.record;
         let parts = self.parts_of(&run.run_id)?;
@@ -39,8 +38,7 @@ impl Sink<'_> {
         };
         let tally = Tally::of(&self.store, &parts, &mut alive)?;
         if !tally.is_of(&complete.counts) {
-            // Whatever removed the parts: the log still has everything.
-            Manifest::forget(&self.store, &self.folder)?;
+            // Whatever removed the parts: the next start misses them, and looks for what they held in the log.
             let place = self.store.place(self.folder.path());
             return Err(Error::PartsMissing { run_id: run.run_id, place });
         }
@@ -54,7 +52,13 @@ impl Sink<'_> {
         patiently(|| self.producer.commit(&finished))?;
         failpoint::hit("sink-after-finished");
         self.store.remove(&parts)?;
-        self.finished(&summary, begun.elapsed());
+        tracing::debug!(
+            run_id = summary.run_id,
+            took = ?begun.elapsed(),
+            bytes_read = self.store.bytes_read() - read,
+            "results and summary written"
+        );
+        self.finished(&summary);
         Ok(())
     }
 
@@ -67,7 +71,7 @@ impl Sink<'_> {
         Ok(parts)
     }
 
-    fn finished(&mut self, summary: &Summary, took: Duration) {
+    fn finished(&mut self, summary: &Summary) {
         let run_id = &summary.run_id;
         self.books.finish(run_id);
         let open = self.books.open();
@@ -88,7 +92,6 @@ impl Sink<'_> {
             results = %finished.results.display(),
             "run finished"
         );
-        tracing::debug!(run_id, ?took, "results and summary written");
         self.progress.update(|snapshot| {
             snapshot.open = open;
             snapshot.finished.push(finished);

@@ -95,10 +95,11 @@ impl Sink<'_> {
         Ok(())
     }
 
-    fn report(&self, buffer: &Buffer, took: Duration) {
+    fn report(&mut self, buffer: &Buffer, took: Duration) {
         let outcomes = buffer.predictions + buffer.dead_letters;
         let open = self.books.open();
         self.metrics.open_runs.set(open.len() as i64);
+        self.strays.look(&self.books);
         self.progress.update(|snapshot| {
             snapshot.durable.clone_from(&self.manifest.offsets);
             snapshot.open = open;

@@ -12,7 +12,7 @@ use crate::store::Store;
 const FORMAT: u32 = 1;
 
 /// Offsets as JSON has them: by topic, then by partition.
-type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
+pub(crate) type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
 
 /// How far the parts go: the moment of truth. What it doesn't cover hasn't happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,11 +86,6 @@ impl Manifest {
         let text = serde_json::to_vec_pretty(&written).expect("numbers and text are JSON");
         store.put(&folder.manifest(), text)
     }
-
-    /// Without a manifest, the next start reads the log from its beginning, and nothing of the parts counts.
-    pub(crate) fn forget(store: &Store, folder: &Folder) -> Result<(), Error> {
-        store.remove(&[folder.manifest()])
-    }
 }
 
 fn nested(offsets: &BTreeMap<TopicPartition, NextOffset>) -> Offsets {
@@ -126,7 +121,12 @@ mod tests {
             next_part: 7,
             offsets: BTreeMap::from([(at(0), NextOffset(5)), (at(11), NextOffset(9))]),
             elsewhere: BTreeMap::from([(at(0), NextOffset(2))]),
-            outside: Some(Outside { run_id: "o".into(), opened_at: Micros(3), closed_at: None }),
+            outside: Some(Outside {
+                run_id: "o".into(),
+                opened_at: Micros(3),
+                closed_at: None,
+                begins: BTreeMap::from([(String::new(), nested(&BTreeMap::from([(at(0), NextOffset(3))])))]),
+            }),
             outcomes: BTreeMap::from([("20261123_153147".into(), 41)]),
         };
         manifest.save(&store, &folder).unwrap();

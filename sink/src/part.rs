@@ -18,7 +18,7 @@ pub(crate) struct Header {
     pub(crate) stored_at: Micros,
     /// Outcomes of events that the run already had: only their number is kept.
     pub(crate) duplicates: u64,
-    /// The offsets that the flush went through: for people, the manifest is what counts.
+    /// The offsets that the flush went through: every outcome of the run in them is in this part, or was a duplicate.
     pub(crate) covers: BTreeMap<String, [i64; 2]>,
 }
 

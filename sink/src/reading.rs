@@ -21,6 +21,7 @@ impl Sink<'_> {
             let covered = record.offset.next() <= elsewhere;
             let run_id = outcome.run_id.as_deref();
             let place = self.books.place(run_id, outcome.id, outcome.kind, covered, Micros::now());
+            self.books.note(&place, run_id, &record.at, record.offset);
             self.buffer.add(place, outcome);
         }
         Ok(())

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use autorma_schemas::{Event, RunRecord, topics};
-use autorma_stream::{Log, NextOffset, TopicPartition};
+use autorma_stream::retry::patiently;
+use autorma_stream::{Log, NextOffset, StoredRecord, TopicPartition};
 
 use crate::bookkeeping::Bookkeeping;
+use crate::coverage::Coverage;
+use crate::filling::fill_up;
 use crate::manifest::Manifest;
 use crate::names::{Folder, part_number};
 use crate::outcome::readable;
@@ -14,8 +17,8 @@ use crate::stage::{GROUP, TOPICS};
 use crate::store::Store;
 use crate::{Error, cleaning};
 
-/// Records that are read at once.
-const PAGE: usize = 1000;
+/// Records that are read at once. A dead letter may be as large as its topic takes.
+const PAGE: usize = 100;
 
 /// Where a sink continues.
 #[derive(Debug)]
@@ -34,30 +37,26 @@ pub(crate) fn recover(
     let identity = log.identity()?;
     // What an ingest that died in a transaction has left must not hide what is behind it.
     log.settle(&TOPICS)?;
-    let manifest = match Manifest::load(store, folder, &identity)? {
+    let mut manifest = match Manifest::load(store, folder, &identity)? {
         Some(manifest) if is_of_other_topics(&manifest, log)? => {
             let kept = cleaning::set_aside(store, folder)?;
             tracing::error!(
                 kept,
                 "the log's topics were made anew: what was not finished of the old ones is kept there"
             );
-            first_manifest(identity, log)?
+            first_manifest(store, folder, identity, log)?
         }
         Some(manifest) => manifest,
-        None => first_manifest(identity, log)?,
+        None => {
+            keep_unknown_parts(store, folder)?;
+            first_manifest(store, folder, identity, log)?
+        }
     };
     let mut books = Bookkeeping::new(run_length, manifest.outside.clone());
     // All of them, so that an outcome of a run that was finished long ago is known for what it is.
     read_runs(log, &mut books)?;
-    take_up_parts(store, folder, &manifest, &mut books)?;
-    if let Some(run_id) = lacking(&manifest, &books) {
-        tracing::error!(
-            run_id,
-            "files of the run have vanished from the output folder: reading the log anew"
-        );
-        Manifest::forget(store, folder)?;
-        return recover(store, folder, log, run_length);
-    }
+    let coverage = take_up_parts(store, folder, &manifest, &mut books)?;
+    fill_up(store, folder, log, &mut manifest, &mut books, &coverage)?;
     books.hold_outside();
     tracing::info!(
         output = %store.output().display(),
@@ -68,21 +67,13 @@ pub(crate) fn recover(
     Ok(Recovered { manifest, books })
 }
 
-/// A run of which the manifest knows more outcomes than its parts hold.
-fn lacking<'a>(manifest: &'a Manifest, books: &Bookkeeping) -> Option<&'a str> {
-    let found = books.outcomes();
-    let has_all = |run_id: &str, count: u64| {
-        books.is_finished(run_id) || found.get(run_id).copied().unwrap_or(0) == count
-    };
-    let mut runs = manifest.outcomes.iter();
-    runs.find(|(run_id, count)| !has_all(run_id, **count)).map(|(run_id, _)| run_id.as_str())
-}
-
 /// Whether the manifest goes further than the log: then its topics were deleted and made anew.
 fn is_of_other_topics(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error> {
     for topic in TOPICS {
         for bounds in log.bounds(topic)? {
-            if next_of(manifest, &TopicPartition::new(topic, bounds.partition)) > bounds.end {
+            let at = TopicPartition::new(topic, bounds.partition);
+            let elsewhere = manifest.elsewhere.get(&at).copied().unwrap_or_default();
+            if next_of(manifest, &at).max(elsewhere) > bounds.end {
                 return Ok(true);
             }
         }
@@ -90,8 +81,27 @@ fn is_of_other_topics(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error>
     Ok(false)
 }
 
+/// There is a manifest before there is a part, so parts without one were known to a manifest that somebody has removed.
+/// Not all of them can be had again: outcomes without a run are taken from the group's offsets on.
+fn keep_unknown_parts(store: &Store, folder: &Folder) -> Result<(), Error> {
+    if store.list(folder.path())?.iter().any(|path| part_number(path).is_some()) {
+        let kept = cleaning::set_aside(store, folder)?;
+        tracing::error!(
+            kept,
+            "the manifest has vanished from the output folder: reading the log from its beginning; what the log doesn't \
+             have any more, and outcomes without a run that were not finished, are kept there alone"
+        );
+    }
+    Ok(())
+}
+
 /// Where a sink begins in a folder that knows nothing of this log: with the log's oldest records.
-fn first_manifest(identity: String, log: &dyn Log) -> Result<Manifest, Error> {
+fn first_manifest(
+    store: &Store,
+    folder: &Folder,
+    identity: String,
+    log: &dyn Log,
+) -> Result<Manifest, Error> {
     let committed = log.committed(GROUP)?;
     let mut manifest = Manifest { log: identity, ..Manifest::default() };
     for topic in TOPICS {
@@ -104,36 +114,48 @@ fn first_manifest(identity: String, log: &dyn Log) -> Result<Manifest, Error> {
             manifest.offsets.insert(at, bounds.start);
         }
     }
+    manifest.save(store, folder)?;
     Ok(manifest)
 }
 
 fn read_runs(log: &dyn Log, books: &mut Bookkeeping) -> Result<(), Error> {
     for bounds in log.bounds(topics::RUNS)? {
         let at = TopicPartition::new(topics::RUNS, bounds.partition);
-        let mut from = bounds.start;
-        while from < bounds.end {
-            let records = log.read(&at, from, PAGE)?;
-            // Offsets have gaps, perhaps up to the end.
-            let Some(last) = records.last() else { break };
-            from = last.offset.next();
-            for record in records {
-                if let Some(run) = readable(&record, RunRecord::decode(&record.value))? {
-                    books.record(run);
-                }
-            }
-        }
+        read_up_to(log, &at, bounds.start, bounds.end, &mut |record| {
+            let run = readable(&record, RunRecord::decode(&record.value))?;
+            run.into_iter().for_each(|run| books.record(run));
+            Ok(())
+        })?;
     }
     Ok(())
 }
 
-/// Reads the parts of runs that aren't finished, and removes the others.
+/// Reads a partition from one offset to the one before another.
+pub(crate) fn read_up_to(
+    log: &dyn Log,
+    at: &TopicPartition,
+    mut from: NextOffset,
+    end: NextOffset,
+    take: &mut dyn FnMut(StoredRecord) -> Result<(), Error>,
+) -> Result<(), Error> {
+    while from < end {
+        let records = patiently(|| log.read(at, from, PAGE))?;
+        // Offsets have gaps, perhaps up to the end.
+        let Some(last) = records.last() else { break };
+        from = last.offset.next();
+        records.into_iter().filter(|record| record.offset.next() <= end).try_for_each(&mut *take)?;
+    }
+    Ok(())
+}
+
+/// Reads the parts of runs that aren't finished, and removes the others. Says what they cover.
 fn take_up_parts(
     store: &Store,
     folder: &Folder,
     manifest: &Manifest,
     books: &mut Bookkeeping,
-) -> Result<(), Error> {
-    let (mut orphans, mut done) = (Vec::new(), Vec::new());
+) -> Result<Coverage, Error> {
+    let (mut orphans, mut done, mut coverage) = (Vec::new(), Vec::new(), Coverage::default());
     for path in store.list(folder.path())? {
         let Some(number) = part_number(&path) else { continue };
         if number >= manifest.next_part {
@@ -146,10 +168,12 @@ fn take_up_parts(
             done.push(path);
             continue;
         }
+        coverage.add(&part.header);
         take_up(&part, books)?;
     }
     store.remove(&done)?;
-    cleaning::remove_orphans(store, &orphans)
+    cleaning::remove_orphans(store, &orphans)?;
+    Ok(coverage)
 }
 
 fn take_up(part: &Part, books: &mut Bookkeeping) -> Result<(), Error> {

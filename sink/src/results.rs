@@ -1,9 +1,6 @@
 //! The results file: the contract of the system that autorma replaces, with further keys behind its own.
 
-use std::collections::{HashMap, VecDeque};
-
 use autorma_schemas::{RunKind, RunRecord};
-use bytes::Bytes;
 use serde::Serialize;
 
 use crate::Error;
@@ -11,10 +8,8 @@ use crate::names::{is_stamp, results_file};
 use crate::pretty::{new_line, pretty};
 use crate::store::{Store, Upload};
 use crate::summary::{ModelCount, Summary};
-use crate::tally::{Entry, Tally, gone};
-
-/// Bytes of parts that are kept in memory.
-const CACHE: usize = 16 << 20;
+use crate::tally::{Entry, Tally};
+use crate::texts::Texts;
 
 /// What stands before the images.
 #[derive(Debug, Serialize)]
@@ -63,11 +58,11 @@ pub(crate) fn write(
     let (mut head, tail) = (object(&head), object(&tail));
     // The object goes on.
     head.truncate(head.len() - "\n}".len());
-    let mut parts = Parts { store, paths: parts, kept: HashMap::new(), order: VecDeque::new(), bytes: 0 };
+    let texts = Texts::new(store, parts);
     store.stream(&results_file(&run.run_id), |file| {
         file.chunk().extend_from_slice(&head);
-        list(file, "predictions", &tally.predictions, &mut parts, alive)?;
-        list(file, "failed_images", &tally.failed, &mut parts, alive)?;
+        list(file, "predictions", &tally.predictions, &texts, alive)?;
+        list(file, "failed_images", &tally.failed, &texts, alive)?;
         file.chunk().push(b',');
         file.chunk().extend_from_slice(&tail["{".len()..]);
         Ok(())
@@ -78,21 +73,21 @@ fn list(
     file: &mut Upload<'_>,
     name: &str,
     entries: &[Entry],
-    parts: &mut Parts<'_>,
+    texts: &Texts<'_>,
     alive: &mut dyn FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
     file.chunk().extend_from_slice(format!(",\n  \"{name}\": [").as_bytes());
-    for (number, entry) in entries.iter().enumerate() {
-        let text = parts.entry(entry)?;
+    let mut is_first = true;
+    texts.each(entries, |text| {
         let chunk = file.chunk();
-        if number > 0 {
+        if !std::mem::take(&mut is_first) {
             chunk.push(b',');
         }
         new_line(2, chunk);
-        pretty(&text, 2, chunk);
+        pretty(text, 2, chunk);
         file.flush()?;
-        alive()?;
-    }
+        alive()
+    })?;
     if !entries.is_empty() {
         new_line(1, file.chunk());
     }
@@ -102,33 +97,4 @@ fn list(
 
 fn object(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("numbers and text are JSON")
-}
-
-/// The run's parts, as far as they fit in memory: outcomes are stored nearly in the order of their numbers.
-#[derive(Debug)]
-struct Parts<'a> {
-    store: &'a Store,
-    paths: &'a [String],
-    kept: HashMap<usize, Bytes>,
-    order: VecDeque<usize>,
-    bytes: usize,
-}
-
-impl Parts<'_> {
-    fn entry(&mut self, entry: &Entry) -> Result<Bytes, Error> {
-        if let Some(part) = self.kept.get(&entry.part) {
-            return Ok(part.slice(entry.range()));
-        }
-        let path = &self.paths[entry.part];
-        let part = self.store.get(path)?.ok_or_else(|| gone(self.store, path))?;
-        self.bytes += part.len();
-        self.order.push_back(entry.part);
-        self.kept.insert(entry.part, part.clone());
-        while self.bytes > CACHE
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.bytes -= self.kept.remove(&oldest).map_or(0, |part| part.len());
-        }
-        Ok(part.slice(entry.range()))
-    }
 }

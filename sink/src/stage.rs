@@ -16,6 +16,7 @@ use crate::names::Folder;
 use crate::pace::Pace;
 use crate::recovery::{Recovered, recover};
 use crate::store::Store;
+use crate::strays::Strays;
 use crate::{Config, Error, Metrics, Progress};
 
 /// The group whose committed offsets say what is in files, for watching lag.
@@ -61,6 +62,7 @@ pub fn run(
         positions,
         buffer: Buffer::default(),
         pace: Pace::default(),
+        strays: Strays::default(),
         consumer,
         producer,
     };
@@ -91,6 +93,7 @@ pub(crate) struct Sink<'a> {
     pub(crate) positions: Positions,
     pub(crate) buffer: Buffer,
     pub(crate) pace: Pace,
+    pub(crate) strays: Strays,
     pub(crate) consumer: Box<dyn Consumer>,
     pub(crate) producer: Box<dyn Producer>,
 }

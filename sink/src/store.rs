@@ -1,5 +1,9 @@
+mod upload;
+
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,16 +13,15 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Location;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::Error;
+pub(crate) use upload::Upload;
 
 /// What may pass, like an error of a network file system, is tried again for about three seconds.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(1), attempts: 6 };
-/// Bytes that are written at once to a file that is streamed.
-const CHUNK: usize = 1 << 20;
 
 /// The output folder. Paths are relative to it.
 ///
@@ -31,6 +34,8 @@ pub(crate) struct Store {
     files: LocalFileSystem,
     /// For `object_store` alone: its local files are blocking calls that it sends to a thread.
     runtime: Runtime,
+    /// Bytes that were read from files.
+    read: Cell<u64>,
 }
 
 impl Store {
@@ -41,7 +46,7 @@ impl Store {
         let files = LocalFileSystem::new_with_prefix(output).map_err(|error| Error::at(&*place, &error))?;
         let files = files.with_fsync(true).with_automatic_cleanup(true);
         let runtime = Builder::new_current_thread().build().map_err(Error::Runtime)?;
-        Ok(Self { output: output.to_owned(), files, runtime })
+        Ok(Self { output: output.to_owned(), files, runtime, read: Cell::new(0) })
     }
 
     /// The folder itself.
@@ -75,7 +80,7 @@ impl Store {
             let failed = |error| Error::at(self.place(path), &error);
             let location = Location::from(path);
             let upload = self.runtime.block_on(self.files.put_multipart(&location)).map_err(failed)?;
-            let mut upload = Upload { store: self, path, upload, chunk: Vec::with_capacity(CHUNK) };
+            let mut upload = Upload::new(self, path, upload);
             // An upload that is dropped removes its temporary file.
             write(&mut upload)?;
             upload.complete()
@@ -86,11 +91,40 @@ impl Store {
     pub(crate) fn get(&self, path: &str) -> Result<Option<Bytes>, Error> {
         let location = Location::from(path);
         let get = async { self.files.get(&location).await?.bytes().await };
-        match self.runtime.block_on(get) {
+        let content = self.found(path, self.runtime.block_on(get))?;
+        content.iter().for_each(|content| self.count(content));
+        Ok(content)
+    }
+
+    /// Pieces of a file, if there is the file. What isn't asked for isn't read.
+    pub(crate) fn get_ranges(
+        &self,
+        path: &str,
+        ranges: &[Range<usize>],
+    ) -> Result<Option<Vec<Bytes>>, Error> {
+        let location = Location::from(path);
+        let ranges: Vec<_> = ranges.iter().map(|range| range.start as u64..range.end as u64).collect();
+        let pieces = self.runtime.block_on(self.files.get_ranges(&location, &ranges));
+        let pieces = self.found(path, pieces)?;
+        pieces.iter().flatten().for_each(|piece| self.count(piece));
+        Ok(pieces)
+    }
+
+    fn found<T>(&self, path: &str, got: object_store::Result<T>) -> Result<Option<T>, Error> {
+        match got {
             Ok(content) => Ok(Some(content)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(Error::at(self.place(path), &error)),
         }
+    }
+
+    fn count(&self, content: &Bytes) {
+        self.read.set(self.read.get() + content.len() as u64);
+    }
+
+    /// How much was read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read.get()
     }
 
     /// The files below a folder, in order; none if there is no such folder.
@@ -140,37 +174,4 @@ fn create(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(&folder)?;
     let parents = missing.iter().filter_map(|folder| folder.parent());
     parents.into_iter().try_for_each(|parent| File::open(parent)?.sync_all())
-}
-
-/// A file that is being written.
-#[derive(Debug)]
-pub(crate) struct Upload<'a> {
-    store: &'a Store,
-    path: &'a str,
-    upload: Box<dyn MultipartUpload>,
-    chunk: Vec<u8>,
-}
-
-impl Upload<'_> {
-    /// What is to be written next: it grows until `flush` finds it large enough.
-    pub(crate) fn chunk(&mut self) -> &mut Vec<u8> {
-        &mut self.chunk
-    }
-
-    /// Writes what there is if it is worth it.
-    pub(crate) fn flush(&mut self) -> Result<(), Error> {
-        if self.chunk.len() >= CHUNK { self.write() } else { Ok(()) }
-    }
-
-    fn write(&mut self) -> Result<(), Error> {
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        let written = self.store.runtime.block_on(self.upload.put_part(chunk.into()));
-        written.map_err(|error| Error::at(self.store.place(self.path), &error))
-    }
-
-    fn complete(mut self) -> Result<(), Error> {
-        self.write()?;
-        let completed = self.store.runtime.block_on(self.upload.complete());
-        completed.map(drop).map_err(|error| Error::at(self.store.place(self.path), &error))
-    }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use autorma_schemas::{Agreement, Decision, Micros, ModelVersion};
@@ -65,13 +65,18 @@ impl Tally {
         parts: &[String],
         alive: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let mut tally = Self::new();
+        let (mut tally, mut seen) = (Self::new(), HashSet::new());
         for (number, path) in parts.iter().enumerate() {
             let content = store.get(path)?.ok_or_else(|| gone(store, path))?;
             let part = Part::read(&store.place(path), content)?;
             tally.duplicates += part.header.duplicates;
             for line in part.lines() {
                 let (line, range) = line?;
+                // As the books count it: a part that was put back may hold what was filled in meanwhile.
+                if !seen.insert(line.id) {
+                    tally.duplicates += 1;
+                    continue;
+                }
                 tally.add(line, number, range, part.header.stored_at);
             }
             alive()?;

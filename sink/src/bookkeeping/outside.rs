@@ -1,7 +1,11 @@
+use std::collections::BTreeMap;
+
 use autorma_schemas::{Micros, RunKind, RunRecord, RunState};
+use autorma_stream::{Offset, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-use super::Bookkeeping;
+use super::{Bookkeeping, Place};
+use crate::manifest::Offsets;
 use crate::names::OUTSIDE;
 
 /// The sink's own run, for outcomes that no other run takes. The manifest keeps it: `runs` hears of it when it is
@@ -12,6 +16,10 @@ pub(crate) struct Outside {
     pub(crate) opened_at: Micros,
     /// When it stopped taking outcomes.
     pub(crate) closed_at: Option<Micros>,
+    /// Of each run that its outcomes name (empty: none), the first offsets: those before went elsewhere. So what was
+    /// in a part that has vanished is known again in the log.
+    #[serde(default)]
+    pub(crate) begins: BTreeMap<String, Offsets>,
 }
 
 impl Bookkeeping {
@@ -26,8 +34,33 @@ impl Bookkeeping {
             return outside.run_id.clone();
         }
         let run_id = self.free_name(now);
-        self.outside = Some(Outside { run_id: run_id.clone(), opened_at: now, closed_at: None });
+        self.outside = Some(Outside {
+            run_id: run_id.clone(),
+            opened_at: now,
+            closed_at: None,
+            begins: BTreeMap::new(),
+        });
         run_id
+    }
+
+    /// Remembers where the outcomes that name `named` begin to go to the sink's own run, if this one went there.
+    pub(crate) fn note(&mut self, place: &Place, named: Option<&str>, at: &TopicPartition, offset: Offset) {
+        let (Place::Run(run_id) | Place::Duplicate(run_id)) = place else { return };
+        if let Some(outside) = self.outside.as_mut().filter(|outside| outside.run_id == *run_id)
+            && outside.begin(named, at).is_none()
+        {
+            let begins = outside.begins.entry(named.unwrap_or_default().into()).or_default();
+            begins.entry(at.topic.clone()).or_default().insert(at.partition, offset.0);
+        }
+    }
+
+    /// The unfinished run that an outcome went to when its record was read for the first time, if it did to one.
+    pub(crate) fn home(&self, named: Option<&str>, at: &TopicPartition, offset: Offset) -> Option<String> {
+        if let Some(run_id) = named.filter(|run_id| !self.finished.contains(*run_id)) {
+            return Some(run_id.to_owned());
+        }
+        let outside = self.outside.as_ref()?;
+        (outside.begin(named, at)? <= offset.0).then(|| outside.run_id.clone())
     }
 
     /// Named by its time, moved on by seconds until no other run has the name.
@@ -73,5 +106,12 @@ impl Bookkeeping {
             dead_letters: 0,
             duplicates: 0,
         });
+    }
+}
+
+impl Outside {
+    /// The first outcome in a partition that names `named`.
+    fn begin(&self, named: Option<&str>, at: &TopicPartition) -> Option<i64> {
+        self.begins.get(named.unwrap_or_default())?.get(&at.topic)?.get(&at.partition).copied()
     }
 }

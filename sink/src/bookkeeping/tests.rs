@@ -115,7 +115,9 @@ impl Disk {
         for (run_id, (lines, duplicates)) in &self.parts {
             if !books.is_finished(run_id) {
                 books.restore_duplicates(run_id, *duplicates);
-                lines.iter().for_each(|(id, kind)| books.restore(run_id, *id, *kind));
+                for (id, kind) in lines {
+                    books.restore(run_id, *id, *kind);
+                }
             }
         }
         books.hold_outside();

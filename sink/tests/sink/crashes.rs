@@ -97,12 +97,15 @@ fn between_part_and_manifest() {
     let sink = workplace.sink();
     // Nothing can be renamed to the name of a folder that isn't empty.
     let obstacle = workplace.hidden().join("manifest.json");
+    let first = fs::read(&obstacle).unwrap();
+    fs::remove_file(&obstacle).unwrap();
     fs::create_dir_all(obstacle.join("x")).unwrap();
     workplace.append((1..=20).map(|number| outcome(RUN, number)));
     let error = sink.fail();
     assert!(matches!(&error, Error::Output { place, .. } if place.ends_with("manifest.json")), "{error}");
     assert!(!workplace.left_over(RUN).is_empty(), "there is an orphan");
-    fs::remove_dir_all(obstacle).unwrap();
+    fs::remove_dir_all(&obstacle).unwrap();
+    fs::write(&obstacle, first).unwrap();
     workplace.append([run(RUN, RunState::Closed, 20)]);
     continues(&workplace);
 }
@@ -141,6 +144,23 @@ fn a_part_that_cannot_be_read_back_stops_the_sink_before_it_changes_anything() {
     assert!(matches!(&error, Error::Unreadable { place, .. } if place.ends_with(".jsonl")), "{error}");
     fs::write(&part, &content).unwrap();
     workplace.append((1..=20).skip(9).map(|number| outcome(RUN, number)));
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    continues(&workplace);
+}
+
+#[test]
+fn while_filling_up_what_a_vanished_part_held() {
+    let workplace = Workplace::new();
+    workplace.append((1..=20).map(|number| outcome(RUN, number)));
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(20);
+    sink.stop();
+    let held = workplace.left_over(RUN);
+    fs::remove_file(workplace.hidden().join(RUN).join(&held[0])).unwrap();
+    let log = Faulty::new(&workplace.log, Fault::AtDeadLetters);
+    let error = workplace.sink_on(log, workplace.output.path(), HOUR).fail();
+    assert!(matches!(error, Error::Log(_)), "{error}");
+    assert!(!workplace.left_over(RUN).is_empty(), "there are orphans");
     workplace.append([run(RUN, RunState::Closed, 20)]);
     continues(&workplace);
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use autorma_schemas::topics;
 use autorma_stream::memory::Memory;
 use autorma_stream::{
     Bounds, Consumer, Error, Group, Housekeeping, Log, NextOffset, Producer, Rebalance, Result, StoredRecord,
@@ -17,6 +18,8 @@ pub(crate) enum Fault {
     AtFinished,
     /// After saying so.
     AfterFinished,
+    /// Instead of reading dead letters outside the group, as at the start.
+    AtDeadLetters,
 }
 
 /// A log whose producers fail once.
@@ -41,6 +44,9 @@ struct FaultyProducer {
 
 impl Producer for FaultyProducer {
     fn commit(&mut self, transaction: &Transaction) -> Result<()> {
+        if self.fault == Fault::AtDeadLetters {
+            return self.producer.commit(transaction);
+        }
         let is_here = (self.fault == Fault::AtOffsets) == transaction.advance.is_some();
         if !is_here || !self.armed.swap(false, Ordering::SeqCst) {
             return self.producer.commit(transaction);
@@ -48,8 +54,12 @@ impl Producer for FaultyProducer {
         if self.fault == Fault::AfterFinished {
             self.producer.commit(transaction)?;
         }
-        Err(Error::Storage { place: "here".into(), cause: "a test".into() })
+        Err(failed())
     }
+}
+
+fn failed() -> Error {
+    Error::Storage { place: "here".into(), cause: "a test".into() }
 }
 
 impl Log for Faulty {
@@ -79,6 +89,10 @@ impl Log for Faulty {
     }
 
     fn read(&self, at: &TopicPartition, from: NextOffset, max: usize) -> Result<Vec<StoredRecord>> {
+        let is_here = self.fault == Fault::AtDeadLetters && at.topic == topics::DEAD_LETTERS;
+        if is_here && self.armed.swap(false, Ordering::SeqCst) {
+            return Err(failed());
+        }
         self.log.read(at, from, max)
     }
 

@@ -5,4 +5,7 @@ mod crashes;
 mod faulty;
 mod runs;
 mod shape;
+mod strays;
+mod telling;
+mod vanished;
 mod workplace;

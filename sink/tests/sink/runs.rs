@@ -240,7 +240,7 @@ fn readers_see_whole_files_and_each_prediction_once() {
     assert!(looks.into_inner() > 1);
 }
 
-fn look(output: &std::path::Path) -> usize {
+pub(crate) fn look(output: &std::path::Path) -> usize {
     let mut seen = BTreeSet::new();
     for entry in fs::read_dir(output).unwrap() {
         let path = entry.unwrap().path();

@@ -32,14 +32,19 @@ impl Workplace {
         Self::on(&std::env::temp_dir())
     }
 
+    /// Whose log drops what retention lets go.
+    pub(crate) fn keeping(retention: Retention) -> Self {
+        Self::with(&std::env::temp_dir(), retention)
+    }
+
     /// With its output folder in another one.
     pub(crate) fn on(folder: &Path) -> Self {
+        Self::with(folder, Retention::Age(Duration::from_secs(3600)))
+    }
+
+    fn with(folder: &Path, retention: Retention) -> Self {
         let log = Memory::new().unwrap();
-        let topic = |(name, partitions): (&str, u32)| Topic {
-            name: name.into(),
-            partitions,
-            retention: Retention::Age(Duration::from_secs(3600)),
-        };
+        let topic = |(name, partitions): (&str, u32)| Topic { name: name.into(), partitions, retention };
         log.create(&[(topics::PREDICTIONS, 3), (topics::DEAD_LETTERS, 2), (topics::RUNS, 1)].map(topic))
             .unwrap();
         Self { log, output: tempfile::tempdir_in(folder).unwrap() }
