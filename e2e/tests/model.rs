@@ -57,8 +57,9 @@ fn whom_the_model_fails_on_is_a_dead_letter_alone() {
 fn a_topic_isn_t_drained_into_dead_letters() {
     let sandbox = Sandbox::new();
     let colours = [[10, 10, 10]; 60];
-    fs::write(sandbox.path().join("autorma.toml"), "[classifier]\ndead_window = 20\ndead_share = 0.5\n")
-        .unwrap();
+    // So few are committed at once that some are before the window is full.
+    let settings = "[classifier]\ndead_window = 20\ndead_share = 0.5\nbatch_size = 4\nmax_in_flight = 8\n";
+    fs::write(sandbox.path().join("autorma.toml"), settings).unwrap();
     let ended = run(&sandbox, &colours).expect(1);
     assert!(ended.errors.contains("classifier.dead_share"), "{}", ended.errors);
     assert!(ended.errors.contains("not-a-number"), "{}", ended.errors);
