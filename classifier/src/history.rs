@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use autorma_schemas::{Micros, topics};
+use autorma_stream::retry::patiently;
 use autorma_stream::{Log, NextOffset, Result, TopicPartition};
 
 /// Records that are read at once: a dead letter may have nearly a megabyte.
@@ -17,13 +18,13 @@ pub(crate) fn newest(log: &dyn Log, wanted: usize, now: Micros) -> Result<Vec<bo
     let recent = now.0 - RECENT.as_micros() as i64..now.0;
     let mut outcomes = Vec::new();
     for (topic, is_dead) in [(topics::PREDICTIONS, false), (topics::DEAD_LETTERS, true)] {
-        for bounds in log.bounds(topic)? {
+        for bounds in patiently(|| log.bounds(topic))? {
             let at = TopicPartition::new(topic, bounds.partition);
             // On Kafka each may have a transaction of its own, whose end takes an offset, too.
             let far = bounds.end.0.saturating_sub_unsigned(2 * wanted as u64);
             let mut from = bounds.start.max(NextOffset(far));
             while from < bounds.end {
-                let records = log.read(&at, from, PAGE)?;
+                let records = patiently(|| log.read(&at, from, PAGE))?;
                 // Offsets have gaps, perhaps up to the end.
                 let Some(last) = records.last() else { break };
                 from = last.offset.next();

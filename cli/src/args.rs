@@ -297,6 +297,16 @@ pub(crate) struct RunsArgs {
     pub(crate) json: Json,
 }
 
+impl RunsArgs {
+    /// What stands before the subcommand is meant for it, too.
+    fn hand_down(&mut self) {
+        if let Some(RunsCommand::Show { output, json, .. }) = &mut self.command {
+            output.output = output.output.take().or_else(|| self.output.output.take());
+            json.json |= self.json.json;
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
     /// Show one run with its summary
@@ -356,6 +366,16 @@ pub(crate) struct SamplesArgs {
 }
 
 impl Cli {
+    /// With the flags of commands that have subcommands where these look for them.
+    pub(crate) fn handed_down(mut self) -> Self {
+        match &mut self.command {
+            Command::DeadLetters(args) => args.hand_down(),
+            Command::Runs(args) => args.hand_down(),
+            _ => {}
+        }
+        self
+    }
+
     /// The flags that are settings.
     pub(crate) fn layer(&self) -> Layer {
         let mut flags = Flags(Layer::new("flags"));
@@ -508,11 +528,30 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Cli;
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_stands_before_a_subcommand_is_meant_for_it() {
+        let command = |words: &[&str]| Cli::parse_from(words).handed_down().command;
+        let Command::DeadLetters(args) =
+            command(&["autorma", "dead-letters", "--run", "a", "--json", "retry"])
+        else {
+            panic!("another command")
+        };
+        let Some(DeadLettersCommand::Retry(retry)) = args.command else { panic!("no retry") };
+        assert_eq!((retry.run.as_deref(), retry.json.json), (Some("a"), true));
+        let Command::Runs(args) = command(&["autorma", "runs", "--json", "--output", "o", "show", "b"])
+        else {
+            panic!("another command")
+        };
+        let Some(RunsCommand::Show { output, json, .. }) = args.command else { panic!("no show") };
+        assert_eq!((output.output, json.json), (Some("o".into()), true));
     }
 }

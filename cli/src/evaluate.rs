@@ -106,10 +106,10 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
     let is_whole = figures.failed.is_empty() && others == 0;
     let (classes, precision) = (model.manifest.classes.clone(), model.manifest.precision());
     let report = Report { model: model.version(), precision, classes, figures, reference, against };
-    crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
     if let Some(file) = file {
         file.finish(&page::render(&report))?;
     }
+    crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
     Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
 }
 

@@ -65,7 +65,7 @@ const TRANSACTION: Key = Key::new(
 const PROPERTIES: &str = "log.kafka.properties.";
 
 /// What librdkafka calls secret.
-const SECRETS: [&str; 4] = ["password", "secret", "pem", "oauthbearer.config"];
+const SECRETS: [&str; 4] = ["pass", "secret", "pem", "oauthbearer.config"];
 
 /// Where the log is and how a new one is made.
 #[derive(Debug, Clone)]

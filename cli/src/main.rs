@@ -45,7 +45,7 @@ use progress::Display;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+        Ok(cli) => cli.handed_down(),
         Err(error) => {
             // Help and version come this way too. 2, which is usual for the rest, says "dead letters" here.
             drop(error.print());
@@ -54,10 +54,10 @@ fn main() -> ExitCode {
     };
     match execute(&cli) {
         Ok(code) => code,
-        // Whoever reads has gone, `autorma runs | head` for example.
+        // Nobody reads what `autorma tail` prints any more.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("autorma: {error:#}");
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -160,11 +160,22 @@ fn commands(of: &clap::Command, page: &mut Vec<u8>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes to standard output; `println!` would panic where the reader has gone.
+/// Writes to standard output. That whoever reads has gone, `autorma runs | head` for example, changes nothing of what was
+/// done, and of the exit status.
 fn print(text: &str) -> anyhow::Result<()> {
+    emit(text).or_else(|error| if is_broken_pipe(&error) { Ok(()) } else { Err(error) })
+}
+
+/// Writes to standard output, for those that go on until nobody reads; `println!` would panic then.
+fn emit(text: &str) -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     output.write_all(text.as_bytes())?;
     Ok(output.flush()?)
+}
+
+/// Says on standard error what is wrong, if anybody reads it; `eprintln!` would panic where nobody does.
+fn complain(what: &str) {
+    drop(writeln!(std::io::stderr(), "autorma: {what}"));
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

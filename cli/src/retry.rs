@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_schemas::{DeadLetter, Event, ImageEvent, Micros, Reason, RunKind, RunRecord, RunState, topics};
-use autorma_stream::{Append, Log};
+use autorma_stream::{Append, Log, NextOffset};
 
 use crate::args::RetryArgs;
 use crate::configuration::Configuration;
@@ -117,10 +117,8 @@ fn check(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<()> {
 
 /// The dead letters that are meant, the newest of each event, oldest first.
 fn letters(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<Vec<DeadLetter>> {
-    let is_meant = |letter: &DeadLetter| {
-        args.run.as_ref().is_none_or(|run| letter.run_id.as_ref() == Some(run))
-            && (args.reasons.is_empty() || args.reasons.contains(&letter.reason))
-    };
+    let is_meant =
+        |letter: &DeadLetter| args.run.as_ref().is_none_or(|run| letter.run_id.as_ref() == Some(run));
     let mut newest = HashMap::<String, DeadLetter>::new();
     scan(log, topics::DEAD_LETTERS, |record| {
         if let Ok(letter) = DeadLetter::decode(&record.value)
@@ -137,6 +135,8 @@ fn letters(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<Vec<DeadLetter>> {
         true
     })?;
     let mut letters: Vec<_> = newest.into_values().collect();
+    // Why it is dead now is what counts, not why it was before.
+    letters.retain(|letter| args.reasons.is_empty() || args.reasons.contains(&letter.reason));
     letters.sort_by(|one, other| (one.failed_at, &one.event_id).cmp(&(other.failed_at, &other.event_id)));
     Ok(letters)
 }
@@ -145,13 +145,15 @@ fn letters(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<Vec<DeadLetter>> {
 /// are about to have one.
 fn leave_out_done(log: &dyn Log, again: &mut Vec<Again>, report: &mut Report) -> anyhow::Result<()> {
     let wanted: HashSet<_> = again.iter().map(|it| Id::of(&it.event.event_id)).collect();
+    // In this order: whatever the classifier finishes meanwhile counts as waiting.
+    let checkpoints = patiently(|| log.committed(autorma_classifier::GROUP))?;
     let newest = outcomes::newest(log, |id| wanted.contains(&id))?;
     let mut waiting = HashSet::new();
     scan(log, topics::IMAGES, |record| {
         if let Ok(event) = ImageEvent::decode(&record.value) {
             let id = Id::of(&event.event_id);
-            let is_later = || newest.get(&id).is_none_or(|outcome| outcome.at.0 < record.appended_at);
-            if wanted.contains(&id) && is_later() {
+            let next = checkpoints.get(&record.at).copied().unwrap_or(NextOffset::START);
+            if wanted.contains(&id) && record.offset.0 >= next.0 {
                 waiting.insert(id);
             }
         }

@@ -28,7 +28,7 @@ pub(crate) fn show(
     problems?;
     Cast::of(&configuration.classifier)?;
     if args.check && !args.json.json {
-        println!("The configuration is in order.");
+        crate::print("The configuration is in order.\n")?;
     }
     Ok(ExitCode::SUCCESS)
 }

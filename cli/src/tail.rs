@@ -39,7 +39,7 @@ pub(crate) fn run(configuration: &Configuration, args: &TailArgs) -> anyhow::Res
         left -= style.print(&record, left, &mut text);
     }
     loop {
-        crate::print(&text)?;
+        crate::emit(&text)?;
         text.clear();
         if left == 0 || stop.is_requested() {
             return Ok(ExitCode::SUCCESS);

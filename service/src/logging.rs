@@ -103,7 +103,12 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_timer(Utc);
+    // What can't be written, since whoever reads has gone, ends nobody: to say so there would be a panic.
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_timer(Utc)
+        .log_internal_errors(false);
     match format {
         Format::Text => Box::new(lines.with_ansi(colours).with_target(false).finish()),
         Format::Json => Box::new(lines.json().flatten_event(true).with_span_list(false).finish()),

@@ -91,8 +91,17 @@ impl Bookkeeping {
         if run.take(id, kind) { Place::Run(run_id) } else { Place::Duplicate(run_id) }
     }
 
-    /// An outcome in a part that is read back. Whether the run didn't have its event yet.
-    pub(crate) fn restore(&mut self, run_id: &str, id: Id, kind: Kind) -> bool {
+    /// An outcome in a part that is read back. One that another part has, too, was filled in while that was away: parts
+    /// hold no duplicates.
+    pub(crate) fn restore(&mut self, run_id: &str, id: Id, kind: Kind) {
+        let run = self.runs.entry(run_id.to_owned()).or_default();
+        if !run.seen.contains(&id) {
+            run.take(id, kind);
+        }
+    }
+
+    /// An outcome that is filled in. Whether the run didn't have its event yet.
+    pub(crate) fn fill_in(&mut self, run_id: &str, id: Id, kind: Kind) -> bool {
         self.runs.entry(run_id.to_owned()).or_default().take(id, kind)
     }
 

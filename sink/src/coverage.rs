@@ -12,11 +12,15 @@ type Ranges = BTreeMap<i64, i64>;
 
 impl Coverage {
     /// Takes a part's offsets. Another part may go through some of them: one that was put back after it was filled up.
-    pub(crate) fn add(&mut self, part: &Header) {
+    /// Whether not through all.
+    pub(crate) fn add(&mut self, part: &Header) -> bool {
         let partitions = self.0.entry(part.run_id.clone()).or_default();
+        let is_within = |(at, range)| partitions.get(at).is_some_and(|ranges| holds(ranges, range));
+        let is_new = part.covers.is_empty() || !part.covers.iter().all(is_within);
         for (at, range) in &part.covers {
             insert(partitions.entry(at.clone()).or_default(), *range);
         }
+        is_new
     }
 
     /// The gap between a run's parts that an offset is in, named by its first offset; None if a part goes through it.
@@ -27,6 +31,10 @@ impl Coverage {
             None => Some(0),
         }
     }
+}
+
+fn holds(ranges: &Ranges, [start, end]: &[i64; 2]) -> bool {
+    ranges.range(..=start).next_back().is_some_and(|(_, behind)| behind >= end)
 }
 
 /// Joins what touches: the parts of a run that is alone are one range.
@@ -71,7 +79,8 @@ mod tests {
             [[[10, 20], [15, 30], [9, 11]], [[9, 30], [10, 20], [29, 30]], [[25, 30], [9, 12], [11, 26]]]
         {
             let mut coverage = Coverage::default();
-            ranges.into_iter().for_each(|range| coverage.add(&part(&[("p-0", range)])));
+            let new = ranges.map(|range| coverage.add(&part(&[("p-0", range)])));
+            assert_eq!(new, [true, ranges[0] != [9, 30], ranges[0] != [9, 30]], "{ranges:?}");
             assert_eq!(coverage.0["r"]["p-0"], Ranges::from([(9, 30)]), "{ranges:?}");
         }
     }

@@ -115,7 +115,7 @@ impl Filling<'_> {
         let Some(gap) = self.coverage.gap(&run_id, &record.at.to_string(), record.offset.0) else {
             return Ok(());
         };
-        let is_new = self.books.restore(&run_id, outcome.id, outcome.kind);
+        let is_new = self.books.fill_in(&run_id, outcome.id, outcome.kind);
         let stretch = self.stretches.entry((run_id, gap)).or_default();
         match is_new {
             true => {

@@ -168,7 +168,9 @@ fn take_up_parts(
             done.push(path);
             continue;
         }
-        coverage.add(&part.header);
+        if coverage.add(&part.header) {
+            books.restore_duplicates(&part.header.run_id, part.header.duplicates);
+        }
         take_up(&part, books)?;
     }
     store.remove(&done)?;
@@ -178,7 +180,6 @@ fn take_up_parts(
 
 fn take_up(part: &Part, books: &mut Bookkeeping) -> Result<(), Error> {
     let run_id = &part.header.run_id;
-    books.restore_duplicates(run_id, part.header.duplicates);
     part.lines().try_for_each(|line| {
         let (line, _) = line?;
         books.restore(run_id, line.id, line.kind());

@@ -5,6 +5,7 @@ use autorma_schemas::{Agreement, Decision, Micros, ModelVersion};
 
 use crate::Counts;
 use crate::Error;
+use crate::coverage::Coverage;
 use crate::outcome::Id;
 use crate::part::{Line, Part, Predicted};
 use crate::store::Store;
@@ -65,19 +66,19 @@ impl Tally {
         parts: &[String],
         alive: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let (mut tally, mut seen) = (Self::new(), HashSet::new());
+        let (mut tally, mut seen, mut coverage) = (Self::new(), HashSet::new(), Coverage::default());
         for (number, path) in parts.iter().enumerate() {
             let content = store.get(path)?.ok_or_else(|| gone(store, path))?;
             let part = Part::read(&store.place(path), content)?;
-            tally.duplicates += part.header.duplicates;
+            if coverage.add(&part.header) {
+                tally.duplicates += part.header.duplicates;
+            }
             for line in part.lines() {
                 let (line, range) = line?;
-                // As the books count it: a part that was put back may hold what was filled in meanwhile.
-                if !seen.insert(line.id) {
-                    tally.duplicates += 1;
-                    continue;
+                // As in the books: a part that was put back holds what was filled in meanwhile.
+                if seen.insert(line.id) {
+                    tally.add(line, number, range, part.header.stored_at);
                 }
-                tally.add(line, number, range, part.header.stored_at);
             }
             alive()?;
         }

@@ -2,9 +2,10 @@
 
 const START_OF_IMAGE: u8 = 0xD8;
 const START_OF_SCAN: u8 = 0xDA;
-/// Segments of applications: what they begin with says whose.
+/// A segment of applications: what it begins with says whose.
 const JFIF: u8 = 0xE0;
-const ADOBE: u8 = 0xEE;
+/// Bytes between two segments, at most. More of them may have been a segment themselves, that mattered.
+const MOST_BETWEEN: usize = 16;
 const END_OF_IMAGE: u8 = 0xD9;
 const PROGRESSIVE: [u8; 4] = [0xC2, 0xC6, 0xCA, 0xCE];
 /// Of the markers from 0xC0 to 0xCF, those that begin no frame.
@@ -14,7 +15,7 @@ const NO_FRAME: [u8; 3] = [0xC4, 0xC8, 0xCC];
 /// one scan has it all.
 pub(super) fn coefficients(file: &[u8]) -> u64 {
     let mut frame = None;
-    for (marker, segment) in Segments(file) {
+    for (marker, segment) in Segments::of(file) {
         match marker {
             START_OF_SCAN => {
                 let components = segment.first().copied().unwrap_or(0).into();
@@ -28,11 +29,11 @@ pub(super) fn coefficients(file: &[u8]) -> u64 {
 }
 
 /// The file with what only matters to the decoder's strictness as it should be: nothing between the segments before the
-/// first scan, the version of JFIF 1, no unknown transform (Adobe's), and in the scan of a picture that isn't progressive
-/// all coefficients. None if it is so already.
+/// first scan, the version of JFIF 1, and in the scan of a picture that isn't progressive all coefficients. None if it is
+/// so already, or if more is wrong.
 pub(super) fn tidied(file: &[u8]) -> Option<Vec<u8>> {
     let mut tidy = vec![0xFF, START_OF_IMAGE];
-    let (mut is_progressive, mut segments) = (false, Segments(file));
+    let (mut is_progressive, mut segments) = (false, Segments::of(file));
     while let Some((marker, segment)) = segments.next() {
         tidy.extend([0xFF, marker]);
         tidy.extend((segment.len() as u16 + 2).to_be_bytes());
@@ -40,9 +41,6 @@ pub(super) fn tidied(file: &[u8]) -> Option<Vec<u8>> {
         tidy.extend(segment);
         match (marker, &mut tidy[at..]) {
             (JFIF, [b'J', b'F', b'I', b'F', 0, version, ..]) => *version = 1,
-            (ADOBE, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) if *transform > 2 => {
-                *transform = 1
-            }
             (START_OF_SCAN, [.., first, last, bits]) if !is_progressive => {
                 (*first, *last, *bits) = (0, 63, 0)
             }
@@ -50,7 +48,7 @@ pub(super) fn tidied(file: &[u8]) -> Option<Vec<u8>> {
         }
         if marker == START_OF_SCAN {
             tidy.extend(segments.0);
-            return (tidy != file).then_some(tidy);
+            return (tidy != file && tidy.len() + MOST_BETWEEN >= file.len()).then_some(tidy);
         }
     }
     None
@@ -58,13 +56,19 @@ pub(super) fn tidied(file: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether the picture's end is missing. Nothing in a scan looks like it.
 pub(super) fn is_cut_off(file: &[u8]) -> bool {
-    let mut segments = Segments(file);
+    let mut segments = Segments::of(file);
     let scan = segments.find(|(marker, _)| *marker == START_OF_SCAN);
     scan.is_none() || !segments.0.windows(2).any(|bytes| bytes == [0xFF, END_OF_IMAGE])
 }
 
 /// Markers with what they hold, without its length, up to the first that is cut off; and what is behind the last.
 struct Segments<'file>(&'file [u8]);
+
+impl<'file> Segments<'file> {
+    fn of(file: &'file [u8]) -> Self {
+        Self(file.strip_prefix(&[0xFF, START_OF_IMAGE]).unwrap_or_default())
+    }
+}
 
 impl<'file> Iterator for Segments<'file> {
     type Item = (u8, &'file [u8]);
@@ -74,10 +78,11 @@ impl<'file> Iterator for Segments<'file> {
             let at = self.0.iter().position(|byte| *byte == 0xFF)?;
             let (marker, behind) = self.0[at + 1..].split_first()?;
             match *marker {
-                END_OF_IMAGE => return None,
+                // That of a preview, whose segments aren't the picture's.
+                START_OF_IMAGE | END_OF_IMAGE => return None,
                 // Filling, and markers without a segment.
                 0xFF => self.0 = &self.0[at + 1..],
-                0x00 | 0x01 | 0xD0..=0xD8 => self.0 = behind,
+                0x00 | 0x01 | 0xD0..=0xD7 => self.0 = behind,
                 marker => {
                     let length = u16::from_be_bytes(*behind.first_chunk()?).max(2).into();
                     let segment = behind.get(2..length)?;
@@ -128,7 +133,7 @@ impl Frame {
 
 #[cfg(test)]
 mod tests {
-    use super::{coefficients, is_cut_off};
+    use super::{coefficients, is_cut_off, tidied};
 
     /// A header whose frame has 4:2:0, and whose first scan has so many components.
     fn header(frame: u8, components: u8) -> Vec<u8> {
@@ -150,10 +155,19 @@ mod tests {
 
     #[test]
     fn the_end_of_a_preview_isn_t_the_picture_s() {
-        let preview = [0xFF, 0xE1, 0, 4, 0xFF, 0xD9];
-        let file = [&preview, &header(0xC0, 3)[..], &[1, 2, 0xFF, 0, 0xD9]].concat();
-        assert!(is_cut_off(&file) && is_cut_off(&preview) && is_cut_off(&[]));
+        let (preview, header) = ([0xFF, 0xE1, 0, 4, 0xFF, 0xD9], header(0xC0, 3));
+        let file = [&header[..2], &preview, &header[2..], &[1, 2, 0xFF, 0, 0xD9]].concat();
+        assert!(is_cut_off(&file) && is_cut_off(&header[..2]) && is_cut_off(&[]));
         assert!(!is_cut_off(&[&file[..], &[0xFF, 0xD9, 0]].concat()));
+    }
+
+    #[test]
+    fn a_segment_with_a_wrong_length_is_not_tidied_into_its_preview() {
+        let header = header(0xC0, 3);
+        assert!(tidied(&header).is_some(), "a byte lies between two segments");
+        let between = |bytes: &[u8]| tidied(&[&header[..2], bytes, &header[2..]].concat());
+        assert!(between(&[0; 14]).is_some() && between(&[0; 30]).is_none());
+        assert!(between(&[0xFF, 0xE1, 0, 2, 0xFF, 0xD8]).is_none(), "another picture begins");
     }
 
     #[test]

@@ -134,6 +134,16 @@ pub(crate) struct DeadLettersArgs {
     pub(crate) json: Json,
 }
 
+impl DeadLettersArgs {
+    /// What stands before the subcommand is meant for it, too.
+    pub(super) fn hand_down(&mut self) {
+        if let Some(DeadLettersCommand::Retry(retry)) = &mut self.command {
+            retry.run = retry.run.take().or_else(|| self.run.take());
+            retry.json.json |= self.json.json;
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLettersCommand {
     /// Publish dead letters again, once what was wrong is mended

@@ -80,9 +80,13 @@ pub(crate) fn dead_letters(
     run.map(|run| named_run(&*home.log, run)).transpose()?;
     let mut letters = Vec::new();
     scan(&*home.log, topics::DEAD_LETTERS, |record| {
-        if let Ok(letter) = DeadLetter::decode(&record.value)
+        if let Ok(mut letter) = DeadLetter::decode(&record.value)
             && run.is_none_or(|run| letter.run_id.as_deref() == Some(run))
         {
+            if !json {
+                // The table doesn't show it, and all together it may not fit in memory.
+                (letter.raw, letter.headers) = (None, BTreeMap::new());
+            }
             letters.push(Listed::from(letter));
         }
         true

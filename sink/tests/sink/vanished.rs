@@ -155,11 +155,16 @@ fn a_part_that_comes_back_after_it_was_filled_up_does_not_count_twice() {
     sink.stop();
     fs::rename(&elsewhere, &vanished).unwrap();
     let sink = workplace.sink();
-    assert_eq!(sink.progress.snapshot().open[RUN], Counts { duplicates: 4, ..all });
-    workplace.append([run(RUN, RunState::Closed, 20)]);
+    assert_eq!(sink.progress.snapshot().open[RUN], all);
+    sink.stop();
+    // Nor does it make up for what is still to come.
+    workplace.append([run(RUN, RunState::Closed, 24)]);
+    let sink = workplace.sink();
+    assert_eq!(sink.progress.snapshot().open[RUN].predictions, 15);
+    fours(RUN, 24).skip(5).for_each(|four| workplace.append(four));
     sink.wait_for_run(RUN);
     sink.stop();
-    assert_eq!((workplace.summary(RUN).discovered, look(workplace.output.path())), (20, 15));
+    assert_eq!((workplace.summary(RUN).discovered, look(workplace.output.path())), (24, 18));
 }
 
 /// What was filled in for both is in one part.

@@ -48,7 +48,7 @@ pub(super) fn checks(
                 Ok(former) if former.accuracy.of > 0 => Some(Ok((model, former))),
                 Ok(_) => Some(Err("it has no verdict on any photo of the classes")),
                 Err(error) => {
-                    eprintln!("autorma: what serves can't be asked: {error:#}");
+                    crate::complain(&format!("what serves can't be asked: {error:#}"));
                     Some(Err("it can't be loaded"))
                 }
             }

@@ -24,7 +24,7 @@ impl Serving {
             Ok(model) => Ok(Self { manifest: Some(model.manifest.clone()), model: Ok(model) }),
             Err(error) if error.is_away() => Err(error),
             Err(error) => {
-                eprintln!("autorma: what serves can't be loaded: {error}");
+                crate::complain(&format!("what serves can't be loaded: {error}"));
                 let manifest = match version() {
                     Err(error) if error.is_away() => return Err(error),
                     version => version.ok().map(|version| version.manifest),
