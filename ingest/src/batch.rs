@@ -104,8 +104,7 @@ impl Folder<'_, '_> {
 
     /// Takes those that become complete while there is patience. Returns whether to go on, as above.
     fn wait_for_writers(&mut self) -> Result<bool, Error> {
-        // A young file has to be watched for a while, though nobody was seen writing.
-        let deadline = Instant::now() + self.config.patience.max(self.config.settle);
+        let deadline = Instant::now() + self.config.patience;
         while let Some(due) = self.intake.settling.next_due() {
             let now = Instant::now();
             if let Some(path) = self.intake.settling.due(now) {
