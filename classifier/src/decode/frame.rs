@@ -1,15 +1,16 @@
 //! What a JPEG's segments say before its first scan (ITU-T T.81, Annex B).
 
 const START_OF_IMAGE: u8 = 0xD8;
+const END_OF_IMAGE: u8 = 0xD9;
 const START_OF_SCAN: u8 = 0xDA;
 /// A segment of applications: what it begins with says whose.
 const JFIF: u8 = 0xE0;
-/// Bytes between two segments, at most. More of them may have been a segment themselves, that mattered.
-const MOST_BETWEEN: usize = 16;
-const END_OF_IMAGE: u8 = 0xD9;
 const PROGRESSIVE: [u8; 4] = [0xC2, 0xC6, 0xCA, 0xCE];
 /// Of the markers from 0xC0 to 0xCF, those that begin no frame.
 const NO_FRAME: [u8; 3] = [0xC4, 0xC8, 0xCC];
+
+/// Bytes between two segments, at most. More of them may have been a segment themselves, that mattered.
+const MOST_BETWEEN: usize = 16;
 
 /// What a decoder keeps of a picture until it has read all its scans, in bytes: two for each coefficient. Nothing where
 /// one scan has it all.

@@ -160,7 +160,7 @@ pub(crate) struct RetryArgs {
     /// Only those of this run
     #[arg(long, value_name = "ID")]
     pub(crate) run: Option<String>,
-    /// Only those with this reason, for example missing; may be repeated
+    /// Only those whose newest dead letter has this reason, for example missing; may be repeated
     #[arg(long = "reason", value_name = "REASON")]
     pub(crate) reasons: Vec<String>,
     #[command(flatten)]

@@ -43,6 +43,14 @@ fn parts(workplace: &Workplace, run_id: &str) -> Vec<PathBuf> {
     paths
 }
 
+/// The run's images and its predictions, when a sink has finished it.
+fn finished(workplace: &Workplace) -> (u64, usize) {
+    let sink = workplace.sink();
+    sink.wait_for_run(RUN);
+    sink.stop();
+    (workplace.summary(RUN).discovered, look(workplace.output.path()))
+}
+
 fn outside(snapshot: &Snapshot) -> Option<(&String, &Counts)> {
     snapshot.open.iter().find(|(run_id, _)| run_id.starts_with("outside_"))
 }
@@ -179,10 +187,7 @@ fn of_two_neighbours_that_vanished_one_may_come_back() {
     workplace.sink().stop();
     fs::rename(&elsewhere, &vanished).unwrap();
     workplace.append([run(RUN, RunState::Closed, 20)]);
-    let sink = workplace.sink();
-    sink.wait_for_run(RUN);
-    sink.stop();
-    assert_eq!((workplace.summary(RUN).discovered, look(workplace.output.path())), (20, 15));
+    assert_eq!(finished(&workplace), (20, 15));
 }
 
 #[test]
@@ -197,10 +202,7 @@ fn a_part_that_vanishes_while_the_sink_works_is_missed_at_the_end_and_filled_up_
     assert!(matches!(&error, Error::PartsMissing { run_id, .. } if run_id == RUN), "{error}");
     assert_eq!(parts(&workplace, RUN).len(), held.len() - 1, "the others are still there");
     assert!(workplace.hidden().join("manifest.json").exists(), "which knows how far they go");
-    let sink = workplace.sink();
-    sink.wait_for_run(RUN);
-    sink.stop();
-    assert_eq!((workplace.summary(RUN).discovered, look(workplace.output.path())), (20, 15));
+    assert_eq!(finished(&workplace), (20, 15));
 }
 
 #[test]
