@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use autorma_schemas::{Micros, topics};
 use autorma_stream::retry::patiently;
-use autorma_stream::{Log, NextOffset, Result, TopicPartition};
-
-/// Records that are read at once: a dead letter may have nearly a megabyte.
-const PAGE: usize = 50;
+use autorma_stream::{Log, NextOffset, Pages, Result, TopicPartition};
 
 /// Older outcomes say nothing of now: what was wrong with them may be mended.
 const RECENT: Duration = Duration::from_secs(3600);
@@ -22,13 +19,8 @@ pub(crate) fn newest(log: &dyn Log, wanted: usize, now: Micros) -> Result<Vec<bo
             let at = TopicPartition::new(topic, bounds.partition);
             // On Kafka each may have a transaction of its own, whose end takes an offset, too.
             let far = bounds.end.0.saturating_sub_unsigned(2 * wanted as u64);
-            let mut from = bounds.start.max(NextOffset(far));
-            while from < bounds.end {
-                let records = patiently(|| log.read(&at, from, PAGE))?;
-                // Offsets have gaps, perhaps up to the end.
-                let Some(last) = records.last() else { break };
-                from = last.offset.next();
-                outcomes.extend(records.iter().map(|record| (record.appended_at, is_dead)));
+            for record in Pages::new(at, bounds.start.max(NextOffset(far))).up_to(log, bounds.end) {
+                outcomes.push((record?.appended_at, is_dead));
             }
         }
     }

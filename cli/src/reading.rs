@@ -1,4 +1,4 @@
-//! Reading topics outside any group, with bounded memory whatever the records hold.
+//! Reading topics outside any group.
 
 use std::collections::BTreeMap;
 
@@ -6,61 +6,7 @@ use anyhow::{Context, bail};
 use autorma_schemas::{Event, RunRecord, topics};
 use autorma_sink::is_outside;
 pub(crate) use autorma_stream::retry::patiently;
-use autorma_stream::{Log, NextOffset, StoredRecord, TopicPartition};
-
-/// Records that the first page holds, and any page at most.
-const FIRST: usize = 16;
-const MOST: usize = 1000;
-/// Bytes that a page should hold about: images may travel in their events.
-const BYTES: usize = 16 << 20;
-
-/// A partition, page by page. The number of records in a page follows their size.
-#[derive(Debug)]
-pub(crate) struct Pages {
-    at: TopicPartition,
-    next: NextOffset,
-    records: usize,
-}
-
-impl Pages {
-    pub(crate) fn new(at: TopicPartition, from: NextOffset) -> Self {
-        Self { at, next: from, records: FIRST }
-    }
-
-    /// The partition's number.
-    pub(crate) fn number(&self) -> i32 {
-        self.at.partition
-    }
-
-    /// Where the next page begins.
-    pub(crate) fn position(&self) -> NextOffset {
-        self.next
-    }
-
-    /// Goes on at `next`, if that is further.
-    pub(crate) fn skip_to(&mut self, next: NextOffset) {
-        self.next = self.next.max(next);
-    }
-
-    /// The next records; none at the end.
-    pub(crate) fn read(&mut self, log: &dyn Log) -> autorma_stream::Result<Vec<StoredRecord>> {
-        let page = patiently(|| log.read(&self.at, self.next, self.records))?;
-        if let Some(last) = page.last() {
-            self.next = last.offset.next();
-            self.records = fit(self.records, page.iter().map(|record| record.value.len()).sum());
-        }
-        Ok(page)
-    }
-}
-
-/// How many records the next page should hold, after one of `records` that took `bytes`.
-fn fit(records: usize, bytes: usize) -> usize {
-    match bytes {
-        bytes if bytes > BYTES => (records / 4).max(1),
-        bytes if bytes < BYTES / 8 => (records * 4).min(MOST),
-        _ => records,
-    }
-}
+use autorma_stream::{Log, Pages, StoredRecord, TopicPartition};
 
 /// Calls `each` with every record that a topic has now, partition by partition; false ends it.
 pub(crate) fn scan(
@@ -69,17 +15,10 @@ pub(crate) fn scan(
     mut each: impl FnMut(StoredRecord) -> bool,
 ) -> anyhow::Result<()> {
     for bounds in patiently(|| log.bounds(topic))? {
-        let mut pages = Pages::new(TopicPartition::new(topic, bounds.partition), bounds.start);
-        // Where others write all the time, reading up to the end would never end.
-        while pages.position() < bounds.end {
-            let page = pages.read(log)?;
-            if page.is_empty() {
-                break;
-            }
-            for record in page {
-                if !each(record) {
-                    return Ok(());
-                }
+        let partition = Pages::new(TopicPartition::new(topic, bounds.partition), bounds.start);
+        for record in partition.up_to(log, bounds.end) {
+            if !each(record?) {
+                return Ok(());
             }
         }
     }
@@ -120,15 +59,6 @@ mod tests {
     use super::*;
     use autorma_stream::memory::Memory;
     use autorma_stream::{Append, Retention, Topic, Transaction};
-
-    #[test]
-    fn pages_shrink_with_large_records_and_grow_with_small_ones() {
-        assert_eq!(fit(16, 100), 64);
-        assert_eq!(fit(MOST, 100), MOST);
-        assert_eq!(fit(16, BYTES + 1), 4);
-        assert_eq!(fit(1, BYTES * 100), 1);
-        assert_eq!(fit(16, BYTES / 2), 16);
-    }
 
     #[test]
     fn every_record_is_scanned_once() {

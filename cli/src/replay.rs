@@ -77,7 +77,7 @@ pub(crate) fn run(
         inner.classifier.model = model;
         (inner.classifier.split, inner.classifier.shadow) = Default::default();
         if inner.classifier.roots.is_empty() {
-            inner.classifier.roots = patiently(|| autorma_classifier::published_folders(&*home.log))?;
+            inner.classifier.roots = autorma_classifier::published_folders(&*home.log)?;
         }
         inner.sink.output = staging.folder().to_owned();
         // A replay that is stopped is lost anyway.

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::bail;
 use autorma_schemas::topics;
-use autorma_stream::{Bounds, Log, NextOffset, StoredRecord, TopicPartition};
+use autorma_stream::{Bounds, Log, NextOffset, Pages, StoredRecord, TopicPartition};
 
 use crate::args::{TailArgs, Topic};
 use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::Home;
-use crate::reading::{Pages, patiently};
+use crate::reading::patiently;
 use line::Style;
 
 /// How often new records are looked for.
@@ -95,12 +95,18 @@ impl<'a> Tail<'a> {
     fn news(&mut self) -> anyhow::Result<Vec<StoredRecord>> {
         let mut records = Vec::new();
         let bounds = patiently(|| self.log.bounds(self.topic))?;
-        // To ask for each partition's records costs more than to ask for all their ends.
-        let has_news = |partition: &Pages| {
-            bounds.iter().any(|it| it.partition == partition.number() && it.end > partition.position())
-        };
-        for partition in self.partitions.iter_mut().filter(|partition| has_news(partition)) {
-            records.extend(partition.read(self.log)?);
+        let end_of = |number| bounds.iter().find(|it| it.partition == number).map(|it| it.end);
+        for partition in &mut self.partitions {
+            // To ask for each partition's records costs more than to ask for all their ends.
+            let Some(end) = end_of(partition.number()).filter(|end| *end > partition.position()) else {
+                continue;
+            };
+            let page = partition.read(self.log)?;
+            if page.is_empty() {
+                // The gap that a transaction's end leaves.
+                partition.skip_to(end);
+            }
+            records.extend(page);
         }
         records.sort_by_key(|record| record.appended_at);
         Ok(records)
@@ -122,19 +128,15 @@ fn newest(
     }
     loop {
         let from = NextOffset(bounds.end.0.saturating_sub(back)).max(bounds.start);
-        let mut pages = Pages::new(TopicPartition::new(topic, bounds.partition), from);
+        let partition = Pages::new(TopicPartition::new(topic, bounds.partition), from);
         let mut found = std::collections::VecDeque::new();
-        while pages.position() < bounds.end {
-            let page = pages.read(log)?;
-            if page.is_empty() {
-                break;
-            }
-            let before = |record: &StoredRecord| record.offset.next() <= bounds.end;
-            for record in page.into_iter().filter(before).filter(&is_wanted) {
+        for record in partition.up_to(log, bounds.end) {
+            let record = record?;
+            if is_wanted(&record) {
                 found.push_back(record);
-                if found.len() > wanted {
-                    found.pop_front();
-                }
+            }
+            if found.len() > wanted {
+                found.pop_front();
             }
         }
         if found.len() >= wanted || from == bounds.start {

@@ -1,22 +1,20 @@
 use std::collections::BTreeMap;
 
 pub(crate) use autorma_stream::retry::patiently;
-use autorma_stream::{Log, NextOffset, StoredRecord, TopicPartition};
+use autorma_stream::{Log, Pages, StoredRecord, TopicPartition};
 
 use crate::Error;
-
-const PAGE: usize = 1000;
 
 /// A topic that is read from its beginning, and later again from where reading ended.
 #[derive(Debug)]
 pub(crate) struct Reading {
     topic: &'static str,
-    next: BTreeMap<i32, NextOffset>,
+    partitions: BTreeMap<i32, Pages>,
 }
 
 impl Reading {
     pub(crate) fn new(topic: &'static str) -> Self {
-        Self { topic, next: BTreeMap::new() }
+        Self { topic, partitions: BTreeMap::new() }
     }
 
     /// Hands over what is new, page by page.
@@ -27,11 +25,13 @@ impl Reading {
     ) -> Result<(), Error> {
         for bounds in patiently(|| log.bounds(self.topic))? {
             let at = TopicPartition::new(self.topic, bounds.partition);
-            let next = self.next.entry(bounds.partition).or_insert(bounds.start);
+            let partition =
+                self.partitions.entry(bounds.partition).or_insert_with(|| Pages::new(at, bounds.start));
             loop {
-                let page = patiently(|| log.read(&at, *next, PAGE))?;
-                let Some(last) = page.last() else { break };
-                *next = last.offset.next();
+                let page = partition.read(log)?;
+                if page.is_empty() {
+                    break;
+                }
                 page.into_iter().try_for_each(&mut each)?;
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autorma_schemas::{Micros, topics};
-use autorma_stream::{Log, StoredRecord, TopicPartition};
+use autorma_stream::{Log, Pages, StoredRecord, TopicPartition};
 
 use crate::Error;
 use crate::bookkeeping::Bookkeeping;
@@ -14,7 +14,7 @@ use crate::manifest::Manifest;
 use crate::names::Folder;
 use crate::outcome::Outcome;
 use crate::part::{Header, write};
-use crate::recovery::{next_of, read_up_to};
+use crate::recovery::next_of;
 use crate::store::Store;
 
 /// Fills up the runs of which the manifest knows more than their parts hold, and says what can't be had again. A sink
@@ -47,7 +47,9 @@ pub(crate) fn fill_up(
         for bounds in log.bounds(topic)? {
             let at = TopicPartition::new(topic, bounds.partition);
             let end = next_of(filling.manifest, &at);
-            read_up_to(log, &at, bounds.start, end, &mut |record| filling.take(&record))?;
+            for record in Pages::new(at.clone(), bounds.start).up_to(log, end) {
+                filling.take(&record?)?;
+            }
             filling.write(&at)?;
         }
     }

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use autorma_schemas::{Event, RunRecord, topics};
-use autorma_stream::retry::patiently;
-use autorma_stream::{Log, NextOffset, StoredRecord, TopicPartition};
+use autorma_stream::{Log, NextOffset, Pages, TopicPartition};
 
 use crate::bookkeeping::Bookkeeping;
 use crate::coverage::Coverage;
@@ -16,9 +15,6 @@ use crate::part::Part;
 use crate::stage::{GROUP, TOPICS};
 use crate::store::Store;
 use crate::{Error, cleaning};
-
-/// Records that are read at once. A dead letter may be as large as its topic takes.
-const PAGE: usize = 100;
 
 /// Where a sink continues.
 #[derive(Debug)]
@@ -120,30 +116,12 @@ fn first_manifest(
 
 fn read_runs(log: &dyn Log, books: &mut Bookkeeping) -> Result<(), Error> {
     for bounds in log.bounds(topics::RUNS)? {
-        let at = TopicPartition::new(topics::RUNS, bounds.partition);
-        read_up_to(log, &at, bounds.start, bounds.end, &mut |record| {
+        let partition = Pages::new(TopicPartition::new(topics::RUNS, bounds.partition), bounds.start);
+        for record in partition.up_to(log, bounds.end) {
+            let record = record?;
             let run = readable(&record, RunRecord::decode(&record.value))?;
             run.into_iter().for_each(|run| books.record(run));
-            Ok(())
-        })?;
-    }
-    Ok(())
-}
-
-/// Reads a partition from one offset to the one before another.
-pub(crate) fn read_up_to(
-    log: &dyn Log,
-    at: &TopicPartition,
-    mut from: NextOffset,
-    end: NextOffset,
-    take: &mut dyn FnMut(StoredRecord) -> Result<(), Error>,
-) -> Result<(), Error> {
-    while from < end {
-        let records = patiently(|| log.read(at, from, PAGE))?;
-        // Offsets have gaps, perhaps up to the end.
-        let Some(last) = records.last() else { break };
-        from = last.offset.next();
-        records.into_iter().filter(|record| record.offset.next() <= end).try_for_each(&mut *take)?;
+        }
     }
     Ok(())
 }

@@ -42,6 +42,7 @@ macro_rules! conformance_tests {
             a_key_stays_in_its_partition_and_in_order
             records_without_a_key_go_to_all_partitions
             reading_has_bounds_and_limits
+            reading_takes_little_of_what_is_large
             transactions_are_all_or_nothing
             a_later_producer_of_the_slot_fences_the_earlier
             offsets_and_records_survive_reopening

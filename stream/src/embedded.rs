@@ -27,8 +27,8 @@ use rusqlite::params;
 
 use crate::group::{GroupMember, Pace};
 use crate::{
-    Bounds, Consumer, Group, Housekeeping, Log, Member, NextOffset, Producer, Rebalance, Result, Retention,
-    StoredRecord, Subscription, Topic, TopicPartition,
+    Bounds, Consumer, Group, Housekeeping, Log, Member, NextOffset, PollLimit, Producer, READ_BYTES,
+    Rebalance, Result, Retention, StoredRecord, Subscription, Topic, TopicPartition,
 };
 use database::{Database, Durability, now};
 use wake::Wake;
@@ -147,7 +147,7 @@ impl Log for Embedded {
     }
 
     fn read(&self, at: &TopicPartition, from: NextOffset, max: usize) -> Result<Vec<StoredRecord>> {
-        let room = crate::PollLimit { records: max, bytes: usize::MAX };
+        let room = PollLimit { records: max, bytes: READ_BYTES };
         self.database.read(|sql| database::records(sql, at, from, room, true))
     }
 

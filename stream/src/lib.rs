@@ -14,6 +14,7 @@ mod error;
 pub mod failpoint;
 mod group;
 mod log;
+mod pages;
 mod progress;
 mod record;
 pub mod retry;
@@ -30,9 +31,10 @@ pub use batcher::{Batcher, Cut};
 pub use dead_share::DeadShare;
 pub use error::{Disposition, Error, Result};
 pub use log::{
-    Bounds, Consumer, Group, Housekeeping, Log, Member, NoRebalance, PollLimit, Producer, Rebalance,
-    Retention, Subscription, Topic,
+    Bounds, Consumer, Group, Housekeeping, Log, Member, NoRebalance, PollLimit, Producer, READ_BYTES,
+    Rebalance, Retention, Subscription, Topic,
 };
+pub use pages::Pages;
 pub use progress::Progress;
 pub use record::{
     Advance, Append, NextOffset, Offset, Passed, Record, StoredRecord, TopicPartition, Transaction,

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::{Membership, NextOffset, Passed, Record, Result, StoredRecord, TopicPartition, Transaction};
 
+/// Bytes of keys and values that [`Log::read`] brings at most, beyond a single record: photos may travel in records.
+pub const READ_BYTES: usize = 16 << 20;
+
 /// A log: topics, consumer groups, transactions. Handles are cheap to share; every method may be called from any
 /// thread and blocks.
 pub trait Log: Debug + Send + Sync {
@@ -28,7 +31,8 @@ pub trait Log: Debug + Send + Sync {
     /// is fenced from now on.
     fn producer(&self, slot: &str) -> Result<Box<dyn Producer>>;
 
-    /// Up to `max` records from `from` on, outside any group. Empty at the end.
+    /// Up to `max` records from `from` on, outside any group, and no more than about [`READ_BYTES`] of them. Empty at the
+    /// end.
     fn read(&self, at: &TopicPartition, from: NextOffset, max: usize) -> Result<Vec<StoredRecord>>;
 
     /// The first and the next offset of each partition of a topic, in order.

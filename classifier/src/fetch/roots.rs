@@ -4,10 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use autorma_schemas::{Event, RunKind, RunRecord, topics};
 use autorma_stream::retry::patiently;
-use autorma_stream::{Log, NextOffset, Result, TopicPartition};
-
-/// Records that one read brings.
-const PAGE: usize = 1000;
+use autorma_stream::{Log, NextOffset, Pages, Result, TopicPartition};
 
 /// The folders that files may be read from: those that are configured, or else those that ingest has published from,
 /// which is what its runs in the log say. Those who may write such a record may also write the photos' events.
@@ -19,15 +16,15 @@ pub(super) struct Roots<'a> {
 }
 
 /// What `runs` says, as far as it was read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Published {
     folders: BTreeSet<PathBuf>,
-    next: NextOffset,
+    runs: Pages,
 }
 
 impl<'a> Roots<'a> {
     pub(super) fn new(configured: Vec<PathBuf>, log: &'a dyn Log) -> Self {
-        Self { configured, log, published: Mutex::default() }
+        Self { configured, log, published: Mutex::new(Published::new()) }
     }
 
     /// Whether a canonical path is below one of them. An error is the log's, and says nothing about the path.
@@ -38,7 +35,7 @@ impl<'a> Roots<'a> {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         if !published.cover(path) {
             // The run that the photo belongs to may be news.
-            patiently(|| published.read(self.log))?;
+            published.read(self.log)?;
         }
         Ok(published.cover(path))
     }
@@ -52,12 +49,17 @@ pub fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
 /// The folders that ingest has published from, as its runs in the log say: files may be read from there where
 /// `classifier.roots` names no others.
 pub fn published_folders(log: &dyn Log) -> Result<Vec<PathBuf>> {
-    let mut published = Published::default();
+    let mut published = Published::new();
     published.read(log)?;
     Ok(published.folders.into_iter().collect())
 }
 
 impl Published {
+    fn new() -> Self {
+        let runs = Pages::new(TopicPartition::new(topics::RUNS, 0), NextOffset::START);
+        Self { folders: BTreeSet::new(), runs }
+    }
+
     fn cover(&self, path: &Path) -> bool {
         self.folders.iter().any(|root| path.starts_with(root))
     }
@@ -65,12 +67,12 @@ impl Published {
     fn read(&mut self, log: &dyn Log) -> Result<()> {
         // On a cluster a transaction is seen in one topic before it is in another: the photo may be there, and its run,
         // which was written with it, not yet.
-        log.settle(&[topics::RUNS])?;
-        let at = TopicPartition::new(topics::RUNS, 0);
+        patiently(|| log.settle(&[topics::RUNS]))?;
         loop {
-            let page = log.read(&at, self.next, PAGE)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            self.next = last.offset.next();
+            let page = self.runs.read(log)?;
+            if page.is_empty() {
+                return Ok(());
+            }
             let runs = page.iter().filter_map(|record| RunRecord::decode(&record.value).ok());
             let of_ingest = runs.filter(|run| matches!(run.kind, RunKind::Batch | RunKind::Stream));
             self.folders

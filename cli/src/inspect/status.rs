@@ -6,14 +6,14 @@ use autorma_models::registry::Source;
 use autorma_schemas::{Event, ModelVersion, Prediction, RunRecord, RunState, topics};
 use autorma_service::lag;
 use autorma_service::roles::{Holder, RoleLock};
-use autorma_stream::{Bounds, Log, NextOffset, TopicPartition};
+use autorma_stream::{Bounds, Log, NextOffset, Pages, TopicPartition};
 use serde::Serialize;
 
 use super::{json_text, runs};
 use crate::configuration::Configuration;
 use crate::home::{CLASSIFIER, Home};
 use crate::metrics::GROUPS;
-use crate::reading::{Pages, newest_runs};
+use crate::reading::newest_runs;
 use crate::table::Table;
 
 /// How many finished runs are recent.
@@ -222,10 +222,11 @@ fn last_prediction(log: &dyn Log) -> anyhow::Result<Option<LastPrediction>> {
     let mut last = None::<Prediction>;
     for Bounds { partition, start, end } in log.bounds(topics::PREDICTIONS)? {
         let from = NextOffset((end.0 - LATELY).max(start.0));
-        let mut pages = Pages::new(TopicPartition::new(topics::PREDICTIONS, partition), from);
-        let page = pages.read(log)?;
-        let predictions = page.iter().filter_map(|record| Prediction::decode(&record.value).ok());
-        last = predictions.chain(last).max_by_key(|it| it.processed_at);
+        let partition = Pages::new(TopicPartition::new(topics::PREDICTIONS, partition), from);
+        for record in partition.up_to(log, end) {
+            let prediction = Prediction::decode(&record?.value).ok();
+            last = prediction.into_iter().chain(last).max_by_key(|it| it.processed_at);
+        }
     }
     Ok(last.map(|Prediction { model, arm, processed_at, .. }| LastPrediction {
         model,

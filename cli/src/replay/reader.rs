@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use autorma_schemas::{Event, ImageEvent};
 use autorma_stream::{
-    Assignment, Consumer, Log, Membership, NextOffset, Offset, PollLimit, Rebalance, Record, Result,
+    Assignment, Consumer, Log, Membership, NextOffset, Offset, Pages, PollLimit, Rebalance, Record, Result,
     StoredRecord, Subscription, TopicPartition,
 };
 
 use super::view::{NewRun, Reading};
-use crate::reading::Pages;
 
 /// Hands the chosen image events of the real log to the classifier, as events of the new run. They keep their places:
 /// a prediction's origin is where its event stands in the real log. How many are read follows what the classifier has

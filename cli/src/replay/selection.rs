@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::bail;
 use autorma_schemas::{Decision, Event, ImageEvent, Micros, topics};
-use autorma_stream::{Log, NextOffset, Offset, StoredRecord, TopicPartition};
+use autorma_stream::{Log, NextOffset, Offset, Pages, StoredRecord, TopicPartition};
 
 use super::ranges::Ranges;
 use crate::args::ReplayArgs;
 use crate::outcomes::{self, Id, Outcome, Verdict};
-use crate::reading::{Pages, named_run, patiently};
+use crate::reading::{named_run, patiently};
 use crate::when::instant;
 
 /// The conditions, all of which must hold.
@@ -102,14 +102,12 @@ impl Criteria {
             };
             let end = bounds.end.min(NextOffset(hull.end));
             let at = TopicPartition::new(topics::IMAGES, bounds.partition);
-            let mut pages = Pages::new(at, bounds.start.max(NextOffset(hull.start)));
-            while pages.position() < end {
-                let page = pages.read(log)?;
-                if page.is_empty() {
-                    break;
+            let partition = Pages::new(at, bounds.start.max(NextOffset(hull.start)));
+            for record in partition.up_to(log, end) {
+                let record = record?;
+                if self.is_there(&record) {
+                    each(record);
                 }
-                let here = |record: &StoredRecord| record.offset.next() <= end && self.is_there(record);
-                page.into_iter().filter(here).for_each(&mut each);
             }
         }
         Ok(())

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use super::{Home, Outcome, append, at, fresh, offsets, publish, topic};
-use crate::{Append, Bounds, Error, NextOffset, Retention, Topic, TopicPartition, Transaction};
+use crate::{
+    Append, Bounds, Error, NextOffset, Pages, READ_BYTES, Retention, Topic, TopicPartition, Transaction,
+};
 
 /// A topic that exists stays as it is.
 pub fn creating_is_idempotent(home: Home<'_>) -> Outcome {
@@ -115,5 +117,24 @@ pub fn reading_has_bounds_and_limits(home: Home<'_>) -> Outcome {
     }
     let elsewhere = log.read(&TopicPartition::new("nowhere", 0), NextOffset::START, 1);
     assert!(matches!(elsewhere, Err(Error::UnknownTopic(_))));
+    Ok(())
+}
+
+/// However many records are asked for, those that are large come a few at a time, and none is left out.
+pub fn reading_takes_little_of_what_is_large(home: Home<'_>) -> Outcome {
+    const SIZE: usize = 900_000;
+    let (_open, log) = fresh(home, 1)?;
+    let mut producer = log.producer("publisher")?;
+    for first in [0, 10, 20] {
+        let large = |number: u8| Append { value: vec![number; SIZE], ..append("in", 0) };
+        let appends = (first..first + 10).map(large).collect();
+        producer.commit(&Transaction { appends, advance: None })?;
+    }
+    let page = log.read(&at(0), NextOffset::START, usize::MAX)?;
+    assert!((1..=READ_BYTES / SIZE + 1).contains(&page.len()), "{}", page.len());
+    let end = log.bounds("in")?[0].end;
+    let all = Pages::new(at(0), NextOffset::START).up_to(&*log, end);
+    let numbers = all.map(|record| Ok(record?.value[0])).collect::<Result<Vec<_>, Error>>()?;
+    assert!(numbers.into_iter().eq(0..30));
     Ok(())
 }

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::contact::Ear;
 use super::{Cluster, errors, offsets};
-use crate::{NextOffset, Offset, Result, StoredRecord, TopicPartition};
+use crate::{NextOffset, Offset, READ_BYTES, Result, StoredRecord, TopicPartition};
 
 /// Reads partitions from any offset, outside all groups: one at a time.
 #[derive(Default)]
@@ -62,7 +62,7 @@ fn reached(reason: &str) -> Option<NextOffset> {
 }
 
 impl Reader {
-    /// Up to `max` records from `from` on; fewer only at the end.
+    /// Up to `max` records from `from` on; fewer only at the end, or where they are large.
     pub(super) fn read(
         &self,
         cluster: &Cluster,
@@ -115,12 +115,13 @@ impl Open {
         if self.stands.take().is_none_or(|(there, next)| there != *at || next != from) {
             self.turn_to(cluster, &at.topic, &BTreeMap::from([(at.partition, from)]))?;
         }
-        let mut records = Vec::new();
-        while records.len() < max {
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while records.len() < max && bytes < READ_BYTES {
             match self.hear(cluster, &at.topic)? {
                 // Where there is nothing at `from` any more, or not yet, the broker goes to what it has.
                 Heard::Record(record) if record.at == *at && record.offset.0 >= from.0 => {
-                    records.push(record)
+                    bytes += record.value.len() + record.key.as_ref().map_or(0, Vec::len);
+                    records.push(record);
                 }
                 Heard::Record(_) => {}
                 Heard::End(_, reached) if is_behind(cluster, at, reached)? => {}
