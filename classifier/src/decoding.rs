@@ -44,3 +44,14 @@ fn contained(decode: impl FnOnce() -> Result<Picture, Failure>) -> Result<Pictur
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(Failure::new(Reason::Undecodable, "the decoder panicked on this file")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_costs_its_own_photo() {
+        let failure = contained(|| panic!("as a decoder may")).unwrap_err();
+        assert_eq!(failure.reason, Reason::Undecodable);
+    }
+}

@@ -260,6 +260,86 @@ fn read_one(log: &Kafka) -> (Box<dyn Consumer>, Transaction) {
     }
 }
 
+/// Who leaves says so: its partitions go to the others long before its session would end.
+#[test]
+fn a_member_that_leaves_is_not_waited_for() {
+    let config = KafkaConfig {
+        prefix: "leaving.".into(),
+        session_timeout: Duration::from_secs(45),
+        ..KafkaConfig::new(autorma_broker::shared().bootstrap())
+    };
+    let log = Kafka::new(config).unwrap();
+    log.create(&[Topic { name: "images".into(), partitions: 1, retention: Retention::Compact }]).unwrap();
+    let limit = PollLimit { records: 1, bytes: 1 << 20 };
+    let mut leaving = join(&log);
+    let shares = || {
+        let groups = log.groups().unwrap_or_default();
+        let group = groups.into_iter().find(|group| group.name == "group");
+        group.map_or_else(Vec::new, |group| {
+            group.members.into_iter().map(|member| (member.slot, member.partitions.len())).collect()
+        })
+    };
+    let poll = |member: &mut Box<dyn Consumer>| drop(member.poll(limit, Duration::from_millis(50)).unwrap());
+    eventually("the one has it", || {
+        poll(&mut leaving);
+        shares() == [("a".to_owned(), 1)]
+    });
+    let mut staying = join_as(&log, "b", Box::new(NoRebalance));
+    eventually("both are there", || {
+        poll(&mut leaving);
+        poll(&mut staying);
+        shares().len() == 2
+    });
+    let begun = Instant::now();
+    leaving.leave().unwrap();
+    eventually("the other has it", || {
+        poll(&mut staying);
+        shares() == [("b".to_owned(), 1)]
+    });
+    assert!(begun.elapsed() < Duration::from_secs(30), "handed over after {:?}", begun.elapsed());
+}
+
+/// A member that leaves while it is still joining leaves no ghost for whom the others wait until its session ends.
+#[test]
+fn a_member_that_leaves_before_it_has_joined_is_not_waited_for() {
+    let config = KafkaConfig {
+        prefix: "hasty.".into(),
+        session_timeout: Duration::from_secs(45),
+        ..KafkaConfig::new(autorma_broker::shared().bootstrap())
+    };
+    let log = Kafka::new(config).unwrap();
+    log.create(&[Topic { name: "images".into(), partitions: 1, retention: Retention::Compact }]).unwrap();
+    let limit = PollLimit { records: 1, bytes: 1 << 20 };
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut patient = join(&log);
+            while !is_over.load(Ordering::Relaxed) {
+                drop(patient.poll(limit, Duration::from_millis(50)).unwrap());
+            }
+        });
+        let is_alone = || {
+            let group = log.groups().unwrap_or_default().into_iter().find(|group| group.name == "group");
+            group.is_some_and(
+                |it| matches!(&it.members[..], [one] if one.slot == "a" && one.partitions.len() == 1),
+            )
+        };
+        eventually("one member has the partition", is_alone);
+        let begun = Instant::now();
+        for milliseconds in [0, 10, 50, 100, 200, 400, 1000] {
+            let mut hasty = join_as(&log, "hasty", Box::new(NoRebalance));
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(milliseconds) {
+                drop(hasty.poll(limit, Duration::from_millis(10)).unwrap());
+            }
+            hasty.leave().unwrap();
+            eventually("one member has the partition again", is_alone);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert!(begun.elapsed() < Duration::from_secs(40), "the other has waited {:?}", begun.elapsed());
+    });
+}
+
 /// The number of the broker that coordinates the group.
 fn coordinator(cluster: &Cluster, group: &str) -> usize {
     let brokers = cluster.bootstrap();

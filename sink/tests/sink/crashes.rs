@@ -104,6 +104,8 @@ fn between_part_and_manifest() {
     let error = sink.fail();
     assert!(matches!(&error, Error::Output { place, .. } if place.ends_with("manifest.json")), "{error}");
     assert!(!workplace.left_over(RUN).is_empty(), "there is an orphan");
+    let committed = workplace.log.committed(autorma_sink::GROUP).unwrap();
+    assert!(committed.values().all(|next| next.0 == 0), "a lag of 0 stands for what is in the manifest");
     fs::remove_dir_all(&obstacle).unwrap();
     fs::write(&obstacle, first).unwrap();
     workplace.append([run(RUN, RunState::Closed, 20)]);

@@ -18,6 +18,17 @@ fn end(log: &Embedded) -> i64 {
     log.bounds("in").unwrap()[0].end.0
 }
 
+/// No test can cut the power: what holds then is what SQLite promises of `synchronous = FULL`, which is 2.
+#[test]
+fn what_is_committed_is_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Embedded::open(&folder.path().join("log.db")).unwrap();
+    let database = log.connect(Durability::Power).unwrap();
+    let level =
+        database.read(|sql| Ok(sql.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?));
+    assert_eq!(level.unwrap(), 2);
+}
+
 #[test]
 fn a_full_disk_refuses_the_whole_transaction_and_is_fine_when_there_is_space() {
     let folder = tempfile::tempdir().unwrap();

@@ -75,6 +75,7 @@ impl KafkaConsumer {
             changed: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             failure: Mutex::default(),
+            is_let_in: AtomicBool::new(false),
         };
         let doing = format!("joining the group {group:?}");
         let config = cluster.config.member(&group, &slot);
@@ -340,8 +341,13 @@ impl KafkaConsumer {
     ///
     /// What comes meanwhile is kept: of partitions that are still held after all, it isn't told again.
     fn unsubscribe(&mut self) -> Result<()> {
-        self.member.consumer.unsubscribe();
         let begun = Instant::now();
+        // Before it is let in, the group doesn't know by what name it would say goodbye, and waits for it after it has gone.
+        while !self.listener().is_let_in.load(Ordering::Relaxed) && begun.elapsed() < GOODBYE {
+            self.hear(Duration::from_millis(10))?;
+            self.rebalanced()?;
+        }
+        self.member.consumer.unsubscribe();
         let mut quiet = 0;
         while quiet < 3 && begun.elapsed() < GOODBYE {
             let heard = self.hear(Duration::from_millis(10))?;

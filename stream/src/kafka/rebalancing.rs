@@ -34,6 +34,8 @@ pub(super) struct Listener {
     /// member's, and drops what it has fetched of one that is resumed and wasn't paused.
     pub(super) paused: AtomicBool,
     pub(super) failure: Mutex<Option<Error>>,
+    /// Whether the group has let this member in, perhaps without anything to do.
+    pub(super) is_let_in: AtomicBool,
 }
 
 impl ClientContext for Listener {
@@ -61,6 +63,7 @@ impl ConsumerContext for Listener {
         Figures::count(&self.ear.figures.rebalances);
         let done = match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.is_let_in.store(true, Ordering::Relaxed);
                 self.assign(consumer, partitions);
                 let paused = self.paused.load(Ordering::Relaxed);
                 let assigned = consumer.incremental_assign(partitions);
