@@ -31,7 +31,8 @@ pub struct Labelled {
 pub struct DataSet {
     /// The photos.
     pub photos: Vec<Labelled>,
-    /// What is left out: photos beside the folders of classes, which nobody knows the labels of, and links to folders.
+    /// What is left out, but for what is hidden: photos beside the folders of classes, which nobody knows the labels of, and
+    /// links to folders.
     pub loose: Vec<PathBuf>,
 }
 
@@ -74,33 +75,63 @@ impl DataSet {
         folders: &[PathBuf],
         strangers: &[PathBuf],
     ) -> Result<Self, DataSetError> {
+        Self::read_without(classes, folders, strangers, &[])
+    }
+
+    /// The same, where the folders `apart` in `folders` are none of classes, and nobody looks into them. They are named as the
+    /// system does.
+    pub fn read_without(
+        classes: &[String],
+        folders: &[PathBuf],
+        strangers: &[PathBuf],
+        apart: &[PathBuf],
+    ) -> Result<Self, DataSetError> {
         // However somebody writes a folder's path, it is the same folder.
         let folders = folders.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
         let strangers = strangers.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
-        let (mut photos, mut loose) = (Vec::new(), Vec::new());
+        let elsewhere = [&strangers[..], apart].concat();
+        let mut set = Self { photos: Vec::new(), loose: Vec::new() };
         for folder in &folders {
             for (inner, is_folder) in read(folder)? {
-                if is_folder && !strangers.contains(&inner) {
-                    collect(&inner, label(&inner, classes)?, &strangers, &mut photos)?;
+                if is_folder && !elsewhere.contains(&inner) {
+                    set.collect(&inner, label(&inner, classes)?, &elsewhere)?;
                 } else if !is_folder && (is_photo(&inner) || inner.is_dir()) {
-                    loose.push(inner);
+                    set.loose.push(inner);
                 }
             }
         }
-        if photos.iter().all(|photo| photo.label == Label::Stranger) {
+        if set.photos.iter().all(|photo| photo.label == Label::Stranger) {
             let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
             return Err(DataSetError::Empty(folders.join(", ")));
         }
         for folder in &strangers {
-            let before = photos.len();
-            collect(folder, Label::Stranger, &[], &mut photos)?;
-            if photos.len() == before {
+            let before = set.photos.len();
+            set.collect(folder, Label::Stranger, &[])?;
+            if set.photos.len() == before {
                 return Err(DataSetError::NoStranger(folder.clone()));
             }
         }
-        photos.sort();
-        photos.dedup_by(|one, other| one.path == other.path);
-        Ok(Self { photos, loose })
+        set.photos.sort();
+        set.photos.dedup_by(|one, other| one.path == other.path);
+        set.loose.sort();
+        set.loose.dedup();
+        Ok(set)
+    }
+
+    /// Takes all photos in the folder and those in it, but for what is elsewhere.
+    fn collect(&mut self, folder: &Path, label: Label, elsewhere: &[PathBuf]) -> Result<(), DataSetError> {
+        for (path, is_folder) in read(folder)? {
+            if is_folder {
+                if !elsewhere.contains(&path) {
+                    self.collect(&path, label, elsewhere)?;
+                }
+            } else if path.is_dir() {
+                self.loose.push(path);
+            } else if is_photo(&path) {
+                self.photos.push(Labelled { path, label });
+            }
+        }
+        Ok(())
     }
 
     /// The classes that no photo is of, by their numbers.
@@ -111,11 +142,12 @@ impl DataSet {
 }
 
 /// The classes that the folders in `folders` are named after, in alphabetical order: all but `other`, `unknown`, `none` and
-/// `backgrounds`.
-pub fn classes_in(folders: &[PathBuf]) -> Result<Vec<String>, DataSetError> {
+/// `backgrounds`, what is hidden, and the folders `elsewhere`, which are something else. All are named as the system does.
+pub fn classes_in(folders: &[PathBuf], elsewhere: &[PathBuf]) -> Result<Vec<String>, DataSetError> {
     let mut classes = BTreeSet::new();
     for folder in folders {
-        let names = read(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
+        let is_class = |(path, is_folder): &(PathBuf, bool)| *is_folder && !elsewhere.contains(path);
+        let names = read(folder)?.into_iter().filter(is_class);
         classes.extend(names.map(|(path, _)| plain(&path.file_name().unwrap_or_default().to_string_lossy())));
     }
     classes.retain(|name| !STRANGERS.contains(&name.as_str()));
@@ -145,23 +177,6 @@ pub fn plain(name: &str) -> String {
     name.to_lowercase().replace(['_', '-'], " ")
 }
 
-/// All photos in the folder and those in it, but for what is elsewhere.
-fn collect(
-    folder: &Path,
-    label: Label,
-    elsewhere: &[PathBuf],
-    photos: &mut Vec<Labelled>,
-) -> Result<(), DataSetError> {
-    for (path, is_folder) in read(folder)? {
-        if is_folder && !elsewhere.contains(&path) {
-            collect(&path, label, elsewhere, photos)?;
-        } else if !is_folder && is_photo(&path) {
-            photos.push(Labelled { path, label });
-        }
-    }
-    Ok(())
-}
-
 fn is_photo(path: &Path) -> bool {
     path.file_name().is_some_and(is_photo_name)
 }
@@ -171,8 +186,17 @@ fn real(folder: &Path) -> Result<PathBuf, DataSetError> {
     folder.canonicalize().map_err(failed)
 }
 
+/// What is in a folder and isn't hidden.
 fn read(folder: &Path) -> Result<Vec<(PathBuf, bool)>, DataSetError> {
-    entries(folder).map_err(|cause| DataSetError::Unreadable { path: folder.to_owned(), cause })
+    let unreadable = |cause| DataSetError::Unreadable { path: folder.to_owned(), cause };
+    let mut entries = entries(folder).map_err(unreadable)?;
+    entries.retain(|(path, _)| !is_hidden(path));
+    Ok(entries)
+}
+
+/// Whether it is called so that people don't see it: what programs keep for themselves, as thumbnails.
+pub fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// What is in a folder, in order, and whether it is a folder itself. A link to a folder is none: it may lead in a circle.
@@ -215,7 +239,7 @@ mod tests {
         touch(root.path(), &["shirts/odd/e.gif"]);
         std::os::unix::fs::symlink("..", root.path().join("shirts/up")).unwrap();
         // The same folder twice, and strangers within a class, whose paths are written in another way.
-        assert_eq!(classes_in(&[root.path().to_owned()]).unwrap(), ["caps", "casual shoes", "shirts"]);
+        assert_eq!(classes_in(&[root.path().to_owned()], &[]).unwrap(), ["caps", "casual shoes", "shirts"]);
         let folders = [root.path().to_owned(), root.path().join("other/..")];
         let strangers = ["shirts/../caps", "shirts/odd"].map(|folder| root.path().join(folder));
         let set = DataSet::read(&classes(), &folders, &strangers).unwrap();
@@ -248,16 +272,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hidden_and_what_is_named_for_something_else_is_no_class() {
+        let root = tempfile::tempdir().unwrap();
+        let files = ["shirts/a.jpg", "shirts/.thumbnails/a.jpg", "shirts/._a.jpg", ".checkpoints/b.jpg"];
+        touch(root.path(), &files);
+        touch(root.path(), &["hats/c.jpg", "training/model/d.jpg"]);
+        let root = root.path().canonicalize().unwrap();
+        let [folders, hats, training] = ["", "hats", "training"].map(|name| vec![root.join(name)]);
+        let elsewhere = [&hats[..], &training].concat();
+        assert_eq!(classes_in(&folders, &elsewhere).unwrap(), ["shirts"]);
+        let set = DataSet::read_without(&["shirts".into()], &folders, &hats, &training).unwrap();
+        let found: Vec<_> = set.photos.iter().map(|it| it.path.strip_prefix(&root).unwrap()).collect();
+        assert_eq!(found, ["hats/c.jpg", "shirts/a.jpg"].map(Path::new));
+    }
+
+    #[test]
     fn nothing_is_left_out_without_a_word() {
         let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         touch(root.path(), &["shirts/a.jpg", "list.csv", "c.jpg"]);
         touch(elsewhere.path(), &["shoes/b.jpg", "empty/c.txt"]);
-        std::os::unix::fs::symlink(elsewhere.path().join("shoes"), root.path().join("casual shoes")).unwrap();
+        for link in ["casual shoes", "shirts/more.jpg"] {
+            std::os::unix::fs::symlink(elsewhere.path().join("shoes"), root.path().join(link)).unwrap();
+        }
         let read = |strangers: &[PathBuf]| DataSet::read(&classes(), &[root.path().to_owned()], strangers);
         let set = read(&[]).unwrap();
         let real = root.path().canonicalize().unwrap();
-        assert_eq!(set.loose, ["c.jpg", "casual shoes"].map(|name| real.join(name)));
+        assert_eq!(set.loose, ["c.jpg", "casual shoes", "shirts/more.jpg"].map(|name| real.join(name)));
         assert_eq!((set.photos.len(), set.missing(2).collect::<Vec<_>>()), (1, vec![0]));
+        std::os::unix::fs::symlink(root.path(), elsewhere.path().join("shoes/up")).unwrap();
+        let set = read(&[elsewhere.path().join("shoes")]).unwrap();
+        assert!(set.loose.iter().any(|path| path.ends_with("shoes/up")), "{:?}", set.loose);
         let empty = read(&[elsewhere.path().join("empty")]);
         assert!(matches!(empty, Err(DataSetError::NoStranger(_))), "{empty:?}");
     }

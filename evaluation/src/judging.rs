@@ -1,12 +1,11 @@
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use autorma_classifier::{AT_ONCE, Decoder, Limits, LoadError, Runtime, Session};
+use autorma_classifier::{AT_ONCE, Decoder, Limits, LoadError, Runtime, Session, read_file};
 use autorma_models::{Model, Verdict};
 
-use crate::{DataSet, Label, Labelled};
+use crate::{DataSet, Label, Labelled, contained};
 
 /// What the model says of a photo.
 #[derive(Debug, Clone)]
@@ -58,7 +57,7 @@ pub fn judge(
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some(photo) = set.photos.get(place) else { return (judged, computing) };
-            let file = fs::read(&photo.path).map_err(|error| error.to_string());
+            let file = read_file(&photo.path, limits.bytes).map_err(|failure| failure.to_string());
             let begun = Instant::now();
             judged.push((place, file.and_then(|file| judge.judge(photo, &file))));
             computing += begun.elapsed();
@@ -93,9 +92,37 @@ impl<'a> Judge<'a> {
 
     /// What it says of a photo, from its file's bytes.
     pub(crate) fn judge(&mut self, photo: &Labelled, file: &[u8]) -> Result<Judged, String> {
-        let picture = self.decoder.decode(file).map_err(|failure| failure.to_string())?;
+        let picture = contained(|| self.decoder.decode(file).map_err(|failure| failure.to_string()))?;
         let logits = self.session.infer(&[&picture])?.pop().unwrap_or_default();
         let verdict = self.model.manifest.decide(&logits).map_err(|error| error.to_string())?;
         Ok(Judged { label: photo.label, verdict, logits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::process::Command;
+
+    use autorma_models::handmade::{means, picture, write};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_waited_for_by_nobody_and_told() {
+        let root = tempfile::tempdir().unwrap();
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
+        let runtime = Runtime::load(&library).unwrap();
+        fs::write(root.path().join("good.bmp"), picture([200, 20, 20])).unwrap();
+        assert!(Command::new("mkfifo").arg(root.path().join("pipe.bmp")).status().unwrap().success());
+        write(&root.path().join("model"), "means", &means()).unwrap();
+        let model = Model::open(&root.path().join("model")).unwrap();
+        let limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
+        let labelled = |name: &str| Labelled { path: root.path().join(name), label: Label::Class(0) };
+        let set = DataSet { photos: ["good.bmp", "pipe.bmp"].map(labelled).into(), loose: Vec::new() };
+        let judged = judge(&runtime, &model, &set, limits, 1, || {}).unwrap().judged;
+        let problems: Vec<_> = judged.into_iter().map(|(_, judged)| judged.err()).collect();
+        assert_eq!(problems, [None, Some("unreadable: not a file".to_owned())]);
     }
 }

@@ -3,6 +3,7 @@
 //! apart on the same photos, and [`speed()`] how much faster one of them is.
 
 mod comparison;
+mod contained;
 mod dataset;
 mod figures;
 mod judging;
@@ -12,7 +13,10 @@ mod statistics;
 mod unknown;
 
 pub use comparison::Comparison;
-pub use dataset::{DataSet, DataSetError, Label, Labelled, classes_in, entries, is_stranger, plain};
+pub use contained::contained;
+pub use dataset::{
+    DataSet, DataSetError, Label, Labelled, classes_in, entries, is_hidden, is_stranger, plain,
+};
 pub use figures::{Bin, ClassFigures, Decisions, Figures, Strangers};
 pub use judging::{JudgeError, Judged, Judgement, judge};
 pub use speed::speed;

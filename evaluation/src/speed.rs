@@ -1,11 +1,10 @@
-use std::fs;
 use std::time::Instant;
 
-use autorma_classifier::{Limits, Runtime};
+use autorma_classifier::{Limits, Runtime, read_file};
 use autorma_models::Model;
 
 use crate::judging::Judge;
-use crate::{DataSet, JudgeError};
+use crate::{DataSet, JudgeError, Labelled};
 
 /// How often they take turns: an odd number, so that one turn is in the middle.
 const TURNS: usize = 31;
@@ -25,7 +24,8 @@ pub fn speed(
     let mut photos = set.photos.iter().cycle();
     let mut turn = |turn: usize| {
         let photos: Vec<_> = photos.by_ref().take(PHOTOS).collect();
-        let files: Vec<_> = photos.iter().map(|photo| fs::read(&photo.path).unwrap_or_default()).collect();
+        let file = |photo: &&Labelled| read_file(&photo.path, limits.bytes).unwrap_or_default();
+        let files: Vec<_> = photos.iter().map(file).collect();
         let mut seconds = [0.0; 2];
         // Who comes second finds the files in the processor's caches.
         for which in [turn % 2, 1 - turn % 2] {
@@ -45,6 +45,7 @@ pub fn speed(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
@@ -52,7 +53,7 @@ mod tests {
     use autorma_models::handmade::{means, negatives, picture, write, write_ensemble};
 
     use super::*;
-    use crate::{Label, Labelled};
+    use crate::Label;
 
     const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
 

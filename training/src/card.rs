@@ -61,15 +61,15 @@ fn judges(metrics: &Metrics) -> String {
     if !metrics.is_tuned {
         return format!(
             "Temperature and thresholds were chosen on `train` and `val` photos, each judged by one of {folds} further heads, \
-             which has not learned from its group: its contributor, its kind of other article, or its look-alikes. \
-             (`others of learned kinds` are the `others` again, each judged by a head that has learned further photos of its \
-             kind; they chose nothing.)"
+             which has not learned from its group: its contributor, its look-alikes, or its kind of other article, whoever sent \
+             photos of it. (`others of learned kinds` are the `others` again, each judged by a head that has learned further \
+             photos of its kind; they chose nothing.)"
         );
     }
     format!(
         "Temperature and thresholds were chosen on {} of {folds} parts of the `train` and `val` photos, each judged by a \
          backbone and head of its own that were tuned without it, so that they have not learned from its groups: its \
-         contributors, its kinds of other articles, or its look-alikes.",
+         contributors, its look-alikes, or its kinds of other articles, whoever sent photos of them.",
         metrics.recipe.tuning.judged
     )
 }

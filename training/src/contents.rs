@@ -1,36 +1,45 @@
 use std::path::Path;
 
+use autorma_classifier::{Limits, read_file};
 use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
-use crate::photos::Photos;
+use crate::photos::{Photo, Photos};
 
 /// A hash of each photo's content, which names it wherever it lies.
 #[derive(Debug)]
-pub(crate) struct Contents(Vec<Option<Key>>);
+pub(crate) struct Contents {
+    /// Of each photo, or why it can't be read.
+    hashes: Vec<Result<Key, String>>,
+    /// Bytes of a photo, at most.
+    most: u64,
+}
 
 impl Contents {
     /// Reads all of the photos.
-    pub(crate) fn read(photos: &Photos) -> Self {
-        let content = |path| std::fs::read(path).ok().map(|file| Sha256::digest(file).into());
-        Self(photos.all.iter().map(|photo| content(&photo.path)).collect())
+    pub(crate) fn read(photos: &Photos, limits: Limits) -> Self {
+        let hash = |photo: &Photo| match read_file(&photo.path, limits.bytes) {
+            Ok(file) => Ok(Sha256::digest(file).into()),
+            Err(failure) => Err(failure.to_string()),
+        };
+        Self { hashes: photos.all.iter().map(hash).collect(), most: limits.bytes }
     }
 
     /// The photo's file, if it is still what was read at first: features are kept under that.
     pub(crate) fn file(&self, photos: &Photos, photo: usize) -> Result<Vec<u8>, String> {
-        let content = self.of(photo).ok_or("it could not be read when the training began")?;
-        file(&photos.all[photo].path, &content)
+        let content = self.hashes[photo].as_ref().map_err(String::clone)?;
+        file(&photos.all[photo].path, content, self.most)
     }
 
     /// Of the photo of this number; None if it can't be read.
     pub(crate) fn of(&self, photo: usize) -> Option<Key> {
-        self.0[photo]
+        self.hashes[photo].as_ref().ok().copied()
     }
 }
 
-/// The file at `path`, if it is what has this hash.
-pub(crate) fn file(path: &Path, content: &Key) -> Result<Vec<u8>, String> {
-    let file = std::fs::read(path).map_err(|error| error.to_string())?;
+/// The file at `path`, of at most so many bytes, if it is what has this hash.
+pub(crate) fn file(path: &Path, content: &Key, most: u64) -> Result<Vec<u8>, String> {
+    let file = read_file(path, most).map_err(|failure| failure.to_string())?;
     match Key::from(Sha256::digest(&file)) == *content {
         true => Ok(file),
         false => Err("it has changed since the training began".into()),
@@ -40,22 +49,43 @@ pub(crate) fn file(path: &Path, content: &Key) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::process::Command;
 
     use super::*;
     use crate::Folders;
 
+    const LIMITS: Limits = Limits { bytes: 9, pixels: 1 << 20, memory: 1 << 24 };
+
+    /// Each with a photo of a class.
+    fn photos(root: &Path) -> Photos {
+        for class in ["shirts", "tops"] {
+            fs::create_dir(root.join(class)).unwrap();
+            fs::write(root.join(class).join("1.jpg"), class).unwrap();
+        }
+        Photos::find(&Folders { data: vec![root.into()], ..Folders::default() }, &root.join("run")).unwrap()
+    }
+
     #[test]
     fn a_photo_that_changes_is_no_photo_any_more() {
         let root = tempfile::tempdir().unwrap();
-        for class in ["shirts", "tops"] {
-            fs::create_dir(root.path().join(class)).unwrap();
-            fs::write(root.path().join(class).join("1.jpg"), class).unwrap();
-        }
-        let photos = Photos::find(&Folders { data: vec![root.path().into()], ..Folders::default() }).unwrap();
-        let contents = Contents::read(&photos);
+        let photos = photos(root.path());
+        let contents = Contents::read(&photos, LIMITS);
         assert_eq!(contents.file(&photos, 1).unwrap(), b"tops");
         fs::write(&photos.all[1].path, "shoes").unwrap();
         assert!(contents.file(&photos, 1).unwrap_err().contains("has changed"));
         assert_eq!(contents.file(&photos, 0).unwrap(), b"shirts");
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_large_a_one_is_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        let photos = photos(root.path());
+        fs::write(&photos.all[0].path, [0; 10]).unwrap();
+        fs::remove_file(&photos.all[1].path).unwrap();
+        assert!(Command::new("mkfifo").arg(&photos.all[1].path).status().unwrap().success());
+        let contents = Contents::read(&photos, LIMITS);
+        assert_eq!([contents.of(0), contents.of(1)], [None, None]);
+        let why = |photo| contents.file(&photos, photo).unwrap_err();
+        assert!(why(0).contains("at most 9") && why(1).contains("not a file"), "{} {}", why(0), why(1));
     }
 }

@@ -28,6 +28,7 @@ pub use checking::{Across, Check, IMBALANCE, Imbalance, Near, check};
 pub use error::DatasetError;
 pub use found::{Candidate, Found, Kind};
 pub use grouping::GroupBy;
+pub(crate) use groups::Groups;
 pub use hash::{PerceptualHash, SIDE};
 pub use info::{DatasetInfo, FORMAT, INFO, Largest, MANIFEST, MeanSize, SHEET};
 pub use preparing::{Cost, Options, prepare};

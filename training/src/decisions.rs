@@ -4,6 +4,7 @@
 use autorma_models::{Manifest, Thresholds};
 use serde::Serialize;
 
+use crate::Error;
 use crate::recipe::Targets;
 
 /// A photo and what a head that has never seen its like says of it.
@@ -37,7 +38,15 @@ pub struct UnknownErrors {
 }
 
 /// Chooses what the logits are divided by, and where decisions change.
-pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Targets) {
+///
+/// # Errors
+/// [`Error::TooLittle`] if nothing was said of any photo of a class, or nothing but what is no number.
+pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Targets) -> Result<(), Error> {
+    if !held_out.iter().any(|it| is_known(it, manifest.classes.len())) {
+        return Err(Error::TooLittle(
+            "no photo of a class could be judged: nothing says where decisions should change".into(),
+        ));
+    }
     manifest.temperature = temperature(held_out, manifest.classes.len());
     if [COLDEST, HOTTEST].map(thousandth).contains(&manifest.temperature) {
         tracing::warn!(
@@ -63,6 +72,12 @@ pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Ta
              like those that it takes for unknown"
         );
     }
+    Ok(())
+}
+
+/// Whether it is of a class, and numbers are said of it.
+fn is_known(held_out: &HeldOut, classes: usize) -> bool {
+    held_out.kind < classes && held_out.logits.iter().all(|logit| logit.is_finite())
 }
 
 /// The highest threshold for unknown that isn't 1.
@@ -75,7 +90,7 @@ const HOTTEST: u32 = 10_000;
 /// What the logits are divided by: of 0.050 to 10.000, that which makes the right class most probable among the classes
 /// (Guo et al. 2017). 1 if no photo is of a class.
 fn temperature(held_out: &[HeldOut], classes: usize) -> f64 {
-    let known: Vec<_> = held_out.iter().filter(|it| it.kind < classes).collect();
+    let known: Vec<_> = held_out.iter().filter(|it| is_known(it, classes)).collect();
     if known.is_empty() {
         return 1.0;
     }
@@ -205,6 +220,21 @@ mod tests {
         let temperature = temperature(&all, 2);
         assert!((temperature - 4.0).abs() < 0.15, "{temperature}");
         assert_eq!(super::temperature(&[], 2), 1.0);
+    }
+
+    #[test]
+    fn a_head_that_says_no_numbers_chooses_nothing() {
+        let (nan, targets) = (held_out(0, [f32::NAN; 3]), Targets::default());
+        let stranger = held_out(2, [1.0, 0.0, 2.0]);
+        for nothing in [vec![], vec![nan.clone()], vec![stranger]] {
+            let refused = choose(&mut manifest(), &nothing, &targets);
+            assert!(matches!(refused, Err(Error::TooLittle(_))), "{refused:?}");
+        }
+        let (mut with, mut without) = (manifest(), manifest());
+        let all: Vec<_> = (0..9).map(|i| held_out(i % 2, [2.0, i as f32, 0.0])).collect();
+        choose(&mut without, &all, &targets).unwrap();
+        choose(&mut with, &[all, vec![nan]].concat(), &targets).unwrap();
+        assert_eq!((with.temperature, with.thresholds), (without.temperature, without.thresholds));
     }
 
     #[test]

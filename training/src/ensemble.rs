@@ -55,11 +55,8 @@ impl Ensemble {
         let manifest = &mut self.model.manifest;
         let judged = judgement.judged.iter().filter_map(|(_, judged)| judged.as_ref().ok());
         let held_out: Vec<_> = judged.enumerate().map(|it| held_out(it, manifest)).collect();
+        choose(manifest, &held_out, targets)?;
         let known = held_out.iter().filter(|it| it.kind < manifest.classes.len()).count();
-        if known == 0 {
-            return Err(Error::TooLittle("no photo of a class could be judged".into()));
-        }
-        choose(manifest, &held_out, targets);
         let strangers = held_out.len() - known;
         let how = format!("by {known} photos of the classes and {strangers} of none");
         manifest.origin.insert("temperature and thresholds".into(), how);

@@ -77,13 +77,15 @@ pub(crate) fn extract(
     let mut failed: Vec<_> = (0..photos.all.len()).map(|_| None::<String>).collect();
     let rounds: Vec<Vec<usize>> = (0..=scope.copies()).map(|copy| work.round(copy)).collect();
     let of: usize = rounds.iter().map(Vec::len).sum();
-    let (mut done, mut copies) = (0, None);
+    // Of all rounds at once: what an earlier training has left says nothing of how fast this one is.
+    let known = |(copy, round): (u32, &Vec<usize>)| {
+        round.iter().filter(|photo| work.is_known(**photo, copy, cache)).count()
+    };
+    let mut done: usize = (0..).zip(&rounds).map(known).sum();
+    let mut copies = None;
     for (copy, round) in (0..).zip(&rounds) {
-        let (known, missing): (Vec<usize>, Vec<usize>) = round
-            .iter()
-            .filter(|photo| failed[**photo].is_none())
-            .partition(|photo| work.views.key(**photo, copy, backbone).is_some_and(|key| cache.has(&key)));
-        done += known.len();
+        let is_missing = |photo: &usize| failed[*photo].is_none() && !work.is_known(*photo, copy, cache);
+        let missing: Vec<_> = round.iter().copied().filter(is_missing).collect();
         let report = |done| match scope {
             Scope::Learned { .. } => progress(Progress::Features { done, of }),
             Scope::Judged => progress(Progress::Judged { done, of }),
@@ -112,6 +114,11 @@ impl Work<'_> {
             Part::Test => false,
         };
         (0..self.views.photos.all.len()).filter(has).collect()
+    }
+
+    /// Whether the cache has the features of a view.
+    fn is_known(&self, photo: usize, copy: u32, cache: &Cache) -> bool {
+        self.views.key(photo, copy, self.backbone).is_some_and(|key| cache.has(&key))
     }
 
     /// Puts a copy of each of the photos into the cache, on all threads. False if it was told to stop before the end.

@@ -25,7 +25,7 @@ pub(crate) struct Lesson<'a> {
     pub(crate) features: ArrayView2<'a, f32>,
     /// The kind of each example.
     pub(crate) kinds: &'a [usize],
-    /// How much each counts; 0 is as if it weren't there.
+    /// How much each counts; 0 is as if it weren't there. One counts at least.
     pub(crate) weights: &'a [f32],
     /// How many kinds there are.
     pub(crate) outputs: usize,

@@ -1,7 +1,7 @@
 use crate::decisions::{HeldOut, Unseen};
 use crate::features::Features;
 use crate::head::{Head, Lesson};
-use crate::photos::{BACKGROUND, Part, Photo, Photos};
+use crate::photos::{BACKGROUND, Folds, Part, Photo, Photos};
 use crate::{Progress, Recipe};
 
 /// The heads that are fitted on the same features.
@@ -14,15 +14,16 @@ pub(crate) struct Heads<'a> {
     kinds: Vec<usize>,
     /// What each view counts in the shipped head.
     weights: Vec<f32>,
-    /// The fold of each photo, if it has one.
-    pub(crate) folds: Vec<Option<usize>>,
+    /// Who judges what, of those that haven't learned from its group.
+    pub(crate) folds: &'a Folds,
     /// The same, where other photos of its kind are learned from.
-    pub(crate) within_kinds: Vec<Option<usize>>,
+    within_kinds: Folds,
 }
 
 impl<'a> Heads<'a> {
     pub(crate) fn new(
         photos: &'a Photos,
+        folds: &'a Folds,
         features: &'a Features,
         recipe: &'a Recipe,
         threads: usize,
@@ -34,11 +35,11 @@ impl<'a> Heads<'a> {
             share * weight(photos, &photos.all[*photo], recipe)
         };
         let weights = features.photos.iter().enumerate().map(weight).collect();
-        let (folds, within_kinds) = (photos.folds(recipe.folds), photos.folds_within_kinds(recipe.folds));
+        let within_kinds = photos.folds_within_kinds(recipe.folds);
         Self { photos, features, recipe, threads, kinds, weights, folds, within_kinds }
     }
 
-    /// The head that learns from the photos that `learns` names, of those that may be learned from.
+    /// The head that learns from the photos that `learns` names, of those that may be learned from: from one at least.
     pub(crate) fn fit(&self, learns: impl Fn(usize) -> bool, after: impl FnMut(usize, f64)) -> Head {
         let counts = |(photo, weight): (&usize, &f32)| if learns(*photo) { *weight } else { 0.0 };
         let weights: Vec<_> = self.features.photos.iter().zip(&self.weights).map(counts).collect();
@@ -51,8 +52,8 @@ impl<'a> Heads<'a> {
         Head::fit(&lesson, &self.recipe.head, self.threads, after)
     }
 
-    /// A head for each fold that hasn't learned from it, and what these say of the photos of their folds; and what as many others
-    /// say of other articles, of whose kinds they have learned different photos. All that is said once for each of the
+    /// A head for each fold that has learned only what it may, and what these say of the photos of their folds; and what as many
+    /// others say of other articles, of whose kinds they have learned different photos. All that is said once for each of the
     /// backbones whose features these are.
     pub(crate) fn judge<const N: usize>(
         &self,
@@ -62,9 +63,9 @@ impl<'a> Heads<'a> {
         let mut after = |number, iteration, loss| {
             progress(self.progress(number, iteration, loss));
         };
-        let (heads, mut groups) = self.without(&self.folds, features, &mut after);
+        let (heads, mut groups) = self.without(self.folds, features, &mut after);
         let mut within_kinds = [const { Vec::new() }; N];
-        if self.judges_within_kinds() {
+        if !self.within_kinds.is_empty() {
             let mut after = |number, iteration, loss| after(self.recipe.folds + number, iteration, loss);
             (_, within_kinds) = self.without(&self.within_kinds, features, &mut after);
         }
@@ -85,13 +86,9 @@ impl<'a> Heads<'a> {
         (self.fit(|_| true, after), losses)
     }
 
-    fn judges_within_kinds(&self) -> bool {
-        self.within_kinds.iter().any(Option::is_some)
-    }
-
     /// How many heads are fitted, with the one that ships.
     fn number(&self) -> usize {
-        let rounds = if self.judges_within_kinds() { 2 } else { 1 };
+        let rounds = if self.within_kinds.is_empty() { 1 } else { 2 };
         rounds * self.recipe.folds + 1
     }
 
@@ -99,21 +96,21 @@ impl<'a> Heads<'a> {
         Progress::Head { number, of: self.number(), iteration, iterations: self.recipe.head.iterations, loss }
     }
 
-    /// A head for each fold that has learned nothing of it, and what these say of the photos of their folds. `after` hears of
+    /// A head for each fold that has learned only what it may, and what these say of the photos of their folds. `after` hears of
     /// the fold, the iteration and the loss after it.
     fn without<const N: usize>(
         &self,
-        folds: &[Option<usize>],
+        folds: &Folds,
         features: [&Features; N],
         after: &mut dyn FnMut(usize, usize, f64),
     ) -> (Vec<Head>, [Vec<HeldOut>; N]) {
         let (mut heads, mut held_out) = (Vec::new(), [const { Vec::new() }; N]);
         for number in 0..self.recipe.folds {
             let head = self
-                .fit(|photo| folds[photo] != Some(number), |iteration, loss| after(number, iteration, loss));
+                .fit(|photo| folds.learns(number, photo), |iteration, loss| after(number, iteration, loss));
             for (features, held_out) in features.iter().zip(&mut held_out) {
                 for (row, photo) in features.photos[..features.plain].iter().enumerate() {
-                    if folds[*photo] == Some(number) {
+                    if folds.judges(number, *photo) {
                         let logits = head.logits(features.values.row(row));
                         held_out.push(self.held_out(*photo, logits));
                     }

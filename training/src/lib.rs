@@ -11,6 +11,7 @@ mod contents;
 pub mod dataset;
 mod decisions;
 mod dice;
+mod enough;
 mod ensemble;
 mod error;
 mod features;

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use autorma_evaluation::{Bin, ClassFigures, Decisions, Figures, Judged, Judgement, Label, Share, Strangers};
@@ -14,7 +14,7 @@ use crate::photos::{BACKGROUND, Part, Photo, Photos};
 pub struct Metrics {
     /// How it was done.
     pub recipe: Recipe,
-    /// How many photos there are of each kind, by what they are for: `train`, `val` or `test`.
+    /// How many photos were used of each kind, by what they are for: `train`, `val` or `test`.
     pub photos: BTreeMap<String, BTreeMap<String, usize>>,
     /// How many variations of each photo there were.
     pub copies: u32,
@@ -157,9 +157,15 @@ fn section<'a>(
     has_any.then(|| Section { name, quality: Figures::of(manifest, &judgement).into() })
 }
 
-pub(crate) fn count(photos: &Photos) -> BTreeMap<String, BTreeMap<String, usize>> {
+/// All but those that were left out.
+pub(crate) fn count(
+    photos: &Photos,
+    left_out: &[(String, String)],
+) -> BTreeMap<String, BTreeMap<String, usize>> {
+    let left_out: HashSet<_> = left_out.iter().map(|(path, _)| path.as_str()).collect();
+    let is_used = |photo: &&Photo| !left_out.contains(&*photo.path.display().to_string());
     let mut counts: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
-    for photo in &photos.all {
+    for photo in photos.all.iter().filter(is_used) {
         let part = match photo.part {
             Part::Train => "train",
             Part::Validation => "val",

@@ -40,9 +40,7 @@ pub(crate) fn quantize(
     machine: Machine<'_>,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Quantized, Error> {
-    let drawn = calibration::draw(photos, contents, recipe);
-    let backbone = quantize_by(backbone, &drawn, machine, progress)?;
-    Ok(Quantized { backbone, photos: drawn.len() })
+    quantize_by(backbone, &calibration::draw(photos, contents, recipe), machine, progress)
 }
 
 /// The same by these photos.
@@ -51,7 +49,7 @@ fn quantize_by(
     photos: &[calibration::Drawn<'_>],
     machine: Machine<'_>,
     progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<Backbone, Error> {
+) -> Result<Quantized, Error> {
     if backbone.operators() < OPERATORS {
         let version = backbone.operators();
         let problem =
@@ -64,13 +62,13 @@ fn quantize_by(
         let problem = "it has no convolution whose weights are known and that something else follows";
         return Err(Error::Quantize(problem.into()));
     }
-    let ranges = calibration::ranges(backbone, &plan.tensors, photos, machine, progress)?;
+    let (ranges, photos) = calibration::ranges(backbone, &plan.tensors, photos, machine, progress)?;
     let graph = rewriting::rewrite(graph, &plan, &ranges).map_err(Error::Quantize)?;
-    let quantized = backbone.with_graph(graph).map_err(Error::Quantize)?;
-    let Backbone { onnx, input, features, .. } = &quantized;
+    let backbone = backbone.with_graph(graph).map_err(Error::Quantize)?;
+    let Backbone { onnx, input, features, .. } = &backbone;
     let tried = Session::of(machine.runtime, onnx, input, Backbone::OUTPUT, *features, 1);
     tried.map_err(|error| Error::Quantize(error.to_string()))?;
-    Ok(quantized)
+    Ok(Quantized { backbone, photos })
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) fn render(
         manifest.thresholds.unknown
     );
     body += "<h2>Figures</h2><p>In per cent, with 95 % intervals. Held-out photos were judged by heads that had not learned \
-             from their contributor, kind of other article, or look-alikes (scenes of all parts stand behind cut-out articles \
+             from their contributor, look-alikes, or kind of other article (scenes of all parts stand behind cut-out articles \
              in what every head learns; only as scenes they are held out); \"others of learned kinds\", by heads that had \
              learned other photos of their kinds. \"In floats\" is what the model that ships was quantized from.</p>";
     body += &figures(metrics);

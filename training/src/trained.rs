@@ -32,7 +32,10 @@ pub(crate) struct Trained<'a> {
 
 impl Trained<'_> {
     /// The model that ships, and what it was quantized from, if it was.
-    pub(crate) fn models(&self) -> (Model, Option<Model>) {
+    ///
+    /// # Errors
+    /// [`Error::TooLittle`] if nothing was said of photos of the classes.
+    pub(crate) fn models(&self) -> Result<(Model, Option<Model>), Error> {
         let Self { training, photos, fitted, .. } = self;
         let recipe = training.recipe;
         let head = &fitted.head;
@@ -41,9 +44,9 @@ impl Trained<'_> {
         let onnx = fitted.quantized.as_ref().map_or_else(|| floats.clone(), |it| classifier(&it.backbone));
         let mut manifest = made::manifest(recipe, photos, self.backbone, self.how());
         made::name_files(&mut manifest, &onnx, &floats, fitted.quantized.as_ref());
-        choose(&mut manifest, &fitted.held_out.groups, &recipe.targets);
+        choose(&mut manifest, &fitted.held_out.groups, &recipe.targets)?;
         let reference = manifest.of_reference().map(|manifest| Model { manifest, onnx: vec![floats] });
-        (Model { manifest, onnx: vec![onnx] }, reference)
+        Ok((Model { manifest, onnx: vec![onnx] }, reference))
     }
 
     /// How good they are. The test photos are looked at here for the first time, through the very files that are written.
@@ -51,16 +54,17 @@ impl Trained<'_> {
         let Self { training, photos, features, fitted, is_tuned, .. } = self;
         let (Training { recipe, output, .. }, is_tuned) = (**training, *is_tuned);
         let test = self.on_test_photos(model)?;
+        let failed = self.failed(test.as_ref());
         let metrics = Metrics {
             recipe: recipe.clone(),
-            photos: count(photos),
+            photos: count(photos, &failed),
             copies: features.copies,
             is_tuned,
             is_whole: features.copies == recipe.copies && (is_tuned || recipe.tuning.steps == 0),
             temperature: model.manifest.temperature,
             thresholds: model.manifest.thresholds,
             held_out: sections(photos, &fitted.held_out, &model.manifest),
-            failed: self.failed(test.as_ref()),
+            failed,
             test: test.map(Quality::from),
             in_floats: self.in_floats(model, reference)?,
             unknown_errors: curve(&fitted.held_out.groups, &model.manifest),
@@ -94,7 +98,8 @@ impl Trained<'_> {
 
     /// How the head was made, for the manifest.
     fn how(&self) -> String {
-        let learned = self.photos.all.iter().filter(|it| it.part == Part::Train).count();
+        let plain = self.features.photos[..self.features.plain].iter();
+        let learned = plain.filter(|photo| self.photos.all[**photo].part == Part::Train).count();
         let (copies, seed) = (self.features.copies, self.training.recipe.seed);
         let fitted =
             format!("softmax regression on {learned} photos and {copies} variations of each, seed {seed}");

@@ -5,12 +5,13 @@ use autorma_classifier::{Limits, Runtime};
 
 use crate::cache::Cache;
 use crate::contents::Contents;
+use crate::enough;
 use crate::features::{Features, Machine, Scope, extract};
 use crate::graph::Backbone;
 use crate::head::Head;
 use crate::heads::Heads;
 use crate::metrics::Metrics;
-use crate::photos::{Part, Photos};
+use crate::photos::Photos;
 use crate::quantize::{Quantized, quantize};
 use crate::trained::Trained;
 use crate::tuner::{Fitted, Tuner};
@@ -45,24 +46,27 @@ pub struct Training<'a> {
 /// ships as it was.
 ///
 /// # Errors
-/// [`Error::Stopped`] if `progress` says false before each photo was looked at once.
+/// [`Error::Stopped`] if `progress` says false before each photo was looked at once; [`Error::TooLittle`] if there is too
+/// little to learn from, or to judge by.
 pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool) -> Result<Metrics, Error> {
     let begun = Instant::now();
     let Training { folders, recipe, output, runtime, limits, threads, .. } = *training;
     let backbone = backbone(training)?;
-    let photos = Photos::find(folders)?;
-    check(&photos)?;
+    let photos = Photos::find(folders, output)?;
+    let folds = photos.folds(recipe.folds);
+    enough::found(&photos, &folds, recipe)?;
     // Nobody else trains in this folder as long as this one has it, whatever backbone he has.
     let _alone = files::lock(&output.join("lock"))?;
     let mut cache = kept(output, &backbone)?;
     write_recipe(training)?;
-    let contents = Contents::read(&photos);
+    let contents = Contents::read(&photos, limits);
     let views = Views::prepare(&photos, &contents, &backbone, recipe, limits);
     let machine = Machine { runtime, limits, threads };
     let Looked { quantized, judging, features } =
         look(training, &views, &backbone, machine, &mut cache, &mut progress)?;
+    enough::decoded(&photos, &folds, recipe, &features)?;
 
-    let heads = Heads::new(&photos, &features, recipe, threads);
+    let heads = Heads::new(&photos, &folds, &features, recipe, threads);
     let untuned = fit(&heads, &backbone, quantized, judging.as_ref(), &mut progress);
     let tuner = Tuner { views: &views, backbone: &backbone, heads: &heads, machine, output };
     let tuned = tune(&tuner, &untuned, &mut progress)?;
@@ -77,7 +81,7 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
         losses: untuned.losses,
         begun,
     };
-    let (mut model, reference) = trained.models();
+    let (mut model, reference) = trained.models()?;
     let metrics = trained.judged(&model, reference.as_ref())?;
     trained.write(&mut model, reference.as_ref(), &metrics)?;
     Ok(metrics)
@@ -183,19 +187,4 @@ fn tune(
 /// What the backbone has said already, in the run folder.
 fn kept(output: &Path, backbone: &Backbone) -> Result<Cache, Error> {
     Cache::open(&output.join(format!("features-{}.bin", &backbone.sha256[..16])), backbone.features)
-}
-
-/// Whether there is enough to learn from and to judge by.
-fn check(photos: &Photos) -> Result<(), Error> {
-    let too_little = |text: String| Err(Error::TooLittle(text));
-    if photos.classes < 2 {
-        return too_little("there is only one class: a model needs two folders of classes at least".into());
-    }
-    let of_classes = || photos.all.iter().filter(|photo| photos.is_of_class(photo));
-    for (number, class) in photos.kinds[..photos.classes].iter().enumerate() {
-        if !of_classes().any(|it| it.kind == number && it.part == Part::Train) {
-            return too_little(format!("there is no photo of {class} to learn from: all are in val or test"));
-        }
-    }
-    Ok(())
 }

@@ -97,7 +97,7 @@ impl Tuner<'_> {
         // A photo that can't be decoded has no features.
         let mut weights = vec![0.0; photos.all.len()];
         for photo in &features.photos[..features.plain] {
-            if without.is_none() || folds[*photo] != without {
+            if without.is_none_or(|fold| folds.learns(fold, *photo)) {
                 weights[*photo] = weight(photos, &photos.all[*photo], recipe);
             }
         }
@@ -135,7 +135,7 @@ impl Tuner<'_> {
     fn judge(&self, fold: usize, backbone: &Backbone, head: &Head) -> Result<Vec<HeldOut>, Error> {
         let Heads { features, folds, .. } = self.heads;
         let plain = &features.photos[..features.plain];
-        let photos: Vec<usize> = plain.iter().copied().filter(|photo| folds[*photo] == Some(fold)).collect();
+        let photos: Vec<usize> = plain.iter().copied().filter(|photo| folds.judges(fold, *photo)).collect();
         let onnx = backbone.with_head("judge", &head.weight, &head.bias);
         let (next, said) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let (input, outputs) = (&backbone.input, head.bias.len());

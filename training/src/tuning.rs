@@ -40,7 +40,7 @@ const FIRST_COPY: u32 = 1 << 20;
 pub(crate) struct Learner<'a> {
     pub(crate) views: &'a Views<'a>,
     pub(crate) backbone: &'a Backbone,
-    /// How much each photo counts; 0 if it must not be learned from.
+    /// How much each photo counts; 0 if it must not be learned from. One counts at least.
     pub(crate) weights: &'a [f32],
     /// How many kinds there are.
     pub(crate) outputs: usize,

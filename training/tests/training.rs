@@ -132,6 +132,12 @@ fn a_model_is_trained_judged_and_described() {
     assert!(test.accuracy.share > 0.9 && test.accuracy.of == 12, "{:?}", test.accuracy);
     assert_eq!(model.manifest.metrics["test: accuracy"], test.accuracy.share);
     assert!(metrics.failed.len() == 1 && metrics.failed[0].0.ends_with("broken.jpg"), "{:?}", metrics.failed);
+    // What is counted was used: not the broken one.
+    assert_eq!(metrics.photos["train"]["red things"], 12 + 4);
+    let learned = 24 + 12 + 16 + 5;
+    let origin = |what: &str| &model.manifest.origin[what];
+    assert!(origin("head").contains(&format!(" {learned} photos and 3 variations")), "{}", origin("head"));
+    assert!(origin("quantization").ends_with(&format!(" {learned} photos")), "{}", origin("quantization"));
     assert!(metrics.losses.windows(2).all(|two| two[1] <= two[0]) && metrics.losses.len() > 5);
     let reference = Model::open_reference(&metrics.model).unwrap().unwrap();
     assert_eq!([&model, &reference].map(|it| it.manifest.precision()), ["int8", "fp32"]);
@@ -175,7 +181,16 @@ fn what_is_stopped_goes_on_and_comes_to_the_same() {
     assert!(!partly.is_whole && partly.copies < 3, "{}", partly.copies);
     assert_eq!(Model::open(&partly.model).unwrap().manifest.classes.len(), 2);
     assert_ne!(home.model("stopped")[1], home.model("whole")[1]);
-    assert!(home.train("stopped", 1, 2, |_| true).unwrap().is_whole);
+    let mut first = None;
+    let whole = home.train("stopped", 1, 2, |progress| {
+        first = first.or(Some(progress).filter(|it| matches!(it, Progress::Features { .. })));
+        true
+    });
+    assert!(whole.unwrap().is_whole);
+    assert!(
+        matches!(first, Some(Progress::Features { done, .. }) if done >= 120),
+        "of all rounds: {first:?}"
+    );
     assert_eq!(home.model("stopped"), home.model("whole"));
     // Everything is known now.
     let mut features = Vec::new();
@@ -292,6 +307,11 @@ fn too_little_to_learn_from_or_another_backbone_is_refused() {
     fs::remove_file(home.path("backbone.onnx")).unwrap();
     assert!(refused(&home).contains("make backbone"));
     fs::write(home.path("backbone.onnx"), handmade::backbone()).unwrap();
+    for folder in ["studio/train/red_things", "home/red_things"].map(|folder| home.path(folder)) {
+        let photos = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        photos.for_each(|photo| fs::write(photo, "no picture").unwrap());
+    }
+    assert!(refused(&home).contains("of the photos of red things to learn from none can be decoded"));
     for folder in ["studio/train/red_things", "home/red_things"] {
         fs::remove_dir_all(home.path(folder)).unwrap();
     }

@@ -12,13 +12,14 @@ use super::{Json, folder};
 pub(crate) struct TrainArgs {
     /// Folder with a folder of photos for each class, or with nothing but such folders in train, val and test; `other`, `unknown`, `none`
     /// and `backgrounds` hold what is none of them, `other` maybe in a folder for each kind. manifest.csv may say in a column
-    /// contributor who sent which path, and in a column group which look alike. May be repeated
+    /// contributor who sent which path, and in a column group which look alike. What is hidden isn't looked at. May be repeated
     #[arg(long, value_name = "DIR", required = true, value_parser = folder())]
     pub(crate) data: Vec<PathBuf>,
-    /// Folder of photos of other articles, with a folder for each kind; may be repeated
+    /// Folder of photos of other articles, with a folder for each kind, maybe in train, val and test; may be repeated
     #[arg(long, value_name = "DIR", value_parser = folder())]
     pub(crate) other: Vec<PathBuf>,
-    /// Folder of photos of scenes, without articles; articles are pasted on them, too. May be repeated
+    /// Folder of photos of scenes, without articles, maybe in train, val and test; articles are pasted on them, too. May be
+    /// repeated
     #[arg(long, value_name = "DIR", value_parser = folder())]
     pub(crate) backgrounds: Vec<PathBuf>,
     /// The recipe, in TOML; what it doesn't say has its default. train.toml in the output folder says all of it,

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use autorma_evaluation::is_hidden;
 use autorma_schemas::{is_photo_name, readable};
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,7 @@ pub struct Found {
 impl Found {
     /// The photos in `folder`: those of Kaggle's list, if there is one, or else those in class folders. Folders `train`,
     /// `val` and `test` are sides of a split, and classes are in them. A link to a folder isn't followed: it may lead in a circle.
+    /// What is hidden isn't looked at.
     pub fn read(folder: &Path) -> Result<Self, DatasetError> {
         let mut found = match folder.join(STYLES).is_file() {
             true => Self::by_list(folder)?,
@@ -75,19 +77,41 @@ impl Found {
     }
 
     fn by_folders(root: &Path) -> Result<Self, DatasetError> {
-        let (mut candidates, mut broken) = (Vec::new(), loose(root, root)?);
+        let (kind, candidates, broken) = (Kind::ClassFolders, Vec::new(), loose(root, root)?);
+        let mut found = Self { kind, candidates, broken, styles: None };
         for folder in folders(root)? {
             match named(&folder).parse() {
                 Ok(split) => {
-                    broken.extend(loose(root, &folder)?);
+                    found.broken.extend(loose(root, &folder)?);
                     for class in folders(&folder)? {
-                        collect(root, &class, Some(split), &class, &mut candidates)?;
+                        found.collect(root, &class, Some(split), &class)?;
                     }
                 }
-                Err(_) => collect(root, &folder, None, &folder, &mut candidates)?,
+                Err(_) => found.collect(root, &folder, None, &folder)?,
             }
         }
-        Ok(Self { kind: Kind::ClassFolders, candidates, broken, styles: None })
+        Ok(found)
+    }
+
+    /// Takes what is in a folder of a class.
+    fn collect(
+        &mut self,
+        root: &Path,
+        class: &Path,
+        split: Option<Split>,
+        folder: &Path,
+    ) -> Result<(), DatasetError> {
+        for (path, is_folder) in visible(folder)? {
+            if is_folder {
+                self.collect(root, class, split, &path)?;
+            } else if path.is_dir() {
+                self.broken.push(link(root, &path));
+            } else if is_photo(&path) {
+                let (name, rest) = (below(root, &path), path.strip_prefix(class).unwrap_or(&path).to_owned());
+                self.candidates.push(Candidate { path, name, rest, class: named(class), split, row: None });
+            }
+        }
+        Ok(())
     }
 
     fn by_list(root: &Path) -> Result<Self, DatasetError> {
@@ -123,45 +147,28 @@ impl Found {
     }
 }
 
-fn collect(
-    root: &Path,
-    class: &Path,
-    split: Option<Split>,
-    folder: &Path,
-    found: &mut Vec<Candidate>,
-) -> Result<(), DatasetError> {
-    for (path, is_folder) in entries(folder)? {
-        if is_folder {
-            collect(root, class, split, &path, found)?;
-        } else if is_photo(&path) {
-            let (name, rest) = (below(root, &path), path.strip_prefix(class).unwrap_or(&path).to_owned());
-            found.push(Candidate { path, name, rest, class: named(class), split, row: None });
-        }
-    }
-    Ok(())
-}
-
 fn named(folder: &Path) -> String {
     readable(folder.file_name().unwrap_or_default())
 }
 
 /// The folders in it that aren't hidden.
 fn folders(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let entries =
-        entries(folder)?.into_iter().filter(|(path, is_folder)| *is_folder && !named(path).starts_with('.'));
-    Ok(entries.map(|(path, _)| path).collect())
+    let folders = visible(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
+    Ok(folders.map(|(path, _)| path).collect())
 }
 
 /// What stands beside folders of classes: photos of which nobody knows what they show, and links to folders.
 fn loose(root: &Path, folder: &Path) -> Result<Vec<Broken>, DatasetError> {
-    let link = |path: &Path| {
-        path.is_dir().then(|| Broken::new(below(root, path), "link", "links to folders aren't followed"))
-    };
+    let link = |path: &Path| path.is_dir().then(|| link(root, path));
     let photo = |path: &Path| {
         is_photo(path).then(|| Broken::new(below(root, path), "no_class", "it is in no folder of a class"))
     };
-    let beside = entries(folder)?.into_iter().filter(|(_, is_folder)| !is_folder);
+    let beside = visible(folder)?.into_iter().filter(|(_, is_folder)| !is_folder);
     Ok(beside.filter_map(|(path, _)| link(&path).or_else(|| photo(&path))).collect())
+}
+
+fn link(root: &Path, path: &Path) -> Broken {
+    Broken::new(below(root, path), "link", "links to folders aren't followed")
 }
 
 fn is_photo(path: &Path) -> bool {
@@ -171,6 +178,13 @@ fn is_photo(path: &Path) -> bool {
 /// Its path below the folder, for people.
 fn below(root: &Path, path: &Path) -> String {
     readable(path.strip_prefix(root).unwrap_or(path).as_os_str())
+}
+
+/// What is in a folder and isn't hidden.
+fn visible(folder: &Path) -> Result<Vec<(PathBuf, bool)>, DatasetError> {
+    let mut entries = entries(folder)?;
+    entries.retain(|(path, _)| !is_hidden(path));
+    Ok(entries)
 }
 
 /// What is in a folder, in order, and whether it is a folder itself.
@@ -199,7 +213,10 @@ mod tests {
             root.path(),
             &["shirts/b.JPG", "shirts/anna/a.png", "shirts/list.csv", "loose.jpg", ".hidden/tops/c.jpg"],
         );
-        touch(root.path(), &["train/tops/d.webp", "test/tops/e.gif"]);
+        touch(
+            root.path(),
+            &["train/tops/d.webp", "test/tops/e.gif", "shirts/.thumbnails/b.jpg", "tops/._f.jpg"],
+        );
         std::os::unix::fs::symlink("..", root.path().join("shirts/up")).unwrap();
         std::os::unix::fs::symlink("shirts", root.path().join("blouses")).unwrap();
         let found = Found::read(root.path()).unwrap();
@@ -216,7 +233,7 @@ mod tests {
         ];
         assert_eq!(told, expected);
         let loose: Vec<_> = found.broken.iter().map(|it| (it.path.as_str(), it.reason.as_str())).collect();
-        assert_eq!(loose, [("blouses", "link"), ("loose.jpg", "no_class")]);
+        assert_eq!(loose, [("blouses", "link"), ("loose.jpg", "no_class"), ("shirts/up", "link")]);
     }
 
     #[test]

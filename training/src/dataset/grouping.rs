@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::path::{Component, Path};
@@ -57,6 +57,19 @@ pub(super) fn contributors(found: &Found, folder: &Path) -> Result<Vec<Option<St
         }
         contributors => contributors,
     }
+}
+
+/// How many rows of the folder's list name no photo there: what they say counts for nothing.
+pub(super) fn strays(found: &Found, folder: &Path) -> Result<usize, DatasetError> {
+    let path = folder.join(MANIFEST);
+    if found.styles.is_some() || !path.is_file() {
+        return Ok(0);
+    }
+    let columns = Columns::read(&path)?;
+    let Some(place) = columns.place("path") else { return Ok(columns.rows.len()) };
+    let names: HashSet<_> = found.candidates.iter().map(|photo| photo.name.as_str()).collect();
+    let is_stray = |row: &&Vec<String>| row.get(place).is_none_or(|name| !names.contains(name.as_str()));
+    Ok(columns.rows.iter().filter(is_stray).count())
 }
 
 fn inner_folder(photo: &Candidate) -> Option<String> {
@@ -145,5 +158,7 @@ mod tests {
         assert_eq!(keys(root.path(), "who").unwrap(), [None, some("anna"), None]);
         let refused = keys(root.path(), "whom").unwrap_err().to_string();
         assert!(refused.ends_with("has no column whom to group by; it has path, who"), "{refused}");
+        fs::write(root.path().join(MANIFEST), "path,who\nshirts/b.jpg,anna\nb.jpg,anna\nshort\n").unwrap();
+        assert_eq!(strays(&Found::read(root.path()).unwrap(), root.path()).unwrap(), 2);
     }
 }

@@ -2,25 +2,25 @@ use std::collections::BTreeMap;
 
 /// Items that belong together, directly or through others: disjoint sets.
 #[derive(Debug)]
-pub(super) struct Groups {
+pub(crate) struct Groups {
     /// Of each item, one that comes before it in its group; itself, if there is none.
     earlier: Vec<usize>,
 }
 
 impl Groups {
     /// So many items, each on its own.
-    pub(super) fn new(items: usize) -> Self {
+    pub(crate) fn new(items: usize) -> Self {
         Self { earlier: (0..items).collect() }
     }
 
     /// The two belong together.
-    pub(super) fn join(&mut self, one: usize, other: usize) {
+    pub(crate) fn join(&mut self, one: usize, other: usize) {
         let (one, other) = (self.first(one), self.first(other));
         self.earlier[one.max(other)] = one.min(other);
     }
 
     /// Items with the same key belong together.
-    pub(super) fn join_by<K: Ord>(&mut self, keys: impl Iterator<Item = Option<K>>) {
+    pub(crate) fn join_by<K: Ord>(&mut self, keys: impl Iterator<Item = Option<K>>) {
         let mut first = BTreeMap::new();
         for (item, key) in keys.enumerate() {
             if let Some(key) = key {
@@ -31,7 +31,7 @@ impl Groups {
     }
 
     /// The first item of the group.
-    pub(super) fn first(&mut self, item: usize) -> usize {
+    pub(crate) fn first(&mut self, item: usize) -> usize {
         let mut item = item;
         while self.earlier[item] != item {
             // Halves the way for those who come later.
@@ -42,7 +42,7 @@ impl Groups {
     }
 
     /// All groups, each with its items in order.
-    pub(super) fn all(mut self) -> Vec<Vec<usize>> {
+    pub(crate) fn all(mut self) -> Vec<Vec<usize>> {
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for item in 0..self.earlier.len() {
             groups.entry(self.first(item)).or_default().push(item);

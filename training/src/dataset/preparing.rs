@@ -7,7 +7,7 @@ use autorma_classifier::{Limits, read_file};
 use autorma_schemas::{readable, sha256};
 
 use super::error::{at, list};
-use super::grouping::contributors;
+use super::grouping::{contributors, strays};
 use super::groups::Groups;
 use super::manifest::{Row, csv};
 use super::place::Place;
@@ -57,6 +57,11 @@ pub fn prepare(
     let found = Found::read(&from)?;
     let group_by = options.group_by.clone().unwrap_or_else(|| GroupBy::usual(&found));
     let [keys, contributors] = [group_by.keys(&found, &from)?, contributors(&found, &from)?];
+    let strays = strays(&found, &from)?;
+    if strays > 0 {
+        let list = from.join(MANIFEST);
+        tracing::warn!(list = %list.display(), rows = strays, "rows that name no photo there count for nothing");
+    }
     let place = Place::take(&from, to, options.force)?;
     let (photos, broken) = draw(&found.candidates, options.per_class, options.seed, cost, watcher)?;
     if let (true, Some(first)) = (photos.is_empty(), broken.first()) {

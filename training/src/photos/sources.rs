@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::entries;
+use autorma_evaluation::{entries, is_hidden};
 use autorma_schemas::{is_photo_name, readable};
 
 use super::{Folders, Part};
@@ -21,42 +21,39 @@ pub(super) struct Source {
     /// The number of the folder that was named; those of a split have the same.
     pub(super) number: usize,
     pub(super) role: Role,
+    pub(super) part: Part,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Role {
-    Data(Part),
+    Data,
     Other,
     Backgrounds,
 }
 
-/// Inner folders first: a photo belongs to the first that it is in.
+/// Inner folders first: a photo belongs to the first that it is in. In those `apart` nobody looks for photos.
 ///
 /// # Errors
 /// [`Error::Beside`] if there may be photos in a folder that is split, and on none of its sides.
-pub(super) fn sources(folders: &Folders) -> Result<Vec<Source>, Error> {
+pub(super) fn sources(folders: &Folders, apart: &[PathBuf]) -> Result<Vec<Source>, Error> {
+    let Folders { data, other, backgrounds } = folders;
+    let named = [(data, Role::Data), (other, Role::Other), (backgrounds, Role::Backgrounds)];
+    let named = named.into_iter().flat_map(|(folders, role)| folders.iter().map(move |it| (it, role)));
     let (mut sources, mut split) = (Vec::new(), Vec::new());
-    let mut number = 0;
-    for folder in &folders.data {
+    for (number, (folder, role)) in named.enumerate() {
         let folder = real(folder)?;
         let sides = sides(&folder);
         if sides.is_empty() {
-            sources.push(Source { folder, number, role: Role::Data(Part::Train) });
+            sources.push(Source { folder, number, role, part: Part::Train });
         } else {
             for (side, part) in sides {
-                sources.push(Source { folder: real(&side)?, number, role: Role::Data(part) });
+                sources.push(Source { folder: real(&side)?, number, role, part });
             }
             split.push(folder);
         }
-        number += 1;
     }
-    for (folders, role) in [(&folders.other, Role::Other), (&folders.backgrounds, Role::Backgrounds)] {
-        for folder in folders {
-            sources.push(Source { folder: real(folder)?, number, role });
-            number += 1;
-        }
-    }
-    split.iter().try_for_each(|folder| nothing_beside(folder, &sources))?;
+    let used: Vec<_> = sources.iter().map(|it| &it.folder).chain(apart).collect();
+    split.iter().try_for_each(|folder| nothing_beside(folder, &used))?;
     sources.sort_by_key(|it| Reverse(it.folder.components().count()));
     Ok(sources)
 }
@@ -69,16 +66,14 @@ fn sides(folder: &Path) -> Vec<(PathBuf, Part)> {
 
 /// Nothing that may be photos lies beside the sides of a split, unless somebody has named it: nobody would notice that it
 /// isn't used. What is hidden isn't meant.
-fn nothing_beside(folder: &Path, sources: &[Source]) -> Result<(), Error> {
+fn nothing_beside(folder: &Path, used: &[&PathBuf]) -> Result<(), Error> {
     let unreadable = |cause| Error::File { path: folder.to_owned(), cause };
-    let is_used = |path: &Path| {
-        path.canonicalize().is_ok_and(|it| sources.iter().any(|source| source.folder.starts_with(&it)))
-    };
+    let is_used =
+        |path: &Path| path.canonicalize().is_ok_and(|it| used.iter().any(|used| used.starts_with(&it)));
     let beside = entries(folder).map_err(unreadable)?.into_iter().filter_map(|(path, _)| {
         let name = path.file_name()?;
-        let is_hidden = name.as_encoded_bytes().starts_with(b".");
         let may_be_photos = path.is_dir() || is_photo_name(name);
-        (may_be_photos && !is_used(&path) && !is_hidden).then(|| readable(name))
+        (may_be_photos && !is_used(&path) && !is_hidden(&path)).then(|| readable(name))
     });
     let beside: Vec<_> = beside.collect();
     if beside.is_empty() {
@@ -114,14 +109,16 @@ mod tests {
             other: other.iter().map(|name| data.join(name)).collect(),
             ..Folders::default()
         };
-        let refused = |other: &[&str]| sources(&folders(other)).unwrap_err().to_string();
+        let refused = |other: &[&str]| sources(&folders(other), &[]).unwrap_err().to_string();
         assert!(
             refused(&[]).contains("not used: other;") && refused(&[]).contains("--other"),
             "{}",
             refused(&[])
         );
-        assert_eq!(sources(&folders(&["other/../other"])).unwrap().len(), 3, "it is named");
-        assert_eq!(sources(&folders(&["other/caps"])).unwrap().len(), 3, "what is in it is named");
+        assert_eq!(sources(&folders(&["other/../other"]), &[]).unwrap().len(), 3, "it is named");
+        assert_eq!(sources(&folders(&["other/caps"]), &[]).unwrap().len(), 3, "what is in it is named");
+        let apart = data.join("other").canonicalize().unwrap();
+        assert_eq!(sources(&folders(&[]), &[apart]).unwrap().len(), 2, "a training writes there");
         for name in ["1.JPG", "2.png", "3.gif", "4.bmp"] {
             fs::write(data.join(name), "").unwrap();
         }
@@ -136,6 +133,6 @@ mod tests {
             fs::create_dir_all(root.path().join(name)).unwrap();
         }
         let folders = Folders { data: vec![root.path().to_owned()], ..Folders::default() };
-        assert_eq!(sources(&folders).unwrap().len(), 1);
+        assert_eq!(sources(&folders, &[]).unwrap().len(), 1);
     }
 }

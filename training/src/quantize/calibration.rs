@@ -2,6 +2,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use autorma_classifier::{Decoder, Session};
+use autorma_evaluation::contained;
 use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
@@ -60,15 +61,14 @@ fn order(seed: u64, content: &Key) -> Key {
         .into()
 }
 
-/// The least and the largest number in each of the tensors, over all of the photos; those that can't be decoded say
-/// nothing.
+/// The least and the largest number in each of the tensors, over the photos that can be decoded; and how many these are.
 pub(super) fn ranges(
     backbone: &Backbone,
     tensors: &[String],
     photos: &[Drawn<'_>],
     machine: Machine<'_>,
     progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<Vec<RangeInclusive<f32>>, Error> {
+) -> Result<(Vec<RangeInclusive<f32>>, usize), Error> {
     let onnx = that_says_ranges(backbone, tensors);
     let input = &backbone.input;
     let session = |_| Session::of(machine.runtime, &onnx, input, RANGES, 2 * tensors.len(), 1);
@@ -76,7 +76,7 @@ pub(super) fn ranges(
     let mut sessions = sessions.map_err(|error| Error::Quantize(error.to_string()))?;
     let of = photos.len();
     let mut found = vec![f32::INFINITY..=f32::NEG_INFINITY; tensors.len()];
-    let mut done = 0;
+    let (mut done, mut looked) = (0, 0);
     for together in photos.chunks(sessions.len().max(1)) {
         if !progress(Progress::Calibration { done, of }) {
             return Err(Error::Stopped);
@@ -85,7 +85,8 @@ pub(super) fn ranges(
             let look = |((photo, content), session): (&Drawn<'_>, _)| {
                 let (photo, content, limits) = (photo.to_path_buf(), *content, machine.limits);
                 scope.spawn(move || {
-                    look((&photo, content), &mut Decoder::new(input.width, input.height, limits), session)
+                    let mut decoder = Decoder::new(input.width, input.height, limits);
+                    look(&file(&photo, &content, limits.bytes).ok()?, &mut decoder, session)
                 })
             };
             let threads: Vec<_> = together.iter().zip(&mut sessions).map(look).collect();
@@ -93,6 +94,7 @@ pub(super) fn ranges(
             said.collect::<Result<Vec<_>, _>>()
         })?;
         for ends in said.into_iter().flatten() {
+            looked += 1;
             for (range, [low, high]) in found.iter_mut().zip(ends.as_chunks::<2>().0) {
                 *range = range.start().min(*low)..=range.end().max(*high);
             }
@@ -105,7 +107,7 @@ pub(super) fn ranges(
             "no photo could be looked at that tells how large its numbers become".into(),
         ));
     }
-    Ok(found)
+    Ok((found, looked))
 }
 
 /// The network with the least and the largest number of each of the tensors as its output.
@@ -125,8 +127,8 @@ fn that_says_ranges(backbone: &Backbone, tensors: &[String]) -> Vec<u8> {
     backbone.that_says(graph, RANGES, ends.len())
 }
 
-/// None for a photo that can't be decoded, or isn't there any more as it was drawn.
-fn look((photo, content): Drawn<'_>, decoder: &mut Decoder, session: &mut Session) -> Option<Vec<f32>> {
-    let picture = decoder.decode(&file(photo, &content).ok()?).ok()?;
+/// None for a photo that can't be decoded.
+fn look(file: &[u8], decoder: &mut Decoder, session: &mut Session) -> Option<Vec<f32>> {
+    let picture = contained(|| decoder.decode(file).map_err(|failure| failure.to_string())).ok()?;
     session.infer(&[&picture]).ok()?.pop()
 }

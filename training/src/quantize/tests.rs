@@ -86,7 +86,7 @@ fn quantized(backbone: &Backbone) -> Result<Backbone, Error> {
     let content = |photo: &PathBuf| Sha256::digest(std::fs::read(photo).unwrap()).into();
     let photos: Vec<_> = photos.iter().map(|photo| (photo.as_path(), content(photo))).collect();
     let machine = Machine { runtime: runtime(), limits: LIMITS, threads: 2 };
-    quantize_by(backbone, &photos, machine, &mut |_| true)
+    quantize_by(backbone, &photos, machine, &mut |_| true).map(|quantized| quantized.backbone)
 }
 
 /// What it says of a picture of one colour.

@@ -1,6 +1,7 @@
 use std::fmt::Write;
 
-use autorma_classifier::{Decoder, Limits};
+use autorma_classifier::{Decoder, Limits, read_file};
+use autorma_evaluation::contained;
 use autorma_evaluation::page::escaped;
 use autorma_models::{Manifest, Verdict};
 use autorma_schemas::Decision;
@@ -59,20 +60,23 @@ pub(super) fn render(manifest: &Manifest, photos: &Photos, held_out: &[HeldOut],
         mistakes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
         let _ = write!(html, "<h3>{title}: {}</h3><div class=\"photos\">", mistakes.len());
         for mistake in mistakes.iter().take(MOST) {
-            html += &figure(mistake, photos, &mut decoder);
+            let path = &photos.all[mistake.held_out.photo].path;
+            let thumbnail =
+                read_file(path, limits.bytes).ok().and_then(|file| thumbnail(&file, &mut decoder));
+            html += &figure(mistake, photos, &thumbnail.unwrap_or_default());
         }
         html += "</div>";
     }
     html
 }
 
-fn figure(mistake: &Mistake<'_>, photos: &Photos, decoder: &mut Decoder) -> String {
+fn figure(mistake: &Mistake<'_>, photos: &Photos, thumbnail: &str) -> String {
     let photo = &photos.all[mistake.held_out.photo];
     let name = photo.path.display().to_string();
     let Verdict { predicted_class, confidence, unknown_probability, .. } = &mistake.verdict;
     format!(
         "<figure><img alt=\"\" src=\"{}\" title=\"{}\"><figcaption>{}<br>→ {} {:.0} %<br>unknown {:.0} %</figcaption></figure>",
-        thumbnail(&photo.path, decoder).unwrap_or_default(),
+        thumbnail,
         escaped(&name),
         escaped(&photos.kinds[photo.kind]),
         escaped(predicted_class),
@@ -81,8 +85,9 @@ fn figure(mistake: &Mistake<'_>, photos: &Photos, decoder: &mut Decoder) -> Stri
     )
 }
 
-fn thumbnail(path: &std::path::Path, decoder: &mut Decoder) -> Option<String> {
-    let picture = decoder.in_proportion(&std::fs::read(path).ok()?, SIDE).ok()?;
+fn thumbnail(file: &[u8], decoder: &mut Decoder) -> Option<String> {
+    let picture =
+        contained(|| decoder.in_proportion(file, SIDE).map_err(|failure| failure.to_string())).ok()?;
     let mut file = Vec::new();
     JpegEncoder::new_with_quality(&mut file, QUALITY).encode_image(&picture).ok()?;
     Some(format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(file)))

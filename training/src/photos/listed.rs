@@ -1,0 +1,95 @@
+use std::collections::HashMap;
+use std::path::Path;
+
+use autorma_schemas::readable;
+
+use super::sources::real;
+use super::{CONTRIBUTOR, Folders, GROUP};
+use crate::Error;
+
+/// What a list says of a photo. With it goes the number of the list: another one's Anna is another Anna.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Listed {
+    /// Who has sent it.
+    pub(super) contributor: Option<(usize, String)>,
+    /// The look-alikes that it belongs to.
+    pub(super) group: Option<(usize, String)>,
+}
+
+/// What `manifest.csv` in the folders says of the photos at these paths.
+pub(super) fn listed(folders: &Folders, paths: &[&Path]) -> Result<Vec<Listed>, Error> {
+    let mut listed = vec![Listed::default(); paths.len()];
+    for (number, folder) in folders.data.iter().chain(&folders.other).enumerate() {
+        let folder = real(folder)?;
+        let strays = read(&folder, number, paths, &mut listed)?;
+        if strays > 0 {
+            tracing::warn!(
+                list = %folder.join("manifest.csv").display(),
+                rows = strays,
+                "rows that name no photo there: what they say of contributors and look-alikes counts for nothing"
+            );
+        }
+    }
+    Ok(listed)
+}
+
+/// Reads the list in a folder, if there is one that says who has sent photos or which look alike. How many of its rows name
+/// no photo.
+fn read(folder: &Path, number: usize, paths: &[&Path], listed: &mut [Listed]) -> Result<usize, Error> {
+    let list = folder.join("manifest.csv");
+    if !list.is_file() {
+        return Ok(0);
+    }
+    let wrong = |error: csv::Error| Error::List { path: list.clone(), cause: error.to_string() };
+    let mut rows = csv::Reader::from_path(&list).map_err(wrong)?;
+    let names = rows.headers().map_err(wrong)?.clone();
+    let column = |wanted: &str| names.iter().position(|name| name == wanted);
+    let (file, contributor, group) = (column("path"), column(CONTRIBUTOR), column(GROUP));
+    if contributor.is_none() && group.is_none() {
+        return Ok(0);
+    }
+    // As a prepared data set writes them, whose names may be no UTF-8.
+    let named = |(photo, path): (usize, &&Path)| {
+        Some((folder.join(readable(path.strip_prefix(folder).ok()?.as_os_str())), photo))
+    };
+    let photos: HashMap<_, _> = paths.iter().enumerate().filter_map(named).collect();
+    let mut strays = 0;
+    for row in rows.records() {
+        let row = row.map_err(wrong)?;
+        let cell = |column: Option<usize>| column.and_then(|it| row.get(it)).filter(|it| !it.is_empty());
+        let said = |column| cell(column).map(|text| (number, text.to_owned()));
+        match cell(file).and_then(|file| photos.get(&folder.join(file))) {
+            Some(photo) => listed[*photo] = Listed { contributor: said(contributor), group: said(group) },
+            None => strays += 1,
+        }
+    }
+    Ok(strays)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn photos_are_found_by_what_people_read_of_their_names_and_rows_of_no_photo_are_counted() {
+        let root = tempfile::tempdir().unwrap();
+        let rows = "path,contributor,group\nshirts/a\\x5Cb.jpg,Anna,\nshirts/caf\\xE9.jpg,Ben,7\n./shirts/c.jpg,,7\n\
+                    shirts/none.jpg,Anna,8\n";
+        fs::write(root.path().join("manifest.csv"), rows).unwrap();
+        let names = [&b"shirts/a\\b.jpg"[..], b"shirts/caf\xe9.jpg", b"shirts/c.jpg", b"shirts/d.jpg"];
+        let paths = names.map(|name| root.path().join(OsStr::from_bytes(name)));
+        let paths: Vec<_> = paths.iter().map(|path| path.as_path()).collect();
+        let mut listed = vec![Listed::default(); 4];
+        assert_eq!(read(root.path(), 3, &paths, &mut listed).unwrap(), 1);
+        let said = |contributor: &str, group: &str| {
+            let [contributor, group] =
+                [contributor, group].map(|it| Some((3, it.to_owned())).filter(|(_, it)| !it.is_empty()));
+            Listed { contributor, group }
+        };
+        assert_eq!(listed, [said("Anna", ""), said("Ben", "7"), said("", "7"), said("", "")]);
+    }
+}

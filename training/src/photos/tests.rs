@@ -1,0 +1,202 @@
+use std::ffi::OsStr;
+use std::fs;
+
+use autorma_classifier::Limits;
+use autorma_models::handmade::picture;
+
+use super::*;
+use crate::dataset::{Cost, Options, Watcher, prepare};
+
+/// Photos that lie nowhere, each of a kind, a folder and a group.
+pub(crate) fn made(kinds: &[&str], classes: usize, all: &[(usize, usize, usize)]) -> Photos {
+    let all = all.iter().enumerate().map(|(number, &(kind, source, group))| Photo {
+        path: format!("{number}.jpg").into(),
+        part: Part::Train,
+        kind,
+        source,
+        group,
+        is_contributed: false,
+    });
+    Photos { all: all.collect(), kinds: kinds.iter().map(|it| (*it).to_owned()).collect(), classes }
+}
+
+fn touch(root: &Path, files: &[&str]) {
+    for file in files {
+        let path = root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+}
+
+fn found(folders: &Folders) -> Photos {
+    Photos::find(folders, Path::new("nowhere")).unwrap()
+}
+
+/// The number of a photo.
+#[track_caller]
+fn number(photos: &Photos, name: &str) -> usize {
+    photos.all.iter().position(|it| it.path.ends_with(name)).unwrap()
+}
+
+fn folders(root: &Path) -> Folders {
+    touch(
+        root,
+        &[
+            "studio/train/shirts/1.jpg",
+            "studio/val/casual_shoes/1.jpg",
+            "studio/test/shirts/2.jpg",
+            "studio/train/other/caps/1.jpg",
+            "home/shirts/1.jpg",
+            "home/shirts/2.jpg",
+            "home/other/T-shirts/3.jpg",
+            "home/other/4.jpg",
+            "home/other/caps/5.jpg",
+            "articles/t_shirts/5.jpg",
+            "articles/t_shirts/6.jpg",
+            "articles/shirts/7.jpg",
+            "scenes/8.jpg",
+            "scenes/deeper/9.jpg",
+        ],
+    );
+    let rows = "path,label,contributor\nshirts/1.jpg,\"a, b\",7\nother/T-shirts/3.jpg,x,7\nshirts/2.jpg,x,\n";
+    fs::write(root.join("home/manifest.csv"), rows).unwrap();
+    let at = |name| vec![root.join(name)];
+    Folders {
+        data: vec![root.join("studio"), root.join("home")],
+        other: at("articles"),
+        backgrounds: at("scenes"),
+    }
+}
+
+#[test]
+fn folders_say_what_photos_show_and_what_they_are_for() {
+    let root = tempfile::tempdir().unwrap();
+    let photos = found(&folders(root.path()));
+    assert_eq!(photos.kinds[..2], ["casual shoes", "shirts"]);
+    assert_eq!(photos.kinds[2..], ["background", "caps", "other", "other shirts", "t shirts"]);
+    let photo = |name: &str| &photos.all[number(&photos, name)];
+    let told = |name: &str| (photos.kinds[photo(name).kind].as_str(), photo(name).part);
+    assert_eq!(told("studio/train/shirts/1.jpg"), ("shirts", Part::Train));
+    assert_eq!(told("studio/val/casual_shoes/1.jpg"), ("casual shoes", Part::Validation));
+    assert_eq!(told("studio/test/shirts/2.jpg"), ("shirts", Part::Test));
+    assert_eq!(told("studio/train/other/caps/1.jpg"), ("caps", Part::Train));
+    assert_eq!(told("home/other/T-shirts/3.jpg"), ("t shirts", Part::Train));
+    assert_eq!(told("home/other/4.jpg"), ("other", Part::Train));
+    assert_eq!(told("articles/shirts/7.jpg"), ("other shirts", Part::Train));
+    assert_eq!(told("scenes/deeper/9.jpg"), (BACKGROUND, Part::Train));
+    let sent: Vec<_> = photos.all.iter().filter(|it| it.is_contributed).map(|it| it.group).collect();
+    assert_eq!(sent, [number(&photos, "T-shirts/3.jpg"); 2]);
+    assert_eq!(photo("articles/t_shirts/5.jpg").group, photo("articles/t_shirts/6.jpg").group);
+    assert_ne!(photo("scenes/8.jpg").group, photo("scenes/deeper/9.jpg").group);
+}
+
+#[test]
+fn who_judges_a_kind_that_nobody_has_thought_of_has_learned_it_from_nobody() {
+    let root = tempfile::tempdir().unwrap();
+    let photos = found(&folders(root.path()));
+    let group = |name: &str| photos.all[number(&photos, name)].group;
+    assert_eq!(group("train/other/caps/1.jpg"), group("home/other/caps/5.jpg"), "of two folders");
+    let folds = photos.folds(3);
+    let [sent, shirt, shown] =
+        ["T-shirts/3.jpg", "home/shirts/1.jpg", "t_shirts/5.jpg"].map(|name| number(&photos, name));
+    let fold = (0..3).find(|fold| folds.judges(*fold, shown)).unwrap();
+    assert!(!folds.judges(fold, sent) && !folds.learns(fold, sent));
+    assert!((0..3).any(|fold| folds.judges(fold, sent) && folds.judges(fold, shirt)), "with who has sent it");
+}
+
+#[test]
+fn what_shares_a_contributor_or_looks_alike_is_one_group() {
+    let root = tempfile::tempdir().unwrap();
+    touch(
+        root.path(),
+        &["shirts/1.jpg", "shirts/2.jpg", "shirts/3.jpg", "shirts/4.jpg", "tops/5.jpg", "other/caps/6.jpg"],
+    );
+    touch(root.path(), &["other/caps/7.jpg", "tops/8.jpg"]);
+    // Anna and Ben have sent the same picture, and one cap looks like another of Ben's photos.
+    let rows = "path,contributor,group\nshirts/1.jpg,Anna,1\nshirts/2.jpg,Anna,2\nshirts/3.jpg,Ben,2\ntops/5.jpg,Ben,3\n\
+                other/caps/6.jpg,,3\nshirts/4.jpg,,4\ntops/8.jpg,Carl,\n";
+    fs::write(root.path().join("manifest.csv"), rows).unwrap();
+    let photos = found(&Folders { data: vec![root.path().into()], ..Folders::default() });
+    let group = |name: &str| photos.all[number(&photos, name)].group;
+    let together = ["1.jpg", "2.jpg", "3.jpg", "5.jpg", "6.jpg", "7.jpg"].map(group);
+    assert_eq!(together, [number(&photos, "6.jpg"); 6], "a kind is held out whole");
+    let alone = ["4.jpg", "8.jpg"];
+    assert_eq!(alone.map(group), alone.map(|name| number(&photos, name)));
+}
+
+#[test]
+fn what_is_named_for_something_else_is_no_class() {
+    let root = tempfile::tempdir().unwrap();
+    touch(root.path(), &["shirts/1.jpg", "tops/2.jpg", "hats/3.jpg", "streets/4.jpg", "run/lock"]);
+    touch(root.path(), &[".thumbnails/1.jpg", "tops/.checkpoints/2.jpg", "belts/train/5.jpg"]);
+    let at = |name: &str| root.path().join(name);
+    let folders = Folders {
+        data: vec![at("")],
+        other: vec![at("hats"), at("belts")],
+        backgrounds: vec![at("streets/../streets")],
+    };
+    let photos = Photos::find(&folders, &at("run")).unwrap();
+    assert_eq!(photos.kinds, ["shirts", "tops", BACKGROUND, "other"]);
+    assert_eq!((photos.classes, photos.all.len()), (2, 5));
+}
+
+#[test]
+fn others_and_scenes_may_be_split_too() {
+    let root = tempfile::tempdir().unwrap();
+    touch(
+        root.path(),
+        &["photos/shirts/1.jpg", "photos/tops/2.jpg", "scenes/train/3.jpg", "scenes/val/4.jpg"],
+    );
+    touch(root.path(), &["articles/train/caps/5.jpg", "articles/val/ties/6.jpg", "articles/test/caps/7.jpg"]);
+    fs::write(root.path().join("articles/manifest.csv"), "path,contributor\ntrain/caps/5.jpg,Anna\n")
+        .unwrap();
+    let at = |name| vec![root.path().join(name)];
+    let photos = found(&Folders { data: at("photos"), other: at("articles"), backgrounds: at("scenes") });
+    assert_eq!(photos.kinds[2..], [BACKGROUND, "caps", "ties"]);
+    let part = |name: &str| photos.all[number(&photos, name)].part;
+    assert_eq!(["3.jpg", "4.jpg"].map(part), [Part::Train, Part::Validation]);
+    assert_eq!(["5.jpg", "6.jpg", "7.jpg"].map(part), [Part::Train, Part::Validation, Part::Test]);
+    assert!(photos.all[number(&photos, "5.jpg")].is_contributed);
+}
+
+struct Nobody;
+
+impl Watcher for Nobody {
+    fn begins(&self, _step: &'static str, _photos: usize) {}
+    fn done(&self) {}
+    fn stops(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn who_has_sent_a_photo_is_known_of_a_prepared_data_set_too() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    let names = ["shirts/1.bmp", "shirts/2.bmp", "tops/3.bmp", "tops/4\\.bmp"];
+    touch(&from, &names);
+    for (number, name) in names.iter().enumerate() {
+        fs::write(from.join(name), picture([60 * number as u8; 3])).unwrap();
+    }
+    let list = "path,contributor\nshirts/1.bmp,Anna\nshirts/2.bmp,\ntops/4\\x5C.bmp,Anna\n";
+    fs::write(from.join("manifest.csv"), list).unwrap();
+    let limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
+    for group_by in ["contributor", "none"] {
+        let options = Options {
+            per_class: None,
+            ratio: "70/15/15".parse().unwrap(),
+            group_by: group_by.parse().ok(),
+            near: 0,
+            seed: 0,
+            force: false,
+        };
+        prepare(&from, &to, &options, Cost { limits, threads: 1 }, &Nobody).unwrap();
+        let photos = found(&Folders { data: vec![to.clone()], ..Folders::default() });
+        let sent = photos.all.iter().filter(|it| it.is_contributed);
+        let (mut names, groups): (Vec<_>, BTreeSet<_>) =
+            sent.map(|it| (it.path.file_name().unwrap(), it.group)).unzip();
+        names.sort();
+        assert_eq!(names, ["1.bmp", "4\\.bmp"].map(OsStr::new), "grouped by {group_by}");
+        assert_eq!(groups.len(), 1, "grouped by {group_by}");
+    }
+}
