@@ -23,6 +23,7 @@ help:
 	@echo "make program                                 build target/release/autorma"
 	@echo "make backbone                                fetch and convert what \`autorma train\` builds on"
 	@echo "make model [PHOTOS=../shared/data]           train models/shipped anew on the PHOTOS"
+	@echo "make clean                                   remove target and the sample pictures; results and all else in data stay"
 
 run: program
 	@if [ "$(INPUT)" = data/samples ]; then target/release/autorma samples data/samples; fi
@@ -84,5 +85,9 @@ model: program backbone
 		--backgrounds $(PHOTOS)/backgrounds --config models/build/recipe.toml --output target/model
 	@cp target/model/model/* models/shipped/ && cat models/build/about.md >> models/shipped/CARD.md
 
+# What was built and drawn, and nothing that may be missed: results, autorma's state and Kafka's data are in data. A Kafka
+# that runs is a program in target.
 clean:
-	rm -rf target data
+	@if grep -qs kafka.Kafka "/proc/$$(cut -d ' ' -f 1 data/kafka/pid 2>/dev/null)/cmdline"; then \
+		echo "the Kafka of make kafka runs: make kafka-stop ends it" >&2; exit 1; fi
+	rm -rf target data/samples

@@ -41,12 +41,22 @@ if ! python3 -m pip --version >/dev/null 2>&1; then
     exit 1
 fi
 
-cmake=target/tools/cmake
-if ! command -v cmake >/dev/null 2>&1 && [ ! -x "$cmake/cmake/data/bin/cmake" ]; then
+place=target/tools/cmake
+pin=scripts/cmake.requirements.txt
+# The pin is in the folder, which appears whole: one that is half there, or of another pin, is fetched again.
+fetch_cmake() {
     echo "fetching CMake"
+    rm -rf "$place.new"
     python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
-        --target "$cmake" --requirement scripts/cmake.requirements.txt
-fi
+        --target "$place.new" --requirement "$pin"
+    cp "$pin" "$place.new/pin"
+    rm -rf "$place"
+    mv "$place.new" "$place"
+}
+# The machine's own one does, whichever it is.
+case $(command -v cmake || true) in
+    '' | */"$place"/*) cmp -s "$pin" "$place/pin" || fetch_cmake ;;
+esac
 if ! command -v nasm >/dev/null 2>&1; then
     echo "nasm is missing: JPEGs are decoded without SIMD, which is slower (on Debian: apt-get install nasm)" >&2
 fi

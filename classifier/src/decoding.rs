@@ -1,20 +1,20 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use autorma_schemas::{Event, ImageEvent, Reason};
-use autorma_stream::{Record, Result as LogResult};
+use autorma_stream::Record;
 
 use crate::fetch::Fetcher;
 use crate::outcome::{Decoded, Finished, dead, fits, origin, unreadable};
 use crate::trace::carried;
-use crate::{Config, Decoder, Failure, Picture};
+use crate::{Config, Decoder, Error, Failure, Picture};
 
-/// From a record to a picture or a dead letter, unless the log fails.
+/// From a record to a picture or a dead letter. The outer error is no fault of the record.
 pub(crate) fn picture(
     record: Record,
     fetcher: &Fetcher<'_>,
     decoder: &mut Decoder,
     config: &Config,
-) -> LogResult<Result<Decoded, Finished>> {
+) -> Result<Result<Decoded, Finished>, Error> {
     let mut event = match ImageEvent::decode(&record.stored.value) {
         Ok(event) => event,
         Err(error) => return Ok(Err(unreadable(record, error.to_string()))),

@@ -27,6 +27,9 @@ pub enum Error {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] autorma_stream::Error),
+    /// The system gives this process no more files, which is no photo's fault.
+    #[error("no file is left to read a photo with: {0}; allow this process more (ulimit -n)")]
+    OutOfFiles(std::io::Error),
     /// Something other than the photos is wrong.
     #[error(
         "{dead} of the last {window} events are dead letters, more than classifier.dead_share allows; the last: \
@@ -53,6 +56,7 @@ impl Error {
     pub fn disposition(&self) -> Disposition {
         match self {
             Error::Log(error) => error.disposition(),
+            Error::OutOfFiles(_) => Disposition::Transient,
             _ => Disposition::Fatal,
         }
     }

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use autorma_schemas::{ImageEvent, Reason, file_path, sha256};
 use autorma_stream::{Error as LogError, Log};
+use rustix::io::Errno;
 
-use crate::Failure;
 use crate::decode::too_many_bytes;
+use crate::{Error, Failure};
 use object::Objects;
 use roots::Roots;
 
@@ -65,8 +66,8 @@ impl<'a> Fetcher<'a> {
     }
 
     /// The event's bytes, which are those that it was made for: length and SHA-256 are checked. The outer error is the
-    /// log's, and not this image's fault.
-    pub(crate) fn fetch(&self, event: &ImageEvent) -> Result<Result<Vec<u8>, Failure>, LogError> {
+    /// log's, or that there are no files left, and not this image's fault.
+    pub(crate) fn fetch(&self, event: &ImageEvent) -> Result<Result<Vec<u8>, Failure>, Error> {
         let bytes = match (&event.bytes, &event.uri) {
             (Some(bytes), _) if bytes.len() as u64 > self.max_bytes => {
                 Err(too_many_bytes(bytes.len() as u64, self.max_bytes))
@@ -80,7 +81,7 @@ impl<'a> Fetcher<'a> {
         Ok(bytes.and_then(|bytes| meant(event, bytes)))
     }
 
-    fn dereference(&self, uri: &str) -> Result<Result<Vec<u8>, Failure>, LogError> {
+    fn dereference(&self, uri: &str) -> Result<Result<Vec<u8>, Failure>, Error> {
         let mut failed = 0;
         loop {
             match self.read(uri) {
@@ -89,11 +90,14 @@ impl<'a> Fetcher<'a> {
                     tracing::debug!(%error, uri, failed, "reading again");
                     std::thread::sleep(Duration::from_millis(50 << failed));
                 }
+                Err(Trouble::Passing(error)) if is_out_of_files(&error) => {
+                    return Err(Error::OutOfFiles(error));
+                }
                 Err(Trouble::Passing(error)) => {
                     return Ok(Err(Failure::new(Reason::Unreadable, error.to_string())));
                 }
                 Err(Trouble::Lasting(failure)) => return Ok(Err(failure)),
-                Err(Trouble::Log(error)) => return Err(error),
+                Err(Trouble::Log(error)) => return Err(error.into()),
                 Ok(bytes) => return Ok(Ok(bytes)),
             }
         }
@@ -107,6 +111,11 @@ impl<'a> Fetcher<'a> {
     }
 }
 
+/// Whether the system gives no more files to this process, or to any: that says nothing about the one that was asked for.
+fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
 /// The bytes, if they are those that the event was made for.
 fn meant(event: &ImageEvent, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
     let found = sha256(&bytes);
@@ -118,4 +127,47 @@ fn meant(event: &ImageEvent, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
         None => (Reason::ContentChanged, "the content has by now"),
     };
     Err(Failure::new(reason, format!("{what} the sha-256 {found}, not {}", event.sha256)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use autorma_schemas::file_url;
+    use autorma_stream::memory::Memory;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    const CHILD: &str = "FETCH_TEST_CHILD";
+
+    /// In a process of its own, called by the test below: other tests need files.
+    #[test]
+    fn a_child_that_gets_no_more_files() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let photo = folder.path().join("a.jpg");
+        std::fs::write(&photo, b"photo").unwrap();
+        let log = Memory::new().unwrap();
+        let fetcher = Fetcher::new(&[folder.path().to_owned()], &[], 10, &log).unwrap();
+        let before = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: before.maximum }).unwrap();
+        let read = fetcher.dereference(&file_url(&photo));
+        setrlimit(Resource::Nofile, before).unwrap();
+        assert!(matches!(read, Err(Error::OutOfFiles(_))), "{read:?}");
+        println!("\nno dead letter");
+    }
+
+    #[test]
+    fn a_photo_that_no_file_is_left_for_is_no_dead_letter() {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "fetch::tests::a_child_that_gets_no_more_files", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && said.contains("no dead letter"), "{said}");
+    }
 }

@@ -188,6 +188,9 @@ pub(crate) struct Follower {
     arm: Option<String>,
     /// Its number and what it is; none while no shadow can compute along.
     serving: Option<(u64, ModelVersion)>,
+    /// Whether the registry has said since that the alias names nothing: a model that was removed and made anew counts from
+    /// 1 again, so that the same number may be another version.
+    is_gone: bool,
     /// The version that couldn't serve, and when that was found.
     refused: Option<(u64, Instant)>,
     /// Whether the registry doesn't say what serves, which is told once.
@@ -218,7 +221,8 @@ impl Follower {
 
     /// Of an alias by which nothing serves yet.
     fn new(registry: Arc<dyn Registry>, reference: Reference, seat: Seat) -> Self {
-        Self { registry, reference, seat, arm: None, serving: None, refused: None, is_silent: false }
+        let (arm, serving, refused) = (None, None, None);
+        Self { registry, reference, seat, arm, serving, is_gone: false, refused, is_silent: false }
     }
 
     pub(crate) fn is_shadows(&self) -> bool {
@@ -231,6 +235,7 @@ impl Follower {
         let named = bench.shutdown.unless_requested(move || registry.resolve(&reference));
         let Some(named) = named else { return true };
         let was_silent = std::mem::replace(&mut self.is_silent, named.is_err());
+        self.forget_if_gone(&named);
         match named {
             Ok(named) => !self.serves(named, runtime, serving, bench),
             Err(error) => {
@@ -258,9 +263,21 @@ impl Follower {
         self.serving.as_ref().map(|(number, _)| *number)
     }
 
+    /// Takes note where the registry has nothing of that name. What serves goes on all the same.
+    fn forget_if_gone(&mut self, named: &Result<u64, RegistryError>) {
+        if let Err(RegistryError::NoAlias { .. } | RegistryError::NoVersion { .. }) = named {
+            (self.is_gone, self.refused) = (true, None);
+        }
+    }
+
+    /// Whether the version that has this number now is the one that serves.
+    fn is_serving(&self, named: u64) -> bool {
+        self.number() == Some(named) && !self.is_gone
+    }
+
     /// Whether this version serves, at the latest from now on.
     fn serves(&mut self, named: u64, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) -> bool {
-        if self.number() == Some(named) {
+        if self.is_serving(named) {
             self.refused = None;
             return true;
         }
@@ -276,7 +293,7 @@ impl Follower {
                 let (version, replaced) = (model.version(), self.serving.take());
                 let seat = (self.seat, self.arm.as_deref());
                 bench.metrics.seated(seat, replaced.as_ref().map(|(_, it)| it), &version, &model.manifest);
-                (self.serving, self.refused) = (Some((named, version)), None);
+                (self.serving, self.is_gone, self.refused) = (Some((named, version)), false, None);
                 let sha256 = model.manifest.sha256();
                 let done = match self.seat {
                     Seat::Arm(_) => "another version serves",
@@ -318,3 +335,6 @@ impl Follower {
         Ok(Some(model))
     }
 }
+
+#[cfg(test)]
+mod tests;

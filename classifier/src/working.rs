@@ -36,7 +36,7 @@ pub(crate) fn work(bench: &Bench<'_>, number: usize, mut kit: Kit, mut decoder: 
                 metrics.decode_seconds.observe(begun.elapsed().as_secs_f64());
                 match picture {
                     Ok(picture) => desk.decoded(picture),
-                    Err(error) => return desk.fail(error.into()),
+                    Err(error) => return desk.fail(error),
                 }
             }
             Task::Infer(batch) => {

@@ -5,11 +5,13 @@ mod events;
 mod models;
 mod train;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use autorma_service::settings::Layer;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::{Error, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use dataset::{CheckArgs, DatasetArgs, DatasetCommand, PrepareArgs};
@@ -366,8 +368,23 @@ pub(crate) struct SamplesArgs {
 }
 
 impl Cli {
+    /// What the words of a command line say, the program's name first.
+    pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
+        let words: Vec<_> = words.into_iter().collect();
+        let cli = Self::try_parse_from(&words)?;
+        // clap keeps those of the subcommand alone, and tells nobody.
+        match cli.photos() {
+            Some(photos) if count_of_data(&words) > photos.len() => {
+                let problem = "--data names photos here, and none before the subcommand counts: name the data folder with \
+                               --set data=DIR";
+                Err(Self::command().error(ErrorKind::ArgumentConflict, problem))
+            }
+            _ => Ok(cli.handed_down()),
+        }
+    }
+
     /// With the flags of commands that have subcommands where these look for them.
-    pub(crate) fn handed_down(mut self) -> Self {
+    fn handed_down(mut self) -> Self {
         match &mut self.command {
             Command::DeadLetters(args) => args.hand_down(),
             Command::Runs(args) => args.hand_down(),
@@ -380,7 +397,7 @@ impl Cli {
     pub(crate) fn layer(&self) -> Layer {
         let mut flags = Flags(Layer::new("flags"));
         self.common.flags(&mut flags);
-        if !self.has_photos_in_data() {
+        if self.photos().is_none() {
             flags.path("data", self.common.data.last(), "--data");
         }
         match &self.command {
@@ -422,15 +439,17 @@ impl Cli {
         flag.or_else(|| std::env::var_os("AUTORMA_CONFIG").map(PathBuf::from))
     }
 
-    /// Whether `--data` names photos.
-    fn has_photos_in_data(&self) -> bool {
-        let judges = |args: &ModelsArgs| {
-            matches!(args.command, ModelsCommand::Promote(_) | ModelsCommand::Ensemble(_))
-        };
+    /// The photos, where these are what `--data` names.
+    fn photos(&self) -> Option<&[PathBuf]> {
         match &self.command {
-            Command::Evaluate(_) | Command::Train(_) => true,
-            Command::Models(args) => judges(args),
-            _ => false,
+            Command::Evaluate(args) => Some(&args.photos.data),
+            Command::Train(args) => Some(&args.data),
+            Command::Models(args) => match &args.command {
+                ModelsCommand::Promote(args) => Some(&args.photos.data),
+                ModelsCommand::Ensemble(args) => Some(&args.photos.data),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }
@@ -508,6 +527,12 @@ impl Flags {
     }
 }
 
+/// How often `--data` is said, wherever. What stands behind `--` is no flag.
+fn count_of_data(words: &[OsString]) -> usize {
+    let is_data = |word: &OsString| word == "--data" || word.as_encoded_bytes().starts_with(b"--data=");
+    words.iter().take_while(|word| *word != "--").filter(|word| is_data(word)).count()
+}
+
 /// A folder that is there: who mistypes it is told at once, and of which flag.
 fn folder() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(|path| {
@@ -528,8 +553,6 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
-
     use super::*;
 
     #[test]
@@ -539,7 +562,7 @@ mod tests {
 
     #[test]
     fn what_stands_before_a_subcommand_is_meant_for_it() {
-        let command = |words: &[&str]| Cli::parse_from(words).handed_down().command;
+        let command = |words: &[&str]| Cli::read(words.iter().map(Into::into)).unwrap().command;
         let Command::DeadLetters(args) =
             command(&["autorma", "dead-letters", "--run", "a", "--json", "retry"])
         else {
@@ -553,5 +576,30 @@ mod tests {
         };
         let Some(RunsCommand::Show { output, json, .. }) = args.command else { panic!("no show") };
         assert_eq!((output.output, json.json), (Some("o".into()), true));
+    }
+
+    #[test]
+    fn a_data_folder_that_photos_would_replace_is_refused() {
+        let photos = ["--data", env!("CARGO_MANIFEST_DIR")];
+        let read = |words: &[&[&str]]| {
+            let words = std::iter::once("autorma").chain(words.concat());
+            Cli::read(words.map(OsString::from))
+        };
+        let commands: [&[&str]; 4] = [
+            &["evaluate"],
+            &["train", "--output", "o"],
+            &["models", "promote", "m/2"],
+            &["models", "ensemble", "m/1", "m/2", "--output", "o"],
+        ];
+        for command in commands {
+            read(&[command, &photos, &photos]).unwrap();
+            for data in [&["--data", "state"][..], &["--data=state"]] {
+                let error = read(&[data, command, &photos]).unwrap_err().to_string();
+                assert!(error.contains("--set data=DIR"), "{command:?}: {error}");
+            }
+        }
+        let between: [&[&str]; 4] = [&["models"], &["--data", "state"], &["promote", "m/2"], &photos];
+        assert!(read(&between).is_err());
+        assert_eq!(read(&[&["--data", "state"], &["models", "list"]]).unwrap().common.data.len(), 1);
     }
 }

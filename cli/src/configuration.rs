@@ -29,6 +29,8 @@ pub(crate) struct Configuration {
     pub(crate) sink: autorma_sink::Config,
     /// Whether something other than the default says where metrics are served.
     pub(crate) http_chosen: bool,
+    /// Whether a flag does.
+    pub(crate) http_by_flag: bool,
     /// Whether something other than the default names the classifier.
     pub(crate) slot_chosen: bool,
 }
@@ -48,13 +50,16 @@ impl Configuration {
             classifier: autorma_classifier::Config::read(&mut settings),
             sink: autorma_sink::Config::read(&mut settings),
             http_chosen: false,
+            http_by_flag: false,
             slot_chosen: false,
         };
-        let chosen = |key: &str| {
-            let mut all = settings.effective().iter();
-            all.any(|setting| setting.key == key && setting.origin != "default")
+        let origin = |key: &str| {
+            let setting = settings.effective().iter().find(|setting| setting.key == key);
+            setting.map_or("default", |setting| setting.origin.as_str())
         };
+        let chosen = |key: &str| origin(key) != "default";
         configuration.http_chosen = chosen("http.address");
+        configuration.http_by_flag = ["--http", "--set"].contains(&origin("http.address"));
         configuration.slot_chosen = chosen("classifier.slot");
         configuration.complete(chosen("classifier.model"));
         Ok((configuration, settings))
@@ -110,6 +115,16 @@ impl Configuration {
         if !model_chosen && is_missing {
             classifier.model = Source::Folder(beside_the_program("models/shipped"));
         }
+    }
+}
+
+#[cfg(test)]
+impl Configuration {
+    /// That of a command line, for tests.
+    pub(crate) fn of(words: &[&str]) -> Self {
+        use clap::Parser;
+        let cli = Cli::parse_from(["autorma"].into_iter().chain(words.iter().copied()));
+        Self::read(&cli).unwrap().0
     }
 }
 

@@ -1,5 +1,7 @@
 //! `autorma evaluate`: how good a model is.
 
+#[cfg(test)]
+mod fixtures;
 mod page;
 mod report;
 mod unfinished;
@@ -17,6 +19,7 @@ use crate::configuration::Configuration;
 use crate::exit;
 use crate::inspect::json_text;
 use crate::progress;
+use crate::table::printable;
 use report::{Compared, HeldAgainst, Report};
 use unfinished::Unfinished;
 
@@ -56,7 +59,7 @@ impl<'a> Examiner<'a> {
         config.try_out(model, None)?;
         let bar = progress::bar("version {msg} {bar:30} {pos} of {len} photos · {eta} left");
         bar.set_length(self.set.photos.len() as u64);
-        bar.set_message(model.manifest.version.clone());
+        bar.set_message(printable(&model.manifest.version));
         let judgement = judge(&self.runtime, model, &self.set, config.limits, config.workers, || bar.inc(1));
         bar.finish_and_clear();
         Ok(judgement?)
@@ -102,15 +105,13 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
             Some(HeldAgainst { precision, figures, comparison, speed })
         }
     };
-    let others = against.as_ref().map_or(0, |it| it.figures.failed.len());
-    let is_whole = figures.failed.is_empty() && others == 0;
     let (classes, precision) = (model.manifest.classes.clone(), model.manifest.precision());
     let report = Report { model: model.version(), precision, classes, figures, reference, against };
     if let Some(file) = file {
         file.finish(&page::render(&report))?;
     }
     crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
-    Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+    Ok(if report.is_whole() { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
 }
 
 /// What another model says of the photos, how the two differ, and how many times as fast the first is.

@@ -1,17 +1,24 @@
 //! How the program ends.
 
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use autorma_service::{Shutdown, signals};
 
 /// Finished, but not with all: some images are dead letters, some photos couldn't be judged, something was found.
 pub(crate) const DEAD_LETTERS: u8 = 2;
 
+/// What the shell reports for a process that SIGINT has ended.
+const INTERRUPTED: i32 = 130;
+
 /// Ends the process on the spot if somebody insists: whatever isn't committed is done again by the next start.
 pub(crate) fn at_once_if(insists: bool) {
     if insists {
-        // What the shell reports for a process that SIGINT has ended.
-        std::process::exit(130);
+        // Whoever becomes another program is gone at once. `std::process::exit`, for where there is no shell, lets libraries
+        // free first what the threads of ONNX Runtime and librdkafka still use.
+        drop(Command::new("sh").args(["-c", &format!("exit {INTERRUPTED}")]).exec());
+        std::process::exit(INTERRUPTED);
     }
 }
 
@@ -24,4 +31,32 @@ pub(crate) fn stop_at_signals() -> io::Result<Shutdown> {
         on_signal.request();
     })?;
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHILD: &str = "EXIT_TEST_CHILD";
+
+    /// In a process of its own, called by the test below: leaves something to whoever tidies up at the end.
+    #[test]
+    fn a_child_that_insists() {
+        if std::env::var_os(CHILD).is_some() {
+            print!("half a line");
+            at_once_if(true);
+        }
+    }
+
+    #[test]
+    fn who_insists_ends_the_process_and_nobody_tidies_up() {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "exit::tests::a_child_that_insists", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert_eq!(child.status.code(), Some(INTERRUPTED));
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(said.contains("running 1 test") && !said.contains("half a line"), "{said}");
+    }
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use autorma_schemas::topics;
 use autorma_service::http::Health;
-use autorma_service::roles::RoleLock;
+use autorma_service::roles::{RoleError, RoleLock};
 use autorma_stream::embedded::Embedded;
 use autorma_stream::kafka::Kafka;
 use autorma_stream::{Error as LogError, Log, Retention, Topic};
@@ -23,6 +23,9 @@ pub(crate) const INGEST: &str = "ingest";
 pub(crate) const SINK: &str = "sink";
 /// Each classifier's, followed by its slot.
 pub(crate) const CLASSIFIER: &str = "classifier-";
+
+/// What to do where another process has an output folder.
+pub(crate) const ANOTHER_OUTPUT: &str = "stop it or use another --output";
 
 /// How often somebody who looks at a new log looks again whether it has its topics, and how long after.
 const CREATION_LOOKS: u32 = 100;
@@ -149,7 +152,14 @@ impl Home {
 
     /// Takes a role for this process.
     pub(crate) fn take(&self, role: &str, command: &str) -> anyhow::Result<RoleLock> {
-        Ok(RoleLock::take(&self.folder, role, command)?)
+        RoleLock::take(&self.folder, role, command)
+            .map_err(|error| advised(error, "stop it or use another --data"))
+    }
+
+    /// Takes a role of those that come and go, and that are about this very log: no other data folder would do.
+    pub(crate) fn take_in_turn(&self, role: &str, command: &str) -> anyhow::Result<RoleLock> {
+        RoleLock::take(&self.folder, role, command)
+            .map_err(|error| advised(error, "wait until it has ended, or stop it"))
     }
 
     /// Takes the output folder: two sinks, of whatever data folders, would overwrite each other's files.
@@ -160,6 +170,7 @@ impl Home {
     ) -> anyhow::Result<RoleLock> {
         let output = &configuration.sink.output;
         RoleLock::take(&output.join(".autorma"), SINK, command)
+            .map_err(|error| advised(error, ANOTHER_OUTPUT))
             .with_context(|| format!("the output folder {} is in use, or can't be", output.display()))
     }
 
@@ -221,6 +232,11 @@ pub(crate) fn topics(configuration: &Configuration) -> Vec<Topic> {
     NAMES.iter().map(topic).collect()
 }
 
+/// The error, with what to do if another process has the role.
+pub(crate) fn advised(error: RoleError, advice: &str) -> anyhow::Error {
+    if matches!(error, RoleError::Held { .. }) { anyhow!("{error}: {advice}") } else { error.into() }
+}
+
 /// What this machine is called, as far as it may stand in a name.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -232,4 +248,27 @@ fn host_name() -> String {
 /// The log's file in a data folder.
 fn place(folder: &std::path::Path) -> PathBuf {
     folder.join("log.sqlite")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_instead_is_about_the_folder_that_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let [data, output] = ["data", "output"].map(|name| folder.path().join(name).display().to_string());
+        let configuration = Configuration::of(&["up", "--data", &data, "--output", &output]);
+        let home = Home::open(&configuration).unwrap();
+        let takes: [(&dyn Fn() -> anyhow::Result<RoleLock>, &str); 3] = [
+            (&|| home.take(INGEST, "autorma up"), "another --data"),
+            (&|| home.take_in_turn("retry", "autorma retry"), "wait until it has ended, or stop it"),
+            (&|| home.take_output(&configuration, "autorma up"), "another --output"),
+        ];
+        for (take, advice) in takes {
+            let _lock = take().unwrap();
+            let said = format!("{:#}", take().unwrap_err());
+            assert!(said.contains("is held by `autorma") && said.ends_with(advice), "{said}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autorma_service::settings::{Key, Settings};
+use autorma_service::settings::{Key, Settings, Verbatim};
 use autorma_stream::kafka::{KafkaConfig, guarded, unfit};
 
 const KIND: Key =
@@ -103,7 +103,7 @@ fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
         }
     });
     let replication: u16 = settings.get(&REPLICATION, 0..=100);
-    let security = security(settings);
+    let security = security(settings, is_kafka);
     let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
     let session_timeout = settings.get(&SESSION, second..=hour);
     let transaction_timeout = settings.get(&TRANSACTION, second..=hour / 4);
@@ -120,22 +120,30 @@ fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
 }
 
 /// As librdkafka calls it.
-fn security(settings: &mut Settings) -> BTreeMap<String, String> {
+fn security(settings: &mut Settings, is_kafka: bool) -> BTreeMap<String, String> {
     let protocols = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
     let protocol: String = settings.get_if(&SECURITY, |it: &String| one_of(it, &protocols));
     let mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
     let mechanism: String = settings.get_if(&MECHANISM, |it: &String| one_of(it, &mechanisms));
-    let needs_user = protocol.starts_with("sasl");
-    let username = settings.get_if(&USERNAME, |name: &String| match name.is_empty() && needs_user {
-        true => Err(format!("the user's name, since log.kafka.security is {protocol}")),
+    let (uses_sasl, uses_tls) = (protocol.starts_with("sasl"), protocol.ends_with("ssl"));
+    // What is set and has no part in it would be taken for a protection.
+    let unused = |is_set: bool, is_used: bool, protocols: &str| match is_kafka && is_set && !is_used {
+        true => Err(format!("nothing, unless log.kafka.security is {protocols}")),
         false => Ok(()),
+    };
+    let of_sasl = |is_set: bool| unused(is_set, uses_sasl, "sasl_plaintext or sasl_ssl");
+    let of_tls = |is_set: bool| unused(is_set, uses_tls, "ssl or sasl_ssl");
+    let username = settings.get_if(&USERNAME, |name: &String| match name.is_empty() && uses_sasl {
+        true => Err(format!("the user's name, since log.kafka.security is {protocol}")),
+        false => of_sasl(!name.is_empty()),
     });
-    let password: String = settings.get(&PASSWORD, ..);
+    let Verbatim(password) =
+        settings.get_if(&PASSWORD, |Verbatim(password): &Verbatim| of_sasl(!password.is_empty()));
     let from_file = settings.get_if(&PASSWORD_FILE, |path: &PathBuf| match path.as_os_str().is_empty() {
         true => Ok(()),
         false => std::fs::read_to_string(path)
-            .map(drop)
-            .map_err(|error| format!("a file that can be read ({error})")),
+            .map_err(|error| format!("a file that can be read ({error})"))
+            .and_then(|_| of_sasl(true)),
     });
     let password = match from_file.as_os_str().is_empty() {
         true => password,
@@ -144,7 +152,7 @@ fn security(settings: &mut Settings) -> BTreeMap<String, String> {
         }
     };
     let mut properties = BTreeMap::from([("security.protocol".to_owned(), protocol.clone())]);
-    if protocol.starts_with("sasl") {
+    if uses_sasl {
         properties.insert("sasl.mechanisms".into(), mechanism);
         properties.insert("sasl.username".into(), username);
         properties.insert("sasl.password".into(), password);
@@ -154,11 +162,11 @@ fn security(settings: &mut Settings) -> BTreeMap<String, String> {
     {
         let path: String = settings.get_if(key, |path: &String| {
             match path.is_empty() || std::fs::File::open(path).is_ok() {
-                true => Ok(()),
+                true => of_tls(!path.is_empty()),
                 false => Err("a file that can be read".into()),
             }
         });
-        if !path.is_empty() && protocol.ends_with("ssl") {
+        if !path.is_empty() && uses_tls {
             properties.insert(property.into(), path);
         }
     }
@@ -167,4 +175,52 @@ fn security(settings: &mut Settings) -> BTreeMap<String, String> {
 
 fn one_of(value: &str, allowed: &[&str]) -> Result<(), String> {
     if allowed.contains(&value) { Ok(()) } else { Err(allowed.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use autorma_service::settings::Layer;
+
+    use super::*;
+
+    /// What is read with these settings, and what is wrong with them.
+    fn read(set: &[(&str, &str)]) -> (LogSettings, String) {
+        let flags = Layer::new("flags").with("log.kafka.brokers", "a:9092", "--brokers");
+        let flags = set.iter().fold(flags, |flags, (key, value)| flags.with(key, *value, "--set"));
+        let mut settings = Settings::new(vec![flags]);
+        let read = LogSettings::read(&mut settings);
+        (read, settings.finish().err().map(|problems| problems.to_string()).unwrap_or_default())
+    }
+
+    #[test]
+    fn what_does_not_protect_the_connection_is_a_problem() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let [sasl, tls] =
+            ["sasl_plaintext", "ssl"].map(|it| format!("nothing, unless log.kafka.security is {it}"));
+        for (key, value, told) in [
+            ("log.kafka.username", "ada", &sasl),
+            ("log.kafka.password", "hunter2", &sasl),
+            ("log.kafka.password_file", path, &sasl),
+            ("log.kafka.ca", path, &tls),
+            ("log.kafka.certificate", path, &tls),
+            ("log.kafka.key", path, &tls),
+        ] {
+            let (_, problems) = read(&[("log.kind", "kafka"), (key, value)]);
+            assert!(problems.contains(key) && problems.contains(told), "{problems}");
+            assert!(!problems.contains("hunter2"), "{problems}");
+            assert_eq!(read(&[(key, value)]).1, "", "the log isn't there");
+        }
+    }
+
+    #[test]
+    fn a_password_is_taken_as_it_is() {
+        let (read, problems) = read(&[
+            ("log.kind", "kafka"),
+            ("log.kafka.security", "sasl_plaintext"),
+            ("log.kafka.username", "ada"),
+            ("log.kafka.password", " hunter2 "),
+        ]);
+        assert_eq!((read.kafka.unwrap().security["sasl.password"].as_str(), &*problems), (" hunter2 ", ""));
+    }
 }

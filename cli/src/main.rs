@@ -34,7 +34,7 @@ mod words;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use args::{Cli, Command, DeadLettersArgs, DeadLettersCommand, RunsCommand};
 use autorma_classifier::trial;
@@ -42,10 +42,11 @@ use autorma_service::{logging, settings::Settings};
 use configuration::Configuration;
 use pipeline::Stage;
 use progress::Display;
+use table::printable;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli.handed_down(),
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
         Err(error) => {
             // Help and version come this way too. 2, which is usual for the rest, says "dead letters" here.
             drop(error.print());
@@ -175,10 +176,25 @@ fn emit(text: &str) -> anyhow::Result<()> {
 
 /// Says on standard error what is wrong, if anybody reads it; `eprintln!` would panic where nobody does.
 fn complain(what: &str) {
-    drop(writeln!(std::io::stderr(), "autorma: {what}"));
+    drop(writeln!(std::io::stderr(), "autorma: {}", printable_lines(what)));
+}
+
+/// Several lines without what would move the cursor: ONNX Runtime repeats the names that a model has.
+fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     causes.any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable_lines;
+
+    #[test]
+    fn no_complaint_plays_with_the_terminal() {
+        assert_eq!(printable_lines("a\u{1b}[2J\r\n  b"), "a\\u{1b}[2J\\u{d}\n  b");
+    }
 }

@@ -123,8 +123,13 @@ impl<'a> Pipeline<'a> {
         mut done: impl FnMut(Batch) + Send + 'scope,
     ) {
         self.spawn(scope, Stage::Ingest, move |stop| {
+            let health = self.health.stage(Stage::Ingest.name());
             let (config, log) = (&self.configuration.ingest, &*self.home.log);
-            done(autorma_ingest::batch(config, log, &self.metrics.ingest, stop, &mut found)?);
+            let mut tell = |now| {
+                health.ready();
+                found(now);
+            };
+            done(autorma_ingest::batch(config, log, &self.metrics.ingest, stop, &mut tell)?);
             Ok(())
         });
     }
@@ -174,8 +179,8 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Does a stage's work, and begins it anew when the log was out of reach: all that it knows it reads from there. Also
-    /// when it was fenced, once: a cluster that has just lost a broker fences members of groups whose slot nobody else wants.
+    /// Does a stage's work, and begins it anew when the log was out of reach, or there were no files left: all that it knows
+    /// it reads from there. Also when it was fenced, once: a cluster that has just lost a broker fences members of groups whose slot nobody else wants.
     fn persist(
         &self,
         stage: Stage,
@@ -205,7 +210,8 @@ impl<'a> Pipeline<'a> {
                     let before = fenced.replace(Instant::now());
                     before.is_none_or(|at| at.elapsed() > RIVALRY)
                 }
-                passes => passes.is_some_and(LogError::may_begin_anew),
+                Some(of_log) => of_log.may_begin_anew(),
+                None => is_out_of_files(&error),
             };
             if !goes_on {
                 return Err(error);
@@ -356,7 +362,7 @@ impl Control {
                     Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
                     return Err(error).with_context(|| stage.name());
                 }
-                health.stopped();
+                if pipeline.stopper(stage).is_requested() { health.stopped() } else { health.done() }
             }
         }
         Ok(true)
@@ -402,6 +408,11 @@ fn of_the_log(error: &anyhow::Error) -> Option<&LogError> {
         };
         cause.downcast_ref().or(ingest).or_else(classifier).or_else(sink)
     })
+}
+
+/// Whether the system gave no more files: others may be closed by and by.
+fn is_out_of_files(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(autorma_classifier::Error::OutOfFiles(_)))
 }
 
 fn is_given_up(error: &LogError) -> bool {

@@ -22,7 +22,7 @@ impl Publisher {
     /// Takes the first slot that is free on this machine, so that what a killed predecessor has left half-done ends.
     pub(crate) fn open(home: &Home, command: &str) -> anyhow::Result<Self> {
         let (lock, number) = RoleLock::take_first_free(&home.folder, "producer-", 0..MOST, command)
-            .context("too many commands are publishing at the same time")?;
+            .context("too many commands are publishing at the same time: wait until one has ended")?;
         let slot = format!("producer-{}", home.slot(&number.to_string()));
         let producer = patiently(|| home.log.producer(&slot))?;
         Ok(Self { producer, _lock: lock })

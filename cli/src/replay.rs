@@ -59,7 +59,7 @@ pub(crate) fn run(
     let manifest = model.manifest(registry)?;
     let output = &configuration.sink.output;
     // Two at a time could choose the same name for their runs.
-    let _alone = home.take("replay", "autorma replay")?;
+    let _alone = home.take_in_turn("replay", "autorma replay")?;
     patiently(|| home.log.settle(&[topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS]))?;
     let selection = criteria.select(&*home.log)?;
     let mut report = Report::new(args, &manifest, &selection);

@@ -39,7 +39,7 @@ pub(crate) fn run(configuration: &Configuration, args: &RetryArgs) -> anyhow::Re
     let log = &*home.log;
     check(args, log)?;
     // Two at a time would publish the same ones.
-    let _alone = home.take("retry", "autorma dead-letters retry")?;
+    let _alone = home.take_in_turn("retry", "autorma dead-letters retry")?;
     patiently(|| log.settle(&[topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS]))?;
     let mut report = Report::default();
     let mut again = Vec::new();

@@ -1,12 +1,14 @@
 //! `autorma run`: one batch, from a folder to a report.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use autorma_ingest::{Batch, Found};
-use autorma_service::http::Server;
+use autorma_service::http::{Health, Server};
+use prometheus::Registry;
 
 use crate::args::RunArgs;
 use crate::configuration::Configuration;
@@ -35,12 +37,11 @@ pub(crate) fn run(
     let (_classifier, slot) = home.take_classifier(configuration, "autorma run")?;
     let metrics = Metrics::new(&home)?;
     let health = home.health();
-    let _server = match configuration.http.address {
-        Some(address) if configuration.http_chosen => {
-            Some(Server::start(address, metrics.registry.clone(), health.clone())?)
-        }
-        _ => None,
-    };
+    for stage in Stage::ALL {
+        // Not ready until it says so.
+        health.stage(stage.name());
+    }
+    let _server = serve(configuration, &metrics.registry, &health)?;
     let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
     let batch = Mutex::new(None);
     let found = Mutex::new(Found::default());
@@ -85,6 +86,24 @@ pub(crate) fn run(
     })
 }
 
+/// Serves metrics and health where anybody has said where. The file and the environment may mean a daemon, too, which has
+/// the address then: the run does without.
+fn serve(
+    configuration: &Configuration,
+    registry: &Registry,
+    health: &Health,
+) -> anyhow::Result<Option<Server>> {
+    let chosen = configuration.http.address.filter(|_| configuration.http_chosen);
+    let Some(address) = chosen else { return Ok(None) };
+    match Server::start(address, registry.clone(), health.clone()) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && !configuration.http_by_flag => {
+            tracing::warn!(%address, "the address is in use: metrics and health of this run aren't served");
+            Ok(None)
+        }
+        other => Ok(Some(other?)),
+    }
+}
+
 /// Until everything is classified and in files, which is true, or a signal came, which is false.
 fn classify(pipeline: &Pipeline<'_>, control: &mut Control, mut show: impl FnMut()) -> anyhow::Result<bool> {
     control.wait(pipeline, PACE, |control| {
@@ -95,4 +114,23 @@ fn classify(pipeline: &Pipeline<'_>, control: &mut Control, mut show: impl FnMut
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn only_a_flag_insists_on_an_address_that_another_process_has() {
+        let daemon = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = daemon.local_addr().unwrap().to_string();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("autorma.toml");
+        std::fs::write(&file, format!("[http]\naddress = '{address}'")).unwrap();
+        let served = |words: &[&str]| serve(&Configuration::of(words), &Registry::new(), &Health::default());
+        assert!(served(&["run", "--config", file.to_str().unwrap()]).unwrap().is_none());
+        assert!(served(&["run", "--http", &address]).is_err());
+    }
 }

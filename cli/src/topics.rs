@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::args::{TopicsArgs, TopicsCommand};
 use crate::configuration::Configuration;
-use crate::home::{Home, topics};
+use crate::home::topics;
 use crate::table::Table;
 
 /// What a topic's records may have where nobody has said otherwise: Kafka's default of max.message.bytes. No record but an
@@ -34,16 +34,16 @@ struct Checked {
 
 /// Creates or checks them.
 pub(crate) fn run(configuration: &Configuration, args: &TopicsArgs) -> anyhow::Result<ExitCode> {
-    let home = Home::open(configuration)?;
+    let Some(cluster) = &configuration.log.kafka else {
+        bail!(
+            "the log is in the data folder, where topics are made by themselves; --log kafka --brokers HOST:PORT"
+        );
+    };
+    let kafka = Kafka::new(cluster.clone())?;
     let wanted = topics(configuration);
     let (json, creates) = match &args.command {
         TopicsCommand::Create(json) => (json.json, true),
         TopicsCommand::Check(json) => (json.json, false),
-    };
-    let Some(kafka) = &home.kafka else {
-        bail!(
-            "the log is in the data folder, where topics are made by themselves; --log kafka --brokers HOST:PORT"
-        );
     };
     kafka.reach()?;
     if creates {
@@ -162,4 +162,20 @@ fn text(checked: &[Checked]) -> String {
         lines.for_each(|(kind, line)| text += &format!("{kind}: {}: {line}\n", it.topic));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Json;
+
+    #[test]
+    fn without_a_cluster_nothing_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let configuration = Configuration::of(&["topics", "check", "--data", data.to_str().unwrap()]);
+        let args = TopicsArgs { command: TopicsCommand::Check(Json { json: false }) };
+        let error = run(&configuration, &args).unwrap_err().to_string();
+        assert!(error.contains("--log kafka") && !data.exists(), "{error}");
+    }
 }

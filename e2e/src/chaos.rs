@@ -56,17 +56,9 @@ pub fn play(seed: u64, photos: &Photos, reference: &BTreeMap<String, Value>) -> 
     let mut random = Random::new(seed);
     let (topology, commands) = *random.pick(&TOPOLOGIES);
     let cluster = on_kafka::cluster(&mut random);
-    let mut game = Game {
-        sandbox: cluster.map_or_else(Sandbox::new, |cluster| Sandbox::on_kafka(&cluster.bootstrap())),
-        cluster,
-        coming: draw(&mut random, photos),
-        good: BTreeSet::new(),
-        bad: BTreeSet::new(),
-        crew: Vec::new(),
-        kills: Vec::new(),
-        // Short runs are finished while the kills go on.
-        run_length: ["1s", "3s", "1h"][random.within(0, 3)],
-    };
+    let coming = draw(&mut random, photos);
+    // Short runs are finished while the kills go on.
+    let mut game = Game::new(cluster, coming, ["1s", "3s", "1h"][random.within(0, 3)]);
     let watcher = Watcher::of(game.sandbox.output());
     game.arrive(random.within(0, 60));
     game.crew = commands.iter().map(|command| (*command, Some(game.spawn(command, None)))).collect();
@@ -79,6 +71,23 @@ pub fn play(seed: u64, photos: &Photos, reference: &BTreeMap<String, Value>) -> 
     watcher.stop();
     game.check(reference);
     Outcome { topology, photos: game.good.len() + game.bad.len(), kills: game.kills }
+}
+
+/// A batch dies at each place in turn, with new photos in hand, and the next one goes on. Panics as [`play`] does, and
+/// where a place isn't come to.
+pub fn die_everywhere(photos: &Photos, reference: &BTreeMap<String, Value>) {
+    let mut random = Random::new(0);
+    let cluster = on_kafka::cluster(&mut random);
+    let mut game = Game::new(cluster, draw(&mut random, photos), "1h");
+    for place in [INGEST, CLASSIFIER, SINK].concat().into_iter().collect::<BTreeSet<_>>() {
+        game.arrive(4);
+        let ended = game.spawn(&["run", "--json"], Some(place)).wait();
+        assert_eq!(ended.code, None, "nothing is killed at {place}:\n{}", ended.errors);
+        game.kills.push(place.to_owned());
+    }
+    let ended = game.spawn(&["run", "--json"], None).wait();
+    assert!(matches!(ended.code, Some(0 | 2)), "{}", ended.errors);
+    game.check(reference);
 }
 
 /// The name of a good photo in every game, by its number in [`Photos::good`].
@@ -119,6 +128,23 @@ struct Game {
 }
 
 impl Game {
+    fn new(
+        cluster: Option<&'static Cluster>,
+        coming: Vec<(PathBuf, String, bool)>,
+        run_length: &'static str,
+    ) -> Self {
+        Self {
+            sandbox: cluster.map_or_else(Sandbox::new, |cluster| Sandbox::on_kafka(&cluster.bootstrap())),
+            cluster,
+            coming,
+            good: BTreeSet::new(),
+            bad: BTreeSet::new(),
+            crew: Vec::new(),
+            kills: Vec::new(),
+            run_length,
+        }
+    }
+
     /// Some of the photos that are still to come are there now.
     fn arrive(&mut self, count: usize) {
         for (path, name, is_good) in self.coming.drain(..count.min(self.coming.len())) {
@@ -157,7 +183,12 @@ impl Game {
             while doomed.is_running() && begun.elapsed() < Duration::from_secs(3) {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            let struck = if doomed.is_running() { "before" } else { "at" };
+            let struck = match doomed.is_running() {
+                true => "before",
+                // A batch may have come to its end before it came to the place; the others have none.
+                false if doomed.wait().code.is_some() && command[0] == "run" => "after the end, not",
+                false => "at",
+            };
             self.kills.push(format!("{} {struck} {place}", command[0]));
             self.crew[victim].1 = Some(doomed);
         }
@@ -178,7 +209,7 @@ impl Game {
 
     fn kill(&mut self, victim: usize) {
         if let Some(process) = self.crew[victim].1.take() {
-            process.kill();
+            process.kill_or_wait();
         }
     }
 

@@ -40,8 +40,16 @@ impl Process {
         assert!(status.unwrap().success(), "kill -{name}");
     }
 
-    /// SIGKILL, and waits for the end.
+    /// SIGKILL, and waits for the end. Panics if it had ended before: what dies by itself isn't to pass for what was
+    /// killed.
+    #[track_caller]
     pub fn kill(mut self) -> Ended {
+        assert!(self.is_running(), "{} has ended by itself:\n{}", self.command, self.said());
+        self.kill_or_wait()
+    }
+
+    /// SIGKILL for one that may have come to its end already.
+    pub fn kill_or_wait(mut self) -> Ended {
         drop(self.child.kill());
         self.wait()
     }

@@ -1,26 +1,66 @@
 //! `autorma run`: reports, exit statuses, what is new and what isn't.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use autorma_e2e::{Photos, Sandbox};
+use autorma_e2e::{Photos, Sandbox, eventually};
 
 #[test]
-fn the_shipped_model_is_right_about_the_test_photos() {
+fn control_c_ends_a_run_with_1_and_the_same_command_goes_on_with_it() {
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
-    sandbox.drop_photos(photos.good.iter().map(|(path, _)| path));
-    let report = sandbox.run_batch().expect(0).json();
-    assert_eq!(report["discovered"], 354);
-    assert_eq!(report["predictions"], 354);
-    let results = sandbox.results();
-    let is_right = |(number, (_, class)): &(usize, &(std::path::PathBuf, String))| {
-        results.prediction(&format!("photo-{number:05}.jpg"))["predicted_class"] == **class
-    };
-    let right = photos.good.iter().enumerate().filter(is_right).count();
-    let share = right as f64 / 354.0;
-    println!("accuracy on the test photos: {right} of 354, {:.2} %", share * 100.0);
-    assert!(share >= 0.985, "{right} of 354");
+    sandbox.drop_photos(photos.good.iter().take(150).map(|(path, _)| path));
+    let mut run = sandbox.start(&["run", "--json"]);
+    eventually("some are classified", || {
+        let lag = sandbox.has_log().then(|| sandbox.status()["lag"].clone())?;
+        let committed = lag.as_array()?.iter().map(|it| it["committed"].as_i64().unwrap()).sum::<i64>();
+        (committed >= 20).then_some(())
+    });
+    run.signal("INT");
+    let ended = run.wait().expect(1);
+    assert!(ended.errors.contains("the same command continues"), "{}", ended.errors);
+    let runs = || sandbox.run(&["runs", "--json"]).expect(0).json();
+    let stopped = runs();
+    assert!(stopped[0]["state"] != "finished", "{stopped}");
+    sandbox.run_batch().expect(0);
+    let finished = runs();
+    assert_eq!(finished.as_array().unwrap().len(), 1, "{finished}");
+    assert_eq!((&finished[0]["run_id"], &finished[0]["state"]), (&stopped[0]["run_id"], &"finished".into()));
+    assert_eq!(sandbox.results().counts(), (150, 0));
+}
+
+#[test]
+fn a_file_that_is_still_being_written_is_told_and_left_to_the_next_run() {
+    let sandbox = Sandbox::new();
+    let (slow, is_written) = (sandbox.input().join("slow.jpg"), AtomicBool::new(false));
+    let ended = std::thread::scope(|scope| {
+        let (mut file, is_written) = (File::create(&slow).unwrap(), &is_written);
+        scope.spawn(move || {
+            while !is_written.load(Ordering::Relaxed) {
+                file.write_all(b"no photo").unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let mut command = sandbox.command(&["run", "--json"]);
+        command.env("AUTORMA_INGEST_SETTLE", "2s").env("AUTORMA_INGEST_PATIENCE", "3s");
+        let ended = sandbox.spawn(command).wait();
+        is_written.store(true, Ordering::Relaxed);
+        ended
+    });
+    let report = ended.expect(1).json();
+    assert_eq!((&report["still_being_written"], &report["discovered"]), (&1.into(), &0.into()), "{report}");
+    assert_eq!(sandbox.run_batch().expect(2).json()["dead_letters"], 1);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_by_the_exit_status() {
+    let sandbox = Sandbox::new();
+    std::os::unix::fs::symlink("circle.jpg", sandbox.input().join("circle.jpg")).unwrap();
+    let report = sandbox.run_batch().expect(2).json();
+    assert_eq!(report["unreadable"], 1, "{report}");
 }
 
 #[test]
@@ -49,9 +89,8 @@ fn bad_photos_are_dead_letters_and_the_exit_status_says_so() {
     assert_eq!(sandbox.run(&["show", id, "--json"]).expect(0).json(), story);
     let runs = sandbox.run(&["runs", "--json"]).expect(0).json();
     assert_eq!(runs[0]["state"], "finished");
-    let summary =
-        sandbox.run(&["runs", "show", report["run_id"].as_str().unwrap(), "--json"]).expect(0).json();
-    assert_eq!(summary["dead_letters"], 1);
+    let shown = sandbox.run(&["runs", "show", report["run_id"].as_str().unwrap(), "--json"]).expect(0).json();
+    assert_eq!((&shown["opened_at"], &shown["summary"]["dead_letters"]), (&runs[0]["opened_at"], &1.into()));
 }
 
 #[test]
@@ -132,7 +171,7 @@ fn no_other_failure_has_the_exit_status_of_dead_letters() {
     assert!(outside.contains("no event says that it is of this run"), "{outside}");
     // Two data folders, one output folder: they would overwrite each other's files.
     let mut daemon = sandbox.start(&["up"]);
-    autorma_e2e::eventually("the daemon has its locks", || {
+    eventually("the daemon has its locks", || {
         (sandbox.status()["stages"].as_array()?.len() == 3).then_some(())
     });
     let ended = sandbox.run(&["run", "--data", "another"]).expect(1);

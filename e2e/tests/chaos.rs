@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autorma_e2e::{Photos, Sandbox, name, play, seeds};
+use autorma_e2e::{Photos, Sandbox, die_everywhere, name, play, seeds};
 use serde_json::Value;
 
 /// Games in `make test`.
@@ -16,6 +16,12 @@ fn nothing_is_lost_or_doubled_whoever_is_killed_whenever() {
         let outcome = play(seed, &photos, &reference);
         eprintln!("seed {seed}: {} photos, {}, {:?}", outcome.photos, outcome.topology, outcome.kills);
     }
+}
+
+#[test]
+fn at_each_place_a_batch_can_die_and_the_next_one_goes_on() {
+    let Some(photos) = Photos::shared() else { return };
+    die_everywhere(&photos, &reference(&photos));
 }
 
 /// What each good photo gets when nobody is killed.

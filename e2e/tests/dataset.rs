@@ -41,13 +41,14 @@ fn a_kill_leaves_a_whole_data_set_or_none() {
     for folder in ["one", "two"] {
         fs::remove_dir_all(place.join(folder)).unwrap();
     }
-    let (rounds, mut none, mut former) = (24, 0, 0);
+    let (rounds, mut none, mut former, mut on_the_way) = (24, 0, 0, 0);
     for round in 0..rounds {
         // First where there is nothing, then where there is another one.
         let seed = if round < rounds / 2 { "1" } else { "2" };
         let process = sandbox.start(&prepare(&from, "sets/set", seed));
-        std::thread::sleep(whole.mul_f64(f64::from(round % (rounds / 2)) / 10.0));
-        process.kill();
+        let tenths = round % (rounds / 2);
+        std::thread::sleep(whole.mul_f64(f64::from(tenths) / 10.0));
+        on_the_way += u32::from(process.kill_or_wait().code.is_none() && tenths > 0);
         let set = place.join("set");
         if set.exists() {
             let there = contents(&set);
@@ -60,7 +61,7 @@ fn a_kill_leaves_a_whole_data_set_or_none() {
             sandbox.run(&prepare(&from, "sets/set", "1")).expect(0);
         }
     }
-    assert!(none > 0 && former > 0, "it was killed on the way: {none} {former}");
+    assert!(none > 0 && former > 0 && on_the_way > 3, "killed on the way: {on_the_way}, {none} {former}");
     sandbox.run(&prepare(&from, "sets/set", "2")).expect(0);
     assert_eq!(contents(&place.join("set")), two);
     assert_eq!(fs::read_dir(&place).unwrap().count(), 1, "nothing is left beside it");

@@ -209,6 +209,7 @@ fn a_hostile_model_is_refused_and_crashes_nothing() {
     let outside = [0; 4 * OUTSIDE as usize];
     fs::write(sandbox.path().join("weights.bin"), outside).unwrap();
     let hostile = hostile();
+    register(&sandbox, &[1.0]);
     for (number, (_, onnx)) in hostile.iter().enumerate() {
         let folder = sandbox.path().join(format!("hostile-{number}"));
         write(&folder, "means", onnx).unwrap();
@@ -216,14 +217,17 @@ fn a_hostile_model_is_refused_and_crashes_nothing() {
         models(&sandbox, &["register", folder.to_str().unwrap()]);
     }
     let verified = sandbox.run(&["models", "verify", "--json"]).expect(1).json();
-    for ((what, _), verified) in hostile.iter().zip(verified.as_array().unwrap()) {
+    let mut verified = verified.as_array().unwrap().clone();
+    let good = verified.remove(0);
+    assert!(good["problem"].is_null(), "one that isn't hostile is loaded: {good}");
+    for ((what, _), verified) in hostile.iter().zip(&verified) {
         assert!(verified["problem"].is_string(), "{what} is loaded: {verified}");
         assert!(!verified.to_string().contains("five minutes"), "nobody has listened to {what}");
     }
-    assert_eq!(verified.as_array().unwrap().len(), hostile.len());
+    assert_eq!(verified.len(), hostile.len());
     // Who asks about photos tries it first, too.
     let greedy = hostile.iter().position(|(what, _)| *what == "more memory than there is").unwrap();
-    let reference = format!("means/{}", greedy + 1);
+    let reference = format!("means/{}", greedy + 2);
     let ended = sandbox.run(&["evaluate", "--model", &reference, "--data", &known(&sandbox)]).expect(1);
     assert!(ended.errors.contains("refuses the model"), "{}", ended.errors);
     // What isn't even registered: a path out of the folder, and a claim that the file doesn't keep.
@@ -586,4 +590,32 @@ fn the_gate_asks_what_is_decided_how_sure_it_is_and_what_the_quantizing_has_cost
     fs::rename(sandbox.path().join("known/blues"), &others).unwrap();
     let all = [&all[..], &["--unknown", others.to_str().unwrap()]].concat();
     assert_eq!(failed(&promote(&all)), [accepted, "unknowns found"]);
+}
+
+#[test]
+fn a_trial_ends_with_the_classifier_that_is_killed() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let folder = model(&sandbox, "endless", &endless(), "/temperature", json!(1.0));
+    models(&sandbox, &["register", folder.to_str().unwrap()]);
+    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
+    models(&sandbox, &["alias", "means/2", "production"]);
+    let trial = eventually("it is tried", || child_of(daemon.id()));
+    daemon.kill();
+    eventually("nobody computes on", || parent_of(trial).is_none().then_some(()));
+}
+
+fn child_of(process: u32) -> Option<u32> {
+    let names = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name());
+    let all = names.filter_map(|name| name.to_str()?.parse().ok());
+    all.into_iter().find(|child| parent_of(*child) == Some(process))
+}
+
+/// None for a process that isn't there any more, or is dead and only not asked for.
+fn parent_of(process: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Behind the name, which may have brackets of its own.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    (fields.next()? != "Z").then(|| fields.next()?.parse().ok())?
 }

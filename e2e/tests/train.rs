@@ -71,8 +71,15 @@ fn a_training_that_is_killed_again_and_again_comes_to_the_same_model() {
     prepare(&sandbox, 60);
     let whole = sandbox.run(&train("whole")).expect(0);
     assert!(whole.output.contains("held out: all"), "{}", whole.output);
+    // Once half of the features are there, what comes after goes on with these.
+    let folders = ["whole", "killed"].map(|folder| sandbox.path().join(folder));
+    let [whole, killed] = &folders;
+    let half = features(whole).unwrap() / 2;
+    let training = sandbox.start(&train("killed"));
+    let kept = eventually("half of the features", || features(killed).filter(|length| *length >= half));
+    training.kill();
     let mut random = Random::new(5);
-    let mut kills = 0;
+    let mut kills = 1;
     // Each gets a little longer than the last one, so that it comes to an end.
     let end = loop {
         let mut training = sandbox.start(&train("killed"));
@@ -80,8 +87,9 @@ fn a_training_that_is_killed_again_and_again_comes_to_the_same_model() {
         if !training.is_running() {
             break training.wait();
         }
-        training.kill();
+        training.kill_or_wait();
         kills += 1;
+        assert!(features(killed).unwrap() >= kept, "the features are computed anew after {kills} kills");
         assert!(kills < 200, "it doesn't come to an end");
     };
     end.expect(0);

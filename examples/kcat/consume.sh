@@ -1,7 +1,8 @@
-#!/bin/sh
+#!/bin/bash
 # Prints what is in a topic of autorma so far, one line a record: where it stands, its key and its size. With --json,
 # what is in the records; that takes the Python of ../python, which PYTHON names.
-set -eu
+# A broker that is away must not look like a topic with nothing in it: hence pipefail, and bash.
+set -euo pipefail
 
 brokers=127.0.0.1:9092 prefix='' properties='' topic=predictions json=
 usage="usage: consume.sh [--brokers HOST:PORT] [--prefix PREFIX] [--properties FILE] [--topic TOPIC] [--json]"

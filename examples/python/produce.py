@@ -33,6 +33,15 @@ def image_event(photo, inline, attributes):
     }
 
 
+def produce(producer, *arguments, **named):
+    """Hands a record over. While there is no room, others are being delivered, or given up after their time."""
+    while True:
+        try:
+            return producer.produce(*arguments, **named)
+        except BufferError:
+            producer.poll(0.5)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="+", type=pathlib.Path)
@@ -45,6 +54,8 @@ def main():
 
     # Idempotent and acknowledged by all: what was reported as delivered is there, once.
     producer = Producer({
+        # What the topic takes that `autorma topics create` makes; librdkafka's own limit is 1 MB.
+        "message.max.bytes": 16_777_216,
         **connection.properties(arguments),
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
@@ -61,15 +72,14 @@ def main():
     for photo in arguments.photos:
         try:
             event = image_event(photo.resolve(), arguments.inline, attributes)
-            producer.produce(
+            produce(
+                producer,
                 arguments.prefix + arguments.topic,
                 key=event["event_id"],
                 value=encode_image_event(event),
                 headers={"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"},
                 on_delivery=delivered,
             )
-        except BufferError:
-            sys.exit("the queue is full: the brokers don't take what is sent")
         except (OSError, KafkaException) as error:
             failures.append(f"{photo}: {error}")
         producer.poll(0)

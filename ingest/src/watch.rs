@@ -40,7 +40,7 @@ pub fn watch(
     let (queue, signals) = sync_channel(QUEUE);
     let waker = queue.clone();
     // A full queue wakes as well.
-    shutdown.on_request(move || drop(waker.try_send(Signal::Wake)));
+    let _waking = shutdown.on_request(move || drop(waker.try_send(Signal::Wake)));
     let mut ears = Ears::new(&root, config.recursive, metrics, queue);
     ears.listen(root.path());
     let mut intake = Intake::start(config, root, log, metrics, shutdown, RunKind::Stream, MOST_PENDING)?;

@@ -33,7 +33,8 @@ impl Member {
         vec![Self { model, reference, weight: 1.0 }]
     }
 
-    fn files(&self) -> impl Iterator<Item = &File> {
+    /// Its ONNX file, and its reference if it has one.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
         std::iter::once(&self.model).chain(&self.reference)
     }
 
@@ -133,6 +134,11 @@ impl Manifest {
                 "model.file must be a name in the manifest's folder",
             ),
             (self.references().all(is_a_name), "reference.file must be a name in the manifest's folder"),
+            // The gate goes by it.
+            (
+                files().all(|it| ["int8", "fp32"].contains(&&*it.precision)),
+                "precision must be int8 or fp32, in small letters",
+            ),
             (
                 are_unique(|it| &it.file) && are_unique(|it| &it.sha256),
                 "a file is listed twice: each member and each reference must be another one",

@@ -22,7 +22,8 @@ pub use mlflow::{Figure, MlflowRegistry, Recorded, Recording, Server};
 pub trait Registry: fmt::Debug + Send + Sync {
     /// Keeps the model in that folder, and its reference if it has one, verified, as the next version. One that is kept
     /// already, with the same files and the same manifest, is found again: to register twice is to register once,
-    /// but not for two who do it at the same moment on an MLflow server, which makes two versions of it.
+    /// but not for two who do it at the same moment on an MLflow server, which makes two versions of it. What was lost of
+    /// it is mended in a folder; a server that hasn't all of it any more makes another version.
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError>;
 
     /// The numbers of a model's versions, oldest first, whatever state these are in; none if there is no such model.
@@ -40,13 +41,19 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// What a version's model was quantized from, verified, if the version has that: its reference.
     fn reference(&self, name: &str, number: u64) -> Result<Option<Model>, RegistryError>;
 
+    /// A version's model, and its reference if it has one, verified as the home itself has them now: what was fetched from
+    /// it before doesn't count.
+    fn verify(&self, name: &str, number: u64) -> Result<(Model, Option<Model>), RegistryError> {
+        Ok((self.load(name, number)?, self.reference(name, number)?))
+    }
+
     /// What an alias names, if there is such an alias. Asked often: it costs the same however often the alias has moved.
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError>;
 
     /// What a model's aliases name.
     fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError>;
 
-    /// Lets an alias name another version, if that can be loaded. Returns the move.
+    /// Lets an alias name another version, if the home itself has that whole. Returns the move.
     fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError>;
 
     /// The same, if the alias still names what it named when somebody decided on the move, `former`. A folder knows for

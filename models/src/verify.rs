@@ -78,8 +78,12 @@ impl Model {
 
     /// The same of the model's reference, if it has one.
     pub fn open_reference(folder: &Path) -> Result<Option<Self>, Error> {
-        let reference = Self::manifest(folder)?.of_reference();
-        reference.map(|manifest| Self::verified(folder, manifest)).transpose()
+        Self::verified_reference(folder, &Self::manifest(folder)?)
+    }
+
+    /// The same of the model with this manifest, whatever the one in `folder` says.
+    pub(crate) fn verified_reference(folder: &Path, manifest: &Manifest) -> Result<Option<Self>, Error> {
+        manifest.of_reference().map(|reference| Self::verified(folder, reference)).transpose()
     }
 
     /// What a registry keeps of the model in `folder`: the manifest with files that are named after their content, and each
@@ -95,7 +99,8 @@ impl Model {
         Ok((named, files))
     }
 
-    fn verified(folder: &Path, manifest: Manifest) -> Result<Self, Error> {
+    /// The model with this manifest and its files in `folder`, whatever the manifest there says.
+    pub(crate) fn verified(folder: &Path, manifest: Manifest) -> Result<Self, Error> {
         let (mut onnx, mut room) = (Vec::new(), MOST_OF_A_MODEL);
         for member in &manifest.members {
             onnx.push(verified(folder, &member.model, room)?);
@@ -106,9 +111,14 @@ impl Model {
 
     /// The manifest in `folder`, checked; the ONNX file isn't looked at.
     pub fn manifest(folder: &Path) -> Result<Manifest, Error> {
+        Self::manifest_in(&Self::manifest_text(folder)?, &folder.join(MANIFEST))
+    }
+
+    /// The text of the manifest in `folder`.
+    pub(crate) fn manifest_text(folder: &Path) -> Result<Vec<u8>, Error> {
         let path = folder.join(MANIFEST);
         length(&path, MOST_OF_A_MANIFEST)?;
-        Self::manifest_in(&read(&path)?, &path)
+        read(&path)
     }
 
     /// The manifest in a text, checked; errors say that it is at `path`.
@@ -152,21 +162,28 @@ impl Model {
     }
 }
 
+impl File {
+    /// An error, which says that it is at `path`, if this is another file's content.
+    pub(crate) fn verify(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
+        let (path, sha256, expected) = (path.to_owned(), sha256(content), self.sha256.clone());
+        match sha256 == expected {
+            true => Ok(()),
+            false => Err(Error::Different { path, found: format!("sha-256 {sha256}"), expected }),
+        }
+    }
+}
+
 /// The file's content, of at most `most` bytes, if it is the one described.
 fn verified(folder: &Path, expected: &File, most: u64) -> Result<Vec<u8>, Error> {
     let path = folder.join(&expected.file);
-    let different =
-        |found: String, expected: String| Error::Different { path: path.clone(), found, expected };
     // Before it is read.
     let bytes = length(&path, most)?;
     if bytes != expected.bytes {
-        return Err(different(format!("{bytes} bytes"), format!("{} bytes", expected.bytes)));
+        let (found, expected) = (format!("{bytes} bytes"), format!("{} bytes", expected.bytes));
+        return Err(Error::Different { path, found, expected });
     }
     let content = read(&path)?;
-    let sha256 = sha256(&content);
-    if sha256 != expected.sha256 {
-        return Err(different(format!("sha-256 {sha256}"), expected.sha256.clone()));
-    }
+    expected.verify(&path, &content)?;
     Ok(content)
 }
 

@@ -13,4 +13,4 @@ mod shutdown;
 pub mod signals;
 
 pub use settings::Settings;
-pub use shutdown::Shutdown;
+pub use shutdown::{Listening, Shutdown};

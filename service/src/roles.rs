@@ -34,11 +34,11 @@ pub struct RoleLock {
 pub enum RoleError {
     /// Another process has it.
     #[error(
-        "the role {} of data folder {} is held by `{}` (process {}, since {}): stop it or use another --data",
+        "the role {} of the folder {} is held by `{}` (process {}, since {})",
         holder.role, folder.display(), holder.command, holder.process, holder.since
     )]
     Held {
-        /// The data folder.
+        /// The folder: a data folder, or the hidden one of an output folder. What to do instead depends on that.
         folder: PathBuf,
         /// Who has it.
         holder: Holder,

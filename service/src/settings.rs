@@ -44,7 +44,7 @@ pub use key::Key;
 pub use layer::Layer;
 pub use load::{LoadError, load};
 pub use problem::{Invalid, Problem};
-pub use value::Value;
+pub use value::{Value, Verbatim};
 
 /// The layers, what was asked of them and what was wrong.
 #[derive(Debug, Default)]
@@ -126,6 +126,12 @@ impl Settings {
         table
     }
 
+    /// Whether the value in force is that of the alias, which may mean other things to whoever has made it.
+    pub fn is_by_alias(&self, key: &Key) -> bool {
+        let layer = self.layers.iter().rev().find(|layer| layer.find(key).is_some());
+        layer.is_some_and(|layer| layer.find_own(key).is_none())
+    }
+
     /// The settings asked for so far, in the order of asking.
     pub fn effective(&self) -> &[Effective] {
         &self.effective
@@ -162,8 +168,10 @@ impl Settings {
                 value
             }
             Err(allowed) => {
-                list(&text);
-                let value = Some(key.printable(&text));
+                // As it is shown where nothing is wrong with it: an address may hold a password.
+                let shown = T::parse(&text).map_or(text, |value| value.show());
+                list(&shown);
+                let value = Some(key.printable(&shown));
                 let problem = Problem { key: key.name.into(), value, origin, allowed };
                 if !self.problems.contains(&problem) {
                     self.problems.push(problem);

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,24 @@ struct State {
 #[derive(Default)]
 struct Inner {
     requested: bool,
-    listeners: Vec<Box<dyn FnOnce() + Send>>,
+    listeners: BTreeMap<u64, Box<dyn FnOnce() + Send>>,
+    /// The number of the next one.
+    next: u64,
+}
+
+/// Somebody who is called at the request, until this is dropped: then it is forgotten with all that it holds.
+#[derive(Debug)]
+#[must_use = "it is forgotten when this is dropped"]
+pub struct Listening {
+    shutdown: Shutdown,
+    number: u64,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Dropped when the lock isn't held any more: what it holds is its own affair.
+        let _forgotten = self.shutdown.lock().listeners.remove(&self.number);
+    }
 }
 
 impl Shutdown {
@@ -36,7 +54,7 @@ impl Shutdown {
             std::mem::take(&mut inner.listeners)
         };
         self.0.bell.notify_all();
-        listeners.into_iter().for_each(|listener| listener());
+        listeners.into_values().for_each(|listener| listener());
     }
 
     /// Whether to stop.
@@ -50,15 +68,19 @@ impl Shutdown {
         !wait.unwrap_or_else(PoisonError::into_inner).0.requested
     }
 
-    /// Calls `listener` at the request, at once if it was made already: for threads that wait for something else.
-    pub fn on_request(&self, listener: impl FnOnce() + Send + 'static) {
+    /// Calls `listener` at the request, at once if it was made already, as long as what is returned isn't dropped: for
+    /// threads that wait for something else.
+    pub fn on_request(&self, listener: impl FnOnce() + Send + 'static) -> Listening {
         let mut inner = self.lock();
+        let number = inner.next;
+        inner.next += 1;
         if inner.requested {
             drop(inner);
             listener();
         } else {
-            inner.listeners.push(Box::new(listener));
+            inner.listeners.insert(number, Box::new(listener));
         }
+        Listening { shutdown: self.clone(), number }
     }
 
     /// The answer of `ask`, which may take long, on a thread of its own; None if the request comes before it: then the
@@ -100,7 +122,7 @@ mod tests {
     fn a_request_wakes_sleepers_and_listeners() {
         let shutdown = Shutdown::new();
         let (sender, heard) = mpsc::channel();
-        shutdown.on_request(move || sender.send(()).unwrap());
+        let _listening = shutdown.on_request(move || sender.send(()).unwrap());
         let sleeper = std::thread::spawn({
             let shutdown = shutdown.clone();
             move || shutdown.sleep(Duration::from_secs(3600))
@@ -142,7 +164,16 @@ mod tests {
         let shutdown = Shutdown::new();
         shutdown.request();
         let (sender, heard) = mpsc::channel();
-        shutdown.on_request(move || sender.send(()).unwrap());
+        let _listening = shutdown.on_request(move || sender.send(()).unwrap());
         heard.try_recv().unwrap();
+    }
+
+    #[test]
+    fn a_listener_that_has_gone_is_forgotten() {
+        let shutdown = Shutdown::new();
+        let (sender, heard) = mpsc::channel::<()>();
+        drop(shutdown.on_request(move || sender.send(()).unwrap()));
+        assert_eq!(heard.try_recv(), Err(mpsc::TryRecvError::Disconnected), "nobody holds the sender");
+        shutdown.request();
     }
 }

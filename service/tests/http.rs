@@ -97,6 +97,19 @@ fn a_port_in_use_is_a_clear_error() {
     assert!(text.contains(&first.address().to_string()) && text.contains("http.address"), "{text}");
 }
 
+#[test]
+fn who_says_nothing_has_a_place_for_seconds_and_the_others_wait_for_it() {
+    let server = start(&Registry::new(), &Health::default());
+    // As many as have a place at a time.
+    let mut silent: Vec<_> = (0..32).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    assert_eq!(get(server.address(), "/health/live").status, 200);
+    let is_ended = |stream: &mut TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        matches!(stream.read(&mut [0]), Ok(0))
+    };
+    assert!(silent.iter_mut().any(is_ended), "the answer came before a place was free");
+}
+
 /// A scrape that takes its time.
 struct Slow(Desc, std::sync::mpsc::SyncSender<()>);
 

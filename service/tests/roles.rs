@@ -19,8 +19,7 @@ fn a_role_has_one_holder_at_a_time() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the role ingest of data folder {} is held by `autorma up` (process {}, since {}): \
-             stop it or use another --data",
+            "the role ingest of the folder {} is held by `autorma up` (process {}, since {})",
             folder.path().display(),
             std::process::id(),
             holder.since

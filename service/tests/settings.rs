@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use autorma_service::settings::{self, Effective, Invalid, Key, Layer, LoadError, Settings};
+use autorma_service::settings::{self, Effective, Invalid, Key, Layer, LoadError, Settings, Verbatim};
 
 const DATA: Key = Key::new("data", "data/autorma", "the state");
 const SIZE: Key = Key::new("classifier.batch_size", "10", "images a micro-batch").alias("BATCH_SIZE");
@@ -82,6 +82,31 @@ fn our_own_name_beats_the_alias() {
     let both = [("BATCH_SIZE", "11"), ("AUTORMA_CLASSIFIER_BATCH_SIZE", "12")];
     assert_eq!(read(vec![environment(&both)]).size, 12);
     assert_eq!(read(vec![environment(&both[..1])]).size, 11);
+}
+
+#[test]
+fn an_alias_that_counts_is_known_as_one() {
+    let is_by_alias = |layers: Vec<Layer>| Settings::new(layers).is_by_alias(&SIZE);
+    let both = [("BATCH_SIZE", "11"), ("AUTORMA_CLASSIFIER_BATCH_SIZE", "12")];
+    assert!(is_by_alias(vec![toml("[classifier]\nbatch_size = 3"), environment(&both[..1])]));
+    assert!(!is_by_alias(vec![environment(&both)]));
+    assert!(!is_by_alias(vec![environment(&both[..1]), Layer::new("flags").with(SIZE.name, "13", "--set")]));
+    assert!(!is_by_alias(Vec::new()));
+}
+
+#[test]
+fn a_password_keeps_its_spaces_and_a_name_does_not() {
+    let variables = [("AUTORMA_SINK_PASSWORD", " hunter2 "), ("AUTORMA_DATA", " here ")];
+    let mut settings = Settings::new(vec![environment(&variables)]);
+    let Verbatim(password) = settings.get(&SECRET, ..);
+    assert_eq!((password, settings.get::<String>(&DATA, ..)), (" hunter2 ".to_owned(), "here".to_owned()));
+}
+
+#[test]
+fn the_file_of_the_settings_is_not_named_in_dotenv() {
+    let told =
+        "AUTORMA_CONFIG (from .env:2): it comes too late here: set it in the environment, or use --config";
+    assert_eq!(problems(vec![dotenv("# which\nexport AUTORMA_CONFIG=other.toml")]), [told]);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use autorma_models::registry::{Location, Server};
-use autorma_service::settings::{Key, Settings, Value};
+use autorma_service::settings::{Key, Settings, Value, Verbatim};
 
 const REGISTRY: Key = Key::new(
     "registry",
@@ -41,6 +41,12 @@ impl Address {
     fn is_url(&self) -> bool {
         self.0.contains("://")
     }
+
+    /// Whether autorma and MLflow mean the same by it. MLflow knows other places, too, and none of them is a folder of ours.
+    fn is_mlflows(&self) -> bool {
+        let scheme = self.0.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        self.0.is_empty() || matches!(scheme.as_deref(), Some("http" | "https"))
+    }
 }
 
 impl Value for Address {
@@ -61,9 +67,14 @@ impl Value for Address {
 
 /// Where the registry is. Folders that aren't said are empty.
 pub(super) fn read(settings: &mut Settings) -> Location {
-    let registry: Address = settings.get(&REGISTRY, ..);
-    let (token, username, password) =
-        (settings.get(&TOKEN, ..), settings.get(&USERNAME, ..), settings.get(&PASSWORD, ..));
+    let is_by_alias = settings.is_by_alias(&REGISTRY);
+    let registry = settings.get_if(&REGISTRY, |it: &Address| match is_by_alias && !it.is_mlflows() {
+        true => Err(format!("http:// or https:// there; {} may name a folder", REGISTRY.variable())),
+        false => Ok(()),
+    });
+    let Verbatim(token) = settings.get(&TOKEN, ..);
+    let username = settings.get(&USERNAME, ..);
+    let Verbatim(password) = settings.get(&PASSWORD, ..);
     let ca = settings.get_if(&CA, |path: &PathBuf| {
         match path.as_os_str().is_empty() || File::open(path).is_ok() {
             true => Ok(()),
@@ -90,7 +101,7 @@ mod tests {
             [
                 ("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000"),
                 ("MLFLOW_TRACKING_TOKEN", "secret"),
-                ("MLFLOW_TRACKING_PASSWORD", "secret"),
+                ("MLFLOW_TRACKING_PASSWORD", " secret "),
             ]
             .map(|(name, value)| (name.into(), value.into()))
             .into_iter(),
@@ -98,6 +109,7 @@ mod tests {
         let mut settings = Settings::new(vec![layer.clone()]);
         let Location::Mlflow(server, _) = read(&mut settings) else { panic!("it is a server") };
         assert_eq!((&*server.url, &*server.token), ("http://127.0.0.1:5000", "secret"));
+        assert_eq!(server.password, " secret ", "the spaces are the password's");
         settings.finish().unwrap();
         assert!(!format!("{:?} {server:?}", settings.effective()).contains("secret"));
 
@@ -111,5 +123,20 @@ mod tests {
         assert!(
             matches!(read(&mut Settings::new(vec![flags])), Location::Folder(it) if it.to_str() == Some("models"))
         );
+    }
+
+    #[test]
+    fn places_that_only_mlflow_knows_are_no_folders() {
+        let problem = |place: &str| {
+            let layer = Layer::from_environment([("MLFLOW_TRACKING_URI".into(), place.into())].into_iter());
+            let mut settings = Settings::new(vec![layer]);
+            read(&mut settings);
+            settings.finish().err().map(|problems| problems.to_string())
+        };
+        for place in ["databricks", "./mlruns", "file:./mlruns", "mysql://ada:secret@db/mlflow"] {
+            let said = problem(place).unwrap();
+            assert!(said.contains("AUTORMA_REGISTRY") && !said.contains("secret"), "{said}");
+        }
+        assert_eq!([problem(""), problem("HTTPS://mlflow/x")], [None, None]);
     }
 }

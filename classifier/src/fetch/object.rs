@@ -1,5 +1,6 @@
 use std::error::Error as _;
 use std::io;
+use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
-use super::{ATTEMPTS, Trouble, store};
+use super::{ATTEMPTS, Trouble, is_out_of_files, store};
 use crate::Failure;
 use crate::decode::too_many_bytes;
 
@@ -84,12 +85,16 @@ impl Objects {
 async fn get_whole(store: &dyn ObjectStore, place: &Path, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
     for failed in 1..=ATTEMPTS {
         match get(store, place, max_bytes).await {
-            Err(Trouble::Passing(error)) => tracing::debug!(%error, %place, failed, "reading again"),
+            Err(Trouble::Passing(error)) if !is_out_of_files(&error) => {
+                tracing::debug!(%error, %place, failed, "reading again");
+            }
             known => return known,
         }
     }
     let lasting = |trouble| match trouble {
-        Trouble::Passing(error) => Failure::new(Reason::Unreadable, error.to_string()).into(),
+        Trouble::Passing(error) if !is_out_of_files(&error) => {
+            Failure::new(Reason::Unreadable, error.to_string()).into()
+        }
         known => known,
     };
     get(store, place, max_bytes).await.map_err(lasting)
@@ -124,12 +129,22 @@ impl Store {
 /// What the client gave up on, after trying again where that may help.
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
+        if let Some(cause) = no_file(&error) {
+            return Trouble::Passing(cause);
+        }
         let reason = match error {
             Error::NotFound { .. } => Reason::Missing,
             _ => Reason::Unreadable,
         };
         Failure::new(reason, told(&error)).into()
     }
+}
+
+/// That there was no file left for a connection, if that is what was wrong.
+fn no_file(error: &Error) -> Option<io::Error> {
+    let mut causes = successors(error.source(), |&cause| cause.source());
+    let found = causes.find_map(|cause| cause.downcast_ref::<io::Error>().filter(|it| is_out_of_files(it)));
+    found?.raw_os_error().map(io::Error::from_raw_os_error)
 }
 
 /// An error with those causes that it doesn't tell itself, for example that nobody listens there.

@@ -102,51 +102,10 @@ fn unknowns(figures: &Figures) -> String {
 
 #[cfg(test)]
 mod tests {
-    use autorma_evaluation::{Bin, ClassFigures, Comparison, Decisions, Share, Strangers};
-    use autorma_schemas::ModelVersion;
+    use autorma_evaluation::Share;
 
-    use super::super::report::{Compared, HeldAgainst};
+    use super::super::fixtures::{against, held_against, report};
     use super::*;
-
-    fn model(version: &str) -> ModelVersion {
-        ModelVersion { name: "<b>goods".into(), version: version.into(), sha256: "ab".repeat(32) }
-    }
-
-    /// Of a model that is right about so many of ten.
-    fn figures(right: usize) -> Figures {
-        let (hits, all) = (Share::of(right, 10), Share::of(10, 10));
-        let decisions = Decisions { accept: hits, review: all, unknown: hits };
-        let class = |name: &str| ClassFigures { class: name.into(), precision: all, recall: hits, f1: None };
-        Figures {
-            accuracy: hits,
-            accuracy_of_accepted: all,
-            classes: vec![class("shirts"), class("<i>tops")],
-            confusion: vec![vec![right, 10 - right], vec![0, 0]],
-            calibration_error: 0.1234,
-            reliability: vec![Bin { from: 0.0, photos: 31, confidence: 0.75, accuracy: 0.5 }],
-            decisions,
-            strangers: Some(Strangers { decisions, auroc: Some(0.875) }),
-            unknown_errors: UnknownErrors::curve(&[0.1, 0.2], &[0.8]),
-            photos_per_second: 25.0,
-            threads: 2,
-            failed: vec![("<u>.jpg".into(), "not a \"picture\"".into())],
-        }
-    }
-
-    fn comparison(p: f64) -> Comparison {
-        Comparison { both: 4, only_first: 3, only_second: 2, neither: 1, agree: Share::of(9, 10), p }
-    }
-
-    fn report() -> Report {
-        Report {
-            model: model("1"),
-            precision: "int8".into(),
-            classes: vec!["shirts".into(), "<i>tops".into()],
-            figures: figures(9),
-            reference: None,
-            against: None,
-        }
-    }
 
     #[test]
     fn a_page_has_every_figure_and_no_name_plays_with_it() {
@@ -172,15 +131,8 @@ mod tests {
 
     #[test]
     fn who_is_compared_stands_beside_the_model() {
-        let against =
-            Compared { model: model("2"), figures: figures(8), comparison: comparison(0.125), speed: 0.75 };
-        let reference = HeldAgainst {
-            precision: "fp32".into(),
-            figures: figures(7),
-            comparison: comparison(0.25),
-            speed: 2.5,
-        };
-        let html = render(&Report { reference: Some(reference), against: Some(against), ..report() });
+        let (against, reference) = (Some(against("2")), Some(held_against()));
+        let html = render(&Report { reference, against, ..report() });
         assert!(html.contains("<th>the model<th>the other<th>its reference"), "{html}");
         let accuracy = [9, 8, 7].map(|right| format!("<td>{}", Share::of(right, 10))).concat();
         assert!(html.contains(&format!("<td>accuracy{accuracy}")), "{html}");

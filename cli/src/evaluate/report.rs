@@ -78,13 +78,25 @@ impl fmt::Display for Report {
             bins.row(numbers);
         }
         writeln!(f, "{bins}\nShares in per cent, with their 95 % intervals.")?;
-        let first = if against.is_some() { " by the first" } else { "" };
-        let second =
-            against.iter().flat_map(|it| it.figures.failed.iter().map(|failed| (" by the second", failed)));
-        for (whom, (path, problem)) in figures.failed.iter().map(|failed| (first, failed)).chain(second) {
-            writeln!(f, "not judged{whom}: {}: {}", printable(path), printable(problem))?;
-        }
-        Ok(())
+        self.failed().try_for_each(|(whom, (path, problem))| {
+            writeln!(f, "not judged{whom}: {}: {}", printable(path), printable(problem))
+        })
+    }
+}
+
+impl Report {
+    /// Whether each model has a verdict on each photo.
+    pub(super) fn is_whole(&self) -> bool {
+        self.failed().next().is_none()
+    }
+
+    /// The photos that a model says nothing of: which model, which photo, and why.
+    fn failed(&self) -> impl Iterator<Item = (&'static str, &(String, String))> {
+        let first = if self.against.is_some() { " by the first" } else { "" };
+        let second = self.against.iter().map(|it| (" by the second", &it.figures));
+        let reference = self.reference.iter().map(|it| (" by its reference", &it.figures));
+        let asked = std::iter::once((first, &self.figures)).chain(second).chain(reference);
+        asked.flat_map(|(whom, figures)| figures.failed.iter().map(move |failed| (whom, failed)))
     }
 }
 
@@ -100,8 +112,9 @@ impl HeldAgainst {
     }
 }
 
+/// Name and version, which may be any text in a model's folder.
 pub(super) fn name(model: &ModelVersion) -> String {
-    format!("{}/{}", model.name, model.version)
+    printable(&format!("{}/{}", model.name, model.version))
 }
 
 /// How two models differ on the same photos, and in speed.
@@ -162,17 +175,47 @@ pub(super) fn rows(figures: &Figures) -> Vec<(String, String)> {
 
 /// A row a class, a column for what was taken for it.
 fn confusion(classes: &[String], confusion: &[Vec<usize>]) -> String {
+    let classes: Vec<_> = classes.iter().map(|class| printable(class)).collect();
     let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max(8);
     let line = |name: &str, cells: Vec<String>| {
-        let name = printable(name);
         let cells: String = cells.iter().map(|cell| format!("  {cell:>width$}")).collect();
         format!("{name:<width$}{cells}\n")
     };
-    let head = line("is \\ named", classes.to_vec());
+    let head = line("is \\ named", classes.clone());
     let rows = classes.iter().zip(confusion);
     rows.fold(head, |text, (class, row)| text + &line(class, row.iter().map(ToString::to_string).collect()))
 }
 
 fn points(share: f64) -> String {
     format!("{:.1}", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{against, held_against, model, report};
+    use super::*;
+
+    #[test]
+    fn a_photo_that_only_the_reference_fails_on_is_told() {
+        let mut report = Report { reference: Some(held_against()), ..report() };
+        report.figures.failed.clear();
+        assert!(!report.is_whole());
+        let text = report.to_string();
+        assert!(text.ends_with("\nnot judged by its reference: <u>.jpg: not a \"picture\"\n"), "{text}");
+        report.reference.as_mut().unwrap().figures.failed.clear();
+        assert!(report.is_whole() && !report.to_string().contains("not judged"));
+    }
+
+    #[test]
+    fn no_name_in_a_model_plays_with_the_terminal() {
+        let (version, class) = ("\u{1b}[2J", "\u{202e}spot");
+        let alone =
+            Report { model: model(version), classes: vec!["shirts".into(), class.into()], ..report() };
+        let beside = Report { against: Some(against(version)), ..report() };
+        let (alone, beside) = (alone.to_string(), beside.to_string());
+        for text in [&alone, &beside] {
+            assert!(text.contains("\\u{1b}[2J") && !text.contains(['\u{1b}', '\u{202e}']), "{text}");
+        }
+        assert!(alone.contains("    shirts  \\u{202e}spot\n"), "columns line up: {alone}");
+    }
 }

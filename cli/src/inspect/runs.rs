@@ -1,6 +1,7 @@
 use anyhow::Context;
 use autorma_schemas::{RunRecord, RunState};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::json_text;
 use crate::configuration::Configuration;
@@ -46,6 +47,15 @@ impl From<&RunRecord> for Listed {
     }
 }
 
+/// One run as it is shown to scripts, the same object in every state.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    run: Listed,
+    /// None until it is finished.
+    summary: Option<Value>,
+}
+
 /// A run's record for scripts.
 pub(crate) fn as_json(run: &RunRecord) -> impl Serialize {
     Listed::from(run)
@@ -84,23 +94,61 @@ pub(crate) fn runs(configuration: &Configuration, json: bool) -> anyhow::Result<
 /// `autorma runs show ID`.
 pub(crate) fn show(configuration: &Configuration, id: &str, json: bool) -> anyhow::Result<String> {
     let home = Home::look(configuration)?;
-    let run = &known_run(&*home.log, id)?;
-    let summary = autorma_sink::summary_path(&configuration.sink.output, id);
-    if run.state != RunState::Finished {
-        if json {
-            return json_text(&Listed::from(run));
-        }
-        let listed = table(&[Listed::from(run)]);
-        return Ok(listed + "Its summary is written when it is closed and every image has its outcome.\n");
-    }
-    let failed = || format!("reading {}; --output names the folder of the results", summary.display());
-    let text = std::fs::read_to_string(&summary).with_context(failed)?;
+    let record = known_run(&*home.log, id)?;
+    let shown = Shown { run: Listed::from(&record), summary: summary(configuration, &record)? };
     if json {
-        return Ok(text);
+        return json_text(&shown);
     }
-    let summary: serde_json::Value = serde_json::from_str(&text).with_context(failed)?;
+    let listed = table(&[shown.run]);
+    let Some(summary) = shown.summary else {
+        return Ok(listed + "Its summary is written when it is closed and every image has its outcome.\n");
+    };
     let mut values = Table::new(["summary", ""]);
     flattened(&summary).into_iter().for_each(|(name, value)| values.row([name, value]));
     let results = autorma_sink::results_path(&configuration.sink.output, id);
-    Ok(format!("{}\n{values}\nResults: {}\n", table(&[Listed::from(run)]), results.display()))
+    Ok(format!("{listed}\n{values}\nResults: {}\n", results.display()))
+}
+
+/// What the sink has written about a run when it was finished.
+fn summary(configuration: &Configuration, run: &RunRecord) -> anyhow::Result<Option<Value>> {
+    if run.state != RunState::Finished {
+        return Ok(None);
+    }
+    let path = autorma_sink::summary_path(&configuration.sink.output, &run.run_id);
+    let failed = || format!("reading {}; --output names the folder of the results", path.display());
+    let text = std::fs::read_to_string(&path).with_context(failed)?;
+    Ok(Some(serde_json::from_str(&text).with_context(failed)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use autorma_schemas::{Micros, RunKind};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_the_same_object_in_every_state() {
+        let shown = |state: RunState, summary: Option<Value>| {
+            let run = RunRecord {
+                run_id: "20261124_220330".into(),
+                kind: RunKind::Batch,
+                state,
+                input: "/photos".into(),
+                images: 1,
+                already_done: 0,
+                opened_at: Micros(0),
+                closed_at: None,
+                predictions: 1,
+                dead_letters: 0,
+                duplicates: 0,
+            };
+            serde_json::to_value(Shown { run: Listed::from(&run), summary }).unwrap()
+        };
+        let open = shown(RunState::Open, None);
+        let finished = shown(RunState::Finished, Some(json!({ "opened_at": "otherwise written" })));
+        let keys = |it: &Value| it.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&open), keys(&finished));
+        assert_eq!((&open["opened_at"], &open["summary"]), (&finished["opened_at"], &Value::Null));
+    }
 }

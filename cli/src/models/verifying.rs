@@ -53,12 +53,11 @@ fn all(registry: &dyn Registry) -> anyhow::Result<Vec<Reference>> {
     Ok(all)
 }
 
-/// As a classifier would try it.
+/// As a classifier would try it, if the registry has it whole.
 fn serves(registry: &dyn Registry, classifier: &Config, reference: &Reference) -> anyhow::Result<()> {
-    let number = registry.resolve(reference)?;
-    let model = registry.load(&reference.name, number)?;
+    let (model, reference) = registry.verify(&reference.name, registry.resolve(reference)?)?;
     classifier.try_out(&model, None)?;
-    if let Some(reference) = registry.reference(&reference.name, number)? {
+    if let Some(reference) = reference {
         classifier.try_out(&reference, None).context("its reference")?;
     }
     Ok(())

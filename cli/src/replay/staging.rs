@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use autorma_service::roles::RoleLock;
 
+use crate::home::{ANOTHER_OUTPUT, advised};
+
 /// A hidden folder in the output folder, and so on the same file system, where a replay's files are made. What is in it
 /// counts for nothing: whoever is killed leaves it to the next replay, which empties it.
 #[derive(Debug)]
@@ -17,7 +19,8 @@ impl Staging {
     /// Takes it for this process, empty.
     pub(super) fn open(output: &Path) -> anyhow::Result<Self> {
         let hidden = output.join(".autorma");
-        let lock = RoleLock::take(&hidden, "replay", "autorma replay").with_context(|| {
+        let lock = RoleLock::take(&hidden, "replay", "autorma replay");
+        let lock = lock.map_err(|error| advised(error, ANOTHER_OUTPUT)).with_context(|| {
             format!("another replay writes to the output folder {}, or it can't be used", output.display())
         })?;
         let folder = hidden.join("replay");

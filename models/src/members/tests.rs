@@ -140,8 +140,9 @@ fn members_that_can_t_be_used_are_refused() {
     }
     let one = whole["members"][0].clone();
     let of = |count: usize| json!(vec![one.clone(); count]);
+    let quantized = json!({"file": "8.onnx", "sha256": sha256(b"8"), "bytes": 1, "precision": "uint8"});
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let changes: [(Change<'_>, &str); 11] = [
+    let changes: [(Change<'_>, &str); 13] = [
         (&|it| it["members"] = of(9), "8 members at the most"),
         (&|it| it["members"] = of(2), "listed twice"),
         (&|it| it["members"] = of(1), "two members or more"),
@@ -153,6 +154,8 @@ fn members_that_can_t_be_used_are_refused() {
         (&|it| it["members"][1]["model"]["file"] = json!("2.onnx"), "2.onnx"),
         (&|it| it["members"][1]["model"]["bytes"] = json!(1_000_000_000), "not the one of its manifest"),
         (&|it| it["members"][1]["model"]["bytes"] = json!(10_000_000_000_u64), "2 GiB together"),
+        (&|it| it["members"][1]["model"]["precision"] = json!("INT8"), "must be int8 or fp32"),
+        (&|it| it["members"][0]["reference"] = quantized.clone(), "must be int8 or fp32"),
     ];
     for (change, expected) in changes {
         let error = refused(change);

@@ -4,32 +4,30 @@ mod api;
 mod artifacts;
 mod cache;
 mod client;
+mod collecting;
 mod history;
+mod reading;
 mod recording;
+mod registering;
 mod runs;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use autorma_schemas::{Micros, sha256};
+use autorma_schemas::Micros;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use self::api::{
-    Alias, Done, ModelVersion, Models, OneExperiment, OneModel, OneRun, OneVersion, RegisteredModel, RunInfo,
-    Versions,
+    Alias, Done, ModelVersion, Models, OneExperiment, OneModel, OneVersion, RegisteredModel, Versions,
 };
-use self::cache::{Cache, Kept};
+use self::cache::Cache;
 use self::client::Client;
 use self::history::{History, Note};
-use self::runs::{Files, TRAINED};
-use super::{
-    Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, expect, former, named,
-};
-use crate::verify::MOST_OF_A_MANIFEST;
-use crate::{MANIFEST, Manifest, Model};
+use self::runs::Files;
+use super::{Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, expect, named};
+use crate::{Manifest, Model};
 
 pub use self::client::Server;
 pub use self::recording::{Figure, Recorded, Recording};
@@ -62,11 +60,6 @@ const WHY: &str = "autorma.why";
 
 /// Names on a page of a list.
 const PAGE: &str = "200";
-/// How often a version, or the run of a training, is tried to be created, and how long the pause in between is.
-const CREATIONS: u32 = 6;
-const CREATION_PAUSE: Duration = Duration::from_millis(300);
-/// How old a run without a version must be to have been left by somebody who died, in milliseconds.
-const LEFT: i64 = 3_600_000;
 
 const NOT_THERE: &str = "RESOURCE_DOES_NOT_EXIST";
 const THERE_ALREADY: &str = "RESOURCE_ALREADY_EXISTS";
@@ -119,38 +112,6 @@ impl MlflowRegistry {
         Ok(all)
     }
 
-    /// A version's manifest as it was written, and read: from the cache if the version says which it is.
-    fn manifest(&self, name: &str, number: u64, is: &ModelVersion) -> Result<Read, RegistryError> {
-        let at = format!("{name}/{number}/{MANIFEST}");
-        if is.status != "READY" {
-            return Err(self.client.refused("NOT_READY", &format!("{name}/{number} is {}", is.status)));
-        }
-        if let Some((hash, manifest)) =
-            is.tag(MANIFEST_SHA256).and_then(|hash| Some((hash, self.cache.manifest(hash)?)))
-        {
-            return self.checked(name, number, is, Read { hash: hash.to_owned(), text: None, manifest });
-        }
-        let mut text = Vec::new();
-        let path = self.artifacts_of(is)?;
-        self.client.download(&format!("{path}/{MANIFEST}"), MOST_OF_A_MANIFEST, &mut text)?;
-        let manifest = Model::manifest_in(&text, Path::new(&at))?;
-        self.checked(name, number, is, Read { hash: sha256(&text), text: Some(text), manifest })
-    }
-
-    /// What was read, with MLflow's number, if it is what the version's tags say.
-    fn checked(&self, name: &str, number: u64, is: &ModelVersion, it: Read) -> Result<Read, RegistryError> {
-        let differs = |key, found: &str| is.tag(key).is_some_and(|said| said != found);
-        if differs(MANIFEST_SHA256, &it.hash) || differs(SHA256, &it.manifest.sha256()) {
-            let message = format!("the artifacts of {name}/{number} aren't those that were registered");
-            return Err(self.client.refused("CHANGED", &message));
-        }
-        if it.manifest.name != name {
-            let message = format!("the manifest of {name}/{number} is of the model {:?}", it.manifest.name);
-            return Err(self.client.refused("ANOTHER_MODEL", &message));
-        }
-        Ok(it)
-    }
-
     fn experiment(&self, name: &str) -> Result<Option<String>, RegistryError> {
         let query = [("experiment_name", name)];
         let found = unless(NOT_THERE, self.client.get::<OneExperiment>("experiments/get-by-name", &query))?;
@@ -170,56 +131,6 @@ impl MlflowRegistry {
             unless(THERE_ALREADY, self.post("experiments/create", &json!({ "name": name })))?;
         }
         self.experiment(name)?.ok_or_else(|| self.client.refused(NOT_THERE, &format!("no experiment {name}")))
-    }
-
-    /// A version with the same files and the same manifest but for its number.
-    fn twin(&self, manifest: &Manifest) -> Result<Option<Version>, RegistryError> {
-        let name = &manifest.name;
-        for (number, is) in self.versions(name)? {
-            if is.tag(SHA256).is_some_and(|sha256| sha256 != manifest.sha256()) {
-                continue;
-            }
-            // One that can't be read is no other's concern.
-            let Ok(found) = self.manifest(name, number, &is) else { continue };
-            let found = of_number(found.manifest, number);
-            // Its maker may have called the files something else.
-            if found.with_named_files() == of_number(manifest.clone(), number) {
-                return Ok(Some(Version { number, manifest: found, signed: signed(&is) }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The run whose artifacts become a version: that of the model's training, if it was recorded, or one of their own.
-    fn run_with(&self, experiment: &str, files: &Files, signed: &Signed) -> Result<RunInfo, RegistryError> {
-        let trained = format!("tags.`{TRAINED}` = '{}' and attributes.status = 'FINISHED'", files.hash);
-        if let Some(run) = self.find_runs(experiment, &trained)?.into_iter().next() {
-            return Ok(run);
-        }
-        let name = format!("register {}", &files.manifest.sha256()[..8]);
-        let run = runs::new(experiment, &name, Micros::now(), &signed.by, &[(MANIFEST_SHA256, &files.hash)]);
-        let run = self.client.send::<OneRun>(Method::POST, "runs/create", &run)?.run.info;
-        self.upload(&run, files)?;
-        self.end(&run)?;
-        Ok(run)
-    }
-
-    /// Creates the version of a run.
-    fn create_version(
-        &self,
-        name: &str,
-        run: &RunInfo,
-        tags: &Value,
-        why: &str,
-    ) -> Result<u64, RegistryError> {
-        let source = format!("{}/model", run.artifact_uri);
-        let body =
-            json!({"name": name, "source": source, "run_id": run.run_id, "tags": tags, "description": why});
-        let create = || self.client.send_once::<OneVersion>(Method::POST, "model-versions/create", &body);
-        let find = || Ok(self.search(&format!("run_id='{}'", run.run_id))?.pop());
-        let created = once(|| Ok(create()?.model_version), find)?;
-        let number = created.version.parse();
-        number.map_err(|_| self.client.refused("NO_NUMBER", &format!("{:?} is no version", created.version)))
     }
 
     fn write(&self, name: &str, key: &str, note: &Note) -> Result<(), RegistryError> {
@@ -249,7 +160,7 @@ impl MlflowRegistry {
         may: impl FnOnce(Option<u64>) -> Result<(), RegistryError>,
     ) -> Result<Move, RegistryError> {
         let alias = alias_named(alias)?;
-        self.load(name, number)?;
+        self.load_there(name, number)?;
         let missing = || RegistryError::NoVersion { name: name.into(), number };
         let history = |model: &RegisteredModel| History::of(model, &alias);
         if let Some((key, note)) = history(&self.registered(name)?.ok_or_else(missing)?).unconfirmed() {
@@ -272,15 +183,6 @@ impl MlflowRegistry {
         drop(self.write(name, &key, &Note { is: made.clone(), made: true }));
         Ok(made)
     }
-}
-
-/// A manifest.
-struct Read {
-    /// The SHA-256 of its text.
-    hash: String,
-    /// Its text; None if it is in the cache.
-    text: Option<Vec<u8>>,
-    manifest: Manifest,
 }
 
 impl Registry for MlflowRegistry {
@@ -334,48 +236,30 @@ impl Registry for MlflowRegistry {
 
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
         let is = self.model_version(name, number)?;
-        let Read { hash, text, manifest } = self.manifest(name, number, &is)?;
-        let model = match (self.cache.model(&hash), text) {
-            (Some(model), _) => model,
-            (None, text) => {
-                let path = self.artifacts_of(&is)?;
-                let text = match text {
-                    Some(text) => text,
-                    // Its files aren't whole any more: all of it is fetched again.
-                    None => {
-                        let mut text = Vec::new();
-                        self.client.download(&format!("{path}/{MANIFEST}"), MOST_OF_A_MANIFEST, &mut text)?;
-                        text
-                    }
-                };
-                self.cache.keep(&text, &manifest, |file, to| {
-                    self.client.download(&format!("{path}/{}", file.file), file.bytes, to)
-                })?
-            }
-        };
-        self.cache.remember_version(name, number, &Kept { manifest: hash })?;
-        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for ((of, alias), named) in named {
-            if of == name && named == number {
-                self.cache.remember_alias(name, &alias, number)?;
-            }
-        }
-        Ok(Model { manifest: of_number(model.manifest, number), onnx: model.onnx })
+        let read = self.manifest(name, number, &is)?;
+        self.model(name, number, &is, read)
     }
 
     fn reference(&self, name: &str, number: u64) -> Result<Option<Model>, RegistryError> {
         let is = self.model_version(name, number)?;
-        let Read { hash, manifest, .. } = self.manifest(name, number, &is)?;
-        if manifest.of_reference().is_none() {
+        let read = self.manifest(name, number, &is)?;
+        if read.manifest.of_reference().is_none() {
             return Ok(None);
         }
         // It lies beside the model.
         self.load(name, number)?;
         let path = self.artifacts_of(&is)?;
-        let found = self.cache.reference(&hash, |file, to| {
+        let found = self.cache.reference(&read, |file, to| {
             self.client.download(&format!("{path}/{}", file.file), file.bytes, to)
         })?;
         Ok(found.map(|it| Model { manifest: of_number(it.manifest, number), onnx: it.onnx }))
+    }
+
+    fn verify(&self, name: &str, number: u64) -> Result<(Model, Option<Model>), RegistryError> {
+        let model = self.load_there(name, number)?;
+        let is = self.model_version(name, number)?;
+        self.compare(&is, model.manifest.references())?;
+        Ok((model, self.reference(name, number)?))
     }
 
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {
@@ -419,34 +303,7 @@ impl Registry for MlflowRegistry {
     }
 
     fn collect(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError> {
-        let versions = self.versions(name)?;
-        let mut kept: BTreeSet<u64> =
-            versions.iter().rev().take(keep.max(1)).map(|(number, _)| *number).collect();
-        for (alias, now) in self.aliases(name)? {
-            kept.insert(now);
-            kept.extend(former(&self.moves(name, &alias)?));
-        }
-        let mut runs: HashMap<_, _> =
-            self.registered_runs(name)?.into_iter().map(|it| (it.run_id.clone(), it)).collect();
-        let (mut gone, latest) = (Vec::new(), Micros::now().0 / 1000 - LEFT);
-        for (number, version) in versions {
-            let run = runs.remove(&version.run_id);
-            if kept.contains(&number) {
-                continue;
-            }
-            let version = json!({"name": name, "version": number.to_string()});
-            self.delete("model-versions/delete", &version)?;
-            // Nobody else's.
-            if let Some(run) = run {
-                unless(NOT_THERE, self.post("runs/delete", &json!({ "run_id": run.run_id })))?;
-            }
-            gone.push(number);
-        }
-        for run in runs.into_values().filter(|run| run.start_time < latest) {
-            unless(NOT_THERE, self.post("runs/delete", &json!({ "run_id": run.run_id })))?;
-        }
-        self.cache.forget(name, &gone)?;
-        Ok(gone)
+        self.remove_unneeded(name, keep)
     }
 
     fn remembered(&self, Reference { name, which }: &Reference) -> Option<(u64, Model)> {
@@ -456,26 +313,6 @@ impl Registry for MlflowRegistry {
         };
         let model = self.cache.model(&self.cache.version(name, number)?.manifest)?;
         Some((number, Model { manifest: of_number(model.manifest, number), onnx: model.onnx }))
-    }
-}
-
-/// Has something made that must be made once: before it is tried again, it is looked for.
-fn once<T>(
-    make: impl Fn() -> Result<T, RegistryError>,
-    find: impl Fn() -> Result<Option<T>, RegistryError>,
-) -> Result<T, RegistryError> {
-    let mut attempt = 1;
-    loop {
-        match make() {
-            Err(error) if error.is_away() && attempt < CREATIONS => {
-                std::thread::sleep(CREATION_PAUSE * attempt);
-            }
-            made => return made,
-        }
-        if let Some(found) = find()? {
-            return Ok(found);
-        }
-        attempt += 1;
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use autorma_models::registry::{
@@ -83,7 +83,7 @@ fn what_was_fetched_is_there_when_the_server_is_not() {
 }
 
 /// A file somewhere below.
-fn find(folder: &Path, extension: &str) -> std::path::PathBuf {
+fn find(folder: &Path, extension: &str) -> PathBuf {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -227,14 +227,19 @@ print(run.info.run_id, run.info.run_name, run.info.status)
     assert_ne!(here.record(&training).unwrap().run, recorded.run);
 }
 
+/// The folder in which the server has a version's artifacts.
+fn artifacts(mlflow: &Mlflow, name: &str, number: &str) -> PathBuf {
+    let program = "print(mlflow.MlflowClient().get_model_version(*sys.argv[1:]).source)";
+    let source = mlflow.python(program, &[name, number]);
+    mlflow.artifacts().join(source.trim().trim_start_matches("mlflow-artifacts:/"))
+}
+
 #[test]
 fn artifacts_that_were_changed_are_refused() {
     let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
     let here = registry(&mlflow, cache.path());
     Models::registered("changed", 1, &here);
-    let program = "print(mlflow.MlflowClient().get_model_version('changed', '1').source)";
-    let source = mlflow.python(program, &[]);
-    let folder = mlflow.artifacts().join(source.trim().trim_start_matches("mlflow-artifacts:/"));
+    let folder = artifacts(&mlflow, "changed", "1");
     let other = Models::new("changed", 2);
     // Another model, whole: only the version's tags know better.
     fs::copy(other.model(2).join(MANIFEST), folder.join(MANIFEST)).unwrap();
@@ -245,6 +250,65 @@ fn artifacts_that_were_changed_are_refused() {
     assert!(error.contains("more than the 1048576 bytes"), "{error}");
     fs::remove_file(folder.join(MANIFEST)).unwrap();
     assert!(!here.load("changed", 1).unwrap_err().is_away());
+}
+
+#[test]
+fn what_the_server_has_lost_serves_on_where_it_was_fetched_and_nobody_is_told_that_it_is_there() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    let name = "lost";
+    let models = Models::registered(name, 1, &here);
+    let point = |number, alias| here.point(name, alias, number, &signed("")).map(drop);
+    point(1, "staging").unwrap();
+    here.verify(name, 1).unwrap();
+    // As many bytes, one of which is another.
+    let file = find(&artifacts(&mlflow, name, "1"), "onnx");
+    let mut onnx = fs::read(&file).unwrap();
+    onnx[9] ^= 1;
+    fs::write(&file, onnx).unwrap();
+    for refused in [here.verify(name, 1).map(drop), point(1, "production")] {
+        assert!(matches!(refused, Err(RegistryError::Model(_))), "{refused:?}");
+    }
+    assert_eq!(here.now(name, "production").unwrap(), None);
+    // With another manifest there, too, what is fetched again is what was registered.
+    let (others, there) = (Models::new(name, 2), artifacts(&mlflow, name, "1"));
+    fs::write(&file, handmade::means()).unwrap();
+    fs::copy(others.model(2).join(MANIFEST), there.join(MANIFEST)).unwrap();
+    fs::write(find(cache.path(), "onnx"), "something else").unwrap();
+    let model = here.load(name, 1).unwrap();
+    assert_eq!((model.manifest.temperature, model.onnx), (1.0, vec![handmade::means()]));
+    assert!(here.verify(name, 1).is_err());
+
+    assert_eq!(here.register(&models.model(1), &signed("")).unwrap().number, 2, "it is another version");
+    assert_eq!(here.register(&models.model(1), &signed("")).unwrap().number, 2, "which is found again");
+    point(2, "production").unwrap();
+    fs::remove_file(artifacts(&mlflow, name, "2").join(MANIFEST)).unwrap();
+    assert!(here.load(name, 2).is_ok() && here.verify(name, 2).is_err() && point(2, "staging").is_err());
+    assert_eq!(here.register(&models.model(1), &signed("")).unwrap().number, 3);
+}
+
+#[test]
+fn what_others_need_is_never_collected() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    Models::registered("needed", 4, &here);
+    // An alias that can't be one here, and a version of another model from the second one's run.
+    let told = mlflow.python(
+        "
+client = mlflow.MlflowClient()
+client.set_registered_model_alias('needed', '_champion', '1')
+client.create_registered_model('needed-elsewhere')
+versions = [client.get_model_version('needed', number) for number in '23']
+client.create_model_version('needed-elsewhere', versions[0].source, versions[0].run_id)
+print(*(version.run_id for version in versions))
+",
+        &[],
+    );
+    assert_eq!(here.collect("needed", 1).unwrap(), [2, 3]);
+    assert_eq!(here.numbers("needed").unwrap(), [1, 4]);
+    let runs: Vec<_> = told.split_whitespace().collect();
+    let stages = "print(*(mlflow.MlflowClient().get_run(run).info.lifecycle_stage for run in sys.argv[1:]))";
+    assert_eq!(mlflow.python(stages, &runs).trim(), "active deleted");
 }
 
 #[test]

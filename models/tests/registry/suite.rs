@@ -75,7 +75,9 @@ fn versions_are_numbered_and_never_change(registry: &dyn Registry, name: &str) {
         assert_eq!(model.version().version, "2");
         assert_eq!((&model.manifest, &*model.onnx), (&second.manifest, &[handmade::means()][..]));
     }
-    assert!(matches!(registry.load(name, 3), Err(RegistryError::NoVersion { number: 3, .. })));
+    for missing in [registry.load(name, 3).map(drop), registry.verify(name, 3).map(drop)] {
+        assert!(matches!(missing, Err(RegistryError::NoVersion { number: 3, .. })), "{missing:?}");
+    }
 }
 
 fn a_reference_goes_where_its_version_goes(registry: &dyn Registry, name: &str) {
@@ -104,6 +106,8 @@ fn a_reference_goes_where_its_version_goes(registry: &dyn Registry, name: &str) 
         );
         assert_eq!(registry.load(name, 2).unwrap().onnx, [handmade::means()]);
     }
+    let (model, reference) = registry.verify(name, 2).unwrap();
+    assert_eq!((model.onnx, reference.unwrap().onnx), (vec![handmade::means()], vec![floats.clone()]));
     std::fs::write(models.model(3).join("floats.onnx"), "others").unwrap();
     assert!(matches!(registry.register(&models.model(3), &signed("")), Err(RegistryError::Model(_))));
     assert_eq!(registry.numbers(name).unwrap(), [1, 2]);

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// How the stages of a process are. Clones share it.
 ///
 /// A process is *live* while no stage has failed; one that isn't should be restarted. It is *ready*
-/// when all its stages are.
+/// when all its stages are; one that has done its work counts as ready.
 #[derive(Clone, Default)]
 pub struct Health {
     stages: Arc<Mutex<BTreeMap<String, Stage>>>,
@@ -33,6 +33,7 @@ enum State {
     #[default]
     Starting,
     Ready,
+    Done,
     Failed,
     Stopped,
 }
@@ -65,7 +66,7 @@ impl Health {
         self.live().good
     }
 
-    /// Whether every stage is ready, and there is one.
+    /// Whether every stage is ready or has done its work, and there is one.
     pub fn is_ready(&self) -> bool {
         self.ready().good
     }
@@ -77,7 +78,7 @@ impl Health {
 
     pub(super) fn ready(&self) -> Report {
         let lacking = self.lacks.as_ref().and_then(|lacks| lacks());
-        let is_ready = |state: &State| *state == State::Ready;
+        let is_ready = |state: &State| matches!(state, State::Ready | State::Done);
         let mut report = self.report(["not ready", "ready"], |stages| {
             lacking.is_none() && !stages.is_empty() && stages.values().all(is_ready)
         });
@@ -124,7 +125,12 @@ impl StageHealth {
         self.set(State::Failed, Some(why.into()));
     }
 
-    /// It has ended because it was asked to, or because its work is done.
+    /// It has ended because its work is done.
+    pub fn done(&self) {
+        self.set(State::Done, None);
+    }
+
+    /// It has ended because it was asked to.
     pub fn stopped(&self) {
         self.set(State::Stopped, None);
     }
@@ -153,6 +159,8 @@ mod tests {
         assert!(health.is_ready());
         health.stage("ingest");
         assert!(health.is_ready(), "asking for a handle changes nothing");
+        ingest.done();
+        assert!(health.is_ready(), "the others go on");
         sink.stopped();
         assert!(!health.is_ready() && health.is_live());
     }

@@ -1,5 +1,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -8,14 +9,26 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::Listener;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde_json::json;
+use tokio::net::TcpStream;
 use tokio::runtime;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use super::Health;
 use super::health::Report;
 
+/// Connections at a time; others wait until one of these ends. Each costs the process a file, and photos need files too.
+const PLACES: u32 = 32;
+/// How long a client may take to say what it wants.
+const HEARING: Duration = Duration::from_secs(5);
+/// How long a connection may last: longer than a scrape that anybody still waits for.
+const LONGEST: Duration = Duration::from_secs(60);
 /// How long requests that are being answered may take after the server was asked to stop.
 const GRACE: Duration = Duration::from_millis(300);
 
@@ -81,18 +94,40 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-async fn serve(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) -> io::Result<()> {
-    let asked = |mut stopped: watch::Receiver<bool>| async move {
-        // An error means that the server is gone, which is the same.
-        drop(stopped.wait_for(|stop| *stop).await);
-    };
-    let serving = axum::serve(tokio::net::TcpListener::from_std(listener)?, router);
-    let serving = serving.with_graceful_shutdown(asked(stopped.clone()));
+async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let places = Arc::new(Semaphore::new(PLACES as usize));
     tokio::select! {
-        result = async { serving.await } => result,
-        // Somebody who sends half a request must not keep the process.
-        () = async { asked(stopped).await; tokio::time::sleep(GRACE).await } => Ok(()),
+        () = accept(listener, Arc::clone(&places), router) => {}
+        // An error means that the server is gone, which is the same.
+        _ = stopped.wait_for(|stop| *stop) => {}
     }
+    // All places are free once every connection has ended; somebody who sends half a request must not keep the process.
+    drop(timeout(GRACE, places.acquire_many(PLACES)).await);
+    Ok(())
+}
+
+/// Accepts connections for as long as it is polled, where there is a place for one more.
+async fn accept(mut listener: tokio::net::TcpListener, places: Arc<Semaphore>, router: Router) {
+    // Nobody closes the semaphore.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        // This one waits and tries again where the system has no file for a connection.
+        let (stream, _) = Listener::accept(&mut listener).await;
+        let router = router.clone();
+        tokio::spawn(async move {
+            answer(stream, router).await;
+            drop(place);
+        });
+    }
+}
+
+/// Answers one request, and ends the connection: whoever keeps one open and says nothing would keep its place.
+async fn answer(stream: TcpStream, router: Router) {
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    http.http1().keep_alive(false).timer(TokioTimer::new()).header_read_timeout(HEARING);
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // A client that has gone, or is too slow, is told nothing.
+    drop(timeout(LONGEST, connection).await);
 }
 
 fn router(sources: Sources) -> Router {

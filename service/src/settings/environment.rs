@@ -8,8 +8,11 @@ use super::problem::Problem;
 /// What makes a variable ours.
 const PREFIX: &str = "AUTORMA_";
 
+/// Names the file, which is chosen before `.env` is read.
+const CONFIG: &str = "AUTORMA_CONFIG";
+
 /// Ours, but not settings: the file itself, where a test kills the program, and which program it tests.
-const NOT_SETTINGS: [&str; 3] = ["AUTORMA_CONFIG", "AUTORMA_FAILPOINT", "AUTORMA_PROGRAM"];
+const NOT_SETTINGS: [&str; 3] = [CONFIG, "AUTORMA_FAILPOINT", "AUTORMA_PROGRAM"];
 
 impl Layer {
     /// The variables of the environment. Those that begin with `AUTORMA_` must be settings; of the others, only
@@ -36,6 +39,13 @@ impl Layer {
             let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
             let origin = format!("{place}:{number}");
             match line.split_once('=') {
+                Some((name, _)) if name.trim_end() == CONFIG => {
+                    layer.problem(
+                        CONFIG,
+                        origin,
+                        "it comes too late here: set it in the environment, or use --config",
+                    );
+                }
                 Some((name, value)) => match unquoted(value.trim()) {
                     Some(value) => layer.variable(name.trim_end(), value, origin),
                     None => layer.refuse(name.trim_end(), origin, "the closing quote is missing"),
@@ -53,8 +63,12 @@ impl Layer {
 
     fn refuse(&mut self, name: &str, origin: String, allowed: &str) {
         if name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name) {
-            self.problems.push(Problem { key: name.into(), value: None, origin, allowed: allowed.into() });
+            self.problem(name, origin, allowed);
         }
+    }
+
+    fn problem(&mut self, name: &str, origin: String, allowed: &str) {
+        self.problems.push(Problem { key: name.into(), value: None, origin, allowed: allowed.into() });
     }
 }
 

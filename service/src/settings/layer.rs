@@ -53,12 +53,17 @@ impl Layer {
     }
 
     pub(super) fn find(&self, key: &Key) -> Option<&Entry> {
+        self.find_own(key).or_else(|| match self.naming {
+            Naming::Dotted => None,
+            Naming::Variables => self.values.get(key.alias?),
+        })
+    }
+
+    /// The value by our own name, not by its alias.
+    pub(super) fn find_own(&self, key: &Key) -> Option<&Entry> {
         match self.naming {
             Naming::Dotted => self.values.get(key.name),
-            Naming::Variables => {
-                let own = self.values.get(&key.variable());
-                own.or_else(|| self.values.get(key.alias?))
-            }
+            Naming::Variables => self.values.get(&key.variable()),
         }
     }
 

@@ -54,6 +54,20 @@ macro_rules! parsed {
 parsed!(usize: "a whole number", u64: "a whole number", u32: "a whole number", u16: "a whole number",
         f64: "a number", bool: "true or false", String: "a text");
 
+/// A text as it was written, with the spaces around it: a password may begin or end with one.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+pub struct Verbatim(pub String);
+
+impl Value for Verbatim {
+    const ALLOWED: &'static str = String::ALLOWED;
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 impl Value for PathBuf {
     const ALLOWED: &'static str = "a path";
     fn parse(text: &str) -> Option<Self> {

@@ -156,6 +156,13 @@ fn an_answer_that_breaks_off_is_asked_for_again() {
     }
 }
 
+#[test]
+fn a_connection_that_no_file_is_left_for_is_no_dead_letter() {
+    let cause = io::Error::from(rustix::io::Errno::MFILE);
+    let error = Error::Generic { store: "HTTP", source: Box::new(cause) };
+    assert!(matches!(Trouble::from(error), Trouble::Passing(cause) if is_out_of_files(&cause)));
+}
+
 /// Whatever is wrong with a store, its worker goes on, and the dead letter tells what it was.
 #[test]
 fn a_dead_store_holds_nobody_for_long() {

@@ -8,7 +8,7 @@ use autorma_schemas::{Agreement, Decision, ModelVersion};
 use serde::Serialize;
 
 use super::tally::{Difference, Pair, Side, Tally, Verdict};
-use crate::table::Table;
+use crate::table::{Table, printable};
 use crate::words::counted;
 
 /// One JSON object, or tables.
@@ -191,6 +191,7 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Name and version, which may be any text in a model's folder.
 fn named(model: &ModelVersion) -> String {
-    format!("{}/{}", model.name, model.version)
+    printable(&format!("{}/{}", model.name, model.version))
 }

@@ -87,3 +87,14 @@ fn a_photo_counts_once_and_the_worst_differences_come_first() {
     assert_eq!(pair["classes"][0]["instead"], json!({"shirts": 2}));
     assert_eq!((&report["arms"][0]["arm"], &report["arms"][0]["photos"]), (&json!("even"), &json!(3)));
 }
+
+#[test]
+fn no_version_plays_with_the_terminal() {
+    let mut it = prediction(2, (1, "tops", Decision::Accept, 0.9), Some((2, "tops", Decision::Accept, 0.5)));
+    it.model.version = "\u{1b}[2J".into();
+    let mut tally = Tally::default();
+    tally.add(it);
+    let text = Report::of(tally, 20).to_string();
+    assert!(text.starts_with("m/2 as the shadow of m/\\u{1b}[2J, 1 photo:\n"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+}

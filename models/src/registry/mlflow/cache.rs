@@ -8,6 +8,7 @@ use autorma_schemas::sha256;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::reading::Read;
 use crate::registry::RegistryError;
 use crate::registry::durable::{at, create, list, lock, lockable, remove, rename, write};
 use crate::{File as ModelFile, MANIFEST, Manifest, Member, Model};
@@ -45,14 +46,22 @@ impl Cache {
         Self { folder, server }
     }
 
-    /// The model with this manifest, if it is here and whole.
-    pub(super) fn model(&self, manifest: &str) -> Option<Model> {
-        Model::open(&self.place(manifest)).ok()
+    /// The model whose manifest has this hash, if it is here and whole.
+    pub(super) fn model(&self, hash: &str) -> Option<Model> {
+        let manifest = self.manifest(hash)?.manifest;
+        Model::verified(&self.place(hash), manifest).ok()
     }
 
-    /// The same, without a look at its files.
-    pub(super) fn manifest(&self, manifest: &str) -> Option<Manifest> {
-        Model::manifest(&self.place(manifest)).ok()
+    /// Its manifest, without a look at its files. What somebody calls a hash may be anything, and becomes part of a path
+    /// here: so only what is one is looked for.
+    pub(super) fn manifest(&self, hash: &str) -> Option<Read> {
+        if !is_a_hash(hash) {
+            return None;
+        }
+        let place = self.place(hash);
+        let text = Model::manifest_text(&place).ok().filter(|text| sha256(text) == hash)?;
+        let manifest = Model::manifest_in(&text, &place.join(MANIFEST)).ok()?;
+        Some(Read { hash: hash.to_owned(), text, manifest })
     }
 
     /// Keeps a model whose files `fetch` writes. It appears when it is whole, and is what its manifest says.
@@ -87,23 +96,23 @@ impl Cache {
     /// The reference of the model with this manifest, which is here. `fetch` writes its files, if they aren't here and whole.
     pub(super) fn reference(
         &self,
-        manifest: &str,
+        Read { hash, manifest, .. }: &Read,
         fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
     ) -> Result<Option<Model>, RegistryError> {
-        let _fetching = lock(&self.lock_of(manifest)?)?;
-        let place = self.place(manifest);
-        if let Ok(Some(reference)) = Model::open_reference(&place) {
+        let _fetching = lock(&self.lock_of(hash)?)?;
+        let place = self.place(hash);
+        if let Ok(Some(reference)) = Model::verified_reference(&place, manifest) {
             return Ok(Some(reference));
         }
-        for file in Model::manifest(&place)?.references() {
+        for file in manifest.references() {
             let (path, unfinished) = (place.join(&file.file), place.join("unfinished"));
             fetch_to(&unfinished, file, &fetch).inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
             rename(&unfinished, &path)?;
         }
-        let found = Model::open_reference(&place);
+        let found = Model::verified_reference(&place, manifest);
         if found.is_err() {
             // Another file than was asked for: of no use to anybody.
-            Model::manifest(&place)?.references().for_each(|it| drop(fs::remove_file(place.join(&it.file))));
+            manifest.references().for_each(|it| drop(fs::remove_file(place.join(&it.file))));
         }
         Ok(found?)
     }
@@ -217,6 +226,11 @@ fn put_together(
     Ok(Model::open(folder)?)
 }
 
+/// Whether it is a SHA-256 as [`sha256`] writes it.
+fn is_a_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// What can't be read isn't remembered.
 fn read<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -257,6 +271,28 @@ mod tests {
         // Nothing needs it.
         cache().forget("means", &[1]).unwrap();
         assert!(cache().model(&hash).is_none());
+    }
+
+    #[test]
+    fn a_manifest_that_somebody_has_changed_is_none_and_no_hash_leads_out_of_the_cache() {
+        let home = tempfile::tempdir().unwrap();
+        let model = home.path().join("model");
+        handmade::write(&model, "means", &handmade::means()).unwrap();
+        let (text, manifest) = (fs::read(model.join(MANIFEST)).unwrap(), Model::manifest(&model).unwrap());
+        let cache = Cache::new(home.path().join("mlflow"), "http://registry");
+        let fetched = cache.keep(&text, &manifest, |_, to| {
+            to.write_all(&handmade::means()).unwrap();
+            Ok(())
+        });
+        assert_eq!(fetched.unwrap().onnx, [handmade::means()]);
+        let hash = sha256(&text);
+        assert_eq!(cache.manifest(&hash).unwrap().text, text);
+        for outside in ["../../../model", "", ".", &hash.to_uppercase()] {
+            assert!(cache.manifest(outside).is_none() && cache.model(outside).is_none(), "{outside:?}");
+        }
+        let changed = String::from_utf8(text).unwrap().replace("\"accept\":0.5", "\"accept\":0.1");
+        fs::write(cache.place(&hash).join(MANIFEST), changed).unwrap();
+        assert!(cache.manifest(&hash).is_none() && cache.model(&hash).is_none());
     }
 
     #[test]

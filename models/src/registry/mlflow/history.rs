@@ -1,6 +1,6 @@
 //! The moves of an alias, which MLflow doesn't remember: each is a tag of its own on the registered model, so that two
 //! writers never overwrite each other's. A move is noted before it is made, and confirmed after: a writer that dies in
-//! between leaves a note that counts only if the alias names what it says.
+//! between leaves a note that counts only if the alias names what it says, and nobody has moved it since.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -56,8 +56,10 @@ impl History {
         if last.is_some_and(|(_, note)| note.is.version == named) {
             return None;
         }
-        // Its writer has died, or is about to confirm it.
-        let begun = self.notes.iter().rev().find(|(_, note)| note.is.version == named && !note.made);
+        // Its writer has died, or is about to confirm it. One before a move that was made is of another time: whoever lets
+        // the alias name the same version now hasn't written it.
+        let mut since = self.notes.iter().rev().take_while(|(_, note)| !note.made);
+        let begun = since.find(|(_, note)| note.is.version == named);
         Some(match begun {
             Some((key, note)) => (self.tag(key), Note { made: true, ..note.clone() }),
             None => {
@@ -89,4 +91,51 @@ fn read(tag: &Tag, alias: &str) -> Option<(Key, Note)> {
     let (letters, number) = (parts.next()?, parts.next()?.parse().ok()?);
     let is_ours = parts.next()?.strip_prefix(PREFIX)?.strip_prefix('.')? == alias;
     is_ours.then_some((Key(number, letters.into()), serde_json::from_str(&tag.value).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::former;
+
+    /// Of an alias that names a version, by versions that were noted, in order, and whether their moves were confirmed.
+    fn history(notes: &[(u64, bool)], named: u64) -> History {
+        let tag = |(number, (version, made)): (usize, &(u64, bool))| {
+            let note = json!({"version": version, "at": 7, "by": "Ada", "why": "better", "made": made});
+            json!({"key": format!("{PREFIX}.production.{:06}.0", number + 1), "value": note.to_string()})
+        };
+        let tags: Vec<_> = notes.iter().enumerate().map(tag).collect();
+        let aliases = json!([{"alias": "production", "version": named.to_string()}]);
+        let model = json!({"name": "means", "tags": tags, "aliases": aliases});
+        History::of(&serde_json::from_value(model).unwrap(), "production")
+    }
+
+    fn versions(history: &History) -> Vec<u64> {
+        history.moves().iter().map(|it| it.version).collect()
+    }
+
+    #[test]
+    fn a_note_counts_if_the_alias_has_moved_as_it_says() {
+        let not_moved = history(&[(1, true), (2, false)], 1);
+        assert_eq!((versions(&not_moved), not_moved.unconfirmed().is_none()), (vec![1], true));
+        let moved = history(&[(1, true), (2, false)], 2);
+        assert_eq!(versions(&moved), [1, 2]);
+        let (key, note) = moved.unconfirmed().unwrap();
+        assert_eq!(
+            (&*key, note.made, &*note.is.signed.by),
+            ("autorma.move.production.000002.0", true, "Ada")
+        );
+    }
+
+    #[test]
+    fn a_note_that_is_older_than_the_last_move_says_nothing_of_a_later_one() {
+        // Who noted 2 has died before the move; then 3 was named, and then 2 by somebody who notes nothing.
+        let history = history(&[(1, true), (2, false), (3, true)], 2);
+        assert_eq!((versions(&history), former(&history.moves())), (vec![1, 3, 2], Some(3)));
+        let (key, note) = history.unconfirmed().unwrap();
+        assert!(key.starts_with("autorma.move.production.000004."), "{key}");
+        assert!(note.made && note.is.signed.by.is_empty(), "{note:?}");
+    }
 }

@@ -8,8 +8,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{OneRun, RunInfo};
+use super::registering::once;
 use super::runs::{self, Files, TRAINED};
-use super::{MlflowRegistry, SHA256, once};
+use super::{MlflowRegistry, SHA256};
 use crate::registry::RegistryError;
 use crate::registry::durable::at;
 

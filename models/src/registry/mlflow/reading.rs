@@ -1,0 +1,120 @@
+//! What a version is: as it was fetched, or as the server has it now.
+
+use std::path::Path;
+use std::sync::PoisonError;
+
+use autorma_schemas::sha256;
+
+use super::api::ModelVersion;
+use super::cache::Kept;
+use super::{MANIFEST_SHA256, MlflowRegistry, SHA256, of_number};
+use crate::registry::RegistryError;
+use crate::verify::MOST_OF_A_MANIFEST;
+use crate::{File, MANIFEST, Manifest, Model};
+
+/// A manifest.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// The SHA-256 of its text.
+    pub(super) hash: String,
+    pub(super) text: Vec<u8>,
+    pub(super) manifest: Manifest,
+}
+
+impl MlflowRegistry {
+    /// A version's manifest: from the cache if the version says which it is.
+    pub(super) fn manifest(&self, name: &str, number: u64, is: &ModelVersion) -> Result<Read, RegistryError> {
+        self.expect_ready(name, number, is)?;
+        match is.tag(MANIFEST_SHA256).and_then(|hash| self.cache.manifest(hash)) {
+            Some(read) => self.checked(name, number, is, read),
+            None => self.manifest_there(name, number, is),
+        }
+    }
+
+    /// The same as the server has it now.
+    pub(super) fn manifest_there(
+        &self,
+        name: &str,
+        number: u64,
+        is: &ModelVersion,
+    ) -> Result<Read, RegistryError> {
+        self.expect_ready(name, number, is)?;
+        let (path, mut text) = (self.artifacts_of(is)?, Vec::new());
+        self.client.download(&format!("{path}/{MANIFEST}"), MOST_OF_A_MANIFEST, &mut text)?;
+        let manifest = Model::manifest_in(&text, Path::new(&format!("{name}/{number}/{MANIFEST}")))?;
+        self.checked(name, number, is, Read { hash: sha256(&text), text, manifest })
+    }
+
+    fn expect_ready(&self, name: &str, number: u64, is: &ModelVersion) -> Result<(), RegistryError> {
+        match &*is.status {
+            "READY" => Ok(()),
+            status => Err(self.client.refused("NOT_READY", &format!("{name}/{number} is {status}"))),
+        }
+    }
+
+    /// What was read, if it is what the version's tags say.
+    fn checked(&self, name: &str, number: u64, is: &ModelVersion, it: Read) -> Result<Read, RegistryError> {
+        let differs = |key, found: &str| is.tag(key).is_some_and(|said| said != found);
+        if differs(MANIFEST_SHA256, &it.hash) || differs(SHA256, &it.manifest.sha256()) {
+            let message = format!("the artifacts of {name}/{number} aren't those that were registered");
+            return Err(self.client.refused("CHANGED", &message));
+        }
+        if it.manifest.name != name {
+            let message = format!("the manifest of {name}/{number} is of the model {:?}", it.manifest.name);
+            return Err(self.client.refused("ANOTHER_MODEL", &message));
+        }
+        Ok(it)
+    }
+
+    /// The model of this manifest, with MLflow's number: from the cache, or fetched if it isn't there whole.
+    pub(super) fn model(
+        &self,
+        name: &str,
+        number: u64,
+        is: &ModelVersion,
+        Read { hash, text, manifest }: Read,
+    ) -> Result<Model, RegistryError> {
+        let model = match self.cache.model(&hash) {
+            Some(model) => model,
+            None => {
+                let path = self.artifacts_of(is)?;
+                self.cache.keep(&text, &manifest, |file, to| {
+                    self.client.download(&format!("{path}/{}", file.file), file.bytes, to)
+                })?
+            }
+        };
+        self.cache.remember_version(name, number, &Kept { manifest: hash })?;
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for ((of, alias), named) in named {
+            if of == name && named == number {
+                self.cache.remember_alias(name, &alias, number)?;
+            }
+        }
+        Ok(Model { manifest: of_number(model.manifest, number), onnx: model.onnx })
+    }
+
+    /// A version's model, if the server has it whole now: that it is in the cache says nothing of that.
+    pub(super) fn load_there(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
+        let is = self.model_version(name, number)?;
+        let read = self.manifest_there(name, number, &is)?;
+        if self.cache.model(&read.hash).is_some() {
+            self.compare(&is, read.manifest.members.iter().map(|member| &member.model))?;
+        }
+        self.model(name, number, &is, read)
+    }
+
+    /// An error if the server hasn't these files of a version any more, or has others under their names.
+    pub(super) fn compare<'a>(
+        &self,
+        is: &ModelVersion,
+        files: impl Iterator<Item = &'a File>,
+    ) -> Result<(), RegistryError> {
+        let folder = self.artifacts_of(is)?;
+        for file in files {
+            let (path, mut content) = (format!("{folder}/{}", file.file), Vec::new());
+            self.client.download(&path, file.bytes, &mut content)?;
+            file.verify(Path::new(&path), &content)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! How a model becomes a version.
+
+use std::time::Duration;
+
+use autorma_schemas::Micros;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::api::{ModelVersion, OneRun, OneVersion, RunInfo};
+use super::runs::{self, Files, TRAINED};
+use super::{MANIFEST_SHA256, MlflowRegistry, SHA256, of_number, signed};
+use crate::registry::{RegistryError, Signed, Version};
+use crate::{Manifest, Member};
+
+/// How often a version, or the run of a training, is tried to be created, and how long the pause in between is.
+const CREATIONS: u32 = 6;
+const CREATION_PAUSE: Duration = Duration::from_millis(300);
+
+impl MlflowRegistry {
+    /// A version with the same files and the same manifest but for its number, if the server has it whole.
+    pub(super) fn twin(&self, manifest: &Manifest) -> Result<Option<Version>, RegistryError> {
+        for (number, is) in self.versions(&manifest.name)? {
+            if is.tag(SHA256).is_some_and(|sha256| sha256 != manifest.sha256()) {
+                continue;
+            }
+            match self.same(manifest, number, &is) {
+                Ok(None) => {}
+                // One that can't be read, or isn't whole any more, is no other's concern.
+                Err(error) if !error.is_away() => {}
+                found => return found,
+            }
+        }
+        Ok(None)
+    }
+
+    /// This version, if it is the model's.
+    fn same(
+        &self,
+        manifest: &Manifest,
+        number: u64,
+        is: &ModelVersion,
+    ) -> Result<Option<Version>, RegistryError> {
+        let found = of_number(self.manifest_there(&manifest.name, number, is)?.manifest, number);
+        // Its maker may have called the files something else.
+        if found.with_named_files() != of_number(manifest.clone(), number) {
+            return Ok(None);
+        }
+        self.compare(is, found.members.iter().flat_map(Member::files))?;
+        Ok(Some(Version { number, manifest: found, signed: signed(is) }))
+    }
+
+    /// The run whose artifacts become a version: that of the model's training, if it was recorded, or one of their own.
+    pub(super) fn run_with(
+        &self,
+        experiment: &str,
+        files: &Files,
+        signed: &Signed,
+    ) -> Result<RunInfo, RegistryError> {
+        let trained = format!("tags.`{TRAINED}` = '{}' and attributes.status = 'FINISHED'", files.hash);
+        if let Some(run) = self.find_runs(experiment, &trained)?.into_iter().next() {
+            // It may have lost some of them since.
+            self.upload(&run, files)?;
+            return Ok(run);
+        }
+        let name = format!("register {}", &files.manifest.sha256()[..8]);
+        let run = runs::new(experiment, &name, Micros::now(), &signed.by, &[(MANIFEST_SHA256, &files.hash)]);
+        let run = self.client.send::<OneRun>(Method::POST, "runs/create", &run)?.run.info;
+        self.upload(&run, files)?;
+        self.end(&run)?;
+        Ok(run)
+    }
+
+    /// Creates the version of a run.
+    pub(super) fn create_version(
+        &self,
+        name: &str,
+        run: &RunInfo,
+        tags: &Value,
+        why: &str,
+    ) -> Result<u64, RegistryError> {
+        let source = format!("{}/model", run.artifact_uri);
+        let body =
+            json!({"name": name, "source": source, "run_id": run.run_id, "tags": tags, "description": why});
+        let create = || self.client.send_once::<OneVersion>(Method::POST, "model-versions/create", &body);
+        let find = || Ok(self.search(&format!("run_id='{}'", run.run_id))?.pop());
+        let created = once(|| Ok(create()?.model_version), find)?;
+        let number = created.version.parse();
+        number.map_err(|_| self.client.refused("NO_NUMBER", &format!("{:?} is no version", created.version)))
+    }
+}
+
+/// Has something made that must be made once: before it is tried again, it is looked for.
+pub(super) fn once<T>(
+    make: impl Fn() -> Result<T, RegistryError>,
+    find: impl Fn() -> Result<Option<T>, RegistryError>,
+) -> Result<T, RegistryError> {
+    let mut attempt = 1;
+    loop {
+        match make() {
+            Err(error) if error.is_away() && attempt < CREATIONS => {
+                std::thread::sleep(CREATION_PAUSE * attempt);
+            }
+            made => return made,
+        }
+        if let Some(found) = find()? {
+            return Ok(found);
+        }
+        attempt += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn what_was_made_without_an_answer_is_found_and_not_made_again() {
+        let made = Cell::new(0);
+        let make = || {
+            made.set(made.get() + 1);
+            Err(RegistryError::Away { server: "http://registry".into(), cause: "no answer".into() })
+        };
+        assert_eq!((once(make, || Ok(Some("it"))).unwrap(), made.get()), ("it", 1));
+    }
+}
