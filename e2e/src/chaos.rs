@@ -185,9 +185,16 @@ impl Game {
             }
             let struck = match doomed.is_running() {
                 true => "before",
-                // A batch may have come to its end before it came to the place; the others have none.
-                false if doomed.wait().code.is_some() && command[0] == "run" => "after the end, not",
-                false => "at",
+                false => match doomed.wait() {
+                    ended if ended.code.is_none() => "at",
+                    // A batch may have come to its end before it came to the place; the others have none, but for whom a
+                    // cluster throws out.
+                    ended => {
+                        let may_end = command[0] == "run" || self.cluster.is_some();
+                        assert!(may_end, "{command:?} has ended by itself:\n{}", ended.errors);
+                        "after the end, not at"
+                    }
+                },
             };
             self.kills.push(format!("{} {struck} {place}", command[0]));
             self.crew[victim].1 = Some(doomed);

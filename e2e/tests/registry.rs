@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autorma_e2e::{
     Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, known, labelled, model,
@@ -602,7 +602,10 @@ fn a_trial_ends_with_the_classifier_that_is_killed() {
     models(&sandbox, &["alias", "means/2", "production"]);
     let trial = eventually("it is tried", || child_of(daemon.id()));
     daemon.kill();
+    let begun = Instant::now();
     eventually("nobody computes on", || parent_of(trial).is_none().then_some(()));
+    // Left alone, it ends after half a minute of computing.
+    assert!(begun.elapsed() < Duration::from_secs(10), "it has ended by itself after {:?}", begun.elapsed());
 }
 
 fn child_of(process: u32) -> Option<u32> {

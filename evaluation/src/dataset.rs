@@ -75,11 +75,18 @@ impl DataSet {
         folders: &[PathBuf],
         strangers: &[PathBuf],
     ) -> Result<Self, DataSetError> {
-        Self::read_without(classes, folders, strangers, &[])
+        let set = Self::read_without(classes, folders, strangers, &[])?;
+        for folder in strangers {
+            let real = real(folder)?;
+            if !set.photos.iter().any(|photo| photo.path.starts_with(&real)) {
+                return Err(DataSetError::NoStranger(real));
+            }
+        }
+        Ok(set)
     }
 
     /// The same, where the folders `apart` in `folders` are none of classes, and nobody looks into them. They are named as the
-    /// system does.
+    /// system does. There may be nothing in those of `strangers`.
     pub fn read_without(
         classes: &[String],
         folders: &[PathBuf],
@@ -105,11 +112,7 @@ impl DataSet {
             return Err(DataSetError::Empty(folders.join(", ")));
         }
         for folder in &strangers {
-            let before = set.photos.len();
             set.collect(folder, Label::Stranger, &[])?;
-            if set.photos.len() == before {
-                return Err(DataSetError::NoStranger(folder.clone()));
-            }
         }
         set.photos.sort();
         set.photos.dedup_by(|one, other| one.path == other.path);

@@ -302,42 +302,47 @@ fn a_member_that_leaves_is_not_waited_for() {
 /// A member that leaves while it is still joining leaves no ghost for whom the others wait until its session ends.
 #[test]
 fn a_member_that_leaves_before_it_has_joined_is_not_waited_for() {
+    let session_timeout = Duration::from_secs(20);
     let config = KafkaConfig {
         prefix: "hasty.".into(),
-        session_timeout: Duration::from_secs(45),
+        session_timeout,
         ..KafkaConfig::new(autorma_broker::shared().bootstrap())
     };
     let log = Kafka::new(config).unwrap();
     log.create(&[Topic { name: "images".into(), partitions: 1, retention: Retention::Compact }]).unwrap();
     let limit = PollLimit { records: 1, bytes: 1 << 20 };
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
+    // Gone with the test, however that ends.
+    let test = Arc::new(());
+    let patient = std::thread::spawn({
+        let (log, test) = (log.clone(), Arc::downgrade(&test));
+        move || {
             let mut patient = join(&log);
-            while !is_over.load(Ordering::Relaxed) {
+            while test.strong_count() > 0 {
                 drop(patient.poll(limit, Duration::from_millis(50)).unwrap());
             }
-        });
-        let is_alone = || {
-            let group = log.groups().unwrap_or_default().into_iter().find(|group| group.name == "group");
-            group.is_some_and(
-                |it| matches!(&it.members[..], [one] if one.slot == "a" && one.partitions.len() == 1),
-            )
-        };
-        eventually("one member has the partition", is_alone);
-        let begun = Instant::now();
-        for milliseconds in [0, 10, 50, 100, 200, 400, 1000] {
-            let mut hasty = join_as(&log, "hasty", Box::new(NoRebalance));
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_millis(milliseconds) {
-                drop(hasty.poll(limit, Duration::from_millis(10)).unwrap());
-            }
-            hasty.leave().unwrap();
-            eventually("one member has the partition again", is_alone);
         }
-        is_over.store(true, Ordering::Relaxed);
-        assert!(begun.elapsed() < Duration::from_secs(40), "the other has waited {:?}", begun.elapsed());
     });
+    let is_alone = || {
+        assert!(!patient.is_finished(), "the one that stays has failed");
+        let group = log.groups().unwrap_or_default().into_iter().find(|group| group.name == "group");
+        group.is_some_and(
+            |it| matches!(&it.members[..], [one] if one.slot == "a" && one.partitions.len() == 1),
+        )
+    };
+    eventually("one member has the partition", is_alone);
+    for milliseconds in [0, 10, 50, 100, 200, 400, 1000] {
+        let mut hasty = join_as(&log, "hasty", Box::new(NoRebalance));
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(milliseconds) {
+            drop(hasty.poll(limit, Duration::from_millis(10)).unwrap());
+        }
+        hasty.leave().unwrap();
+        eventually("one member has the partition again", is_alone);
+        let waited = begun.elapsed();
+        assert!(waited < session_timeout * 3 / 4, "{waited:?} for one that left after {milliseconds} ms");
+    }
+    drop(test);
+    patient.join().unwrap();
 }
 
 /// The number of the broker that coordinates the group.

@@ -78,7 +78,7 @@ fn unknown(
     if (0..recipe.folds).any(|fold| !classes().any(|class| learns(fold, class))) {
         return too_little(
             "all photos of the classes that can be learned from are of one contributor or look alike, as manifest.csv has \
-             it: nothing can be held out to judge by"
+             it: nothing can be held out to judge by; add photos of others to learn from"
                 .into(),
         );
     }

@@ -1,7 +1,7 @@
 use crate::decisions::{HeldOut, Unseen};
 use crate::features::Features;
 use crate::head::{Head, Lesson};
-use crate::photos::{BACKGROUND, Folds, Part, Photo, Photos};
+use crate::photos::{Folds, Part, Photo, Photos};
 use crate::{Progress, Recipe};
 
 /// The heads that are fitted on the same features.
@@ -138,7 +138,7 @@ pub(crate) fn weight(photos: &Photos, photo: &Photo, recipe: &Recipe) -> f32 {
         Photo { part: Part::Validation | Part::Test, .. } => 0.0,
         Photo { is_contributed: true, .. } if photos.is_of_class(photo) => weights.contributed,
         Photo { is_contributed: true, .. } => weights.contributed_other,
-        _ if photos.kinds[photo.kind] == BACKGROUND => weights.background,
+        _ if photos.is_scene(photo) => weights.background,
         _ if !photos.is_of_class(photo) => weights.other,
         _ => 1.0,
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Recipe;
 use crate::decisions::{HeldOut, UnknownErrors, Unseen};
-use crate::photos::{BACKGROUND, Part, Photo, Photos};
+use crate::photos::{Part, Photo, Photos};
 
 /// All that is known of a training: `metrics.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -122,7 +122,6 @@ type Belongs<'a> = &'a dyn Fn(&Photo) -> bool;
 /// The photos of held-out groups all together and by where they come from, then those of held-out photos only; those that
 /// there are.
 pub(crate) fn sections(photos: &Photos, unseen: &Unseen, manifest: &Manifest) -> Vec<Section> {
-    let is_background = |photo: &Photo| photos.kinds[photo.kind] == BACKGROUND;
     let is_of_shop = |photo: &Photo| photo.part == Part::Train && !photo.is_contributed;
     let sections: [(_, Belongs<'_>); 6] = [
         ("all", &|_| true),
@@ -130,7 +129,7 @@ pub(crate) fn sections(photos: &Photos, unseen: &Unseen, manifest: &Manifest) ->
         ("validation", &|photo| photo.part == Part::Validation),
         ("contributors", &|photo| photo.is_contributed),
         ("others", &|photo| photos.is_of_others(photo)),
-        ("backgrounds", &|photo| photo.part == Part::Train && is_background(photo)),
+        ("backgrounds", &|photo| photo.part == Part::Train && photos.is_scene(photo)),
     ];
     let of_groups = sections.into_iter().map(|(name, belongs)| {
         let held_out = unseen.groups.iter().filter(|it| belongs(&photos.all[it.photo]));

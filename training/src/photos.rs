@@ -7,7 +7,8 @@ pub(crate) mod tests;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::{DataSet, Label, classes_in, plain};
+use autorma_evaluation::{DataSet, DataSetError, Label, classes_in, entries, plain};
+use autorma_schemas::is_photo_name;
 
 use crate::Error;
 use crate::dataset::Groups;
@@ -80,12 +81,14 @@ impl Photos {
         let output: Vec<_> = output.canonicalize().into_iter().collect();
         let sources = sources(folders, &output)?;
         let named = folders.other.iter().chain(&folders.backgrounds).map(|folder| real(folder));
-        let apart = named.chain(output.into_iter().map(Ok)).collect::<Result<Vec<_>, _>>()?;
+        let mut apart = named.collect::<Result<Vec<_>, _>>()?;
         let of = |is_data: bool| -> Vec<PathBuf> {
             let wanted = sources.iter().filter(|it| (it.role == Role::Data) == is_data);
             wanted.map(|it| it.folder.clone()).collect()
         };
         let (data, strangers) = (of(true), of(false));
+        apart.extend(output.iter().flat_map(|output| only_around(output, &data)));
+        apart.extend(output);
         let mut kinds = classes_in(&data, &apart)?;
         let classes = kinds.len();
         let set = DataSet::read_without(&kinds, &data, &strangers, &apart)?;
@@ -106,6 +109,13 @@ impl Photos {
             .collect();
         let strangers: BTreeSet<_> = found.iter().map(|(_, _, kind)| kind.clone()).collect();
         kinds.extend(strangers.into_iter().filter(|kind| !kinds.contains(kind)).collect::<Vec<_>>());
+        for Source { folder, number, .. } in sources.iter().filter(|it| it.role != Role::Data) {
+            // Of a split one side may be empty.
+            let mut sides = sources.iter().filter(|it| it.number == *number);
+            if !sides.any(|side| found.iter().any(|(photo, ..)| photo.path.starts_with(&side.folder))) {
+                return Err(DataSetError::NoStranger(folder.clone()).into());
+            }
+        }
         let paths: Vec<_> = found.iter().map(|(photo, ..)| photo.path.as_path()).collect();
         let listed = listed(folders, &paths)?;
         let all =
@@ -145,7 +155,7 @@ impl Photos {
     }
 
     /// Whether it shows no article at all.
-    fn is_scene(&self, photo: &Photo) -> bool {
+    pub(crate) fn is_scene(&self, photo: &Photo) -> bool {
         self.kinds[photo.kind] == BACKGROUND
     }
 
@@ -153,6 +163,20 @@ impl Photos {
     pub(crate) fn is_of_class(&self, photo: &Photo) -> bool {
         photo.kind < self.classes
     }
+}
+
+/// The folders in `data` that `output` is in, if all their photos are in there.
+fn only_around<'a>(output: &'a Path, data: &'a [PathBuf]) -> impl Iterator<Item = PathBuf> + use<'a> {
+    let is_in_data = |folder: &&Path| data.iter().any(|data| folder.starts_with(data) && *folder != data);
+    let around = output.ancestors().skip(1).take_while(is_in_data);
+    around.filter(|folder| !has_photos(folder, output)).map(Path::to_owned)
+}
+
+fn has_photos(folder: &Path, output: &Path) -> bool {
+    entries(folder).into_iter().flatten().any(|(path, is_folder)| match is_folder {
+        true => path != output && has_photos(&path, output),
+        false => path.file_name().is_some_and(is_photo_name),
+    })
 }
 
 /// What a photo of none of the classes shows, by the folder that it is in.

@@ -9,7 +9,7 @@ use crate::cache::Key;
 use crate::contents::Contents;
 use crate::dice::Dice;
 use crate::graph::Backbone;
-use crate::photos::{BACKGROUND, Part, Photos};
+use crate::photos::{Part, Photos};
 
 /// Photos as they are and in variations, of which each has a number above 0.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl<'a> Views<'a> {
     ) -> Self {
         let is_scene = |number: &usize| {
             let photo = &photos.all[*number];
-            photos.kinds[photo.kind] == BACKGROUND && photo.part != Part::Test
+            photos.is_scene(photo) && photo.part != Part::Test
         };
         let mut decoder = Decoder::new(SIDE, SIDE, limits);
         let mut variation = Sha256::new_with_prefix(b"variation 2");

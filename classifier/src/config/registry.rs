@@ -72,8 +72,7 @@ pub(super) fn read(settings: &mut Settings) -> Location {
         true => Err(format!("http:// or https:// there; {} may name a folder", REGISTRY.variable())),
         false => Ok(()),
     });
-    let Verbatim(token) = settings.get(&TOKEN, ..);
-    let username = settings.get(&USERNAME, ..);
+    let (token, username) = (settings.get(&TOKEN, ..), settings.get(&USERNAME, ..));
     let Verbatim(password) = settings.get(&PASSWORD, ..);
     let ca = settings.get_if(&CA, |path: &PathBuf| {
         match path.as_os_str().is_empty() || File::open(path).is_ok() {
@@ -100,8 +99,8 @@ mod tests {
         let layer = Layer::from_environment(
             [
                 ("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000"),
-                ("MLFLOW_TRACKING_TOKEN", "secret"),
-                ("MLFLOW_TRACKING_PASSWORD", " secret "),
+                ("MLFLOW_TRACKING_TOKEN", "secret\n"),
+                ("MLFLOW_TRACKING_PASSWORD", " secret \n"),
             ]
             .map(|(name, value)| (name.into(), value.into()))
             .into_iter(),

@@ -94,9 +94,15 @@ impl Report {
     fn failed(&self) -> impl Iterator<Item = (&'static str, &(String, String))> {
         let first = if self.against.is_some() { " by the first" } else { "" };
         let second = self.against.iter().map(|it| (" by the second", &it.figures));
-        let reference = self.reference.iter().map(|it| (" by its reference", &it.figures));
-        let asked = std::iter::once((first, &self.figures)).chain(second).chain(reference);
-        asked.flat_map(|(whom, figures)| figures.failed.iter().map(move |failed| (whom, failed)))
+        let asked = std::iter::once((first, &self.figures)).chain(second);
+        let failed =
+            asked.flat_map(|(whom, figures)| figures.failed.iter().map(move |failed| (whom, failed)));
+        // A photo that can't be decoded is nobody's in particular.
+        let is_told =
+            |(path, _): &&(String, String)| self.figures.failed.iter().any(|(told, _)| told == path);
+        let of_reference = self.reference.iter().flat_map(|it| &it.figures.failed);
+        let only = of_reference.filter(move |failed| !is_told(failed));
+        failed.chain(only.map(|failed| (" by its reference", failed)))
     }
 }
 

@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use autorma_schemas::topics;
 use autorma_stream::memory::Memory;
 use autorma_stream::{
-    Bounds, Consumer, Group, Housekeeping, Log, NextOffset, Offset, Producer, Rebalance, Result, Retention,
-    StoredRecord, Subscription, Topic, TopicPartition, Transaction,
+    Bounds, Consumer, Error, Group, Housekeeping, Log, NextOffset, Offset, Producer, Rebalance, Result,
+    Retention, StoredRecord, Subscription, Topic, TopicPartition, Transaction,
 };
 
 use super::comparison::Comparison;
 use super::reader::Reader;
+
+/// The offsets of the chosen events, by partition.
+type Chosen = BTreeMap<TopicPartition, Vec<Offset>>;
 
 /// The view; its clones are the same one.
 #[derive(Debug, Clone)]
@@ -21,7 +24,8 @@ pub(super) struct View {
     real: Arc<dyn Log>,
     memory: Memory,
     run: NewRun,
-    offsets: Arc<Mutex<BTreeMap<TopicPartition, Vec<Offset>>>>,
+    /// The image events of the real log, until they are read.
+    chosen: Arc<Mutex<Option<Chosen>>>,
     pub(super) reading: Arc<Reading>,
     comparison: Arc<Mutex<Comparison>>,
 }
@@ -55,7 +59,7 @@ impl View {
     pub(super) fn new(
         real: Arc<dyn Log>,
         run: NewRun,
-        offsets: BTreeMap<TopicPartition, Vec<Offset>>,
+        chosen: Chosen,
         comparison: Comparison,
     ) -> Result<Self> {
         let memory = Memory::new()?;
@@ -67,7 +71,7 @@ impl View {
             real,
             memory,
             run,
-            offsets: Arc::new(Mutex::new(offsets)),
+            chosen: Arc::new(Mutex::new(Some(chosen))),
             reading: Arc::default(),
             comparison: Arc::new(Mutex::new(comparison)),
         })
@@ -96,9 +100,15 @@ impl Log for View {
         if it.topics != [topics::IMAGES] {
             return self.memory.subscribe(it, rebalance);
         }
-        let offsets = std::mem::take(&mut *self.offsets.lock().unwrap_or_else(PoisonError::into_inner));
+        let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // What the first one had in hand is known to nobody: a stage that began anew here would wait for it for ever.
+        let once = || Error::Storage {
+            place: "the replay".into(),
+            cause: "it can't be gone on with: replay again".into(),
+        };
+        let chosen = chosen.ok_or_else(once)?;
         let (real, reading) = (Arc::clone(&self.real), Arc::clone(&self.reading));
-        Ok(Box::new(Reader::new(real, it, rebalance, self.run.clone(), offsets, reading)))
+        Ok(Box::new(Reader::new(real, it, rebalance, self.run.clone(), chosen, reading)))
     }
 
     fn producer(&self, slot: &str) -> Result<Box<dyn Producer>> {

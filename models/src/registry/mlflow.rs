@@ -196,6 +196,10 @@ impl Registry for MlflowRegistry {
         unless(THERE_ALREADY, self.post("registered-models/create", &json!({ "name": name })))?;
         let experiment = self.create_experiment(&name)?;
         let run = self.run_with(&experiment, &files, signed)?;
+        // The run may be of a version that is whole again now.
+        if let Some(twin) = self.twin(&manifest)? {
+            return Ok(twin);
+        }
         let tags = json!([
             {"key": SHA256, "value": manifest.sha256()},
             {"key": MANIFEST_SHA256, "value": files.hash},

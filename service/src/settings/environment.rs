@@ -39,7 +39,8 @@ impl Layer {
             let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
             let origin = format!("{place}:{number}");
             match line.split_once('=') {
-                Some((name, _)) if name.trim_end() == CONFIG => {
+                // Unless it was in the environment in time, maybe out of this very file.
+                Some((name, _)) if name.trim_end() == CONFIG && std::env::var_os(CONFIG).is_none() => {
                     layer.problem(
                         CONFIG,
                         origin,

@@ -54,14 +54,14 @@ macro_rules! parsed {
 parsed!(usize: "a whole number", u64: "a whole number", u32: "a whole number", u16: "a whole number",
         f64: "a number", bool: "true or false", String: "a text");
 
-/// A text as it was written, with the spaces around it: a password may begin or end with one.
+/// A text with the spaces around it: a password may begin or end with one. What ends a line is the file's that it was in.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 pub struct Verbatim(pub String);
 
 impl Value for Verbatim {
     const ALLOWED: &'static str = String::ALLOWED;
     fn parse(text: &str) -> Option<Self> {
-        Some(Self(text.to_owned()))
+        Some(Self(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
     fn show(&self) -> String {
         self.0.clone()

@@ -116,12 +116,17 @@ impl KafkaConfig {
         )
     }
 
-    /// A member of a group. A heartbeat is when it hears of a rebalance.
+    /// How often a member says that it lives, and hears of rebalances.
+    pub(super) fn heartbeat(&self) -> Duration {
+        (self.session_timeout / 20).clamp(Duration::from_millis(100), Duration::from_secs(3))
+    }
+
+    /// A member of a group.
     pub(super) fn member(&self, group: &str, slot: &str) -> ClientConfig {
         // Whoever lists the group's members learns the process from it.
         let mut config = self.client(&format!("{slot}/{}", std::process::id()));
         let session = self.session_timeout.as_millis().to_string();
-        let beat = (self.session_timeout.as_millis() / 20).clamp(100, 3000).to_string();
+        let beat = self.heartbeat().as_millis().to_string();
         let longest_pause = (self.session_timeout.as_millis() * 2).to_string();
         config.set("heartbeat.interval.ms", beat).set("fetch.error.backoff.ms", "100");
         config.set("fetch.wait.max.ms", "200").set("queued.max.messages.kbytes", "16384");

@@ -341,19 +341,28 @@ impl KafkaConsumer {
     ///
     /// What comes meanwhile is kept: of partitions that are still held after all, it isn't told again.
     fn unsubscribe(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        // Before it is let in, the group doesn't know by what name it would say goodbye, and waits for it after it has gone.
-        while !self.listener().is_let_in.load(Ordering::Relaxed) && begun.elapsed() < GOODBYE {
-            self.hear(Duration::from_millis(10))?;
-            self.rebalanced()?;
-        }
+        let let_in = self.wait_until_let_in();
         self.member.consumer.unsubscribe();
+        self.listener().is_let_in.store(false, Ordering::Relaxed);
+        let_in?;
+        let begun = Instant::now();
         let mut quiet = 0;
         while quiet < 3 && begun.elapsed() < GOODBYE {
             let heard = self.hear(Duration::from_millis(10))?;
             let changed = self.rebalanced()?;
             let is_free = lock(&self.held).is_empty();
             quiet = if is_free && !changed && heard == Heard::Nothing { quiet + 1 } else { 0 };
+        }
+        Ok(())
+    }
+
+    /// Before it is let in, the group doesn't know by what name a member would say goodbye, and waits for it after it has
+    /// gone. The others hear that somebody comes at their next heartbeat.
+    fn wait_until_let_in(&mut self) -> Result<()> {
+        let (begun, longest) = (Instant::now(), GOODBYE + self.cluster.config.heartbeat());
+        while !self.listener().is_let_in.load(Ordering::Relaxed) && begun.elapsed() < longest {
+            self.hear(Duration::from_millis(10))?;
+            self.rebalanced()?;
         }
         Ok(())
     }

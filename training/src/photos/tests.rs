@@ -128,16 +128,20 @@ fn what_shares_a_contributor_or_looks_alike_is_one_group() {
 fn what_is_named_for_something_else_is_no_class() {
     let root = tempfile::tempdir().unwrap();
     touch(root.path(), &["shirts/1.jpg", "tops/2.jpg", "hats/3.jpg", "streets/4.jpg", "run/lock"]);
-    touch(root.path(), &[".thumbnails/1.jpg", "tops/.checkpoints/2.jpg", "belts/train/5.jpg"]);
+    touch(root.path(), &[".thumbnails/1.jpg", "tops/.checkpoints/2.jpg", "belts/train/5.jpg", "runs/1/lock"]);
     let at = |name: &str| root.path().join(name);
     let folders = Folders {
         data: vec![at("")],
         other: vec![at("hats"), at("belts")],
         backgrounds: vec![at("streets/../streets")],
     };
-    let photos = Photos::find(&folders, &at("run")).unwrap();
-    assert_eq!(photos.kinds, ["shirts", "tops", BACKGROUND, "other"]);
-    assert_eq!((photos.classes, photos.all.len()), (2, 5));
+    for (output, kinds) in [
+        ("run", ["runs", "shirts", "tops", BACKGROUND, "other"]),
+        ("runs/1", ["run", "shirts", "tops", BACKGROUND, "other"]),
+    ] {
+        let photos = Photos::find(&folders, &at(output)).unwrap();
+        assert_eq!((photos.kinds, photos.all.len()), (kinds.map(str::to_owned).to_vec(), 5), "{output}");
+    }
 }
 
 #[test]
@@ -150,6 +154,7 @@ fn others_and_scenes_may_be_split_too() {
     touch(root.path(), &["articles/train/caps/5.jpg", "articles/val/ties/6.jpg", "articles/test/caps/7.jpg"]);
     fs::write(root.path().join("articles/manifest.csv"), "path,contributor\ntrain/caps/5.jpg,Anna\n")
         .unwrap();
+    fs::create_dir_all(root.path().join("scenes/test")).unwrap();
     let at = |name| vec![root.path().join(name)];
     let photos = found(&Folders { data: at("photos"), other: at("articles"), backgrounds: at("scenes") });
     assert_eq!(photos.kinds[2..], [BACKGROUND, "caps", "ties"]);

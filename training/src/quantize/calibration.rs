@@ -10,7 +10,7 @@ use crate::contents::{Contents, file};
 use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::onnx::{Node, Number};
-use crate::photos::{BACKGROUND, Part, Photo, Photos};
+use crate::photos::{Part, Photo, Photos};
 use crate::{Error, Progress, Recipe};
 
 /// What the network says that tells how large its numbers are.
@@ -22,12 +22,11 @@ pub(super) type Drawn<'a> = (&'a Path, Key);
 /// The photos that the recipe asks for, drawn from those that are learned from, by the seed and their content.
 pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe) -> Vec<Drawn<'a>> {
     let asked = recipe.calibration;
-    let is_background = |photo: &Photo| photos.kinds[photo.kind] == BACKGROUND;
     let mut drawn = Vec::new();
     // Each photo is of the first of these that it fits.
     let mut left = [asked.backgrounds, asked.contributed, asked.other, asked.studio];
     let number = |photo: &Photo| match photo {
-        photo if is_background(photo) => 0,
+        photo if photos.is_scene(photo) => 0,
         Photo { is_contributed: true, .. } => 1,
         photo if !photos.is_of_class(photo) => 2,
         _ => 3,

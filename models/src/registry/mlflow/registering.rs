@@ -25,9 +25,11 @@ impl MlflowRegistry {
             }
             match self.same(manifest, number, &is) {
                 Ok(None) => {}
-                // One that can't be read, or isn't whole any more, is no other's concern.
-                Err(error) if !error.is_away() => {}
-                found => return found,
+                Ok(found) => return Ok(found),
+                // One that can't be read, or isn't whole any more, is no other's concern. Where artifacts are in an object
+                // store, MLflow calls what it can't find a fault of its own: whether it is there at all says another question.
+                Err(error) if error.is_away() => drop(self.registered(&manifest.name)?),
+                Err(_) => {}
             }
         }
         Ok(None)
@@ -58,8 +60,10 @@ impl MlflowRegistry {
     ) -> Result<RunInfo, RegistryError> {
         let trained = format!("tags.`{TRAINED}` = '{}' and attributes.status = 'FINISHED'", files.hash);
         if let Some(run) = self.find_runs(experiment, &trained)?.into_iter().next() {
-            // It may have lost some of them since.
-            self.upload(&run, files)?;
+            // A version of it that were whole would have been found.
+            if !self.search(&format!("run_id='{}'", run.run_id))?.is_empty() {
+                self.upload(&run, files)?;
+            }
             return Ok(run);
         }
         let name = format!("register {}", &files.manifest.sha256()[..8]);
