@@ -125,11 +125,9 @@ impl<'a> Pipeline<'a> {
         self.spawn(scope, Stage::Ingest, move |stop| {
             let health = self.health.stage(Stage::Ingest.name());
             let (config, log) = (&self.configuration.ingest, &*self.home.log);
-            let mut tell = |now| {
-                health.ready();
-                found(now);
-            };
-            done(autorma_ingest::batch(config, log, &self.metrics.ingest, stop, &mut tell)?);
+            // It works from now on, though nothing may come of it for long.
+            health.ready();
+            done(autorma_ingest::batch(config, log, &self.metrics.ingest, stop, &mut found)?);
             Ok(())
         });
     }

@@ -42,7 +42,7 @@ pub struct Batch {
     pub interrupted: bool,
 }
 
-/// Publishes what the folder holds, once. `progress` hears of the beginning, of each transaction, and of the end.
+/// Publishes what the folder holds, once. `progress` hears of each transaction, and of the end.
 pub fn batch(
     config: &Config,
     log: &dyn Log,
@@ -55,8 +55,6 @@ pub fn batch(
     scan.push(root.path().to_owned());
     let intake = Intake::start(config, root, log, metrics, shutdown, RunKind::Batch, usize::MAX)?;
     let mut batch = Folder { config, intake, shutdown, progress, found: Found::default() };
-    // It works, though nothing may come of it for long.
-    batch.tell();
     let begun = Instant::now();
     let mut finished = batch.read(scan)?;
     metrics.rescan_seconds.observe(begun.elapsed().as_secs_f64());
