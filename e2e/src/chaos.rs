@@ -76,9 +76,9 @@ pub fn play(seed: u64, photos: &Photos, reference: &BTreeMap<String, Value>) -> 
 /// A batch dies at each place in turn, with new photos in hand, and the next one goes on. Panics as [`play`] does, and
 /// where a place isn't come to.
 pub fn die_everywhere(photos: &Photos, reference: &BTreeMap<String, Value>) {
-    let mut random = Random::new(0);
-    let cluster = on_kafka::cluster(&mut random);
-    let mut game = Game::new(cluster, draw(&mut random, photos), "1h");
+    // Not a cluster of which a game beside this one kills brokers.
+    let coming = draw(&mut Random::new(0), photos);
+    let mut game = Game::new(on_kafka::lasting(), coming, "1h");
     for place in [INGEST, CLASSIFIER, SINK].concat().into_iter().collect::<BTreeSet<_>>() {
         game.arrive(4);
         let ended = game.spawn(&["run", "--json"], Some(place)).wait();

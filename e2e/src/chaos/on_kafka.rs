@@ -21,11 +21,13 @@ const SLEEP: Duration = Duration::from_millis(4500);
 /// The cluster of a game: one broker, or three of which one at a time may die; none where the log isn't on Kafka.
 pub(super) fn cluster(random: &mut Random) -> Option<&'static Cluster> {
     static THREE: OnceLock<Cluster> = OnceLock::new();
-    if std::env::var("LOG").is_ok_and(|log| log == "kafka") {
-        let start = || Cluster::start(Options { nodes: 3, ..Options::default() }).unwrap();
-        return Some(if random.chance(30) { THREE.get_or_init(start) } else { shared() });
-    }
-    None
+    let start = || Cluster::start(Options { nodes: 3, ..Options::default() }).unwrap();
+    lasting().map(|one| if random.chance(30) { THREE.get_or_init(start) } else { one })
+}
+
+/// One broker, which nobody kills; none where the log isn't on Kafka.
+pub(super) fn lasting() -> Option<&'static Cluster> {
+    std::env::var("LOG").is_ok_and(|log| log == "kafka").then(shared)
 }
 
 impl Game {
