@@ -333,14 +333,20 @@ fn a_shadow_that_would_compute_for_ever_holds_up_nothing() {
     assert_eq!(versions, ["1", "2"]);
 }
 
-#[test]
-fn a_version_that_would_compute_for_ever_holds_up_neither_photos_nor_the_stop() {
+/// A daemon whose alias has just moved to a version that computes for ever.
+fn with_an_endless_version() -> (Sandbox, Daemon) {
     let sandbox = Sandbox::new();
     register(&sandbox, &[1.0]);
     let folder = model(&sandbox, "endless", &endless(), "/temperature", json!(1.0));
     models(&sandbox, &["register", folder.to_str().unwrap()]);
     let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
     models(&sandbox, &["alias", "means/2", "production"]);
+    (sandbox, daemon)
+}
+
+#[test]
+fn a_version_that_would_compute_for_ever_holds_up_neither_photos_nor_the_stop() {
+    let (sandbox, daemon) = with_an_endless_version();
     eventually("it is tried", || {
         (daemon.metric("autorma_classifier_model_behind") == Some(1.0)).then_some(())
     });
@@ -594,12 +600,7 @@ fn the_gate_asks_what_is_decided_how_sure_it_is_and_what_the_quantizing_has_cost
 
 #[test]
 fn a_trial_ends_with_the_classifier_that_is_killed() {
-    let sandbox = Sandbox::new();
-    register(&sandbox, &[1.0]);
-    let folder = model(&sandbox, "endless", &endless(), "/temperature", json!(1.0));
-    models(&sandbox, &["register", folder.to_str().unwrap()]);
-    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
-    models(&sandbox, &["alias", "means/2", "production"]);
+    let (_sandbox, daemon) = with_an_endless_version();
     let trial = eventually("it is tried", || child_of(daemon.id()));
     daemon.kill();
     let begun = Instant::now();
