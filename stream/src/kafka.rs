@@ -20,6 +20,7 @@ mod polled;
 mod producer;
 mod reader;
 mod rebalancing;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::fmt;

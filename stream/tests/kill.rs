@@ -2,9 +2,10 @@
 //! this very test program, run with one of the ignored tests.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use autorma_stream::embedded::Embedded;
@@ -74,9 +75,11 @@ fn child_that_works() -> Outcome {
     }
 }
 
+/// A child. It would work for ever, so it is killed when this is dropped.
 struct Worker {
     process: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    /// Read by a thread of its own, so that nobody waits for ever for one that says nothing.
+    lines: Receiver<String>,
     committed: Vec<usize>,
 }
 
@@ -92,15 +95,18 @@ impl Worker {
             .env(SLOT, slot)
             .stdout(Stdio::piped())
             .spawn()?;
-        let stdout = process.stdout.take().ok_or("the child has no output")?;
-        Ok(Self { process, lines: BufReader::new(stdout).lines(), committed: Vec::new() })
+        let said = BufReader::new(process.stdout.take().ok_or("the child has no output")?).lines();
+        let (tell, lines) = channel();
+        std::thread::spawn(move || said.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Ok(Self { process, lines, committed: Vec::new() })
     }
 
     /// Listens until it has committed so many more.
     fn listen(&mut self, more: usize) -> Outcome {
         let enough = self.committed.len() + more;
         while self.committed.len() < enough {
-            let line = self.lines.next().ok_or("the child has died by itself")??;
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.map_err(|silence| format!("the child is silent or dead: {silence}"))?;
             self.committed.extend(number(&line));
         }
         Ok(())
@@ -110,10 +116,17 @@ impl Worker {
     fn kill(mut self) -> Result<Vec<usize>, Box<dyn Error>> {
         self.process.kill()?;
         self.process.wait()?;
-        for line in self.lines {
-            self.committed.extend(number(&line?));
+        for line in &self.lines {
+            self.committed.extend(number(&line));
         }
-        Ok(self.committed)
+        Ok(std::mem::take(&mut self.committed))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 

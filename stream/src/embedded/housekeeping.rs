@@ -8,12 +8,18 @@ const CHUNK: usize = 10_000;
 /// So many bytes end a transaction, too: photos may travel in records.
 const CHUNK_BYTES: i64 = 32 << 20;
 
+/// A stamp that is later than now by more, in microseconds, comes of a clock that was wrong.
+const AHEAD: i64 = 24 * 60 * 60 * 1_000_000;
+
 /// Drops what retention allows.
 pub(super) fn housekeep(database: &Database) -> Result<Housekeeping> {
     let mut done = Housekeeping::default();
-    for (partition, oldest) in database.read(|sql| partitions_by_age(sql, now()))? {
+    let now = now();
+    for (partition, oldest) in database.read(|sql| partitions_by_age(sql, now))? {
+        // What is old is looked for without keeping writers waiting.
+        let end = database.read(|sql| end_of_old(sql, partition, oldest, now))?;
         loop {
-            let dropped = database.write(|sql| expire(sql, partition, oldest))?;
+            let dropped = database.write(|sql| expire(sql, partition, end))?;
             done.expired += dropped as u64;
             if dropped == 0 {
                 break;
@@ -37,25 +43,42 @@ fn partitions_by_age(sql: &Connection, now: i64) -> Result<Vec<(i64, i64)>, Insi
     Ok(partitions.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Drops the partition's first records, up to one that is younger or that a group hasn't read. Without any group
-/// everything stays: those for whom it is kept haven't come yet.
-fn expire(sql: &Connection, partition: i64, oldest: i64) -> Result<usize, Inside> {
-    let (start, read): (i64, i64) = sql
-        .prepare_cached(
-            "SELECT start, coalesce((SELECT min(next) FROM offsets o WHERE o.partition = p.id), start)
-             FROM partitions p WHERE id = ?",
-        )?
-        .query_row([partition], |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// How far the partition's first records are old, and every group has read them: behind the last old one
+/// before the first young one.
+///
+/// A stamp in the future doesn't say how old its record is. But the record came before those behind it: so it
+/// goes with an old one there, and stays as long as there is none.
+fn end_of_old(sql: &Connection, partition: i64, oldest: i64, now: i64) -> Result<i64, Inside> {
+    let (start, read) = start_and_read(sql, partition)?;
     let mut query = sql.prepare_cached(
-        "SELECT place, appended_at, length(value) FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?",
+        "SELECT place, appended_at FROM records WHERE place >= ? AND place < ? ORDER BY place",
     )?;
-    let (mut end, mut found, mut bytes) = (start, 0, 0);
-    let mut rows = query.query(params![place(partition, start), place(partition, read), CHUNK as i64])?;
+    let mut end = start;
+    let mut rows = query.query([place(partition, start), place(partition, read)])?;
     while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(1)? >= oldest || bytes >= CHUNK_BYTES {
+        match row.get::<_, i64>(1)? {
+            old if old < oldest => end = partition_and_offset(row.get(0)?).1 + 1,
+            young if young <= now + AHEAD => break,
+            _ => {}
+        }
+    }
+    Ok(end)
+}
+
+/// Drops some of the partition's first records, up to `end` and to one that a group hasn't read.
+fn expire(sql: &Connection, partition: i64, end: i64) -> Result<usize, Inside> {
+    let (start, read) = start_and_read(sql, partition)?;
+    let mut query = sql.prepare_cached(
+        "SELECT place, length(value) FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?",
+    )?;
+    let last = place(partition, end.min(read));
+    let (mut end, mut found, mut bytes) = (start, 0, 0);
+    let mut rows = query.query(params![place(partition, start), last, CHUNK as i64])?;
+    while let Some(row) = rows.next()? {
+        if bytes >= CHUNK_BYTES {
             break;
         }
-        bytes += row.get::<_, i64>(2)?;
+        bytes += row.get::<_, i64>(1)?;
         end = partition_and_offset(row.get(0)?).1 + 1;
         found += 1;
     }
@@ -65,6 +88,16 @@ fn expire(sql: &Connection, partition: i64, oldest: i64) -> Result<usize, Inside
         sql.prepare_cached("UPDATE partitions SET start = ? WHERE id = ?")?.execute([end, partition])?;
     }
     Ok(found)
+}
+
+/// Where the partition starts, and how far every group has read it. Without any group nothing counts as read:
+/// those for whom it is kept haven't come yet.
+fn start_and_read(sql: &Connection, partition: i64) -> Result<(i64, i64), Inside> {
+    let mut query = sql.prepare_cached(
+        "SELECT start, coalesce((SELECT min(next) FROM offsets o WHERE o.partition = p.id), start)
+         FROM partitions p WHERE id = ?",
+    )?;
+    Ok(query.query_row([partition], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 /// The places of records whose key has a newer one in the same partition.

@@ -121,3 +121,27 @@ fn the_write_ahead_log_is_bounded_while_many_write_and_read() {
     let size = fs::metadata(folder.path().join("log.db-wal")).unwrap().len();
     assert!(size <= 2 * database::WAL_BYTES as u64, "{size}");
 }
+
+/// A clock that was ahead once doesn't keep what was written afterwards for ever.
+#[test]
+fn records_from_the_future_go_with_the_old_ones_behind_them() {
+    const HOUR: i64 = 3_600_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let log = Embedded::open(&folder.path().join("log.db")).unwrap();
+    log.create(&[Topic { retention: Retention::Age(Duration::from_secs(3600)), ..topic("in") }]).unwrap();
+    log.producer("publisher").unwrap().commit(&bulk(6)).unwrap();
+    let aged = log.database.write(|sql| {
+        sql.execute("INSERT INTO offsets SELECT 'group', id, next FROM partitions", [])?;
+        for (offset, hours) in (0..).zip([-2, 48, -2, 48, 0, -2]) {
+            let place = database::place(1, offset);
+            let stamp = now() + hours * HOUR;
+            sql.execute("UPDATE records SET appended_at = ? WHERE place = ?", [stamp, place])?;
+        }
+        Ok(())
+    });
+    aged.unwrap();
+    // Behind the second one from the future is a young one, though an old one follows.
+    assert_eq!(log.housekeep().unwrap(), Housekeeping { expired: 3, compacted: 0 });
+    assert_eq!(log.housekeep().unwrap(), Housekeeping::default());
+    assert_eq!(log.bounds("in").unwrap()[0].start, NextOffset(3));
+}

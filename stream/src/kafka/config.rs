@@ -3,6 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
 /// The largest record, in bytes: photos travel in them. Topics are created with it.
@@ -82,7 +83,7 @@ impl KafkaConfig {
             config.set(*key, *value);
         }
         if self.properties.contains_key("debug") {
-            config.set_log_level(rdkafka::config::RDKafkaLogLevel::Debug);
+            config.set_log_level(RDKafkaLogLevel::Debug);
         }
         config
     }
@@ -131,6 +132,8 @@ impl KafkaConfig {
         config.set("heartbeat.interval.ms", beat).set("fetch.error.backoff.ms", "100");
         config.set("fetch.wait.max.ms", "200").set("queued.max.messages.kbytes", "16384");
         config.set("fetch.queue.backoff.ms", "20");
+        // That records are gone which nobody has read is only a warning of librdkafka's (`unread.rs`).
+        config.set_log_level(RDKafkaLogLevel::Warning);
         let group = self.full(group);
         self.finish(
             config,

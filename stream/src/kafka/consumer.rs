@@ -1,3 +1,5 @@
+mod leaving;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use super::members::{Holdings, Member, lock};
 use super::orphans::Orphans;
 use super::rebalancing::Listener;
-use super::{Cluster, REQUEST, errors, offsets, reader};
+use super::{Cluster, REQUEST, errors, offsets, reader, unread};
 use crate::{
     Consumer, Error, Membership, NextOffset, Passed, PollLimit, Rebalance, Record, Result, Subscription,
     TopicPartition,
@@ -25,8 +27,6 @@ const QUIET: Duration = Duration::from_millis(15);
 const SELDOM: Duration = Duration::from_secs(1);
 /// The shortest poll.
 const GLANCE: Duration = Duration::from_millis(2);
-/// How long a member that leaves waits for the group to hear of it.
-const GOODBYE: Duration = Duration::from_secs(3);
 
 /// A member of a Kafka consumer group. It is polled, and dropped, on one thread.
 pub(super) struct KafkaConsumer {
@@ -124,6 +124,9 @@ impl KafkaConsumer {
         if let Some(held) = held.get_mut(&record.at) {
             if held.position.is_some_and(|position| record.offset.0 < position.0) {
                 return Err(Error::MadeAnew(record.at));
+            }
+            if let Some(from) = held.reset.take_if(|from| from.0 <= record.offset.0) {
+                unread::tell(&record.at, from, NextOffset(record.offset.0));
             }
             held.position = Some(record.offset.next());
             self.waiting.push_back(Record { stored: record, assignment: held.assignment.clone() });
@@ -276,6 +279,9 @@ impl KafkaConsumer {
                     && let Some(held) =
                         lock(&self.held).get_mut(&at).filter(|held| held.position == Some(position))
                 {
+                    if let Some(from) = held.reset.take() {
+                        unread::tell(&at, from, end);
+                    }
                     held.position = Some(end);
                     self.passed.insert(at, Passed { next: end, assignment: held.assignment.clone() });
                 }
@@ -319,70 +325,6 @@ impl KafkaConsumer {
         taken.retain(|record: &Record| record.assignment.is_alive());
         Ok(taken)
     }
-
-    fn depart(&mut self) {
-        self.left = true;
-        if let Err(error) = self.unsubscribe() {
-            tracing::debug!(%error, "the group may not have heard of a member's end");
-        }
-        self.close();
-    }
-
-    /// Leaves and comes again, so that the group shares everything out anew.
-    fn join_again(&mut self) -> Result<()> {
-        let Membership { group, slot, .. } = &self.member.membership;
-        tracing::warn!(group, slot, "partitions are nobody's: leaving the group and joining it again");
-        let unsubscribed = self.unsubscribe();
-        subscribe(&self.cluster, &self.member.consumer, &self.topics, "joining the group again")?;
-        unsubscribed
-    }
-
-    /// A static member that only goes away keeps its partitions for the session: it must unsubscribe.
-    ///
-    /// What comes meanwhile is kept: of partitions that are still held after all, it isn't told again.
-    fn unsubscribe(&mut self) -> Result<()> {
-        let let_in = self.wait_until_let_in();
-        self.member.consumer.unsubscribe();
-        self.listener().is_let_in.store(false, Ordering::Relaxed);
-        let_in?;
-        let begun = Instant::now();
-        let mut quiet = 0;
-        while quiet < 3 && begun.elapsed() < GOODBYE {
-            let heard = self.hear(Duration::from_millis(10))?;
-            let changed = self.rebalanced()?;
-            let is_free = lock(&self.held).is_empty();
-            quiet = if is_free && !changed && heard == Heard::Nothing { quiet + 1 } else { 0 };
-        }
-        Ok(())
-    }
-
-    /// Before it is let in, the group doesn't know by what name a member would say goodbye, and waits for it after it has
-    /// gone. The others hear that somebody comes at their next heartbeat.
-    fn wait_until_let_in(&mut self) -> Result<()> {
-        let (begun, longest) = (Instant::now(), GOODBYE + self.cluster.config.heartbeat());
-        while !self.listener().is_let_in.load(Ordering::Relaxed) && begun.elapsed() < longest {
-            self.hear(Duration::from_millis(10))?;
-            self.rebalanced()?;
-        }
-        Ok(())
-    }
-
-    /// Closes the client, and leaves it to the end of the process if that takes long: a cluster that is away must not
-    /// hold up a stop.
-    fn close(&self) {
-        let consumer = &self.member.consumer;
-        let begun = Instant::now();
-        if let Err(error) = consumer.close_queue() {
-            tracing::debug!(%error, "a consumer can't be closed");
-        }
-        while !consumer.closed() {
-            if begun.elapsed() > GOODBYE {
-                std::mem::forget(Arc::clone(&self.member));
-                return;
-            }
-            drop(consumer.poll(Duration::from_millis(10)));
-        }
-    }
 }
 
 fn subscribe(
@@ -405,11 +347,15 @@ impl Consumer for KafkaConsumer {
     fn poll(&mut self, limit: PollLimit, wait: Duration) -> Result<Vec<Record>> {
         let begun = Instant::now();
         if begun - self.polled > self.cluster.config.session_timeout * 2 {
-            // The group has thrown this member out, and it is about to hear of it piece by piece.
+            // The group has thrown this member out, and it is about to hear of it piece by piece, or never.
             self.lose_all();
+            if !self.come_back()? {
+                // The next poll is late, too, and goes on with it.
+                return Ok(Vec::new());
+            }
         }
         if self.orphans.are_left(&self.cluster, &self.member.membership, &self.topics) {
-            self.join_again()?;
+            self.join_again("partitions are nobody's")?;
         }
         let polled = self.poll_on(limit, wait, begun);
         self.polled = Instant::now();

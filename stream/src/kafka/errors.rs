@@ -121,11 +121,14 @@ pub(super) fn is_fenced(code: Code) -> bool {
         Fenced
             | ProducerFenced
             | InvalidProducerEpoch
-            | InvalidProducerIdMapping
             | InvalidTransactionalState
-            | UnknownProducerId
             | TransactionCoordinatorFenced
     )
+}
+
+/// Whether it says that the cluster doesn't know the producer any more: it forgets those that rest for long.
+pub(super) fn is_forgotten(code: Code) -> bool {
+    matches!(code, Code::InvalidProducerIdMapping | Code::UnknownProducerId)
 }
 
 /// A topic that isn't there.

@@ -32,6 +32,8 @@ pub(super) struct Held {
     pub(super) position: Option<NextOffset>,
     /// Where the group continues; commits don't go back behind it.
     pub(super) committed: Option<NextOffset>,
+    /// Where the brokers had nothing any more, until it is known where they have something.
+    pub(super) reset: Option<NextOffset>,
 }
 
 impl Member {

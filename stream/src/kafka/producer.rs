@@ -130,9 +130,16 @@ impl KafkaProducer {
                     record = same;
                     std::thread::sleep(FULL);
                 }
+                Err((KafkaError::MessageProduction(Code::State), _)) => return Err(self.failed()),
                 Err((error, _)) => return Err(error),
             }
         }
+    }
+
+    /// Why the transaction takes no more records: it has failed while they were sent. librdkafka says it to
+    /// whoever would begin another.
+    fn failed(&self) -> KafkaError {
+        self.client.begin_transaction().err().unwrap_or(KafkaError::MessageProduction(Code::State))
     }
 
     /// Until everything that was sent is acknowledged, or a step is over. rdkafka's own wait, inside its commit, sleeps for
@@ -248,16 +255,21 @@ impl KafkaProducer {
         };
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         tracing::debug!(%error, ?code, slot = self.slot, "undoing a transaction");
-        if let Some((code, _)) = self.client.client().fatal_error() {
+        if let Some(code) = self.fatal() {
             return self.finish(code, begun);
         }
         match self.insist(|| self.client.abort_transaction(STEP)) {
             Ok(()) => Figures::count(&self.cluster.figures.aborted),
             Err(Failure::GivenUp) => return self.cluster.given_up(),
-            Err(Failure::Kafka(_) | Failure::Unanswered) => return self.finish(code, begun),
+            Err(Failure::Kafka(_) | Failure::Unanswered) => {
+                // Whether another has taken the slot since it was forgotten is told only now.
+                let rival = self.fatal().filter(|_| errors::is_forgotten(code));
+                return self.finish(rival.unwrap_or(code), begun);
+            }
         }
         let first = transaction.advance.iter().flat_map(|advance| advance.offsets.keys()).next();
         match (code, first) {
+            (code, _) if errors::is_forgotten(code) => self.renew(),
             (code, Some(at)) if errors::is_of_the_group(code) => self.of_the_group(code, at),
             (Code::MessageSizeTooLarge, _) => too_large(transaction),
             (Code::UnknownTopicOrPartition | Code::UnknownPartition, _) => {
@@ -276,6 +288,24 @@ impl KafkaProducer {
             }
             _ => Error::AssignmentEnded(at.clone()),
         }
+    }
+
+    /// Why librdkafka has given the producer up.
+    fn fatal(&self) -> Option<Code> {
+        self.client.client().fatal_error().map(|(code, _)| code)
+    }
+
+    /// The cluster forgets a slot in which nothing was committed for a week
+    /// (`transactional.id.expiration.ms`). Where it refuses records for that, librdkafka asks for a new
+    /// producer's id; where it refuses offsets, it doesn't (`rdkafka_txnmgr.c`), and would be refused for
+    /// ever. So the slot is taken anew.
+    fn renew(&mut self) -> Error {
+        match Self::open(Arc::clone(&self.cluster), &self.slot) {
+            Ok(anew) => *self = anew,
+            Err(error) => return error,
+        }
+        tracing::info!(slot = self.slot, "the cluster had forgotten the slot: it was taken anew");
+        Error::Busy(format!("the cluster had forgotten the slot {:?}", self.slot))
     }
 
     /// The producer can't be used any more.

@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaRespErr;
 use super::contact::Ear;
 use super::figures::Figures;
 use super::members::{Held, Holdings, lock};
+use super::unread;
 use crate::{Assignment, Error, NextOffset, Rebalance, TopicPartition};
 
 /// Hands partitions to the stage and takes them back, inside the consumer's poll and on its thread.
@@ -40,6 +41,11 @@ pub(super) struct Listener {
 
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        if let Some((topic, partition, from)) = unread::reset(message)
+            && let Some(held) = lock(&self.held).get_mut(&self.our(topic, partition))
+        {
+            held.reset = Some(from);
+        }
         self.ear.log(level, fac, message);
     }
 
@@ -84,7 +90,8 @@ impl ConsumerContext for Listener {
 }
 
 impl Listener {
-    fn ours(&self, partitions: &TopicPartitionList) -> Vec<TopicPartition> {
+    /// The partitions by our names of them.
+    pub(super) fn ours(&self, partitions: &TopicPartitionList) -> Vec<TopicPartition> {
         let all = partitions.elements().into_iter();
         all.map(|it| self.our(it.topic(), it.partition())).collect()
     }
@@ -116,7 +123,8 @@ impl Listener {
             if let Err(error) = element.set_offset(offset) {
                 tracing::warn!(%error, partition = %at, "no offset to start from");
             }
-            let held = Held { assignment: Assignment::begin(), position, committed: group.flatten() };
+            let assignment = Assignment::begin();
+            let held = Held { assignment, position, committed: group.flatten(), reset: None };
             lock(&self.held).insert(at, held);
         }
         tracing::debug!(group = self.group, slot = self.slot, partitions = ?self.ours(partitions), "partitions assigned");

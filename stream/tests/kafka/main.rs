@@ -1,5 +1,7 @@
 //! The conformance suite on a real Kafka, and what only a real Kafka does.
 
+mod losses;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
