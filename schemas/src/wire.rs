@@ -50,12 +50,18 @@ pub trait Event: Serialize + DeserializeOwned + 'static {
             let (header, datum) = bytes.split_at(SINGLE_OBJECT_HEADER);
             let version =
                 contract.versions.iter().find(|it| it.header == header || it.early_header == header);
-            return version.map_or_else(|| contract.later(datum), |version| Contract::read(version, datum));
+            return match version {
+                Some(version) => Contract::read(version, datum),
+                None => contract.later(datum).ok_or(DecodeError::UnknownSchema),
+            };
         }
         match bytes {
             [CONFLUENT, ..] if bytes.len() >= CONFLUENT_HEADER => {
                 let datum = &bytes[CONFLUENT_HEADER..];
-                contract.fitting(datum).map_or_else(|| contract.later(datum), Ok)
+                let event = contract.fitting(datum).or_else(|| contract.later(datum));
+                // autorma itself writes single objects alone, so a newer one couldn't read it either.
+                let cause = "none that is known fits the bytes behind confluent's header";
+                event.ok_or_else(|| DecodeError::Malformed(cause.into()))
             }
             // A credible event begins with a text, which neither header can be taken for.
             bare => {
@@ -72,10 +78,10 @@ pub enum DecodeError {
     /// Neither a single-object encoding nor Confluent's wire format, nor a datum that can be trusted without.
     #[error("the record is neither an avro single object nor in confluent's wire format")]
     UnknownFraming,
-    /// Written with a schema that isn't among the versions of this event.
+    /// A single object of a schema that isn't among the versions of this event: maybe a newer autorma's.
     #[error("the record was written with a schema that this version of autorma doesn't know")]
     UnknownSchema,
-    /// The bytes don't follow the schema they name.
+    /// The bytes don't follow the schema they name, or any in Confluent's wire format.
     #[error("the record doesn't follow its schema: {0}")]
     Malformed(String),
     /// Bytes are left over behind the event.
@@ -153,10 +159,10 @@ impl Contract {
         self.versions.iter().rev().find_map(|version| Self::read(version, datum).ok())
     }
 
-    /// What a version that isn't known yet has kept.
-    fn later<E: Event>(&self, datum: &[u8]) -> Result<E, DecodeError> {
+    /// What a version that isn't known yet has kept, if it can be trusted.
+    fn later<E: Event>(&self, datum: &[u8]) -> Option<E> {
         let known = Self::begin(self.newest(), datum).map(|(event, _)| event);
-        known.ok().filter(E::is_credible).ok_or(DecodeError::UnknownSchema)
+        known.ok().filter(E::is_credible)
     }
 
     /// The event at the beginning of the bytes, and how many are left.

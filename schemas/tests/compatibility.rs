@@ -229,13 +229,31 @@ fn an_image_event_of_a_later_compatible_version_is_read_and_another_is_not() {
     let [datum, added] = [&image_event().encode()[10..], b"\x0cpallet".as_slice()];
     for header in [b"\xc3\x01version9".as_slice(), &[0, 0, 0, 0, 7]] {
         assert_eq!(ImageEvent::decode(&[header, datum, added].concat()).unwrap(), image_event());
-        let before = ImageEvent::decode(&[header, added, datum].concat());
-        assert!(matches!(before, Err(DecodeError::UnknownSchema)), "{before:?}");
-        let other = ImageEvent::decode(&[header, &prediction().encode()[10..]].concat());
-        assert!(matches!(other, Err(DecodeError::UnknownSchema)), "{other:?}");
+        let before = ImageEvent::decode(&[header, added, datum].concat()).unwrap_err();
+        let other = ImageEvent::decode(&[header, &prediction().encode()[10..]].concat()).unwrap_err();
+        for refused in [before, other] {
+            match header[0] {
+                0 => assert!(matches!(refused, DecodeError::Malformed(_)), "{refused:?}"),
+                _ => assert!(matches!(refused, DecodeError::UnknownSchema), "{refused:?}"),
+            }
+        }
     }
     let run = [b"\xc3\x01version9", &run().encode()[10..], added].concat();
     assert!(matches!(RunRecord::decode(&run), Err(DecodeError::UnknownSchema)), "nobody else writes those");
+}
+
+/// No autorma writes in Confluent's framing, so there is no newer one that could read these.
+#[test]
+fn what_fits_no_version_behind_confluents_header_is_malformed() {
+    fn is_malformed<E: Event>(bytes: &[u8]) -> bool {
+        matches!(E::decode(bytes), Err(DecodeError::Malformed(_)))
+    }
+    let later = [b"\0\0\0\0\x01".as_slice(), &run().encode()[10..], b"\x0cpallet"].concat();
+    for foreign in [b"\0\0\0\0\x01of another system".as_slice(), b"\0\0\0\0\x01", &later] {
+        assert!(is_malformed::<RunRecord>(foreign) && is_malformed::<Prediction>(foreign), "{foreign:?}");
+        assert!(is_malformed::<DeadLetter>(foreign) && is_malformed::<ImageEvent>(foreign), "{foreign:?}");
+        assert!(is_malformed::<LedgerRecord>(foreign), "{foreign:?}");
+    }
 }
 
 #[test]

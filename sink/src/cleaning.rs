@@ -47,6 +47,23 @@ pub(crate) fn remove_orphans(store: &Store, orphans: &[String]) -> Result<(), Er
     Ok(())
 }
 
+/// Moves parts to where those of their run are looked for: each from its path to its home.
+pub(crate) fn bring_home(store: &Store, astray: &[(String, String)]) -> Result<(), Error> {
+    for (part, home) in astray {
+        tracing::info!(part, home, "moving a part to the folder of its run");
+        let to = store.output().join(home);
+        let folder = to.parent().unwrap_or(store.output());
+        let moved = || {
+            fs::create_dir_all(folder)?;
+            fs::rename(store.output().join(part), &to)?;
+            // The folder may be new, too.
+            folder.ancestors().take(2).try_for_each(|folder| File::open(folder)?.sync_all())
+        };
+        moved().map_err(|error: io::Error| Error::at(store.place(home), &error))?;
+    }
+    Ok(())
+}
+
 /// Moves the folder of a log out of the way, under a name that no other has, and says which.
 pub(crate) fn set_aside(store: &Store, folder: &Folder) -> Result<String, Error> {
     let from = store.output().join(folder.path());

@@ -11,6 +11,9 @@ use crate::part::{Header, write};
 use crate::recovery::next_of;
 use crate::stage::Sink;
 
+/// How soon offsets that the group has refused are committed again, when nothing else comes.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl Sink<'_> {
     /// Makes what was read durable, then finishes the runs that it has completed.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
@@ -32,6 +35,12 @@ impl Sink<'_> {
         self.settle_offsets()?;
         self.report(&Buffer::default(), Duration::ZERO);
         self.finish_complete()
+    }
+
+    /// Commits offsets that the group has refused: perhaps nothing comes whose flush would.
+    pub(crate) fn settle_refused(&mut self) -> Result<(), Error> {
+        let is_time = self.refused.is_some_and(|at| at.elapsed() >= AGAIN);
+        if is_time && self.buffer.is_empty() { self.settle_offsets() } else { Ok(()) }
     }
 
     /// One part for each run that has outcomes. They don't count yet.
@@ -83,11 +92,15 @@ impl Sink<'_> {
         let advance = Some(Advance::to(membership, offsets.clone()));
         let transaction = Transaction { appends: Vec::new(), advance };
         match patiently(|| self.producer.commit(&transaction)) {
-            Ok(()) => self.committed.extend(offsets),
+            Ok(()) => {
+                self.committed.extend(offsets);
+                self.refused = None;
+            }
             // The machine slept, and the group took the partition away. It comes back with the next poll, and what
             // counts is in the manifest.
             Err(LogError::AssignmentEnded(at)) => {
-                tracing::debug!(partition = %at, "offsets are committed later")
+                tracing::debug!(partition = %at, "offsets are committed later");
+                self.refused = Some(Instant::now());
             }
             Err(error) => return Err(error.into()),
         }

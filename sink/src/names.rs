@@ -6,6 +6,8 @@ use autorma_schemas::sha256;
 
 /// The longest part of a run's id that goes into a file's name.
 const LONGEST: usize = 100;
+/// Hexadecimal digits of the hash behind a name that was changed.
+const HASH: usize = 12;
 
 /// The results file of a run.
 pub fn results_path(output: &Path, run_id: &str) -> PathBuf {
@@ -42,12 +44,30 @@ pub fn is_stamp(run_id: &str) -> bool {
 /// A run's id as a file's name. Other systems may choose any id: one that could lead elsewhere, or be another file of
 /// ours, is changed, and a hash keeps what was different different.
 fn file_name(run_id: &str) -> String {
-    let is_safe = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !run_id.is_empty() && run_id.len() <= LONGEST && run_id.chars().all(is_safe) {
-        return run_id.to_owned();
-    }
-    let safe: String = run_id.chars().take(LONGEST).map(|c| if is_safe(c) { c } else { '_' }).collect();
-    format!("{safe}-{}", &sha256(run_id.as_bytes())[..12])
+    if looks_changed(run_id) { changed(run_id) } else { safe_name(run_id) }
+}
+
+/// Whether an id is like what another one is changed to: it ends in a hash, and has a `_` or nothing before
+/// that. A UUID ends like this too, but has neither, and its files are named as it is.
+fn looks_changed(run_id: &str) -> bool {
+    let is_hash = |end: &str| end.len() == HASH && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hashed = run_id.rsplit_once('-').is_some_and(|(_, end)| is_hash(end));
+    is_hashed && (run_id.contains('_') || run_id.starts_with('-'))
+}
+
+/// A name as it is, if it leads nowhere else.
+fn safe_name(name: &str) -> String {
+    let is_plain = !name.is_empty() && name.len() <= LONGEST && name.chars().all(is_safe);
+    if is_plain { name.to_owned() } else { changed(name) }
+}
+
+fn changed(name: &str) -> String {
+    let safe: String = name.chars().take(LONGEST).map(|c| if is_safe(c) { c } else { '_' }).collect();
+    format!("{safe}-{}", &sha256(name.as_bytes())[..HASH])
+}
+
+fn is_safe(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
 /// The hidden folder of one log: another log's offsets mean nothing here.
@@ -56,7 +76,7 @@ pub(crate) struct Folder(String);
 
 impl Folder {
     pub(crate) fn new(log: &str) -> Self {
-        Self(format!(".autorma/{}", file_name(log)))
+        Self(format!(".autorma/{}", safe_name(log)))
     }
 
     pub(crate) fn path(&self) -> &str {
@@ -94,11 +114,19 @@ mod tests {
         assert_eq!(folder.part("20261123_153147", 42), ".autorma/c0ffee/20261123_153147/00000042.jsonl");
         assert_eq!(part_number(&folder.part("r", 123_456_789)), Some(123_456_789));
         assert_eq!(part_number(&folder.manifest()), None);
+        for run_id in ["replay_20261123_153147", "monday-a1b2", "550e8400-e29b-41d4-a716-446655440000"] {
+            assert_eq!(file_name(run_id), run_id);
+        }
     }
 
     #[test]
     fn no_id_leads_out_of_the_folder_or_to_another_file() {
-        let ids = ["../../etc", "a/b", "a_b", "manifest.json", "", "é", &"x".repeat(300), &"x".repeat(301)];
+        let ids = ["../../etc", "a/b", "a_b", "manifest.json", "", "é", &"x".repeat(300), &"x".repeat(301)]
+            .map(String::from);
+        // What these become may be the ids of others.
+        let alike = ids.clone().map(|id| changed(&id));
+        let again = alike.clone().map(|id| changed(&id));
+        let ids = [ids, alike, again].concat();
         let names: std::collections::BTreeSet<_> = ids.iter().map(|id| file_name(id)).collect();
         assert_eq!(names.len(), ids.len());
         for name in names {

@@ -126,14 +126,16 @@ fn read_runs(log: &dyn Log, books: &mut Bookkeeping) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads the parts of runs that aren't finished, and removes the others. Says what they cover.
+/// Reads the parts of runs that aren't finished, and removes the others. Says what they cover. From then on
+/// each is in the folder of its run, which no other run has: an earlier autorma let two share one.
 fn take_up_parts(
     store: &Store,
     folder: &Folder,
     manifest: &Manifest,
     books: &mut Bookkeeping,
 ) -> Result<Coverage, Error> {
-    let (mut orphans, mut done, mut coverage) = (Vec::new(), Vec::new(), Coverage::default());
+    let (mut orphans, mut done, mut astray) = (Vec::new(), Vec::new(), Vec::new());
+    let mut coverage = Coverage::default();
     for path in store.list(folder.path())? {
         let Some(number) = part_number(&path) else { continue };
         if number >= manifest.next_part {
@@ -150,9 +152,14 @@ fn take_up_parts(
             books.restore_duplicates(&part.header.run_id, part.header.duplicates);
         }
         take_up(&part, books)?;
+        let home = folder.part(&part.header.run_id, number);
+        if path != home {
+            astray.push((path, home));
+        }
     }
     store.remove(&done)?;
     cleaning::remove_orphans(store, &orphans)?;
+    cleaning::bring_home(store, &astray)?;
     Ok(coverage)
 }
 

@@ -58,6 +58,7 @@ pub fn run(
         folder,
         manifest,
         committed,
+        refused: None,
         books,
         positions,
         buffer: Buffer::default(),
@@ -89,6 +90,8 @@ pub(crate) struct Sink<'a> {
     pub(crate) manifest: Manifest,
     /// As the group has it. It is further than the manifest if another output folder was in use, or somebody moved it.
     pub(crate) committed: BTreeMap<TopicPartition, NextOffset>,
+    /// When the group last refused the manifest's offsets; none if it has taken them.
+    pub(crate) refused: Option<Instant>,
     pub(crate) books: Bookkeeping,
     pub(crate) positions: Positions,
     pub(crate) buffer: Buffer,
@@ -101,6 +104,7 @@ pub(crate) struct Sink<'a> {
 impl Sink<'_> {
     /// Reads what is there, or flushes what was read.
     fn turn(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
+        self.settle_refused()?;
         let pause = self.pace.pause(Instant::now());
         // Where nothing more is to come, waiting for it is useless.
         let is_all = self.books.is_any_complete() || self.books.is_nothing_open();

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use autorma_schemas::{Micros, RunKind, RunRecord, RunState};
 use autorma_stream::{Offset, TopicPartition};
@@ -7,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{Bookkeeping, Place};
 use crate::manifest::Offsets;
 use crate::names::OUTSIDE;
+
+/// How far back the clock may be set without ending the sink's own run. One that was opened by a clock far
+/// ahead would take outcomes until that time comes.
+const SET_BACK: Duration = Duration::from_secs(60);
 
 /// The sink's own run, for outcomes that no other run takes. The manifest keeps it: `runs` hears of it when it is
 /// finished.
@@ -72,9 +77,11 @@ impl Bookkeeping {
 
     /// Whether the sink's own run has taken outcomes for long enough.
     pub(crate) fn is_outside_due(&self, now: Micros) -> bool {
-        let length = self.run_length.as_micros().min(i64::MAX as u128) as i64;
-        let is_due = |opened: Micros| now.0.saturating_sub(opened.0) >= length;
-        self.outside.as_ref().is_some_and(|it| it.closed_at.is_none() && is_due(it.opened_at))
+        let is_over = |opened: Micros| {
+            let age = now.seconds_since(opened);
+            age >= self.run_length.as_secs_f64() || age < -SET_BACK.as_secs_f64()
+        };
+        self.outside.as_ref().is_some_and(|it| it.closed_at.is_none() && is_over(it.opened_at))
     }
 
     /// Closes the sink's own run if it is time. What it has then is what it holds.

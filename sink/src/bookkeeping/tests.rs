@@ -81,6 +81,17 @@ fn what_no_run_takes_goes_to_a_run_outside() {
     assert_ne!(next, outside, "though it is opened in the same second");
 }
 
+#[test]
+fn a_run_outside_ends_with_a_clock_set_far_back() {
+    let mut books = Bookkeeping::new(HOUR, None);
+    take(&mut books, None, 1);
+    let is_due = |seconds: i64| books.is_outside_due(Micros(seconds * 1_000_000));
+    assert!(!is_due(0) && !is_due(-60));
+    assert!(is_due(-61) && is_due(-24 * 3600));
+    books.close_outside(Micros(-24 * 3_600_000_000));
+    assert_eq!(books.complete().len(), 1);
+}
+
 /// What a log holds, and what happens to the sink that reads it.
 #[derive(Debug, Clone)]
 enum Step {

@@ -14,12 +14,25 @@ use autorma_stream::{
 pub(crate) enum Fault {
     /// Instead of committing offsets.
     AtOffsets,
+    /// Instead of committing offsets, too, but the group has only taken the partitions away for a moment.
+    AssignmentEnds,
     /// Instead of saying that a run is finished.
     AtFinished,
     /// After saying so.
     AfterFinished,
     /// Instead of reading dead letters outside the group, as at the start.
     AtDeadLetters,
+}
+
+impl Fault {
+    /// Whether it strikes at the transaction.
+    fn is_at(self, transaction: &Transaction) -> bool {
+        match self {
+            Fault::AtOffsets | Fault::AssignmentEnds => transaction.advance.is_some(),
+            Fault::AtFinished | Fault::AfterFinished => transaction.advance.is_none(),
+            Fault::AtDeadLetters => false,
+        }
+    }
 }
 
 /// A log whose producers fail once.
@@ -34,6 +47,10 @@ impl Faulty {
     pub(crate) fn new(log: &Memory, fault: Fault) -> Arc<Self> {
         Arc::new(Self { log: log.clone(), fault, armed: Arc::new(AtomicBool::new(true)) })
     }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.armed.load(Ordering::SeqCst)
+    }
 }
 
 struct FaultyProducer {
@@ -44,12 +61,11 @@ struct FaultyProducer {
 
 impl Producer for FaultyProducer {
     fn commit(&mut self, transaction: &Transaction) -> Result<()> {
-        if self.fault == Fault::AtDeadLetters {
+        if !self.fault.is_at(transaction) || !self.armed.swap(false, Ordering::SeqCst) {
             return self.producer.commit(transaction);
         }
-        let is_here = (self.fault == Fault::AtOffsets) == transaction.advance.is_some();
-        if !is_here || !self.armed.swap(false, Ordering::SeqCst) {
-            return self.producer.commit(transaction);
+        if self.fault == Fault::AssignmentEnds {
+            return Err(Error::AssignmentEnded(TopicPartition::new(topics::PREDICTIONS, 0)));
         }
         if self.fault == Fault::AfterFinished {
             self.producer.commit(transaction)?;

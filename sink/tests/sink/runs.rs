@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use autorma_schemas::{DeadLetter, Origin, RunState, topics};
+use autorma_schemas::{DeadLetter, Origin, RunState, sha256, topics};
 use autorma_sink::{Counts, Snapshot};
 use autorma_stream::{Append, Log, NoRebalance, PollLimit, Subscription, Transaction};
 use serde_json::Value;
 
+use crate::faulty::{Fault, Faulty};
 use crate::workplace::{LONG, Workplace, append, dead_letter, entries, outcome, outcome_in, prediction, run};
 
 const RUN: &str = "20261123_153147";
@@ -37,8 +38,12 @@ fn two_runs_at_a_time() {
     sink.stop();
     assert_eq!(entries(&workplace.results(RUN), "predictions").len(), 38);
     assert_eq!(workplace.summary(NEXT).discovered, 50);
+    assert!(is_lag_zero(&workplace));
+}
+
+fn is_lag_zero(workplace: &Workplace) -> bool {
     let committed = workplace.log.committed(autorma_sink::GROUP).unwrap();
-    assert!(ends(&workplace).iter().all(|(at, end)| committed[at] >= *end), "lag is 0");
+    ends(workplace).iter().all(|(at, end)| committed[at] >= *end)
 }
 
 fn ends(workplace: &Workplace) -> Vec<(autorma_stream::TopicPartition, autorma_stream::NextOffset)> {
@@ -190,23 +195,95 @@ fn partitions_that_went_away_come_back() {
     sink.wait(|snapshot| is_filed(snapshot, &workplace));
     sink.stop();
     assert_eq!(workplace.summary(RUN).discovered, 61);
-    let committed = workplace.log.committed(autorma_sink::GROUP).unwrap();
-    assert!(ends(&workplace).iter().all(|(at, end)| committed[at] >= *end), "lag is 0");
+    assert!(is_lag_zero(&workplace));
+}
+
+/// Nor does the group come to know later: no outcome comes after the one whose offsets it has refused.
+#[test]
+fn offsets_that_were_refused_are_committed_though_nothing_new_comes() {
+    let workplace = Workplace::new();
+    workplace.sink().stop();
+    let log = Faulty::new(&workplace.log, Fault::AssignmentEnds);
+    let sink = workplace.sink_on(Arc::<Faulty>::clone(&log), workplace.output.path(), HOUR);
+    workplace.append([outcome(RUN, 1)]);
+    sink.wait_for_outcomes(1);
+    assert!(log.has_failed());
+    let begun = std::time::Instant::now();
+    while !is_lag_zero(&workplace) {
+        assert!(begun.elapsed() < LONG, "the lag stays");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    sink.stop();
+}
+
+/// The id of a run, and another that the first one's files are named after.
+fn alike() -> [String; 2] {
+    ["a/b".into(), format!("a_b-{}", &sha256(b"a/b")[..12])]
+}
+
+/// Two outcomes of each, as parts.
+fn two_of_each(workplace: &Workplace, runs: &[String]) {
+    workplace.append(runs.iter().flat_map(|run_id| [outcome(run_id, 1), outcome(run_id, 2)]));
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(2 * runs.len() as u64);
+    sink.stop();
+}
+
+/// Each by itself.
+fn finishes(workplace: &Workplace, runs: &[String]) {
+    let sink = workplace.sink();
+    workplace.append(runs.iter().map(|run_id| run(run_id, RunState::Closed, 2)));
+    runs.iter().for_each(|run_id| sink.wait_for_run(run_id));
+    sink.stop();
+    for run_id in runs {
+        assert_eq!(entries(&workplace.results(run_id), "predictions").len(), 2);
+        let summary = workplace.summary(run_id);
+        assert_eq!((&summary.run_id, summary.discovered), (run_id, 2));
+    }
+}
+
+#[test]
+fn runs_whose_names_are_alike_have_files_of_their_own() {
+    let (workplace, runs) = (Workplace::new(), alike());
+    two_of_each(&workplace, &runs);
+    finishes(&workplace, &runs);
+}
+
+/// As an earlier autorma had those of such runs.
+#[test]
+fn parts_that_lie_in_the_folder_of_another_run_are_of_their_own() {
+    let (workplace, runs) = (Workplace::new(), alike());
+    two_of_each(&workplace, &runs);
+    let [shared, own] = [&runs[1], &format!("{}-{}", runs[1], &sha256(runs[1].as_bytes())[..12])]
+        .map(|name| workplace.hidden().join(name));
+    for part in fs::read_dir(own).unwrap() {
+        let part = part.unwrap();
+        fs::rename(part.path(), shared.join(part.file_name())).unwrap();
+    }
+    finishes(&workplace, &runs);
+    assert_eq!(workplace.left_over(&runs[1]), Vec::<String>::new());
 }
 
 #[test]
 fn what_is_no_outcome_is_passed_over_and_what_is_newer_stops_the_sink() {
     let workplace = Workplace::new();
-    let raw = |value: &[u8]| Append {
-        topic: topics::PREDICTIONS.into(),
+    let raw = |topic: &str, value: &[u8]| Append {
+        topic: topic.into(),
         partition: Some(0),
         value: value.to_vec(),
         ..Append::default()
     };
-    workplace.append([raw(b"hello"), outcome(RUN, 1)]);
+    // In Confluent's framing, which is no autorma's: for the start, and for a sink at work.
+    let foreign = b"\0\0\0\0\x01of another system";
+    workplace.append([raw(topics::PREDICTIONS, b"hello"), raw(topics::RUNS, foreign), outcome(RUN, 1)]);
     let sink = workplace.sink();
     sink.wait_for_outcomes(1);
-    workplace.append([raw(b"\xC3\x01\x00\x01\x02\x03\x04\x05\x06\x07\x08")]);
+    let topics = [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS];
+    workplace.append(topics.map(|topic| raw(topic, foreign)));
+    workplace.append([outcome(RUN, 2)]);
+    sink.wait_for_outcomes(2);
+    sink.wait(|snapshot| is_filed(snapshot, &workplace));
+    workplace.append([raw(topics[0], b"\xC3\x01\x00\x01\x02\x03\x04\x05\x06\x07\x08")]);
     let error = sink.fail();
     assert!(matches!(error, autorma_sink::Error::Newer { .. }), "{error}");
 }
