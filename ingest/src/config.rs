@@ -1,12 +1,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use autorma_schemas::Micros;
 use autorma_service::settings::{Key, Settings};
 
 const INPUT: Key = Key::new("ingest.input", "data/inference/input", "folder of the photos");
 const RECURSIVE: Key = Key::new("ingest.recursive", "false", "whether folders in the folder count too");
 const REPROCESS: Key =
-    Key::new("ingest.reprocess", "false", "whether a batch publishes what was published before, too");
+    Key::new("ingest.reprocess", "false", "whether a batch publishes what finished runs published, too");
 const SETTLE: Key =
     Key::new("ingest.settle", "2s", "how long a file that nobody was seen closing must stay unchanged");
 const RESCAN: Key =
@@ -27,8 +28,9 @@ pub struct Config {
     pub input: PathBuf,
     /// Whether folders in the folder count too.
     pub recursive: bool,
-    /// Whether a batch publishes what was published before, too. The daemon doesn't.
-    pub reprocess: bool,
+    /// If given, a batch publishes what runs published that were finished before, too. It is when the command
+    /// was called: a batch that begins anew within it does nothing twice. The daemon doesn't.
+    pub reprocess: Option<Micros>,
     /// How long a file that nobody was seen closing must stay unchanged.
     pub settle: Duration,
     /// How often the folder is read again.
@@ -48,7 +50,7 @@ impl Config {
         Self {
             input: settings.get(&INPUT, ..),
             recursive: settings.get(&RECURSIVE, ..),
-            reprocess: settings.get(&REPROCESS, ..),
+            reprocess: settings.get::<bool>(&REPROCESS, ..).then(Micros::now),
             settle: settings.get(&SETTLE, Duration::ZERO..=DAY),
             rescan: settings.get(&RESCAN, Duration::from_millis(10)..=DAY),
             run_length: settings.get(&RUN_LENGTH, Duration::from_secs(1)..=DAY * 366),

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::path::Path;
 
 use autorma_schemas::{Micros, RunKind, file_url};
@@ -26,8 +27,9 @@ pub(crate) struct Intake<'a> {
     pub(crate) metrics: &'a Metrics,
     shutdown: &'a Shutdown,
     ledger: Ledger,
-    /// Whether what earlier runs published is published again.
-    again: bool,
+    /// If what finished runs published is published again: the other runs. What these published is still to
+    /// be classified in them, and would be so twice.
+    unfinished: Option<HashSet<String>>,
     buffer: Vec<u8>,
     /// Whether files that were closed are held until [`Intake::release`].
     holding: bool,
@@ -74,6 +76,8 @@ impl<'a> Intake<'a> {
         tracing::info!(input = root.text(), known = ledger.len(), "ingest ready");
         let input = root.text().to_owned();
         let publisher = Publisher::start(config, log, metrics, shutdown, producer, kind, input)?;
+        let reprocess = config.reprocess.filter(|_| kind == RunKind::Batch);
+        let unfinished = reprocess.map(|called| publisher.unfinished(called));
         Ok(Self {
             root,
             publisher,
@@ -82,7 +86,7 @@ impl<'a> Intake<'a> {
             metrics,
             shutdown,
             ledger,
-            again: config.reprocess && kind == RunKind::Batch,
+            unfinished,
             buffer: vec![0; BUFFER],
             holding: false,
             held: Vec::new(),
@@ -209,8 +213,11 @@ impl<'a> Intake<'a> {
 
     /// What a known content comes to; none if it is to be published again.
     fn done_before(&self, known: Known) -> Option<Taken> {
-        let by_this_run = self.publisher.run_id() == Some(self.ledger.run(known));
-        (by_this_run || !self.again).then_some(Taken::Known { by_this_run })
+        let run = self.ledger.run(known);
+        let by_this_run = self.publisher.run_id() == Some(run);
+        // A run that is in the log no longer was finished long ago.
+        let again = self.unfinished.as_ref().is_some_and(|unfinished| !unfinished.contains(run));
+        (by_this_run || !again).then_some(Taken::Known { by_this_run })
     }
 
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) -> Taken {

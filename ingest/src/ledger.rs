@@ -43,6 +43,13 @@ impl Ledger {
     pub(crate) fn load(log: &dyn Log) -> Result<Self, Error> {
         let mut ledger = Ledger::default();
         Reading::new(topics::LEDGER).read(log, |record| {
+            if record.value.is_empty() {
+                // Whoever takes a record out of a compacted topic writes this over it.
+                if let Some(key) = &record.key {
+                    ledger.forget(key);
+                }
+                return Ok(());
+            }
             let decoded = LedgerRecord::decode(&record.value).map_err(|cause| unreadable(&record, cause))?;
             let unreadable =
                 |()| unreadable(&record, autorma_schemas::DecodeError::Malformed("its sha256".into()));
@@ -63,6 +70,11 @@ impl Ledger {
     pub(crate) fn insert(&mut self, key: Key, version: Version, sha256: [u8; 32], run: &str) {
         let run = self.number(run);
         self.files.insert(key, Known { version, sha256, run });
+    }
+
+    /// The file of this record's key is new again.
+    fn forget(&mut self, key: &[u8]) {
+        self.files.remove(&Key::of(&String::from_utf8_lossy(key)));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -175,6 +187,24 @@ mod tests {
         assert!(error.to_string().contains("offset 0"), "{error}");
         let bad = LedgerRecord { sha256: "xyz".into(), ..record(0, 0, 0) };
         assert!(Ledger::load(&log_with(vec![("a".into(), bad.encode())], 1)).is_err());
+    }
+
+    #[test]
+    fn a_file_whose_record_was_taken_out_is_forgotten() {
+        let [kept, removed, again] = [0, 1, 2].map(|file| record(file, 1, 1));
+        let written = |it: &LedgerRecord| (it.uri.clone(), it.encode());
+        let values = vec![
+            written(&kept),
+            written(&removed),
+            written(&again),
+            (removed.uri.clone(), Vec::new()),
+            (again.uri.clone(), Vec::new()),
+            ("file:///in/never-seen.jpg".into(), Vec::new()),
+            written(&again),
+        ];
+        let ledger = Ledger::load(&log_with(values, 1)).unwrap();
+        let is_known = |it: &LedgerRecord| ledger.get(Key::of(&it.uri)).is_some();
+        assert_eq!([&kept, &removed, &again].map(is_known), [true, false, true]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,10 @@ const WAIT_AN_IMAGE: Duration = Duration::from_micros(500);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// How often a classifier that is behind is looked at.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long it is waited for without a word.
+const SILENT: Duration = Duration::from_secs(60);
+/// Within this, the log shows what was committed: a cluster needs a moment, and more when a broker has died.
+const SHOWS: Duration = Duration::from_secs(10);
 
 /// Takes ingest's slot. From then on no earlier ingest writes, and everything that it has written can be read.
 pub(crate) fn take_slot(log: &dyn Log) -> Result<Box<dyn Producer>, Error> {
@@ -61,9 +65,7 @@ pub(crate) struct Publisher<'a> {
     chunk: Chunk,
     published: u64,
     already_done: i64,
-    /// Where the images' partitions end, together: at least there. On a cluster, a moment passes after a commit before
-    /// what was committed shows.
-    ends: i64,
+    ends: Ends,
     /// Image events that the classifier hadn't committed when that was looked at last.
     behind: u64,
 }
@@ -75,6 +77,29 @@ struct Chunk {
     files: usize,
     images: i64,
     begun: Option<Instant>,
+}
+
+/// Where the images' partitions end, together.
+#[derive(Debug, Default)]
+struct Ends {
+    sum: i64,
+    /// When this publisher's images were committed last.
+    grown: Option<Instant>,
+}
+
+impl Ends {
+    fn grow(&mut self, images: i64) {
+        self.sum += images;
+        self.grown = Some(Instant::now());
+    }
+
+    /// What the log shows is believed, but for moments after a commit, which may not show yet. Whoever went
+    /// by what was there once would wait for ever when the topic was made anew.
+    fn shown(&mut self, sum: i64) -> i64 {
+        let may_not_show = self.grown.is_some_and(|at| at.elapsed() < SHOWS);
+        self.sum = if may_not_show { self.sum.max(sum) } else { sum };
+        self.sum
+    }
 }
 
 impl<'a> Publisher<'a> {
@@ -105,7 +130,7 @@ impl<'a> Publisher<'a> {
             chunk,
             published,
             already_done,
-            ends: 0,
+            ends: Ends::default(),
             behind: 0,
         };
         if !choice.to_close.is_empty() {
@@ -121,6 +146,11 @@ impl<'a> Publisher<'a> {
     /// The id of the run that is open, if one is.
     pub(crate) fn run_id(&self) -> Option<&str> {
         self.run.as_ref().map(|run| &*run.run_id)
+    }
+
+    /// See [`Runs::unfinished`].
+    pub(crate) fn unfinished(&self, then: Micros) -> HashSet<String> {
+        self.runs.unfinished(then)
     }
 
     /// Images committed by this publisher.
@@ -198,8 +228,8 @@ impl<'a> Publisher<'a> {
         });
         appends.extend(run.iter().map(|run| append(topics::RUNS, &run.run_id, run)));
         self.commit(appends)?;
-        self.ends += images;
         if let Some(run) = run {
+            self.ends.grow(images);
             if run.images == images {
                 tracing::info!(run_id = run.run_id, kind = %run.kind, input = run.input, "run opened");
             }
@@ -267,15 +297,19 @@ impl<'a> Publisher<'a> {
 
     /// Waits until the classifier isn't too far behind for `images` more. False at a shutdown.
     fn wait_for_room(&mut self, images: u64) -> Result<bool, Error> {
-        let mut told = false;
+        let max_ahead = self.config.max_ahead;
+        let (mut begun, mut told) = (None::<Instant>, false);
         loop {
             let behind = self.behind()?;
-            if behind == 0 || behind + images <= self.config.max_ahead {
+            if behind == 0 || behind + images <= max_ahead {
                 return Ok(true);
             }
-            if !told {
+            if begun.is_none() {
                 tracing::debug!(behind, "waiting for the classifier");
+            }
+            if begun.get_or_insert_with(Instant::now).elapsed() >= SILENT && !told {
                 told = true;
+                tracing::info!(behind, images, max_ahead, "still waiting for the classifier: does one run?");
             }
             if !self.shutdown.sleep(LOOK) {
                 return Ok(false);
@@ -292,8 +326,7 @@ impl<'a> Publisher<'a> {
             next.copied().unwrap_or(bounds.start).max(bounds.start).min(bounds.end).0
         };
         let (done, ends) = (bounds.iter().map(done).sum::<i64>(), bounds.iter().map(|it| it.end.0).sum());
-        self.ends = self.ends.max(ends);
-        self.behind = u64::try_from(self.ends - done).unwrap_or(0);
+        self.behind = u64::try_from(self.ends.shown(ends) - done).unwrap_or(0);
         Ok(self.behind)
     }
 
@@ -330,6 +363,57 @@ fn append(topic: &str, key: &str, event: &impl Event) -> Append {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use autorma_stream::memory::Memory;
+    use autorma_stream::{Retention, Topic};
+
+    fn log() -> Memory {
+        let log = Memory::new().unwrap();
+        let topic = |name: &str| Topic { name: name.into(), partitions: 1, retention: Retention::Compact };
+        log.create(&[topics::IMAGES, topics::RUNS, topics::LEDGER].map(topic)).unwrap();
+        log
+    }
+
+    fn config(max_ahead: u64) -> Config {
+        let hour = Duration::from_secs(3600);
+        Config {
+            input: "/in".into(),
+            recursive: false,
+            reprocess: None,
+            settle: hour,
+            rescan: hour,
+            run_length: hour,
+            max_ahead,
+            patience: hour,
+        }
+    }
+
+    fn photo(number: u8) -> Photo {
+        let path = PathBuf::from(format!("/in/{number}.jpg"));
+        let uri = format!("file:///in/{number}.jpg");
+        let version = Version { size: 1, modified_ns: 0 };
+        Photo { path, uri, version, sha256: [number; 32], seen_at: Micros::now() }
+    }
+
+    #[test]
+    fn nobody_waits_for_images_that_the_log_has_lost() {
+        let (log, made_anew) = (log(), log());
+        let (config, shutdown) = (config(2), Shutdown::new());
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+        let (producer, kind) = (take_slot(&log).unwrap(), RunKind::Batch);
+        let mut publisher =
+            Publisher::start(&config, &log, &metrics, &shutdown, producer, kind, "/in".into()).unwrap();
+        for number in [1, 2] {
+            assert!(publisher.publish(&photo(number)).unwrap().1);
+        }
+        assert!(publisher.flush().unwrap());
+        publisher.log = &made_anew;
+        assert_eq!(publisher.behind().unwrap(), 2, "what was committed may not show yet");
+        publisher.ends.grown = Instant::now().checked_sub(SHOWS);
+        assert_eq!(publisher.behind().unwrap(), 0, "it would show by now");
+        assert!(publisher.publish(&photo(3)).unwrap().1);
+        assert!(publisher.flush().unwrap());
+        assert_eq!(publisher.published(), 3);
+    }
 
     #[test]
     fn the_more_the_classifier_has_the_longer_the_next_transaction_waits() {

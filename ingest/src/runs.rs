@@ -1,6 +1,6 @@
 //! Which run images go to: the choice at start, and the names of new runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use autorma_schemas::{Event, Micros, RunKind, RunRecord, RunState, topics};
@@ -16,7 +16,8 @@ const SET_BACK: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Runs {
     reading: Reading,
-    newest: BTreeMap<String, RunRecord>,
+    /// The newest record of each, and when it came into the log.
+    newest: BTreeMap<String, (RunRecord, Micros)>,
 }
 
 /// What to do with the open runs.
@@ -44,13 +45,23 @@ impl Runs {
 
     /// See [`choose`].
     pub(crate) fn choose(&self, kind: RunKind, input: &str, length: Duration, now: Micros) -> Choice {
-        choose(self.newest.values(), kind, input, length, now)
+        choose(self.newest.values().map(|(run, _)| run), kind, input, length, now)
+    }
+
+    /// The runs that weren't finished at `then`, though some may be by now. One that was finished at a time
+    /// to come was so before: the clock has been set back since.
+    pub(crate) fn unfinished(&self, then: Micros) -> HashSet<String> {
+        let (runs, since) = (self.newest.values(), then..=Micros::now());
+        let unfinished = runs.filter(|(run, at)| run.state != RunState::Finished || since.contains(at));
+        unfinished.map(|(run, _)| run.run_id.clone()).collect()
     }
 
     fn refresh(&mut self, log: &dyn Log) -> Result<(), Error> {
         self.reading.read(log, |record| {
             match RunRecord::decode(&record.value) {
-                Ok(run) => drop(self.newest.insert(run.run_id.clone(), run)),
+                Ok(run) => {
+                    self.newest.insert(run.run_id.clone(), (run, Micros(record.appended_at)));
+                }
                 Err(error) => {
                     tracing::warn!(at = %record.at, offset = record.offset.0, %error, "a run can't be read")
                 }
@@ -143,6 +154,25 @@ mod tests {
                 prop_assert!(ours.iter().all(|run| !fits(run) || run.opened_at <= adopted.opened_at));
             }
         }
+    }
+
+    #[test]
+    fn a_run_is_unfinished_unless_it_was_finished_before() {
+        let then = Micros::now().0 - 1_000_000;
+        let record = |id: u32, state, at| {
+            let run = run(id, RunKind::Batch, state, "/in", 0);
+            (run.run_id.clone(), (run, Micros(at)))
+        };
+        let newest = BTreeMap::from([
+            record(1, RunState::Open, then - 1),
+            record(2, RunState::Closed, then - 1),
+            record(3, RunState::Finished, then - 1),
+            record(4, RunState::Finished, then + 1),
+            // The clock was an hour ahead.
+            record(5, RunState::Finished, then + 3_600_000_000),
+        ]);
+        let runs = Runs { reading: Reading::new(topics::RUNS), newest };
+        assert_eq!(runs.unfinished(Micros(then)), ["1", "2", "4"].map(String::from).into());
     }
 
     #[test]

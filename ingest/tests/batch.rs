@@ -156,7 +156,8 @@ fn reprocess_publishes_again_but_not_twice_in_a_run() {
     world.photo("a.jpg", "a");
     world.photo("b.jpg", "b");
     let first = world.batch().run.unwrap();
-    world.config.reprocess = true;
+    world.finish(&first);
+    world.reprocess();
     let second = world.batch();
     assert_eq!(second.found, Found { discovered: 2, published: 2, ..Found::default() });
     let second = second.run.unwrap();
@@ -164,6 +165,8 @@ fn reprocess_publishes_again_but_not_twice_in_a_run() {
     assert_eq!(world.events().len(), 4);
 
     // A third is killed after one of two: here, a record says that it is open, and the ledger what it has done.
+    world.finish(&second);
+    world.reprocess();
     let input = text(&world.input()).to_owned();
     let third = run_record("20990101_000000", &input);
     world.append(topics::RUNS, &third.run_id, &third);
@@ -176,6 +179,42 @@ fn reprocess_publishes_again_but_not_twice_in_a_run() {
     let run = rest.run.unwrap();
     assert_eq!((&run.run_id, run.images, run.state), (&third.run_id, 2, RunState::Closed));
     assert_eq!(world.events().last().unwrap().sequence, 2);
+}
+
+#[test]
+fn reprocess_leaves_to_a_run_what_that_has_not_finished() {
+    let mut world = World::new();
+    world.photo("a.jpg", "a");
+    world.photo("b.jpg", "b");
+    world.reprocess();
+    let run = world.batch().run.unwrap();
+    assert_eq!((run.state, run.images), (RunState::Closed, 2));
+    // Stopped while it was being classified: the same command is called once more.
+    world.reprocess();
+    let left = Found { discovered: 2, already_done: 2, ..Found::default() };
+    let again = world.batch();
+    assert_eq!((again.found, again.run, world.events().len()), (left, None, 2));
+    world.finish(&run);
+    assert_eq!(world.batch().found, left, "the command has begun anew, and the run was finished meanwhile");
+    // What is new goes into a run of its own, and what the other has published is still that's.
+    world.photo("c.jpg", "c");
+    let rest = world.batch();
+    assert_eq!(rest.found, Found { discovered: 3, published: 1, already_done: 2, ..Found::default() });
+    world.finish(&rest.run.unwrap());
+    world.reprocess();
+    assert_eq!(world.batch().found, Found { discovered: 3, published: 3, ..Found::default() });
+}
+
+#[test]
+fn reprocess_takes_a_run_that_is_not_in_the_log_any_more_for_finished() {
+    let mut world = World::new();
+    world.photo("a.jpg", "a");
+    world.batch();
+    let mut known = world.ledger().remove(0);
+    known.run_id = "20200101_000000".into();
+    world.append(topics::LEDGER, &known.uri, &known);
+    world.reprocess();
+    assert_eq!(world.batch().found, Found { discovered: 1, published: 1, ..Found::default() });
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn config(input: PathBuf) -> Config {
     Config {
         input,
         recursive: false,
-        reprocess: false,
+        reprocess: None,
         settle: Duration::from_secs(2),
         rescan: hour,
         run_length: hour,

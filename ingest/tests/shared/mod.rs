@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use autorma_ingest::{Batch, Config, Found, Metrics};
-use autorma_schemas::{Event, ImageEvent, LedgerRecord, Micros, RunRecord, topics};
+use autorma_schemas::{Event, ImageEvent, LedgerRecord, Micros, RunRecord, RunState, topics};
 use autorma_service::Shutdown;
 use autorma_stream::embedded::Embedded;
 use autorma_stream::memory::Memory;
@@ -104,6 +104,17 @@ impl World {
         producer.commit(&Transaction { appends: vec![append], advance: None }).unwrap();
     }
 
+    /// As the sink does once a run's files are durable.
+    pub(crate) fn finish(&self, run: &RunRecord) {
+        let finished = RunRecord { state: RunState::Finished, ..run.clone() };
+        self.append(topics::RUNS, &run.run_id, &finished);
+    }
+
+    /// From now on, batches are of a command that is called now, with `--reprocess`.
+    pub(crate) fn reprocess(&mut self) {
+        self.config.reprocess = Some(Micros::now());
+    }
+
     /// Waits for `condition`, but not for ever.
     pub(crate) fn until(&self, what: &str, condition: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -132,7 +143,7 @@ pub(crate) fn config(input: &Path) -> Config {
     Config {
         input: input.to_owned(),
         recursive: false,
-        reprocess: false,
+        reprocess: None,
         settle: Duration::from_secs(2),
         rescan: Duration::from_secs(3600),
         run_length: Duration::from_secs(3600),
@@ -185,7 +196,7 @@ pub(crate) fn run_record(id: &str, input: &str) -> RunRecord {
     RunRecord {
         run_id: id.into(),
         kind: autorma_schemas::RunKind::Batch,
-        state: autorma_schemas::RunState::Open,
+        state: RunState::Open,
         input: input.into(),
         images: 1,
         already_done: 0,
