@@ -28,6 +28,7 @@ mod security;
 pub use cluster::{Cluster, Options};
 pub use error::Error;
 pub use java::tool;
+pub use ports::Port;
 pub use security::{PASSWORD, STRANGER, STRANGER_PASSWORD, Security, USER};
 
 use std::sync::OnceLock;

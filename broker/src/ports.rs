@@ -1,4 +1,4 @@
-//! Ports that nobody else takes while a broker is down.
+//! Ports that nobody else takes while a broker, or another server of a test, is down.
 //!
 //! They lie below the range that the kernel gives to outgoing connections: from within it, a client that keeps knocking
 //! at a dead broker's port would sooner or later be connected to itself, and hold the port. Between the processes of
@@ -20,14 +20,19 @@ const ATTEMPTS: usize = 1_000;
 
 /// A port that is ours until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Port {
-    pub(crate) number: u16,
+pub struct Port {
+    /// Its number.
+    pub number: u16,
     _lease: Option<File>,
 }
 
 impl Port {
-    /// A port that is free now, and that no other cluster takes.
-    pub(crate) fn any() -> Result<Self, Error> {
+    /// A port that is free now, and that nobody else takes who asks for one here.
+    ///
+    /// # Errors
+    ///
+    /// If none is free, or the folder for the leases can't be used.
+    pub fn any() -> Result<Self, Error> {
         let folder = jars::home()?.join("ports");
         fs::create_dir_all(&folder).doing("cannot create the folder for ports")?;
         let highest = highest();

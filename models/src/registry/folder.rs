@@ -2,8 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use autorma_schemas::sha256;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::durable::{at, create, list, lock, remove, rename, sync, write};
 use super::{Move, Registry, RegistryError, Signed, Version, alias_named, expect, former, named};
@@ -15,7 +16,7 @@ use crate::{MANIFEST, Manifest, Model};
 /// lock                                      who writes holds it
 /// NAME/versions/3/manifest.json             a model's folder like any other
 /// NAME/versions/3/<sha256>.onnx             each member, and its reference, if it has one
-/// NAME/versions/3/registered.json           who, when, why
+/// NAME/versions/3/registered.json           who, when, why, and the SHA-256 of manifest.json
 /// NAME/aliases/production/000004.json       the alias's fourth move; the last one counts
 /// ```
 ///
@@ -27,6 +28,18 @@ pub struct FolderRegistry {
 }
 
 const REGISTERED: &str = "registered.json";
+
+/// What is known of a version besides its files.
+#[derive(Debug, Serialize, Deserialize)]
+struct Registered {
+    #[serde(flatten)]
+    signed: Signed,
+    /// The SHA-256 of its manifest's text, which decides by thresholds that no hash of a prediction covers; None where an
+    /// autorma has registered it that didn't note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    manifest_sha256: Option<String>,
+}
+
 /// No model's name has a `+`.
 const UNFINISHED: &str = "+unfinished";
 
@@ -61,6 +74,53 @@ impl FolderRegistry {
         match self.numbers(name)?.contains(&number) {
             true => Ok(()),
             false => Err(RegistryError::NoVersion { name: name.into(), number }),
+        }
+    }
+
+    fn registered(&self, name: &str, number: u64) -> Result<Registered, RegistryError> {
+        read(&self.place(name, number).join(REGISTERED))
+    }
+
+    /// A version's manifest, if it is the one that was registered.
+    fn manifest(&self, name: &str, number: u64) -> Result<Manifest, RegistryError> {
+        let place = self.place(name, number);
+        let path = place.join(MANIFEST);
+        let text = Model::manifest_text(&place)?;
+        let manifest = Model::manifest_in(&text, &path)?;
+        let is = sha256(&text);
+        let changed = self.registered(name, number)?.manifest_sha256.is_some_and(|was| was != is);
+        let is_anothers = manifest.name != name || manifest.version != number.to_string();
+        if changed || is_anothers {
+            let cause =
+                format!("it isn't that of {name}/{number} any more; registering the model again mends it");
+            return Err(crate::Error::Manifest { path, cause }.into());
+        }
+        Ok(manifest)
+    }
+
+    /// Whether a version was registered with this manifest. One of which that can't be said is no other's concern.
+    fn is_of(&self, name: &str, number: u64, manifest: &Manifest) -> bool {
+        let was = self.registered(name, number).ok().and_then(|it| it.manifest_sha256);
+        was == Some(sha256(&json(manifest))) || self.manifest(name, number).is_ok_and(|it| it == *manifest)
+    }
+
+    /// Writes those files again that aren't any more what was registered: a disk has lost them, or somebody has changed them.
+    fn mend(
+        &self,
+        manifest: &Manifest,
+        number: u64,
+        files: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<(), RegistryError> {
+        let place = self.place(&manifest.name, number);
+        let write_again = |file: &str, content: &[u8]| {
+            let path = place.join(file);
+            let is_whole = fs::read(&path).is_ok_and(|there| there == content);
+            if is_whole { Ok(()) } else { write(&path, content) }
+        };
+        files.iter().try_for_each(|(file, content)| write_again(file, content))?;
+        match self.manifest(&manifest.name, number) {
+            Ok(_) => Ok(()),
+            Err(_) => write_again(MANIFEST, &json(manifest)),
         }
     }
 
@@ -101,8 +161,10 @@ impl FolderRegistry {
         for (file, content) in files {
             write(&unfinished.join(file), content)?;
         }
-        write(&unfinished.join(MANIFEST), &json(manifest))?;
-        write(&unfinished.join(REGISTERED), &json(signed))?;
+        let text = json(manifest);
+        let registered = Registered { signed: signed.clone(), manifest_sha256: Some(sha256(&text)) };
+        write(&unfinished.join(MANIFEST), &text)?;
+        write(&unfinished.join(REGISTERED), &json(&registered))?;
         create(&self.root.join(name).join("versions"))?;
         rename(&unfinished, &self.place(name, number))
     }
@@ -114,12 +176,11 @@ impl Registry for FolderRegistry {
         let name = named(&manifest.name)?;
         let _lock = self.lock()?;
         let numbers = self.numbers(&name)?;
-        // One that can't be read is no other's concern.
-        for version in numbers.iter().filter_map(|number| self.version(&name, *number).ok()) {
-            manifest.version.clone_from(&version.manifest.version);
-            if manifest == version.manifest {
-                mend(&self.place(&name, version.number), &files)?;
-                return Ok(version);
+        for number in numbers.iter().copied() {
+            manifest.version = number.to_string();
+            if self.is_of(&name, number, &manifest) {
+                self.mend(&manifest, number, &files)?;
+                return self.version(&name, number);
             }
         }
         // Nor one that an alias has named: somebody may have removed that version's folder.
@@ -138,9 +199,8 @@ impl Registry for FolderRegistry {
 
     fn version(&self, name: &str, number: u64) -> Result<Version, RegistryError> {
         self.expect(name, number)?;
-        let place = self.place(name, number);
-        let (manifest, signed) = (Model::manifest(&place)?, read(&place.join(REGISTERED))?);
-        Ok(Version { number, manifest, signed })
+        let manifest = self.manifest(name, number)?;
+        Ok(Version { number, manifest, signed: self.registered(name, number)?.signed })
     }
 
     fn names(&self) -> Result<Vec<String>, RegistryError> {
@@ -152,12 +212,12 @@ impl Registry for FolderRegistry {
 
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
         self.expect(name, number)?;
-        Ok(Model::open(&self.place(name, number))?)
+        Ok(Model::verified(&self.place(name, number), self.manifest(name, number)?)?)
     }
 
     fn reference(&self, name: &str, number: u64) -> Result<Option<Model>, RegistryError> {
         self.expect(name, number)?;
-        Ok(Model::open_reference(&self.place(name, number))?)
+        Ok(Model::verified_reference(&self.place(name, number), &self.manifest(name, number)?)?)
     }
 
     fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
@@ -223,15 +283,6 @@ impl Registry for FolderRegistry {
         }
         Ok(gone)
     }
-}
-
-/// Writes those files again that aren't any more what they are named after: a disk has lost them, or somebody has changed
-/// them.
-fn mend(version: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), RegistryError> {
-    let are_broken = files.iter().map(|(file, content)| (version.join(file), content));
-    are_broken
-        .filter(|(path, content)| fs::read(path).ok().as_ref() != Some(*content))
-        .try_for_each(|(path, content)| write(&path, content))
 }
 
 /// The numbers of an alias's moves.

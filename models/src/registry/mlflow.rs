@@ -91,17 +91,12 @@ impl MlflowRegistry {
 
     /// The versions that a filter of MLflow's finds.
     fn search(&self, filter: &str) -> Result<Vec<ModelVersion>, RegistryError> {
-        let (mut all, mut page) = (Vec::new(), String::new());
-        loop {
-            let query = [("filter", filter), ("max_results", PAGE), ("page_token", &page)];
+        self.client.pages(|page| {
+            let query = [("filter", filter), ("max_results", PAGE), ("page_token", page)];
             let query = &query[..if page.is_empty() { 2 } else { 3 }];
             let found: Versions = self.client.get("model-versions/search", query)?;
-            all.extend(found.model_versions);
-            page = found.next_page_token;
-            if page.is_empty() {
-                return Ok(all);
-            }
-        }
+            Ok((found.model_versions, found.next_page_token))
+        })
     }
 
     fn versions(&self, name: &str) -> Result<Vec<(u64, ModelVersion)>, RegistryError> {
@@ -127,9 +122,10 @@ impl MlflowRegistry {
 
     /// The experiment is there from now on. Returns its id.
     fn create_experiment(&self, name: &str) -> Result<String, RegistryError> {
-        if self.experiment(name)?.is_none() {
-            unless(THERE_ALREADY, self.post("experiments/create", &json!({ "name": name })))?;
+        if let Some(id) = self.experiment(name)? {
+            return Ok(id);
         }
+        unless(THERE_ALREADY, self.post("experiments/create", &json!({ "name": name })))?;
         self.experiment(name)?.ok_or_else(|| self.client.refused(NOT_THERE, &format!("no experiment {name}")))
     }
 
@@ -160,7 +156,7 @@ impl MlflowRegistry {
         may: impl FnOnce(Option<u64>) -> Result<(), RegistryError>,
     ) -> Result<Move, RegistryError> {
         let alias = alias_named(alias)?;
-        self.load_there(name, number)?;
+        self.seal(name, number)?;
         let missing = || RegistryError::NoVersion { name: name.into(), number };
         let history = |model: &RegisteredModel| History::of(model, &alias);
         if let Some((key, note)) = history(&self.registered(name)?.ok_or_else(missing)?).unconfirmed() {
@@ -200,14 +196,7 @@ impl Registry for MlflowRegistry {
         if let Some(twin) = self.twin(&manifest)? {
             return Ok(twin);
         }
-        let tags = json!([
-            {"key": SHA256, "value": manifest.sha256()},
-            {"key": MANIFEST_SHA256, "value": files.hash},
-            {"key": REGISTERED_AT, "value": signed.at.0.to_string()},
-            {"key": REGISTERED_BY, "value": signed.by},
-            {"key": WHY, "value": signed.why},
-        ]);
-        let number = self.create_version(&name, &run, &tags, &signed.why)?;
+        let number = self.create_version(&name, &run, &files, signed)?;
         Ok(Version { number, manifest: of_number(manifest, number), signed: signed.clone() })
     }
 
@@ -222,20 +211,17 @@ impl Registry for MlflowRegistry {
     }
 
     fn names(&self) -> Result<Vec<String>, RegistryError> {
-        let (mut names, mut page) = (Vec::new(), String::new());
-        loop {
-            let query = [("max_results", PAGE), ("page_token", &*page)];
+        let found = self.client.pages(|page| {
+            let query = [("max_results", PAGE), ("page_token", page)];
             let query = &query[..if page.is_empty() { 1 } else { 2 }];
             let found: Models = self.client.get("registered-models/search", query)?;
-            // What has another kind of name can't be asked for by it.
-            let ours = |it: &RegisteredModel| !it.latest_versions.is_empty() && named(&it.name).is_ok();
-            names.extend(found.registered_models.into_iter().filter(ours).map(|it| it.name));
-            page = found.next_page_token;
-            if page.is_empty() {
-                names.sort();
-                return Ok(names);
-            }
-        }
+            Ok((found.registered_models, found.next_page_token))
+        })?;
+        // What has another kind of name can't be asked for by it.
+        let ours = |it: &RegisteredModel| !it.latest_versions.is_empty() && named(&it.name).is_ok();
+        let mut names: Vec<_> = found.into_iter().filter(ours).map(|it| it.name).collect();
+        names.sort();
+        Ok(names)
     }
 
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {

@@ -1,6 +1,7 @@
 //! What the folder does beyond what every home must (`models/tests/registry/suite.rs`), and references.
 
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::*;
@@ -56,7 +57,24 @@ fn a_version_that_was_tampered_with_is_refused() {
     // The same model again is the same version, and whole.
     assert_eq!(registry.register(&place.model(1), &signed("")).unwrap().number, 1);
     assert_eq!(registry.load("means", 1).unwrap().onnx, [handmade::means()]);
-    std::fs::write(registry.place("means", 1).join(crate::MANIFEST), "{").unwrap();
+    // What decides is the version, too, not only what computes.
+    let manifest = registry.place("means", 1).join(crate::MANIFEST);
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    for (from, to) in
+        [("\"accept\": 0.5", "\"accept\": 0.1"), ("\"version\": \"1\"", "\"version\": \"42\""), (&*text, "{")]
+    {
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&manifest, text.replace(from, to)).unwrap();
+        assert!(registry.version("means", 1).is_err() && registry.load("means", 1).is_err(), "{to}");
+        assert!(registry.point("means", "staging", 1, &signed("")).is_err(), "{to}");
+        assert_eq!(registry.register(&place.model(1), &signed("again")).unwrap().signed, signed(""));
+        assert_eq!(std::fs::read_to_string(&manifest).unwrap(), text);
+    }
+    // One of an earlier autorma, which noted no hash of the manifest.
+    let registered = registry.place("means", 1).join("registered.json");
+    std::fs::write(&registered, serde_json::to_vec(&signed("before")).unwrap()).unwrap();
+    assert_eq!(registry.register(&place.model(1), &signed("")).unwrap().signed, signed("before"));
+    std::fs::write(&manifest, "{").unwrap();
     std::fs::create_dir_all(place.folder.path().join("registry/my model/versions")).unwrap();
     assert_eq!(registry.names().unwrap(), ["means"], "what is no name is nobody's model");
     assert!(registry.version("means", 1).is_err());
@@ -123,12 +141,13 @@ fn a_kill_leaves_whole_versions_and_an_alias_that_names_one() {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "registry::tests::somebody_who_will_be_killed"])
             .env(CHILD, place.folder.path())
-            .stdout(std::process::Stdio::null())
+            .stdout(Stdio::null())
             .spawn()
             .unwrap();
         std::thread::sleep(Duration::from_millis(20 + seed.wrapping_mul(2_654_435_761) % 200));
         child.kill().unwrap();
-        child.wait().unwrap();
+        let ended = child.wait().unwrap();
+        assert_eq!(ended.signal(), Some(9), "it has died by itself: {ended}");
         for version in place.versions() {
             registry.load("means", version.number).unwrap();
         }

@@ -3,6 +3,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use autorma_models::registry::{
     Figure, MlflowRegistry, Recording, Registry, RegistryError, Server, alias_named,
@@ -145,6 +146,24 @@ for source in (f'runs:/{run.info.run_id}/anything', f'{run.info.artifact_uri}/ot
     let model = here.load("shared", 3).unwrap();
     assert_eq!((&*model.manifest.version, model.manifest.temperature), ("3", 9.0));
     assert_eq!(here.register(&folder, &signed("")).unwrap().number, 3, "it is found again");
+    // Whoever has let an alias name it has looked at it: from then on it can't be exchanged.
+    here.point("shared", "staging", 3, &signed("")).unwrap();
+    let there = mlflow.python(
+        "print(mlflow.MlflowClient().get_run(mlflow.MlflowClient().get_model_version('shared', '3').run_id).info.artifact_uri)",
+        &[],
+    );
+    let there =
+        mlflow.artifacts().join(there.trim().trim_start_matches("mlflow-artifacts:/")).join("anything");
+    assert!(here.verify("shared", 3).is_ok());
+    fs::copy(models.model(2).join(MANIFEST), there.join(MANIFEST)).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let fresh = registry(&mlflow, elsewhere.path());
+    let error = fresh.load("shared", 3).unwrap_err().to_string();
+    assert!(error.contains("aren't those that were registered"), "{error}");
+    assert!(
+        fresh.point("shared", "production", 3, &signed("")).is_err() && fresh.verify("shared", 3).is_err()
+    );
+
     assert!(here.load("shared", 4).is_err() && here.version("shared", 4).is_err());
     assert!(here.point("shared", "production", 4, &signed("")).is_err());
     assert_eq!(here.now("shared", "production").unwrap(), Some(1));
@@ -344,6 +363,68 @@ fn saying(answers: &'static [&'static str]) -> (String, std::thread::JoinHandle<
         answers.iter().map(answer).collect()
     };
     (url, std::thread::spawn(asked))
+}
+
+/// A server's answer, of which this is JSON.
+fn ok(json: &str) -> &'static str {
+    let length = json.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{json}").leak()
+}
+
+fn all(answers: &[&'static str]) -> &'static [&'static str] {
+    answers.to_vec().leak()
+}
+
+#[test]
+fn a_version_of_another_model_from_the_same_run_isnt_taken_for_what_was_registered() {
+    const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let (home, models) = (tempfile::tempdir().unwrap(), Models::new("mine", 1));
+    let version = |number: u64, source: &str| {
+        format!(r#"{{"version": "{number}", "source": "{source}", "run_id": "r", "status": "READY"}}"#)
+    };
+    let elsewhere =
+        format!(r#"{{"model_versions": [{}]}}"#, version(5, "mlflow-artifacts:/7/r/artifacts/model"));
+    let made = format!(r#"{{"model_version": {}}}"#, version(1, "mlflow-artifacts:/1/r/artifacts/model"));
+    let experiment = r#"{"experiment": {"experiment_id": "1", "lifecycle_stage": "active"}}"#;
+    let trained =
+        r#"{"runs": [{"info": {"run_id": "r", "artifact_uri": "mlflow-artifacts:/1/r/artifacts"}}]}"#;
+    let (none, made, experiment) = (ok("{}"), ok(&made), ok(experiment));
+    // No twin; the model; its experiment; the training's run, of which no version is; no twin; no answer; a version of it,
+    // but another model's; the version.
+    let answers = [none, none, experiment, ok(trained), none, none, BUSY, ok(&elsewhere), made];
+    let (url, asked) = saying(all(&answers));
+    let here = MlflowRegistry::new(Server { url, ..Server::default() }, home.path()).unwrap();
+    let registered = here.register(&models.model(1), &signed(""));
+    assert_eq!(registered.map_err(|error| error.to_string()).map(|it| it.number), Ok(1));
+    let asked = asked.join().unwrap();
+    let made = |request: &&String| request.starts_with("POST") && request.contains("model-versions/create");
+    assert_eq!(asked.iter().filter(made).count(), 2, "{asked:#?}");
+}
+
+#[test]
+fn a_list_whose_pages_never_end_is_no_list() {
+    let page = ok(r#"{"registered_models": [], "next_page_token": "on"}"#);
+    let (url, asked) = saying(all(&[page, page]));
+    let cache = tempfile::tempdir().unwrap();
+    let names = MlflowRegistry::new(Server { url, ..Server::default() }, cache.path()).unwrap().names();
+    assert!(matches!(&names, Err(RegistryError::Refused { code, .. }) if code == "NOT_MLFLOW"), "{names:?}");
+    assert!(asked.join().unwrap()[1].contains("page_token=on"));
+}
+
+#[test]
+fn an_answer_that_drips_is_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").unwrap();
+        while stream.write_all(b" ").is_ok() {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    let cache = tempfile::tempdir().unwrap();
+    let names = MlflowRegistry::new(Server { url, ..Server::default() }, cache.path()).unwrap().names();
+    assert!(names.as_ref().is_err_and(RegistryError::is_away), "{names:?}");
 }
 
 #[test]

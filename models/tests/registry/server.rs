@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use autorma_broker::Port;
 use tempfile::TempDir;
 
 pub(crate) const USER: &str = "admin";
@@ -39,7 +40,8 @@ pub(crate) struct Door {
 #[derive(Debug)]
 pub(crate) struct Mlflow {
     folder: TempDir,
-    port: u16,
+    /// Ours while the server starts, for which it takes seconds, and while it is down.
+    port: Port,
     door: Door,
     child: Option<Child>,
 }
@@ -60,7 +62,7 @@ impl Mlflow {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Port::any().unwrap();
         let door = door(folder.path());
         let users = folder.path().join("users.db");
         let auth = format!(
@@ -82,7 +84,7 @@ impl Mlflow {
         let mut command = python();
         command.args(["-c", WATCHED, "server", "--backend-store-uri", &store, "--serve-artifacts"]);
         command.arg("--artifacts-destination").arg(self.artifacts());
-        command.args(["--workers", "1", "--host", "127.0.0.1", "--port", &self.port.to_string()]);
+        command.args(["--workers", "1", "--host", "127.0.0.1", "--port", &self.port.number.to_string()]);
         command.args(["--app-name", "basic-auth"]).args(&self.door.options);
         command.current_dir(place).env("PYTHONPATH", place).process_group(0);
         command.env("MLFLOW_AUTH_CONFIG_PATH", place.join("auth.ini"));
@@ -111,7 +113,7 @@ impl Mlflow {
 
     /// Its address.
     pub(crate) fn url(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.door.scheme, self.port)
+        format!("{}://127.0.0.1:{}", self.door.scheme, self.port.number)
     }
 
     /// What a program's environment says of where it is, and of who asks it.
@@ -145,7 +147,7 @@ impl Mlflow {
     }
 
     fn answers(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port.number)) else { return false };
         if self.door.scheme == "https" {
             // It listens when it is ready; asking takes more than a stream.
             return true;

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::fs;
@@ -20,6 +21,8 @@ use crate::registry::RegistryError;
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long the server may say nothing.
 const SILENCE: Duration = Duration::from_secs(10);
+/// How long an answer may take from its beginning to its end, however often the server says something meanwhile.
+const ANSWER: Duration = Duration::from_secs(15);
 /// How long a file may take, to the server or from it.
 const TRANSFER: Duration = Duration::from_secs(300);
 /// How often the same is asked, and how long the first pause is; the next are twice as long each.
@@ -152,7 +155,20 @@ impl Client {
     /// Writes an artifact of at most so many bytes to `to`.
     pub(super) fn download(&self, path: &str, most: u64, to: &mut dyn Write) -> Result<(), RegistryError> {
         let url = self.artifact(path);
-        let mut answer = self.ask(&|| self.http.get(url.clone()), ATTEMPTS)?;
+        let answer = self.ask(&|| self.http.get(url.clone()), ATTEMPTS)?;
+        self.copy(path, answer, most, TRANSFER, to)
+    }
+
+    /// Writes what is called so, of at most so many bytes, to `to`, unless it takes longer than that: the time-out of the
+    /// connection is for each piece of it.
+    fn copy(
+        &self,
+        what: &str,
+        mut answer: Response,
+        most: u64,
+        within: Duration,
+        to: &mut dyn Write,
+    ) -> Result<(), RegistryError> {
         let (begun, mut left, mut buffer) = (Instant::now(), most, vec![0; 1 << 16]);
         loop {
             let read = answer.read(&mut buffer).map_err(|error| self.away(error))?;
@@ -160,13 +176,37 @@ impl Client {
                 return Ok(());
             }
             left = left.checked_sub(read as u64).ok_or_else(|| {
-                self.refused("TOO_LARGE", &format!("{path} has more than the {most} bytes that it may have"))
+                self.refused("TOO_LARGE", &format!("{what} has more than the {most} bytes that it may have"))
             })?;
-            if begun.elapsed() > TRANSFER {
-                return Err(self.away(format!("{path} takes longer than {TRANSFER:?}")));
+            if begun.elapsed() > within {
+                return Err(self.away(format!("{what} takes longer than {within:?}")));
             }
             to.write_all(&buffer[..read])
-                .map_err(|cause| RegistryError::File { path: path.into(), cause })?;
+                .map_err(|cause| RegistryError::File { path: what.into(), cause })?;
+        }
+    }
+
+    /// All that a list has, which the server tells page by page. `ask` is given the token of the page, which the first one has
+    /// none of, and returns what is on it and the token of the next one, if there is one.
+    pub(super) fn pages<T>(
+        &self,
+        mut ask: impl FnMut(&str) -> Result<(Vec<T>, String), RegistryError>,
+    ) -> Result<Vec<T>, RegistryError> {
+        let (mut all, mut page, mut told) = (Vec::new(), String::new(), BTreeSet::new());
+        loop {
+            let (found, next) = ask(&page)?;
+            all.extend(found);
+            if next.is_empty() {
+                return Ok(all);
+            }
+            // Something between us may not know of pages, and tell the first one for ever.
+            if !told.insert(next.clone()) {
+                return Err(self.refused(
+                    "NOT_MLFLOW",
+                    "the answer isn't MLflow's: a page of a list comes again and again",
+                ));
+            }
+            page = next;
         }
     }
 
@@ -202,7 +242,7 @@ impl Client {
 
     fn text(&self, answer: Response) -> Result<Vec<u8>, RegistryError> {
         let mut text = Vec::new();
-        answer.take(MOST_OF_AN_ANSWER).read_to_end(&mut text).map_err(|error| self.away(error))?;
+        self.copy("the answer", answer, MOST_OF_AN_ANSWER, ANSWER, &mut text)?;
         Ok(text)
     }
 

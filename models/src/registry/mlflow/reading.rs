@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 
 use autorma_schemas::sha256;
+use serde_json::json;
 
 use super::api::ModelVersion;
 use super::cache::Kept;
@@ -97,10 +98,36 @@ impl MlflowRegistry {
     pub(super) fn load_there(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
         let is = self.model_version(name, number)?;
         let read = self.manifest_there(name, number, &is)?;
+        self.load_read(name, number, &is, read)
+    }
+
+    fn load_read(
+        &self,
+        name: &str,
+        number: u64,
+        is: &ModelVersion,
+        read: Read,
+    ) -> Result<Model, RegistryError> {
         if self.cache.model(&read.hash).is_some() {
-            self.compare(&is, read.manifest.members.iter().map(|member| &member.model))?;
+            self.compare(is, read.manifest.members.iter().map(|member| &member.model))?;
         }
-        self.model(name, number, &is, read)
+        self.model(name, number, is, read)
+    }
+
+    /// Sees that the server has a version whole, and notes what it is, if nobody has: what others have registered may be changed
+    /// on the server for as long as no alias named it, and no more.
+    pub(super) fn seal(&self, name: &str, number: u64) -> Result<(), RegistryError> {
+        let is = self.model_version(name, number)?;
+        let read = self.manifest_there(name, number, &is)?;
+        let (hash, sha256) = (read.hash.clone(), read.manifest.sha256());
+        self.load_read(name, number, &is, read)?;
+        for (key, value) in [(MANIFEST_SHA256, hash), (SHA256, sha256)] {
+            if is.tag(key).is_none() {
+                let tag = json!({"name": name, "version": number.to_string(), "key": key, "value": value});
+                self.post("model-versions/set-tag", &tag)?;
+            }
+        }
+        Ok(())
     }
 
     /// An error if the server hasn't these files of a version any more, or has others under their names.

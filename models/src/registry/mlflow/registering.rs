@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use autorma_schemas::Micros;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::api::{ModelVersion, OneRun, OneVersion, RunInfo};
 use super::runs::{self, Files, TRAINED};
-use super::{MANIFEST_SHA256, MlflowRegistry, SHA256, of_number, signed};
+use super::{MANIFEST_SHA256, MlflowRegistry, REGISTERED_AT, REGISTERED_BY, SHA256, WHY, of_number, signed};
 use crate::registry::{RegistryError, Signed, Version};
 use crate::{Manifest, Member};
 
@@ -74,19 +74,29 @@ impl MlflowRegistry {
         Ok(run)
     }
 
-    /// Creates the version of a run.
+    /// Creates the version of a run that has these files.
     pub(super) fn create_version(
         &self,
         name: &str,
         run: &RunInfo,
-        tags: &Value,
-        why: &str,
+        Files { manifest, hash, .. }: &Files,
+        signed: &Signed,
     ) -> Result<u64, RegistryError> {
+        let tags = json!([
+            {"key": SHA256, "value": manifest.sha256()},
+            {"key": MANIFEST_SHA256, "value": hash},
+            {"key": REGISTERED_AT, "value": signed.at.0.to_string()},
+            {"key": REGISTERED_BY, "value": signed.by},
+            {"key": WHY, "value": signed.why},
+        ]);
         let source = format!("{}/model", run.artifact_uri);
-        let body =
-            json!({"name": name, "source": source, "run_id": run.run_id, "tags": tags, "description": why});
+        let body = json!({"name": name, "source": source, "run_id": run.run_id, "tags": tags, "description": signed.why});
         let create = || self.client.send_once::<OneVersion>(Method::POST, "model-versions/create", &body);
-        let find = || Ok(self.search(&format!("run_id='{}'", run.run_id))?.pop());
+        let find = || {
+            let is_it = |it: &ModelVersion| it.source == source && it.tag(MANIFEST_SHA256) == Some(hash);
+            let of_run = self.search(&format!("name='{name}' and run_id='{}'", run.run_id))?;
+            Ok(of_run.into_iter().find(is_it))
+        };
         let created = once(|| Ok(create()?.model_version), find)?;
         let number = created.version.parse();
         number.map_err(|_| self.client.refused("NO_NUMBER", &format!("{:?} is no version", created.version)))

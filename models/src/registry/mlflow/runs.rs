@@ -54,8 +54,7 @@ impl MlflowRegistry {
 
     /// The runs of an experiment that a filter of MLflow's finds, oldest first.
     pub(super) fn find_runs(&self, experiment: &str, filter: &str) -> Result<Vec<RunInfo>, RegistryError> {
-        let (mut all, mut page) = (Vec::new(), String::new());
-        loop {
+        self.client.pages(|page| {
             let mut body = json!({
                 "experiment_ids": [experiment], "filter": filter, "max_results": 1000,
                 "order_by": ["attributes.start_time"]
@@ -64,12 +63,8 @@ impl MlflowRegistry {
                 body["page_token"] = page.into();
             }
             let found: Runs = self.client.send(Method::POST, "runs/search", &body)?;
-            all.extend(found.runs.into_iter().map(|run| run.info));
-            page = found.next_page_token;
-            if page.is_empty() {
-                return Ok(all);
-            }
-        }
+            Ok((found.runs.into_iter().map(|run| run.info).collect(), found.next_page_token))
+        })
     }
 
     /// The path of a run's artifacts on the server.
