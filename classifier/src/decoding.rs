@@ -6,7 +6,7 @@ use autorma_stream::Record;
 use crate::fetch::Fetcher;
 use crate::outcome::{Decoded, Finished, dead, fits, origin, unreadable};
 use crate::trace::carried;
-use crate::{Config, Decoder, Error, Failure, Picture};
+use crate::{Config, Decoder, Error, Failure};
 
 /// From a record to a picture or a dead letter. The outer error is no fault of the record.
 pub(crate) fn picture(
@@ -38,9 +38,9 @@ pub(crate) fn picture(
     })
 }
 
-/// A file that makes a decoder panic costs itself only.
-fn contained(decode: impl FnOnce() -> Result<Picture, Failure>) -> Result<Picture, Failure> {
-    // The decoder holds nothing but buffers that the next picture overwrites.
+/// What `decode` makes of a file. One that makes a decoder panic costs itself only.
+pub fn contained<T>(decode: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    // A decoder holds nothing but buffers that the next picture overwrites.
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(Failure::new(Reason::Undecodable, "the decoder panicked on this file")))
 }
@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_decoder_that_panics_costs_its_own_photo() {
-        let failure = contained(|| panic!("as a decoder may")).unwrap_err();
-        assert_eq!(failure.reason, Reason::Undecodable);
+        let failure = contained::<()>(|| panic!("as a decoder may")).unwrap_err();
+        assert_eq!(failure.to_string(), "undecodable: the decoder panicked on this file");
+        assert_eq!(contained(|| Ok(7)), Ok(7));
     }
 }

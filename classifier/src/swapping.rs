@@ -58,8 +58,8 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Loads each arm's version, all of which must be able to serve. The shadow's comes by its follower. None if the
-    /// process is to end meanwhile.
+    /// Loads each arm's version, or what its alias named before if that can't serve: each arm must have one that
+    /// can. The shadow's comes by its follower. None if the process is to end meanwhile.
     pub(crate) fn of(
         config: &Config,
         runtime: &Runtime,
@@ -71,26 +71,24 @@ impl Opening {
         let mut kits: Vec<Vec<Instrument>> = (0..config.workers).map(|_| Vec::new()).collect();
         let (mut first, mut followers) = (None::<Manifest>, Vec::new());
         for (number, source) in cast.arms.iter().enumerate() {
-            let Some((model, tried, followed)) = open(config, source, shutdown)? else { return Ok(None) };
+            let seat = Seat::Arm(number);
+            let Some(opened) = open(config, runtime, source, seat, shutdown)? else { return Ok(None) };
+            let ((model, instruments), follower) = opened;
             let first = first.get_or_insert_with(|| model.manifest.clone());
             if let Some(unlike) = unlike(&model.manifest, first) {
                 return Err(Error::Cast(format!(
                     "{source}, an arm of model.split, {unlike} than the first one"
                 )));
             }
-            for (kit, instrument) in kits.iter_mut().zip(instruments(runtime, &model, tried, config)?) {
+            for (kit, instrument) in kits.iter_mut().zip(instruments) {
                 kit.push(instrument);
             }
-            let (seat, version) = (Seat::Arm(number), model.version());
-            let arm = config.split.name(number);
+            let (arm, version) = (config.split.name(number), model.version());
             metrics.seated((seat, arm), None, &version, &model.manifest);
+            metrics.set_behind(seat, follower.as_ref().is_some_and(|it| it.refused.is_some()));
             let ModelVersion { name, version: which, sha256 } = &version;
             tracing::info!(model = name, version = which, sha256, arm, "a version serves");
-            followers.extend(followed.map(|(registry, reference, number)| Follower {
-                arm: arm.map(str::to_owned),
-                serving: Some((number, version)),
-                ..Follower::new(registry, reference, seat)
-            }));
+            followers.extend(follower.map(|it| Follower { arm: arm.map(str::to_owned), ..it }));
         }
         if let Some(reference) = cast.shadow {
             followers.push(Follower::new(config.registry.open()?.into(), reference, Seat::Shadow));
@@ -100,42 +98,79 @@ impl Opening {
     }
 }
 
-/// What follows an alias, and the number of the version that it named.
-type Followed = (Arc<dyn Registry>, Reference, u64);
+/// A version that can serve, with an instrument for each worker.
+type Able = (Model, Vec<Instrument>);
 
-/// The model, verified; where a stranger may have made it, what trying it has shown; and how to follow it if an alias
-/// names it.
-type Opened = (Model, Option<usize>, Option<Followed>);
+/// What serves in a seat at the start, and what follows its alias, if one names it.
+type Opened = (Able, Option<Follower>);
 
-/// None if the process is to end meanwhile.
-fn open(config: &Config, source: &Source, shutdown: &Shutdown) -> Result<Option<Opened>, Error> {
-    let reference = match source {
-        Source::Folder(folder) => return Ok(Some((Model::open(folder)?, None, None))),
-        Source::Registered(reference) => reference,
-    };
-    let registry: Arc<dyn Registry> = config.registry.open()?.into();
-    let (asked, which) = (Arc::clone(&registry), reference.clone());
-    let answer = shutdown.unless_requested(move || first(&*asked, &which)).transpose()?;
-    let Some((serving, model)) = answer else { return Ok(None) };
-    let tried = match config.try_out(&model, Some(shutdown)) {
-        Err(_) if shutdown.is_requested() => return Ok(None),
-        tried => tried?,
-    };
-    let follows = matches!(reference.which, Which::Alias(_));
-    Ok(Some((model, tried, follows.then(|| (registry, reference.clone(), serving)))))
+/// Whoever serves in a seat at the start. None if the process is to end meanwhile.
+fn open(
+    config: &Config,
+    runtime: &Runtime,
+    source: &Source,
+    seat: Seat,
+    shutdown: &Shutdown,
+) -> Result<Option<Opened>, Error> {
+    match source {
+        Source::Folder(folder) => {
+            let model = Model::open(folder)?;
+            let instruments = instruments(runtime, &model, None, config)?;
+            Ok(Some(((model, instruments), None)))
+        }
+        Source::Registered(reference) => {
+            let mut follower = Follower::new(config.registry.open()?.into(), reference.clone(), seat);
+            let able = follower.begin(config, runtime, shutdown)?;
+            let follows = matches!(reference.which, Which::Alias(_));
+            Ok(able.map(|able| (able, follows.then_some(follower))))
+        }
+    }
 }
 
-/// What serves at the start: where the registry is away, what is remembered of it here.
-fn first(registry: &dyn Registry, reference: &Reference) -> Result<(u64, Model), RegistryError> {
-    let answer =
-        registry.resolve(reference).and_then(|number| Ok((number, registry.load(&reference.name, number)?)));
+/// What is to serve at the start, with its model or why that can't be had. Where the registry is away, it is what
+/// is remembered of it here.
+fn first(
+    registry: &dyn Registry,
+    reference: &Reference,
+) -> Result<(u64, Result<Model, RegistryError>), RegistryError> {
+    let answer = registry.resolve(reference).map(|number| (number, registry.load(&reference.name, number)));
     let error = match answer {
-        Err(error) if error.is_away() => error,
+        Err(error) | Ok((_, Err(error))) if error.is_away() => error,
         answered => return answered,
     };
     let Some((version, model)) = registry.remembered(reference) else { return Err(error) };
     tracing::warn!(model = %reference, version, %error, "the registry is away: the version that it named last is served");
-    Ok((version, model))
+    Ok((version, Ok(model)))
+}
+
+/// The last that an alias has named beside a version that can't serve.
+fn former(
+    registry: &dyn Registry,
+    name: &str,
+    alias: &str,
+    refused: u64,
+) -> Result<(u64, Model), RegistryError> {
+    let moves = registry.moves(name, alias)?;
+    // Somebody may have moved it since it was found to name that one: then it is what it names now.
+    let last = moves.iter().rev().map(|it| it.version).find(|version| *version != refused);
+    let nothing = || RegistryError::NothingBefore { name: name.into(), alias: alias.into() };
+    let number = last.ok_or_else(nothing)?;
+    Ok((number, registry.load(name, number)?))
+}
+
+/// Tries a version and loads it for each worker. None if the process is to end meanwhile.
+fn prepare(
+    config: &Config,
+    runtime: &Runtime,
+    model: Model,
+    shutdown: &Shutdown,
+) -> Result<Option<Able>, Error> {
+    let tried = match config.try_out(&model, Some(shutdown)) {
+        Err(_) if shutdown.is_requested() => return Ok(None),
+        tried => tried?,
+    };
+    let instruments = instruments(runtime, &model, tried, config)?;
+    Ok(Some((model, instruments)))
 }
 
 /// Why a version can't compute beside another one, or after it: pictures that are decoded go through whatever serves then.
@@ -193,7 +228,7 @@ pub(crate) struct Follower {
     is_gone: bool,
     /// The version that couldn't serve, and when that was found.
     refused: Option<(u64, Instant)>,
-    /// Whether the registry doesn't say what serves, which is told once.
+    /// Whether the registry doesn't say what serves, or doesn't give it, which is told once.
     is_silent: bool,
 }
 
@@ -225,24 +260,95 @@ impl Follower {
         Self { registry, reference, seat, arm, serving, is_gone: false, refused, is_silent: false }
     }
 
+    /// What serves at the start: the version that is meant or, where that can't, what its alias named before. None
+    /// if the process is to end meanwhile.
+    fn begin(
+        &mut self,
+        config: &Config,
+        runtime: &Runtime,
+        shutdown: &Shutdown,
+    ) -> Result<Option<Able>, Error> {
+        let Some((named, model)) = self.ask(shutdown, first).transpose()? else { return Ok(None) };
+        let able = model.map_err(Error::from).and_then(|model| prepare(config, runtime, model, shutdown));
+        let begun = match able {
+            Ok(able) => able.map(|able| (named, able)),
+            Err(error) => self.fall_back(named, error, config, runtime, shutdown)?,
+        };
+        let Some((number, able)) = begun else { return Ok(None) };
+        self.serving = Some((number, able.0.version()));
+        Ok(Some(able))
+    }
+
+    /// What the alias named before a version that can't serve. Those who run go on with it, too, and a start that
+    /// failed would fail again, on every machine, until somebody moves the alias. Where it can't serve either, the
+    /// first error counts.
+    fn fall_back(
+        &mut self,
+        named: u64,
+        error: Error,
+        config: &Config,
+        runtime: &Runtime,
+        shutdown: &Shutdown,
+    ) -> Result<Option<(u64, Able)>, Error> {
+        let Which::Alias(alias) = self.reference.which.clone() else { return Err(error) };
+        self.refused = Some((named, Instant::now()));
+        let before = self.ask(shutdown, move |registry, it| former(registry, &it.name, &alias, named));
+        let Some(before) = before else { return Ok(None) };
+        let able = before.map_err(Error::from).and_then(|(number, model)| {
+            let able = prepare(config, runtime, model, shutdown)?;
+            Ok(able.map(|able| (number, able)))
+        });
+        match able {
+            Ok(able) => {
+                if let Some((serving, _)) = &able {
+                    tracing::error!(
+                        model = %self.reference, version = named, serving, %error,
+                        "a version can't serve, so the former one does: roll back, or register it anew"
+                    );
+                }
+                Ok(able)
+            }
+            Err(other) => {
+                tracing::error!(
+                    model = %self.reference, version = named, error = %other,
+                    "a version can't serve, nor can a former one"
+                );
+                Err(error)
+            }
+        }
+    }
+
     pub(crate) fn is_shadows(&self) -> bool {
         self.seat == Seat::Shadow
     }
 
+    /// What the registry answers. None if the process is to end before that.
+    fn ask<T: Send + 'static>(
+        &self,
+        shutdown: &Shutdown,
+        question: impl FnOnce(&dyn Registry, &Reference) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (registry, reference) = (Arc::clone(&self.registry), self.reference.clone());
+        shutdown.unless_requested(move || question(&*registry, &reference))
+    }
+
     /// Whether something other than what the alias names serves, even after a try to change that.
     fn is_behind(&mut self, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) -> bool {
-        let (registry, reference) = (Arc::clone(&self.registry), self.reference.clone());
-        let named = bench.shutdown.unless_requested(move || registry.resolve(&reference));
+        let named = self.ask(bench.shutdown, |registry, reference| registry.resolve(reference));
         let Some(named) = named else { return true };
-        let was_silent = std::mem::replace(&mut self.is_silent, named.is_err());
         self.forget_if_gone(&named);
-        match named {
-            Ok(named) => !self.serves(named, runtime, serving, bench),
+        let serves = named.and_then(|named| self.serves(named, runtime, serving, bench));
+        let was_silent = std::mem::replace(&mut self.is_silent, serves.is_err());
+        match serves {
+            Ok(serves) => !serves,
             Err(error) => {
                 if !was_silent {
                     let serving = self.number();
                     let (should, _) = self.words();
-                    tracing::error!(model = %self.reference, serving, %error, "the registry doesn't say what should {should}");
+                    tracing::error!(
+                        model = %self.reference, serving, %error,
+                        "the registry doesn't say what should {should}, or doesn't give it"
+                    );
                 }
                 true
             }
@@ -275,14 +381,21 @@ impl Follower {
         self.number() == Some(named) && !self.is_gone
     }
 
-    /// Whether this version serves, at the latest from now on.
-    fn serves(&mut self, named: u64, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) -> bool {
+    /// Whether this version serves, at the latest from now on. An error is the registry's, which has gone away since
+    /// it named the version: that says nothing of the version, which is asked for again.
+    fn serves(
+        &mut self,
+        named: u64,
+        runtime: &Runtime,
+        serving: &Manifest,
+        bench: &Bench<'_>,
+    ) -> Result<bool, RegistryError> {
         if self.is_serving(named) {
             self.refused = None;
-            return true;
+            return Ok(true);
         }
         if self.refused.is_some_and(|(version, at)| version == named && at.elapsed() < AGAIN) {
-            return false;
+            return Ok(false);
         }
         let begun = Instant::now();
         // Until it does, which may take a while.
@@ -300,17 +413,16 @@ impl Follower {
                     Seat::Shadow => "a version computes along",
                 };
                 tracing::info!(model = %self.reference, version = named, former, sha256, seconds, "{done}");
-                true
+                Ok(true)
             }
-            Ok(None) => false,
-            // It was being tried.
-            Err(_) if bench.shutdown.is_requested() => false,
+            Ok(None) => Ok(false),
+            Err(Error::Registry(error)) if error.is_away() => Err(error),
             Err(error) => {
                 let serving = self.number();
                 let (should, instead) = self.words();
                 tracing::error!(model = %self.reference, version = named, serving, %error, "a version can't {should}: {instead}");
                 self.refused = Some((named, Instant::now()));
-                false
+                Ok(false)
             }
         }
     }
@@ -324,14 +436,15 @@ impl Follower {
         serving: &Manifest,
         bench: &Bench<'_>,
     ) -> Result<Option<Model>, Error> {
-        let (registry, name) = (Arc::clone(&self.registry), self.reference.name.clone());
-        let loaded = bench.shutdown.unless_requested(move || registry.load(&name, named));
+        let loaded =
+            self.ask(bench.shutdown, move |registry, reference| registry.load(&reference.name, named));
         let Some(model) = loaded.transpose()? else { return Ok(None) };
         if let Some(unlike) = unlike(&model.manifest, serving) {
             return Err(Error::Unlike(unlike));
         }
-        let tried = bench.config.try_out(&model, Some(bench.shutdown))?;
-        bench.rack.put(self.seat, instruments(runtime, &model, tried, bench.config)?);
+        let able = prepare(bench.config, runtime, model, bench.shutdown)?;
+        let Some((model, instruments)) = able else { return Ok(None) };
+        bench.rack.put(self.seat, instruments);
         Ok(Some(model))
     }
 }

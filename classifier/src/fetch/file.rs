@@ -1,10 +1,12 @@
 //! Files are opened by path, not through `object_store`: its paths can't express names that aren't UTF-8.
 
-use std::fs;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use autorma_schemas::Reason;
+use rustix::fs::OFlags;
 
 use super::Trouble;
 use super::roots::Roots;
@@ -32,20 +34,33 @@ pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
 }
 
 fn content(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
-    // Before opening: to open a named pipe waits for its writer.
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(Failure::new(Reason::Unreadable, "not a file").into());
-    }
+    // Before it is opened: for a device, or for who writes to a pipe, that does something.
+    expect_file(&fs::metadata(path)?)?;
+    let file = open(path)?;
+    let metadata = file.metadata()?;
+    expect_file(&metadata)?;
     if metadata.len() > max_bytes {
         return Err(too_many_bytes(metadata.len(), max_bytes).into());
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    fs::File::open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
         return Err(too_many_bytes(bytes.len() as u64, max_bytes).into());
     }
     Ok(bytes)
+}
+
+/// What was a file a moment ago may be a named pipe by now, and is opened without waiting for its writer. Reads of a
+/// file are the same.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)
+}
+
+fn expect_file(metadata: &Metadata) -> Result<(), Failure> {
+    match metadata.is_file() {
+        true => Ok(()),
+        false => Err(Failure::new(Reason::Unreadable, "not a file")),
+    }
 }
 
 impl From<io::Error> for Trouble {
@@ -63,6 +78,10 @@ impl From<io::Error> for Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
     use super::*;
     use autorma_stream::memory::Memory;
 
@@ -82,7 +101,7 @@ mod tests {
         for path in [inside.join("a.jpg"), outside.clone()] {
             fs::write(path, b"0123456789").unwrap();
         }
-        std::os::unix::fs::symlink(&outside, inside.join("link.jpg")).unwrap();
+        symlink(&outside, inside.join("link.jpg")).unwrap();
         fs::write(inside.join("large.jpg"), b"0123456789+").unwrap();
         assert_eq!(reason(&inside.join("a.jpg"), &inside), None);
         assert_eq!(reason(&inside.join("../out"), &inside), Some(Reason::ForbiddenReference));
@@ -90,5 +109,36 @@ mod tests {
         assert_eq!(reason(&inside.join("none.jpg"), &inside), Some(Reason::Missing));
         assert_eq!(reason(&inside.join("large.jpg"), &inside), Some(Reason::TooManyBytes));
         assert_eq!(reason(&inside, &inside), Some(Reason::Unreadable));
+    }
+
+    /// Between the look at a path and its opening, too.
+    #[test]
+    fn a_pipe_in_a_file_s_place_is_waited_for_by_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, pipe, next, photo] =
+            ["file", "pipe", "next", "photo.jpg"].map(|name| folder.path().join(name));
+        fs::write(&file, b"photo").unwrap();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(reason(&pipe, folder.path()), Some(Reason::Unreadable));
+        let put = |it: &Path| {
+            symlink(it, &next).unwrap();
+            fs::rename(&next, &photo).unwrap();
+        };
+        put(&file);
+        let path = photo.clone();
+        let read = move || (0..5000).map(|_| read_file(&path, 10)).collect::<Vec<_>>();
+        let reading = std::thread::spawn(read);
+        let begun = Instant::now();
+        while !reading.is_finished() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it waits for who writes to the pipe");
+            put(&pipe);
+            put(&file);
+        }
+        for read in reading.join().unwrap() {
+            match read {
+                Ok(bytes) => assert_eq!(bytes, b"photo"),
+                Err(failure) => assert_eq!(failure.message, "not a file"),
+            }
+        }
     }
 }
