@@ -2,8 +2,7 @@ use autorma_models::Manifest;
 use autorma_schemas::Decision;
 use serde::Serialize;
 
-use crate::statistics::auroc;
-use crate::{Estimate, Judged, Judgement, Label, Share, UnknownErrors};
+use crate::{Estimate, Judged, Judgement, Label, Share, Strangers, UnknownErrors};
 
 /// Bins of confidence, as in Guo et al. 2017, "On Calibration of Modern Neural Networks".
 const BINS: usize = 15;
@@ -74,16 +73,6 @@ pub struct Decisions {
     pub unknown: Share,
 }
 
-/// What is said of photos of none of the classes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Strangers {
-    /// What is decided about them.
-    pub decisions: Decisions,
-    /// How well the probability of being none of the classes tells them from photos of the classes: 0.5 is not at all, 1 is
-    /// wholly. None if no photo of a class has a verdict.
-    pub auroc: Option<f64>,
-}
-
 impl Figures {
     /// Of a model on what it judged.
     pub fn of(manifest: &Manifest, judgement: &Judgement) -> Self {
@@ -91,7 +80,7 @@ impl Figures {
         for (path, judged) in &judgement.judged {
             match judged {
                 Ok(judged @ Judged { label: Label::Class(_), .. }) => known.push(Known::of(manifest, judged)),
-                Ok(judged) => strangers.push(judged),
+                Ok(judged) => strangers.push((path.as_path(), judged)),
                 Err(problem) => failed.push((path.display().to_string(), problem.clone())),
             }
         }
@@ -100,6 +89,9 @@ impl Figures {
         known.iter().for_each(|it| confusion[it.class][it.best] += 1);
         let accepted = known.iter().filter(|it| it.decision == Decision::Accept);
         let reliability = reliability(&known);
+        let of_known: Vec<_> = known.iter().map(|it| it.unknown_probability).collect();
+        let of_strangers: Vec<_> = strangers.iter().map(|(_, it)| it.verdict.unknown_probability).collect();
+        let has_strangers = !strangers.is_empty();
         Self {
             accuracy: Share::count(&known, |it| it.is_right()),
             accuracy_of_accepted: Share::count(accepted, |it| it.is_right()),
@@ -108,8 +100,11 @@ impl Figures {
             calibration_error: calibration_error(&reliability),
             reliability,
             decisions: Decisions::of(known.iter().map(|it| it.decision)),
-            strangers: (!strangers.is_empty()).then(|| Strangers::of(&strangers, &known)),
-            unknown_errors: unknown_errors(&strangers, &known),
+            strangers: has_strangers.then(|| Strangers::of(&strangers, &of_known)),
+            unknown_errors: match has_strangers {
+                true => UnknownErrors::curve(&of_known, &of_strangers),
+                false => Vec::new(),
+            },
             photos_per_second: (known.len() + strangers.len()) as f64 / judgement.seconds,
             threads: judgement.threads,
             failed,
@@ -146,7 +141,7 @@ impl Known {
 }
 
 impl Decisions {
-    fn of(decisions: impl Iterator<Item = Decision> + Clone) -> Self {
+    pub(crate) fn of(decisions: impl Iterator<Item = Decision> + Clone) -> Self {
         let share = |wanted: Decision| Share::count(decisions.clone(), |decision| decision == wanted);
         Self {
             accept: share(Decision::Accept),
@@ -154,31 +149,6 @@ impl Decisions {
             unknown: share(Decision::Unknown),
         }
     }
-}
-
-impl Strangers {
-    fn of(strangers: &[&Judged], known: &[Known]) -> Self {
-        let [high, low] = unknown_probabilities(strangers, known);
-        Self {
-            decisions: Decisions::of(strangers.iter().map(|it| it.verdict.decision)),
-            auroc: auroc(&high, &low),
-        }
-    }
-}
-
-fn unknown_errors(strangers: &[&Judged], known: &[Known]) -> Vec<UnknownErrors> {
-    if strangers.is_empty() {
-        return Vec::new();
-    }
-    let [strangers, known] = unknown_probabilities(strangers, known);
-    UnknownErrors::curve(&known, &strangers)
-}
-
-fn unknown_probabilities(strangers: &[&Judged], known: &[Known]) -> [Vec<f64>; 2] {
-    [
-        strangers.iter().map(|it| it.verdict.unknown_probability).collect(),
-        known.iter().map(|it| it.unknown_probability).collect(),
-    ]
 }
 
 fn of_class(manifest: &Manifest, class: usize, known: &[Known]) -> ClassFigures {
@@ -260,7 +230,8 @@ mod tests {
             judged(Label::Stranger, 2, 0.9, 0.7, Unknown),
             judged(Label::Stranger, 1, 0.9, 0.25, Accept),
         ];
-        let mut judged: Vec<_> = all.into_iter().map(|it| (PathBuf::new(), Ok(it))).collect();
+        let paths = ["", "", "", "", "other/Lap_Top/1.jpg", "ties/2.jpg"].map(PathBuf::from);
+        let mut judged: Vec<_> = paths.into_iter().zip(all.into_iter().map(Ok)).collect();
         judged.push(("broken.jpg".into(), Err("not a picture".into())));
         let figures = Figures::of(&manifest(), &Judgement { judged, seconds: 2.0, threads: 1 });
         assert_eq!((figures.accuracy.share, figures.accuracy.of), (0.75, 4));
@@ -276,6 +247,10 @@ mod tests {
         let strangers = figures.strangers.unwrap();
         // Of the eight pairs, the first stranger is above three and the second above two.
         assert_eq!((strangers.auroc, strangers.decisions.accept.share), (Some(0.625), 0.5));
+        let folders =
+            strangers.folders.iter().map(|it| (it.folder.as_str(), it.unknown.share, it.accept.share));
+        assert_eq!(folders.collect::<Vec<_>>(), [("lap top", 1.0, 0.0), ("ties", 0.0, 1.0)]);
+        assert_eq!(strangers.unknown_by_folder.unwrap().value, 0.5);
         let half = figures.unknown_errors[100];
         assert_eq!((half.threshold, half.refused, half.missed), (0.5, 0.25, 0.5));
         // |0.99 - 1|, two of |0.75 - 0.5|, |0.5 - 1|.

@@ -2,10 +2,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use autorma_classifier::{AT_ONCE, Decoder, Limits, LoadError, Runtime, Session, read_file};
+use autorma_classifier::{AT_ONCE, Decoder, Limits, LoadError, Runtime, Session, contained, read_file};
 use autorma_models::{Model, Verdict};
 
-use crate::{DataSet, Label, Labelled, contained};
+use crate::{DataSet, Label, Labelled};
 
 /// What the model says of a photo.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl<'a> Judge<'a> {
 
     /// What it says of a photo, from its file's bytes.
     pub(crate) fn judge(&mut self, photo: &Labelled, file: &[u8]) -> Result<Judged, String> {
-        let picture = contained(|| self.decoder.decode(file).map_err(|failure| failure.to_string()))?;
+        let picture = contained(|| self.decoder.decode(file)).map_err(|failure| failure.to_string())?;
         let logits = self.session.infer(&[&picture])?.pop().unwrap_or_default();
         let verdict = self.model.manifest.decide(&logits).map_err(|error| error.to_string())?;
         Ok(Judged { label: photo.label, verdict, logits })

@@ -3,22 +3,22 @@
 //! apart on the same photos, and [`speed()`] how much faster one of them is.
 
 mod comparison;
-mod contained;
 mod dataset;
 mod figures;
 mod judging;
 pub mod page;
 mod speed;
 mod statistics;
+mod strangers;
 mod unknown;
 
 pub use comparison::Comparison;
-pub use contained::contained;
 pub use dataset::{
     DataSet, DataSetError, Label, Labelled, classes_in, entries, is_hidden, is_stranger, plain,
 };
-pub use figures::{Bin, ClassFigures, Decisions, Figures, Strangers};
+pub use figures::{Bin, ClassFigures, Decisions, Figures};
 pub use judging::{JudgeError, Judged, Judgement, judge};
 pub use speed::speed;
 pub use statistics::{Estimate, Share};
+pub use strangers::{FolderFigures, Strangers};
 pub use unknown::UnknownErrors;

@@ -79,6 +79,38 @@ impl Estimate {
         let f1 = |share: f64| 2.0 * share / (1.0 + share);
         Self { value: 2.0 * hits as f64 / (hits + either).max(1) as f64, low: f1(low), high: f1(high) }
     }
+
+    /// The mean of shares that count the same, as far as there are several: what more of their kind would have on average,
+    /// with the interval of Student (1908, "The Probable Error of a Mean").
+    pub(crate) fn mean(shares: &[f64]) -> Option<Self> {
+        let n = shares.len() as f64;
+        let value = shares.iter().sum::<f64>() / n;
+        let freedom = n - 1.0;
+        let variance = shares.iter().map(|share| (share - value).powi(2)).sum::<f64>() / freedom;
+        let half = student(freedom) * (variance / n).sqrt();
+        let range = || Self { value, low: (value - half).max(0.0), high: (value + half).min(1.0) };
+        (shares.len() > 1).then(range)
+    }
+}
+
+/// In per cent, with its interval.
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, low, high } = self;
+        write!(f, "{:.1} ({:.1}–{:.1})", value * 100.0, low * 100.0, high * 100.0)
+    }
+}
+
+/// The 97.5th percentile of Student's distribution (Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.7.5): within
+/// a per cent from three degrees of freedom on.
+fn student(freedom: f64) -> f64 {
+    let terms = [
+        Z,
+        (Z.powi(3) + Z) / 4.0,
+        (5.0 * Z.powi(5) + 16.0 * Z.powi(3) + 3.0 * Z) / 96.0,
+        (3.0 * Z.powi(7) + 19.0 * Z.powi(5) + 17.0 * Z.powi(3) - 15.0 * Z) / 384.0,
+    ];
+    terms.into_iter().rfold(0.0, |sum, term| sum / freedom + term)
 }
 
 /// The probability that one of `high` is above one of `low`, ties being half: the area under the curve of the receiver
@@ -146,6 +178,20 @@ mod tests {
         // As wide as what it is made of: six of six.
         let all = Estimate::f1(6, 6);
         assert!(all.value == 1.0 && all.high == 1.0 && near(all.low, 2.0 * 0.6097 / 1.6097), "{all:?}");
+        // Tables of Student's distribution: 3.182, 2.262 and 2.030.
+        let percentiles = [3.0, 9.0, 35.0].map(student);
+        assert!(
+            percentiles
+                .iter()
+                .zip([3.182, 2.262, 2.030])
+                .all(|(one, other)| (one / other - 1.0).abs() < 0.01)
+        );
+        // Deviation 0.1, 3.182 × 0.1 ÷ 2.
+        let mean = Estimate::mean(&[0.5, 0.6, 0.6, 0.7]).unwrap();
+        assert!(near(mean.value, 0.6) && (mean.high - 0.6 - 0.1299).abs() < 2e-3, "{mean:?}");
+        assert!(near(mean.high - mean.value, mean.value - mean.low));
+        assert!(Estimate::mean(&[]).is_none() && Estimate::mean(&[0.5]).is_none());
+        assert_eq!(Estimate::mean(&[1.0, 1.0]).unwrap().to_string(), "100.0 (100.0–100.0)");
         assert!(near(mcnemar(0, 0), 1.0) && near(mcnemar(700, 700), 1.0) && mcnemar(0, 700) < 1e-200);
         assert!(near(auroc(&[0.8, 0.4], &[0.4, 0.1]).unwrap(), 0.875) && auroc(&[], &[0.1]).is_none());
     }

@@ -1,6 +1,6 @@
 use autorma_models::Manifest;
 
-use crate::metrics::{Metrics, Quality};
+use crate::metrics::{Metrics, Quality, STRANGERS};
 
 /// The model's card: what it is, what it learned from, and how good it is, as far as the training knows.
 pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
@@ -49,6 +49,7 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
             percent(metrics.recipe.targets.refused_contributed),
             percent(metrics.recipe.targets.wrong)
         ),
+        strangers(metrics),
         format!("## Recipe\n\n```toml\n{}```\n", toml::to_string(&metrics.recipe).unwrap_or_default()),
         format!("## Licence and origin\n{}: {}.", manifest.licence, origin(manifest)),
     ];
@@ -95,6 +96,21 @@ fn figures(metrics: &Metrics) -> String {
     head.to_owned() + &rows.iter().map(|(name, quality)| row(name, quality)).collect::<String>()
 }
 
+/// What is none of the classes, kind by kind; nothing where there is none.
+fn strangers(metrics: &Metrics) -> String {
+    let rows = metrics.kinds();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let names = STRANGERS.map(|(name, _)| name).join(" | ");
+    let rows: String = rows.iter().map(|cells| format!("| {} |\n", cells.join(" | "))).collect();
+    format!(
+        "## Kinds of none of them\nHow many held-out photos of each are found unknown, and of how many. Photos of a kind resemble \
+         one another, so how it will be with further kinds is said by the mean of the kinds, with its interval by Student. \
+         Kinds are called as the folders are that they lie in.\n\n| kind | {names} |\n|---|---|---|---|\n{rows}"
+    )
+}
+
 fn in_floats(metrics: &Metrics) -> String {
     metrics.in_floats.as_ref().map_or_else(String::new, |it| {
         format!(
@@ -108,8 +124,9 @@ fn in_floats(metrics: &Metrics) -> String {
 fn row(name: &str, quality: &Quality) -> String {
     let of = quality.accuracy.of;
     let calibration = if of == 0 { "none".into() } else { format!("{:.3}", quality.calibration_error) };
-    let strangers = quality.strangers.map(|it| it.decisions.unknown);
-    let auroc = quality.strangers.and_then(|it| it.auroc).map_or("none".into(), |it| format!("{it:.3}"));
+    let strangers = quality.strangers.as_ref().map(|it| it.decisions.unknown);
+    let auroc =
+        quality.strangers.as_ref().and_then(|it| it.auroc).map_or("none".into(), |it| format!("{it:.3}"));
     format!(
         "| {name} | {of} | {} | {} | {} | {calibration} | {} | {} | {auroc} |\n",
         quality.accuracy,

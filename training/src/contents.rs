@@ -10,30 +10,52 @@ use crate::photos::{Photo, Photos};
 #[derive(Debug)]
 pub(crate) struct Contents {
     /// Of each photo, or why it can't be read.
-    hashes: Vec<Result<Key, String>>,
+    all: Vec<Result<Content, String>>,
     /// Bytes of a photo, at most.
     most: u64,
+}
+
+#[derive(Debug)]
+struct Content {
+    hash: Key,
+    /// Whether it begins like a picture.
+    is_picture: bool,
 }
 
 impl Contents {
     /// Reads all of the photos.
     pub(crate) fn read(photos: &Photos, limits: Limits) -> Self {
-        let hash = |photo: &Photo| match read_file(&photo.path, limits.bytes) {
-            Ok(file) => Ok(Sha256::digest(file).into()),
+        let content = |photo: &Photo| match read_file(&photo.path, limits.bytes) {
+            Ok(file) => {
+                let is_picture = image::guess_format(&file).is_ok();
+                Ok(Content { hash: Sha256::digest(file).into(), is_picture })
+            }
             Err(failure) => Err(failure.to_string()),
         };
-        Self { hashes: photos.all.iter().map(hash).collect(), most: limits.bytes }
+        Self { all: photos.all.iter().map(content).collect(), most: limits.bytes }
     }
 
     /// The photo's file, if it is still what was read at first: features are kept under that.
     pub(crate) fn file(&self, photos: &Photos, photo: usize) -> Result<Vec<u8>, String> {
-        let content = self.hashes[photo].as_ref().map_err(String::clone)?;
-        file(&photos.all[photo].path, content, self.most)
+        let content = self.all[photo].as_ref().map_err(String::clone)?;
+        file(&photos.all[photo].path, &content.hash, self.most)
     }
 
     /// Of the photo of this number; None if it can't be read.
     pub(crate) fn of(&self, photo: usize) -> Option<Key> {
-        self.hashes[photo].as_ref().ok().copied()
+        self.all[photo].as_ref().ok().map(|content| content.hash)
+    }
+
+    /// Of each photo what it has in common with its copies. Files that are no pictures have nothing in common: two
+    /// contributors are no relatives because a download of each has failed in the same way.
+    pub(crate) fn pictures(&self) -> impl Iterator<Item = Option<Key>> {
+        self.all.iter().map(|content| content.as_ref().ok().filter(|it| it.is_picture).map(|it| it.hash))
+    }
+
+    /// Forgets the photos that don't stay.
+    pub(crate) fn retain(&mut self, stays: &[bool]) {
+        let mut stays = stays.iter();
+        self.all.retain(|_| stays.next() == Some(&true));
     }
 }
 

@@ -25,6 +25,12 @@ pub(crate) fn found(photos: &Photos, folds: &Folds, recipe: &Recipe) -> Result<(
             return too_little(format!("there is no photo of {name} to learn from: all are in val or test"));
         }
     }
+    if photos.only_learned().is_some() {
+        tracing::warn!(
+            "all photos of the classes that are learned from are of one contributor, look alike or are copies: \
+             only those in val judge, and choose thresholds"
+        );
+    }
     let all: Vec<_> = (0..photos.all.len()).collect();
     for (fold, class) in unknown(photos, folds, recipe, &all)? {
         tracing::warn!(
@@ -77,8 +83,8 @@ fn unknown(
     let classes = || 0..photos.classes;
     if (0..recipe.folds).any(|fold| !classes().any(|class| learns(fold, class))) {
         return too_little(
-            "all photos of the classes that can be learned from are of one contributor or look alike, as manifest.csv has \
-             it: nothing can be held out to judge by; add photos of others to learn from"
+            "all photos of the classes that can be learned from are of one contributor, look alike or are \
+             copies: nothing can be held out to judge by; add photos of others, to learn from or in val"
                 .into(),
         );
     }
@@ -126,6 +132,19 @@ mod tests {
             let refused = refused(&photos(groups));
             assert!(refused.contains("nothing can be held out"), "{refused}");
         }
+    }
+
+    #[test]
+    fn where_all_that_is_learned_from_is_one_contributor_s_val_may_judge_alone() {
+        let mut photos = photos([0, 1, 0, 3, 4]);
+        for photo in [1, 3] {
+            photos.all[photo].part = Part::Validation;
+        }
+        found(&photos, &photos.folds(2), &recipe()).unwrap();
+        for photo in [1, 3] {
+            photos.all[photo].group = 0;
+        }
+        assert!(refused(&photos).contains("nothing can be held out"), "{}", refused(&photos));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use autorma_evaluation::{Bin, ClassFigures, Decisions, Figures, Judged, Judgement, Label, Share, Strangers};
@@ -46,6 +46,16 @@ pub struct Metrics {
     pub model: PathBuf,
 }
 
+/// What is none of the classes, by kind: whose photos a column of [`Metrics::kinds`] tells of, and the name of their section.
+pub(crate) const STRANGERS: [(&str, &str); 3] = [
+    ("kind never seen", OTHERS),
+    ("kind learned", OTHERS_OF_LEARNED_KINDS),
+    ("from contributors", CONTRIBUTORS),
+];
+const CONTRIBUTORS: &str = "contributors";
+const OTHERS: &str = "others";
+const OTHERS_OF_LEARNED_KINDS: &str = "others of learned kinds";
+
 /// The model in floats, on the same photos, with the temperature and thresholds of the one that ships.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InFloats {
@@ -63,6 +73,33 @@ impl Metrics {
         let floats = self.in_floats.iter();
         let floats = floats.flat_map(|it| rows("in floats, ", &it.held_out, it.test.as_ref()));
         rows("", &self.held_out, self.test.as_ref()).chain(floats).collect()
+    }
+
+    /// How many photos of each kind that is none of the classes are found unknown, in the order of [`STRANGERS`]: the kind's
+    /// name, and for each of these a share and of how many. First comes the mean of the kinds. Kinds are called as the folders
+    /// that their photos lie in.
+    pub(crate) fn kinds(&self) -> Vec<[String; 4]> {
+        let found = STRANGERS.map(|(_, name)| {
+            let section = self.held_out.iter().find(|section| section.name == name);
+            section.and_then(|it| it.quality.strangers.as_ref())
+        });
+        let names: BTreeSet<_> =
+            found.iter().flatten().flat_map(|it| &it.folders).map(|it| &it.folder).collect();
+        let row = |name: String, cells: [Option<String>; 3]| {
+            let [unseen, learned, contributed] = cells.map(|cell| cell.unwrap_or_else(|| "none".into()));
+            [name, unseen, learned, contributed]
+        };
+        let means = found.map(|it| it.and_then(|it| it.unknown_by_folder).map(|mean| mean.to_string()));
+        let kinds = names.into_iter().map(|name| {
+            let cells = found.map(|it| {
+                let folder = it?.folders.iter().find(|it| it.folder == *name)?;
+                Some(format!("{} of {}", folder.unknown, folder.unknown.of))
+            });
+            row(name.clone(), cells)
+        });
+        let kinds: Vec<_> = kinds.collect();
+        let mean = (!kinds.is_empty()).then(|| row("mean of the kinds".into(), means));
+        mean.into_iter().chain(kinds).collect()
     }
 }
 
@@ -127,15 +164,15 @@ pub(crate) fn sections(photos: &Photos, unseen: &Unseen, manifest: &Manifest) ->
         ("all", &|_| true),
         ("train", &|photo| is_of_shop(photo) && photos.is_of_class(photo)),
         ("validation", &|photo| photo.part == Part::Validation),
-        ("contributors", &|photo| photo.is_contributed),
-        ("others", &|photo| photos.is_of_others(photo)),
+        (CONTRIBUTORS, &|photo| photo.is_contributed),
+        (OTHERS, &|photo| photos.is_of_others(photo)),
         ("backgrounds", &|photo| photo.part == Part::Train && photos.is_scene(photo)),
     ];
     let of_groups = sections.into_iter().map(|(name, belongs)| {
         let held_out = unseen.groups.iter().filter(|it| belongs(&photos.all[it.photo]));
         section(name, photos, held_out, manifest)
     });
-    let within_kinds = section("others of learned kinds", photos, unseen.within_kinds.iter(), manifest);
+    let within_kinds = section(OTHERS_OF_LEARNED_KINDS, photos, unseen.within_kinds.iter(), manifest);
     of_groups.chain([within_kinds]).flatten().collect()
 }
 

@@ -1,3 +1,4 @@
+mod copies;
 mod folds;
 mod listed;
 mod sources;
@@ -58,7 +59,7 @@ pub(crate) struct Photo {
     pub(crate) kind: usize,
     /// The number of the folder that was named and that it is in.
     pub(crate) source: usize,
-    /// The number of the first photo of its group. Photos of a group are never on both sides of a division.
+    /// The number of the first photo of its group. Photos of a group are never in two folds.
     pub(crate) group: usize,
     /// Whether a contributor has sent it.
     pub(crate) is_contributed: bool,
@@ -132,12 +133,43 @@ impl Photos {
         Ok(photos)
     }
 
-    /// Puts together into groups what has a contributor in common, or looks alike, or is of a kind that is held out whole.
+    /// Puts together into groups what has a contributor in common, or looks alike, or is of a kind that is held out
+    /// whole. [`Self::join_copies`] does the same with copies, when their files have been read.
     fn join(&mut self, listed: &[Listed]) {
         let mut groups = Groups::new(self.all.len());
         groups.join_by(listed.iter().map(|it| it.contributor.as_ref()));
         groups.join_by(listed.iter().map(|it| it.group.as_ref()));
+        let known = self.known_in_test(&mut groups);
+        if known > 0 {
+            tracing::warn!(
+                groups = known,
+                "contributors or look-alikes have photos in train and in test: the figures of test are about people \
+                 and articles that the model knows, too"
+            );
+        }
         groups.join_by(self.all.iter().map(|photo| self.is_of_whole_kind(photo).then_some(photo.kind)));
+        self.number(groups);
+    }
+
+    /// How many of the groups are learned from and looked at in the test.
+    fn known_in_test(&self, groups: &mut Groups) -> usize {
+        let mut of_part = |part: Part| -> BTreeSet<usize> {
+            let photos = self.all.iter().enumerate().filter(|(_, photo)| photo.part == part);
+            photos.map(|(number, _)| groups.first(number)).collect()
+        };
+        let (learned, test) = (of_part(Part::Train), of_part(Part::Test));
+        learned.intersection(&test).count()
+    }
+
+    /// What is together so far.
+    fn groups(&self) -> Groups {
+        let mut groups = Groups::new(self.all.len());
+        groups.join_by(self.all.iter().map(|photo| Some(photo.group)));
+        groups
+    }
+
+    /// Gives each group the number of its first photo.
+    fn number(&mut self, mut groups: Groups) {
         for (number, photo) in self.all.iter_mut().enumerate() {
             photo.group = groups.first(number);
         }

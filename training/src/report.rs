@@ -7,7 +7,7 @@ use autorma_evaluation::page::{Line, confusion, list, page, plot, reliability, t
 use autorma_models::Manifest;
 
 use crate::decisions::{HeldOut, UnknownErrors};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, STRANGERS};
 use crate::photos::Photos;
 
 /// The page.
@@ -35,6 +35,7 @@ pub(crate) fn render(
              in what every head learns; only as scenes they are held out); \"others of learned kinds\", by heads that had \
              learned other photos of their kinds. \"In floats\" is what the model that ships was quantized from.</p>";
     body += &figures(metrics);
+    body += &kinds(metrics);
     body += &format!("<h2>Curves</h2><div class=\"plots\">{}</div>", curves(metrics));
     let all = metrics.held_out.first().map(|section| ("held-out photos", &section.quality));
     for (name, quality) in all.into_iter().chain(metrics.test.as_ref().map(|it| ("test photos", it))) {
@@ -60,7 +61,7 @@ fn figures(metrics: &Metrics) -> String {
         "found unknown",
     ];
     let rows = metrics.rows().into_iter().map(|(name, quality)| {
-        let strangers = quality.strangers.map(|it| it.decisions.unknown);
+        let strangers = quality.strangers.as_ref().map(|it| it.decisions.unknown);
         vec![
             name,
             quality.accuracy.of.to_string(),
@@ -73,6 +74,21 @@ fn figures(metrics: &Metrics) -> String {
         ]
     });
     table(&NAMES, rows)
+}
+
+/// What is none of the classes, kind by kind.
+fn kinds(metrics: &Metrics) -> String {
+    let names: Vec<_> = std::iter::once("kind").chain(STRANGERS.map(|(name, _)| name)).collect();
+    let rows = metrics.kinds();
+    match rows.is_empty() {
+        true => String::new(),
+        false => {
+            format!(
+                "<h2>None of the classes: found unknown</h2>{}",
+                table(&names, rows.into_iter().map(Vec::from))
+            )
+        }
+    }
 }
 
 fn curves(metrics: &Metrics) -> String {

@@ -52,14 +52,15 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     let begun = Instant::now();
     let Training { folders, recipe, output, runtime, limits, threads, .. } = *training;
     let backbone = backbone(training)?;
-    let photos = Photos::find(folders, output)?;
+    let mut photos = Photos::find(folders, output)?;
+    let mut contents = Contents::read(&photos, limits);
+    photos.join_copies(&mut contents);
     let folds = photos.folds(recipe.folds);
     enough::found(&photos, &folds, recipe)?;
     // Nobody else trains in this folder as long as this one has it, whatever backbone he has.
     let _alone = files::lock(&output.join("lock"))?;
     let mut cache = kept(output, &backbone)?;
     write_recipe(training)?;
-    let contents = Contents::read(&photos, limits);
     let views = Views::prepare(&photos, &contents, &backbone, recipe, limits);
     let machine = Machine { runtime, limits, threads };
     let Looked { quantized, judging, features } =

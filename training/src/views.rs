@@ -1,5 +1,4 @@
-use autorma_classifier::{Decoder, Limits, Picture};
-use autorma_evaluation::contained;
+use autorma_classifier::{Decoder, Limits, Picture, contained};
 use image::RgbImage;
 use sha2::{Digest, Sha256};
 
@@ -46,7 +45,7 @@ impl<'a> Views<'a> {
         let mut scenes = Vec::new();
         for number in (0..photos.all.len()).filter(is_scene) {
             let file = contents.file(photos, number);
-            let scene = file.and_then(|file| contained(|| whole(&file, &mut decoder)));
+            let scene = file.and_then(|file| whole(&file, &mut decoder));
             if let (Ok(scene), Some(content)) = (scene, contents.of(number)) {
                 variation.update(content);
                 scenes.push(scene);
@@ -74,21 +73,21 @@ impl<'a> Views<'a> {
     /// One view, in the size of the decoder. A variation is a file again, and so goes the way of any photo.
     pub(crate) fn picture(&self, photo: usize, copy: u32, decoder: &mut Decoder) -> Result<Picture, String> {
         let file = self.contents.file(self.photos, photo)?;
-        contained(|| {
-            let file = if copy == 0 { file } else { self.varied(photo, copy, &file, decoder)? };
-            decoder.decode(&file).map_err(|failure| failure.to_string())
-        })
+        let file = if copy == 0 { file } else { self.varied(photo, copy, &file, decoder)? };
+        contained(|| decoder.decode(&file)).map_err(|failure| failure.to_string())
     }
 
     fn varied(&self, photo: usize, copy: u32, file: &[u8], decoder: &mut Decoder) -> Result<Vec<u8>, String> {
         let content = self.contents.of(photo).ok_or("it can't be read")?;
         let whole = whole(file, decoder)?;
         let mut dice = Dice::new(self.recipe.seed, &content, copy);
-        vary(&whole, &self.recipe.augmentation, &self.scenes, &mut dice)
+        contained(|| Ok(vary(&whole, &self.recipe.augmentation, &self.scenes, &mut dice)))
+            .map_err(|failure| failure.to_string())
+            .flatten()
     }
 }
 
 /// A photo to do things to.
 fn whole(file: &[u8], decoder: &mut Decoder) -> Result<RgbImage, String> {
-    decoder.in_proportion(file, SIDE).map_err(|failure| failure.to_string())
+    contained(|| decoder.in_proportion(file, SIDE)).map_err(|failure| failure.to_string())
 }

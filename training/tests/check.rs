@@ -4,7 +4,8 @@ mod common;
 
 use std::fs;
 
-use common::{check, data, draw, jpeg, options, picture, prepare, put};
+use autorma_training::dataset::{GroupBy, NEAR};
+use common::{COST, Nobody, check, data, draw, jpeg, options, picture, prepare, put};
 
 #[test]
 fn what_is_planted_is_found_and_nothing_else() {
@@ -65,6 +66,23 @@ fn what_doesnt_agree_with_the_list_is_found() {
     fs::write(to.join("manifest.csv"), manifest.replace("train/shirts/2.jpg", "test/shirts/2.jpg")).unwrap();
     let found = check(&to);
     assert!(found.unknown.is_empty() && found.manifest_changed, "{found:?}");
+}
+
+#[test]
+fn a_contributor_on_two_sides_is_found_whatever_is_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let names = ["train/shirts/0.jpg", "test/shirts/1.jpg", "train/tops/2.jpg", "test/tops/3.jpg"];
+    draw(root.path(), names.map(str::to_owned), 0);
+    let list = "path,contributor,group\ntrain/shirts/0.jpg,Anna,1\ntest/shirts/1.jpg,Anna,2\n\
+                train/tops/2.jpg,Ben,3\ntest/tops/3.jpg,,3\n";
+    put(root.path(), "manifest.csv", list.as_bytes());
+    let across = |group_by: Option<&GroupBy>| -> Vec<String> {
+        let found = autorma_training::dataset::check(root.path(), group_by, NEAR, 3.0, COST, &Nobody);
+        found.unwrap().groups_across_splits.into_iter().map(|it| it.group).collect()
+    };
+    assert_eq!(across(None), ["3", "contributor Anna"]);
+    assert_eq!(across(Some(&GroupBy::None)), ["contributor Anna"]);
+    assert_eq!(across(Some(&GroupBy::Column("contributor".to_owned()))), ["Anna"]);
 }
 
 #[test]

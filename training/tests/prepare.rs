@@ -62,6 +62,35 @@ proptest! {
 }
 
 #[test]
+fn a_contributor_is_on_one_side_whatever_is_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    let mut list = "path,contributor\n".to_owned();
+    for (class, first) in [("shirts", 0), ("tops", 100)] {
+        draw(&from, (0..20).map(|number| format!("{class}/{number}.jpg")), first);
+        list.extend((0..20).map(|number| format!("{class}/{number}.jpg,person {}\n", number % 5)));
+    }
+    put(&from, "manifest.csv", list.as_bytes());
+    for (asked, said) in [
+        (None, "contributor"),
+        (Some(GroupBy::None), "contributor"),
+        (Some(GroupBy::Folder), "folder and contributor"),
+        (Some(GroupBy::Column("contributor".to_owned())), "contributor"),
+    ] {
+        let options = autorma_training::dataset::Options { group_by: asked, ..options() };
+        let info = prepare(&from, &to, &options).unwrap();
+        assert_eq!((info.group_by.as_str(), info.groups), (said, 5));
+        let mut sides: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+        for [_, _, split, _, source] in rows(&to) {
+            let number: u32 = source.split(['/', '.']).nth(1).unwrap().parse().unwrap();
+            sides.entry(number % 5).or_default().insert(split);
+        }
+        assert!(sides.len() == 5 && sides.values().all(|it| it.len() == 1), "{sides:?}");
+        assert!(check(&to).is_clean());
+    }
+}
+
+#[test]
 fn kaggles_download_is_understood_row_by_row() {
     let root = tempfile::tempdir().unwrap();
     let from = root.path().join("fashion-dataset");

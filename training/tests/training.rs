@@ -117,6 +117,8 @@ impl Home {
 fn a_model_is_trained_judged_and_described() {
     let home = Home::new();
     fs::write(home.path("studio/train/red_things/broken.jpg"), "no picture").unwrap();
+    let copy = home.path("home/red_things/copy.png");
+    fs::copy(home.path("studio/test/red_things/0.png"), copy).unwrap();
     let metrics = home.train("run", 1, 2, |_| true).unwrap();
     let model = Model::open(&metrics.model).unwrap();
     assert_eq!(model.manifest.classes, ["green things", "red things"]);
@@ -124,7 +126,7 @@ fn a_model_is_trained_judged_and_described() {
     let names: Vec<_> = metrics.held_out.iter().map(|section| section.name).collect();
     let of_groups = ["all", "train", "validation", "contributors", "others", "backgrounds"];
     assert_eq!(names, [of_groups.as_slice(), &["others of learned kinds"]].concat());
-    let strangers = |section: usize| metrics.held_out[section].quality.strangers.unwrap();
+    let strangers = |section: usize| metrics.held_out[section].quality.strangers.as_ref().unwrap();
     assert_eq!([0, 4, 6].map(|section| strangers(section).decisions.unknown.of), [4 + 16 + 5, 16, 16]);
     let all = &metrics.held_out[0].quality;
     assert!(all.accuracy.share > 0.9 && all.accuracy.of == 24 + 12 + 8, "{:?}", all.accuracy);
@@ -132,7 +134,7 @@ fn a_model_is_trained_judged_and_described() {
     assert!(test.accuracy.share > 0.9 && test.accuracy.of == 12, "{:?}", test.accuracy);
     assert_eq!(model.manifest.metrics["test: accuracy"], test.accuracy.share);
     assert!(metrics.failed.len() == 1 && metrics.failed[0].0.ends_with("broken.jpg"), "{:?}", metrics.failed);
-    // What is counted was used: not the broken one.
+    // What is counted was used: not the broken one, nor the copy of what is in `test`.
     assert_eq!(metrics.photos["train"]["red things"], 12 + 4);
     let learned = 24 + 12 + 16 + 5;
     let origin = |what: &str| &model.manifest.origin[what];
@@ -149,8 +151,18 @@ fn a_model_is_trained_judged_and_described() {
     let read = |name| fs::read_to_string(home.path("run").join(name)).unwrap();
     assert!(read("model/CARD.md").contains("| in floats, held out: contributors | 8 |"));
     assert!(read("model/CARD.md").contains("| held out: contributors | 8 |"), "{}", read("model/CARD.md"));
+    let of_kinds = read("model/CARD.md");
+    assert!(
+        of_kinds.contains("| mean of the kinds | ") && of_kinds.contains("| blue things | "),
+        "{of_kinds}"
+    );
     let page = read("report.html");
-    assert!(page.contains("<polyline") && page.contains("broken.jpg") && !page.contains("http"));
+    assert!(
+        page.contains("<td>mean of the kinds<td>")
+            && page.contains("<polyline")
+            && page.contains("broken.jpg")
+            && !page.contains("http")
+    );
     assert_eq!(Recipe::parse(&read("train.toml")).unwrap(), metrics.recipe);
     assert!(read("metrics.json").contains("\"unknown_errors\""));
 }

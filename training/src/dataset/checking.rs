@@ -7,8 +7,10 @@ use autorma_schemas::sha256;
 use serde::Serialize;
 
 use super::columns::Columns;
+use super::grouping::contributors;
 use super::reading::{Photo, read};
 use super::{Alike, Broken, Cost, DatasetError, Found, GroupBy, INFO, MANIFEST, Split, Watcher, pairs};
+use crate::photos::CONTRIBUTOR;
 
 /// The class with the most photos may have so many times as many as the one with the fewest.
 pub const IMBALANCE: f64 = 3.0;
@@ -60,7 +62,7 @@ pub struct Near {
 /// A group that isn't on one side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Across {
-    /// What its photos have in common.
+    /// What its photos have in common; a contributor whom nobody asked for has that word before his name.
     pub group: String,
     /// How many of them are on each side.
     pub photos: BTreeMap<Split, usize>,
@@ -77,9 +79,9 @@ pub struct Imbalance {
     pub ratio: f64,
 }
 
-/// Looks at the data set in `folder`: class folders, split or not, or Kaggle's. `group_by` says what else must be on one
-/// side; None: the column `group` of `manifest.csv`, if there is one. Classes may differ in size by `imbalance`, and hashes of
-/// photos that look alike in `near` bits.
+/// Looks at the data set in `folder`: class folders, split or not, or Kaggle's. `group_by` says what must be on one
+/// side besides a contributor's photos; None: the column `group` of `manifest.csv`, if there is one. Classes may
+/// differ in size by `imbalance`, and hashes of photos that look alike in `near` bits.
 pub fn check(
     folder: &Path,
     group_by: Option<&GroupBy>,
@@ -92,7 +94,12 @@ pub fn check(
     let manifest = Some(folder.join(MANIFEST)).filter(|it| it.is_file());
     let listed = manifest.as_deref().map(Columns::read).transpose()?;
     let usual = listed.as_ref().and_then(|it| it.place("group")).map(|_| GroupBy::Column("group".to_owned()));
-    let keys = group_by.or(usual.as_ref()).unwrap_or(&GroupBy::None).keys(&found, folder)?;
+    let by = group_by.or(usual.as_ref()).unwrap_or(&GroupBy::None);
+    let mut keys = vec![by.keys(&found, folder)?];
+    if !by.is_contributor() {
+        let contributors = contributors(&found, folder)?.into_iter();
+        keys.push(contributors.map(|it| it.map(|name| format!("{CONTRIBUTOR} {name}"))).collect());
+    }
     watcher.begins("reading", found.candidates.len());
     let (mut photos, mut broken) = (Vec::new(), found.broken.clone());
     for photo in read(&found.candidates, cost.limits, cost.threads, watcher)? {
@@ -104,7 +111,7 @@ pub fn check(
     let hashes: Vec<_> = photos.iter().map(|photo| photo.hash).collect();
     let mut check = Check::of(&photos, &pairs(&hashes, near), imbalance);
     check.broken = broken;
-    check.groups_across_splits = groups_across(&found, keys);
+    check.groups_across_splits = keys.into_iter().flat_map(|keys| groups_across(&found, keys)).collect();
     if let Some(listed) = listed {
         check.hold_against(&listed, &found, &photos);
         check.manifest_changed = manifest_changed(folder);

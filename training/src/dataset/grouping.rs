@@ -11,10 +11,11 @@ use super::found::STYLES;
 use super::{Candidate, DatasetError, Found, MANIFEST};
 use crate::photos::CONTRIBUTOR;
 
-/// What photos have in common that must be on one side of a split, besides looking alike.
+/// What photos have in common that must be on one side of a split, besides looking alike and having a contributor in
+/// common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupBy {
-    /// Nothing.
+    /// Nothing else.
     None,
     /// The folder in which they are, below the folder of the class: `shirts/anna/1.jpg` and `tops/anna/2.jpg`.
     Folder,
@@ -46,6 +47,21 @@ impl GroupBy {
                 values.map(|it| it.filter(|it| !it.is_empty())).collect()
             }
         })
+    }
+
+    /// Whether it is who has sent a photo, which counts in any case.
+    pub(super) fn is_contributor(&self) -> bool {
+        matches!(self, GroupBy::Column(name) if name == CONTRIBUTOR)
+    }
+}
+
+/// All that photos are grouped by where somebody has named `named`: contributors too, if any are known.
+pub(super) fn grouped_by(named: &GroupBy, contributors: &[Option<String>]) -> String {
+    let is_any_known = contributors.iter().any(Option::is_some);
+    match named {
+        _ if named.is_contributor() || !is_any_known => named.to_string(),
+        GroupBy::None => CONTRIBUTOR.to_owned(),
+        _ => format!("{named} and {CONTRIBUTOR}"),
     }
 }
 

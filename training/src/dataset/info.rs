@@ -30,7 +30,7 @@ pub struct DatasetInfo {
     pub per_class: Option<usize>,
     /// The shares asked for, as in 70/15/15.
     pub split: String,
-    /// What was grouped by.
+    /// What was grouped by: contributors too, if any are known.
     pub group_by: String,
     /// In how many of 256 bits hashes of photos that look alike differ at most.
     pub near: u32,

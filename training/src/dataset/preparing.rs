@@ -7,7 +7,7 @@ use autorma_classifier::{Limits, read_file};
 use autorma_schemas::{readable, sha256};
 
 use super::error::{at, list};
-use super::grouping::{contributors, strays};
+use super::grouping::{contributors, grouped_by, strays};
 use super::groups::Groups;
 use super::manifest::{Row, csv};
 use super::place::Place;
@@ -25,7 +25,7 @@ pub struct Options {
     pub per_class: Option<usize>,
     /// The shares of train, val and test.
     pub ratio: Ratio,
-    /// What photos have in common that must be on one side; None: what is usual.
+    /// What photos have in common that must be on one side, besides their contributor; None: what is usual.
     pub group_by: Option<GroupBy>,
     /// In how many of 256 bits hashes of photos that look alike differ at most.
     pub near: u32,
@@ -57,6 +57,7 @@ pub fn prepare(
     let found = Found::read(&from)?;
     let group_by = options.group_by.clone().unwrap_or_else(|| GroupBy::usual(&found));
     let [keys, contributors] = [group_by.keys(&found, &from)?, contributors(&found, &from)?];
+    let grouped_by = grouped_by(&group_by, &contributors);
     let strays = strays(&found, &from)?;
     if strays > 0 {
         let list = from.join(MANIFEST);
@@ -74,12 +75,12 @@ pub fn prepare(
     let [keys, contributors] = [keys, contributors].map(by_name);
     let hashes: Vec<_> = photos.iter().map(|photo| photo.hash).collect();
     let alike = pairs(&hashes, options.near);
-    let groups = together(&photos, &keys, &alike);
+    let groups = together(&photos, [&keys, &contributors], &alike);
     let set = Set::split(photos, &groups, &contributors, options);
     let mut info = set.info(&alike, &groups);
     info.source = readable(from.file_name().unwrap_or_default());
     info.kind = found.kind;
-    info.group_by = group_by.to_string();
+    info.group_by = grouped_by;
     info.broken = found.broken.into_iter().chain(broken).collect();
     found.candidates.iter().for_each(|it| *info.found.entry(it.class.clone()).or_default() += 1);
     set.write(&place, &mut info, options.seed, cost, watcher)?;
@@ -87,11 +88,16 @@ pub fn prepare(
     Ok(info)
 }
 
+/// What each photo found shares with others of its group, by its name.
+type Keys<'a> = BTreeMap<&'a str, Option<String>>;
+
 /// The photos that must be on one side.
-fn together(photos: &[Photo], keys: &BTreeMap<&str, Option<String>>, alike: &[Alike]) -> Vec<Vec<usize>> {
+fn together(photos: &[Photo], keys: [&Keys<'_>; 2], alike: &[Alike]) -> Vec<Vec<usize>> {
     let mut groups = Groups::new(photos.len());
     groups.join_by(photos.iter().map(|photo| Some(&photo.sha256)));
-    groups.join_by(photos.iter().map(|photo| keys.get(photo.candidate.name.as_str())?.as_ref()));
+    for keys in keys {
+        groups.join_by(photos.iter().map(|photo| keys.get(photo.candidate.name.as_str())?.as_ref()));
+    }
     alike.iter().for_each(|pair| groups.join(pair.one, pair.other));
     groups.all()
 }
@@ -111,7 +117,7 @@ impl<'a> Set<'a> {
     fn split(
         photos: Vec<Photo>,
         groups: &[Vec<usize>],
-        contributors: &BTreeMap<&str, Option<String>>,
+        contributors: &Keys<'_>,
         options: &'a Options,
     ) -> Self {
         let mut classes: Vec<_> = photos.iter().map(|photo| photo.candidate.class.clone()).collect();

@@ -1,8 +1,7 @@
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use autorma_classifier::{Decoder, Failure, Limits, read_file};
+use autorma_classifier::{Decoder, Failure, Limits, contained, read_file};
 use autorma_schemas::sha256;
 use image::ImageReader;
 use serde::{Deserialize, Serialize};
@@ -73,23 +72,14 @@ pub(super) fn read(
 
 fn one(candidate: &Candidate, decoder: &mut Decoder, limits: Limits) -> Result<Photo, Failure> {
     let file = read_file(&candidate.path, limits.bytes)?;
-    // A file that makes a decoder panic costs itself only: it holds nothing but buffers that the next picture overwrites.
-    let decoded = catch_unwind(AssertUnwindSafe(|| {
+    let (hash, size) = contained(|| {
         let picture = decoder.decode(&file)?;
         Ok((PerceptualHash::of(&picture.0), size(&file)))
-    }));
-    let (hash, size) = decoded.unwrap_or_else(|_| Err(panicked()))?;
+    })?;
     Ok(Photo { candidate: candidate.clone(), sha256: sha256(&file), hash, bytes: file.len() as u64, size })
 }
 
 /// As the file's header says.
 fn size(file: &[u8]) -> Option<(u32, u32)> {
     ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?.into_dimensions().ok()
-}
-
-fn panicked() -> Failure {
-    Failure {
-        reason: autorma_schemas::Reason::Undecodable,
-        message: "the decoder panicked on this file".to_owned(),
-    }
 }

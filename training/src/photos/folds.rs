@@ -1,5 +1,5 @@
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Part, Photo, Photos};
 
@@ -34,9 +34,11 @@ impl Folds {
 }
 
 impl Photos {
-    /// Judges every photo that isn't for the test, groups as a whole.
+    /// Judges every photo that isn't for the test, groups as a whole; but not a group without which there would be
+    /// nothing to learn a class from.
     pub(crate) fn folds(&self, folds: usize) -> Folds {
-        let is_judged = |photo: &&Photo| photo.part != Part::Test;
+        let needed = self.only_learned();
+        let is_judged = |photo: &&Photo| photo.part != Part::Test && Some(photo.group) != needed;
         let mut groups: BTreeMap<usize, Vec<&Photo>> = BTreeMap::new();
         for photo in self.all.iter().filter(is_judged) {
             groups.entry(photo.group).or_default().push(photo);
@@ -49,6 +51,18 @@ impl Photos {
             judges: self.all.iter().map(fold).collect(),
             strange_to: self.all.iter().map(|photo| whole.get(&photo.kind).copied()).collect(),
         }
+    }
+
+    /// The group of all photos of the classes that are learned from, if it is one, and `val` has others of the
+    /// classes to judge by.
+    pub(crate) fn only_learned(&self) -> Option<usize> {
+        let groups = |part: Part| -> BTreeSet<usize> {
+            let photos = self.all.iter().filter(|photo| photo.part == part && self.is_of_class(photo));
+            photos.map(|photo| photo.group).collect()
+        };
+        let (learned, judging) = (groups(Part::Train), groups(Part::Validation));
+        let group = learned.first().copied().filter(|_| learned.len() == 1)?;
+        judging.iter().any(|it| *it != group).then_some(group)
     }
 
     /// The fold of each group. Groups go, largest first, to where what they show is the rarest, in their folders and in all;
@@ -141,6 +155,20 @@ mod tests {
         photos.all[0].part = Part::Test;
         let folds = photos.folds(2);
         assert!((0..2).all(|fold| !folds.judges(fold, 0)) && folds.judges[1].is_some());
+    }
+
+    #[test]
+    fn what_is_all_there_is_to_learn_from_is_learned_by_all_where_others_can_judge() {
+        // Three photos of one contributor, of which one is in `val`, and two of others there.
+        let all = [(0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 3), (1, 0, 4)];
+        let mut photos = made(&["shirts", "tops"], 2, &all);
+        photos.all[2..].iter_mut().for_each(|photo| photo.part = Part::Validation);
+        let folds = photos.folds(2);
+        let judged: Vec<_> = folds.judges.iter().map(Option::is_some).collect();
+        assert_eq!(judged, [false, false, false, true, true]);
+        assert!((0..2).all(|fold| [0, 1].iter().all(|photo| folds.learns(fold, *photo))));
+        photos.all.truncate(3);
+        assert!(photos.folds(2).judges.iter().all(Option::is_some), "without others it is held out");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use autorma_classifier::Limits;
 use autorma_models::handmade::picture;
 
 use super::*;
+use crate::contents::Contents;
 use crate::dataset::{Cost, Options, Watcher, prepare};
 
 /// Photos that lie nowhere, each of a kind, a folder and a group.
@@ -122,6 +123,91 @@ fn what_shares_a_contributor_or_looks_alike_is_one_group() {
     assert_eq!(together, [number(&photos, "6.jpg"); 6], "a kind is held out whole");
     let alone = ["4.jpg", "8.jpg"];
     assert_eq!(alone.map(group), alone.map(|name| number(&photos, name)));
+}
+
+/// Writes pictures, each of so much red.
+fn draw(root: &Path, pictures: &[(&str, u8)]) {
+    for &(name, red) in pictures {
+        touch(root, &[name]);
+        fs::write(root.join(name), picture([red, 0, 0])).unwrap();
+    }
+}
+
+/// What is found there when copies are joined.
+fn found_once(folders: &Folders) -> Photos {
+    let mut photos = found(folders);
+    let limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
+    let mut contents = Contents::read(&photos, limits);
+    photos.join_copies(&mut contents);
+    for (number, photo) in photos.all.iter().enumerate() {
+        assert_eq!(contents.file(&photos, number).unwrap(), fs::read(&photo.path).unwrap());
+    }
+    photos
+}
+
+#[test]
+fn copies_are_one_photo_wherever_they_lie() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    draw(
+        root.path(),
+        &[
+            ("studio/train/shirts/1.bmp", 10),
+            ("studio/train/tops/2.bmp", 20),
+            ("studio/val/tops/3.bmp", 30),
+            ("studio/val/tops/4.bmp", 40),
+            ("studio/test/shirts/5.bmp", 50),
+            ("studio/test/shirts/6.bmp", 40),
+            ("home/shirts/first.bmp", 50),
+            ("home/shirts/same.bmp", 10),
+            ("home/tops/mine.bmp", 60),
+            ("home/tops/third.bmp", 30),
+        ],
+    );
+    touch(root.path(), &["home/tops/empty.bmp", "home/tops/nothing.bmp"]);
+    let rows = "path,contributor\nshirts/same.bmp,Anna\ntops/mine.bmp,Anna\ntops/third.bmp,Ben\n";
+    fs::write(at("home/manifest.csv"), rows).unwrap();
+    let photos = found_once(&Folders { data: vec![at("studio"), at("home")], ..Folders::default() });
+    let names: Vec<_> = photos.all.iter().map(|it| it.path.file_name().unwrap().to_str().unwrap()).collect();
+    let [of_home, of_studio] = [
+        &["same.bmp", "empty.bmp", "mine.bmp", "nothing.bmp"][..],
+        &["5.bmp", "6.bmp", "1.bmp", "2.bmp", "3.bmp"],
+    ];
+    assert_eq!(names, [of_home, of_studio].concat());
+    let group = |name: &str| photos.all[number(&photos, name)].group;
+    assert_eq!(["same.bmp", "1.bmp", "mine.bmp"].map(group), [number(&photos, "same.bmp"); 3]);
+    let alone = ["empty.bmp", "nothing.bmp", "2.bmp", "3.bmp", "5.bmp", "6.bmp"];
+    assert_eq!(alone.map(group), alone.map(|name| number(&photos, name)));
+    let folds = photos.folds(5);
+    let [home, studio] = ["same.bmp", "1.bmp"].map(|name| number(&photos, name));
+    assert!((0..5).all(|fold| folds.judges(fold, home) == folds.judges(fold, studio)));
+}
+
+#[test]
+fn copies_that_are_together_anyway_change_no_group() {
+    let root = tempfile::tempdir().unwrap();
+    let folders = folders(root.path());
+    for (number, photo) in (0_u8..).zip(found(&folders).all) {
+        // Of two photos of one kind, which are together anyway, one is a copy.
+        let red = if photo.path.ends_with("t_shirts/6.jpg") { number - 1 } else { number };
+        fs::write(photo.path, picture([red, 0, 0])).unwrap();
+    }
+    let groups = |photos: Photos| -> Vec<usize> { photos.all.iter().map(|it| it.group).collect() };
+    assert_eq!(groups(found_once(&folders)), groups(found(&folders)));
+}
+
+#[test]
+fn groups_that_are_learned_from_and_in_the_test_are_counted() {
+    let mut photos = made(&["shirts", "tops"], 2, &[(0, 0, 0); 6]);
+    let parts = [Part::Train, Part::Test, Part::Train, Part::Test, Part::Validation, Part::Test];
+    photos.all.iter_mut().zip(parts).for_each(|(photo, part)| photo.part = part);
+    let mut groups = Groups::new(6);
+    assert_eq!(photos.known_in_test(&mut groups), 0);
+    groups.join(0, 1);
+    groups.join(4, 5);
+    assert_eq!(photos.known_in_test(&mut groups), 1);
+    groups.join(2, 3);
+    assert_eq!(photos.known_in_test(&mut groups), 2);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use autorma_classifier::{Decoder, Session};
-use autorma_evaluation::contained;
+use autorma_classifier::{Decoder, Session, contained};
 use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
@@ -128,6 +127,6 @@ fn that_says_ranges(backbone: &Backbone, tensors: &[String]) -> Vec<u8> {
 
 /// None for a photo that can't be decoded.
 fn look(file: &[u8], decoder: &mut Decoder, session: &mut Session) -> Option<Vec<f32>> {
-    let picture = contained(|| decoder.decode(file).map_err(|failure| failure.to_string())).ok()?;
+    let picture = contained(|| decoder.decode(file)).ok()?;
     session.infer(&[&picture]).ok()?.pop()
 }
