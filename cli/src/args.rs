@@ -42,7 +42,8 @@ pub(crate) struct Cli {
 /// What every command understands.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Folder of the log and the locks; the state of everything. On Kafka, of the locks alone. Setting: data
+    /// Folder of the state of everything: the log, unless it is on Kafka, the locks, the model registry, unless
+    /// `registry` names another one, and what was fetched from MLflow. Setting: data
     #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
     pub(crate) data: Vec<PathBuf>,
     /// Configuration file, instead of ./autorma.toml if there is one; AUTORMA_CONFIG in the environment
@@ -75,9 +76,11 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Classify a folder once: discover, classify, write the results, report
     ///
-    /// Photos that an earlier run has classified are left out. If an earlier run on the folder was interrupted, it is
-    /// continued. Exit status: 0 everything is classified, or nothing was new; 2 finished, but some images are dead
-    /// letters, or some files can't be read; 1 not finished, or some files are still being written.
+    /// Photos that were published before, by an earlier run or by ingest, are left out, dead letters among them, too:
+    /// `autorma dead-letters retry` is for these. If an earlier run on the folder was interrupted, it is continued. Exit
+    /// status: 0 everything is classified, or nothing was new; 2 finished, but some images are dead letters, of this run or
+    /// of another one that was waiting and is finished by the way, or some files or folders can't be read; 1 not finished,
+    /// or some files are still being written.
     Run(RunArgs),
     /// Watch a folder and classify what arrives, until SIGTERM or SIGINT
     ///
@@ -159,8 +162,9 @@ pub(crate) enum Command {
     /// training is then recorded there, as one run in the experiment that has the model's name: parameters, figures, the
     /// head's curve, and what is in the output folder but the features. If the server is away or refuses, that is a warning
     /// and changes no exit status: the same command, given again, records it, and what is recorded it leaves alone. Here
-    /// --data names photos and --config the recipe. Exit status: 0 trained; 2 trained, but with fewer variations or without
-    /// tuning, because it was stopped, or without some photos that couldn't be read; 1 not trained.
+    /// --data names photos and --config the recipe; AUTORMA_CONFIG in the environment names the file of the settings. Exit
+    /// status: 0 trained; 2 trained, but with fewer variations or without tuning, because it was stopped, or without some
+    /// photos that couldn't be read; 1 not trained.
     Train(TrainArgs),
     /// Prepare data sets to train on, and check them
     Dataset(DatasetArgs),
@@ -243,7 +247,7 @@ pub(crate) struct Whole {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) whole: Whole,
-    /// Classify again what an earlier run has classified
+    /// Classify again what was published before
     #[arg(long)]
     pub(crate) reprocess: bool,
     /// Print the report as one JSON object on standard output; everything else goes to standard error
@@ -372,14 +376,24 @@ impl Cli {
     pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
         let words: Vec<_> = words.into_iter().collect();
         let cli = Self::try_parse_from(&words)?;
-        // clap keeps those of the subcommand alone, and tells nobody.
-        match cli.photos() {
-            Some(photos) if count_of_data(&words) > photos.len() => {
-                let problem = "--data names photos here, and none before the subcommand counts: name the data folder with \
-                               --set data=DIR";
-                Err(Self::command().error(ErrorKind::ArgumentConflict, problem))
-            }
-            _ => Ok(cli.handed_down()),
+        match cli.outdone(&words) {
+            Some(problem) => Err(Self::command().error(ErrorKind::ArgumentConflict, problem)),
+            None => Ok(cli.handed_down()),
+        }
+    }
+
+    /// What is wrong, if a flag stands before a subcommand that has another of that name: clap keeps the subcommand's alone,
+    /// and tells nobody.
+    fn outdone(&self, words: &[OsString]) -> Option<&'static str> {
+        let data = "--data names photos here, and none before the subcommand counts: name the data folder \
+                    with --set data=DIR";
+        let config = "--config names the recipe here, and none before the subcommand counts: name the file of \
+                      the settings with AUTORMA_CONFIG in the environment";
+        let is_training = matches!(self.command, Command::Train(_));
+        match self.photos() {
+            Some(photos) if times(words, "--data") > photos.len() => Some(data),
+            _ if is_training && times(words, "--config") > 1 => Some(config),
+            _ => None,
         }
     }
 
@@ -435,8 +449,12 @@ impl Cli {
 impl Cli {
     /// The configuration file, if one is named.
     pub(crate) fn configuration_file(&self) -> Option<PathBuf> {
-        let flag = self.common.config.clone().filter(|_| !matches!(self.command, Command::Train(_)));
-        flag.or_else(|| std::env::var_os("AUTORMA_CONFIG").map(PathBuf::from))
+        self.configuration_flag().or_else(|| std::env::var_os("AUTORMA_CONFIG").map(PathBuf::from))
+    }
+
+    /// The same, if a flag names it.
+    pub(crate) fn configuration_flag(&self) -> Option<PathBuf> {
+        self.common.config.clone().filter(|_| !matches!(self.command, Command::Train(_)))
     }
 
     /// The photos, where these are what `--data` names.
@@ -527,10 +545,13 @@ impl Flags {
     }
 }
 
-/// How often `--data` is said, wherever. What stands behind `--` is no flag.
-fn count_of_data(words: &[OsString]) -> usize {
-    let is_data = |word: &OsString| word == "--data" || word.as_encoded_bytes().starts_with(b"--data=");
-    words.iter().take_while(|word| *word != "--").filter(|word| is_data(word)).count()
+/// How often a flag is said, wherever. What stands behind `--` is no flag.
+fn times(words: &[OsString], flag: &str) -> usize {
+    let is_it = |word: &OsString| {
+        let rest = word.as_encoded_bytes().strip_prefix(flag.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="))
+    };
+    words.iter().take_while(|word| *word != "--").filter(|word| is_it(word)).count()
 }
 
 /// A folder that is there: who mistypes it is told at once, and of which flag.
@@ -601,5 +622,34 @@ mod tests {
         let between: [&[&str]; 4] = [&["models"], &["--data", "state"], &["promote", "m/2"], &photos];
         assert!(read(&between).is_err());
         assert_eq!(read(&[&["--data", "state"], &["models", "list"]]).unwrap().common.data.len(), 1);
+    }
+
+    /// What `autorma train` is told, behind and before its name.
+    fn train(before: &[&str], behind: &[&str]) -> Result<TrainArgs, Error> {
+        let photos = ["train", "--data", env!("CARGO_MANIFEST_DIR"), "--output", "o"];
+        let words = [&["autorma"][..], before, &photos, behind].concat();
+        match Cli::read(words.into_iter().map(OsString::from))?.command {
+            Command::Train(args) => Ok(args),
+            other => panic!("another command: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn settings_that_a_recipe_would_replace_are_refused() {
+        for before in [&["--config", "settings.toml"][..], &["--config=settings.toml"]] {
+            let error = train(before, &["--config", "recipe.toml"]).unwrap_err().to_string();
+            assert!(error.contains("AUTORMA_CONFIG"), "{error}");
+        }
+        let recipe = train(&[], &["--config", "recipe.toml"]).unwrap().config;
+        assert_eq!(recipe, Some("recipe.toml".into()));
+    }
+
+    #[test]
+    fn a_seed_is_whatever_a_recipe_takes() {
+        let seed = |seed: &str| train(&[], &["--seed", seed]).map(|args| args.seed);
+        assert_eq!(seed("9223372036854775807").unwrap(), Some(i64::MAX as u64));
+        for wrong in ["9223372036854775808", "-1", "many"] {
+            assert!(seed(wrong).is_err(), "{wrong}");
+        }
     }
 }

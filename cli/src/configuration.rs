@@ -12,13 +12,18 @@ use autorma_service::{http, logging};
 use crate::args::Cli;
 use crate::log_settings::LogSettings;
 
-const DATA: Key =
-    Key::new("data", "data/autorma", "folder of the log and the locks: the state of everything");
+const DATA: Key = Key::new(
+    "data",
+    "data/autorma",
+    "folder of the log, the locks and the registry: the state of everything",
+);
 const DRAIN: Key = Key::new("drain", "20s", "how long work in hand may take after a stop was asked for");
 
 /// Everything that is configured.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
+    /// The file that a flag names, if one does.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) data: PathBuf,
     pub(crate) log: LogSettings,
     pub(crate) drain: Duration,
@@ -41,6 +46,7 @@ impl Configuration {
         let file = cli.configuration_file();
         let mut settings = settings::load(file.as_deref(), Path::new("."), cli.layer())?;
         let mut configuration = Self {
+            file: cli.configuration_flag(),
             data: settings.get(&DATA, ..),
             log: LogSettings::read(&mut settings),
             drain: settings.get(&DRAIN, ..=Duration::from_secs(3600)),

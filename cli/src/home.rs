@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use autorma_schemas::topics;
+use autorma_service::Shutdown;
 use autorma_service::http::Health;
 use autorma_service::roles::{RoleError, RoleLock};
 use autorma_stream::embedded::Embedded;
@@ -30,6 +31,9 @@ pub(crate) const ANOTHER_OUTPUT: &str = "stop it or use another --output";
 /// How often somebody who looks at a new log looks again whether it has its topics, and how long after.
 const CREATION_LOOKS: u32 = 100;
 const CREATION_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often old records are dropped.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// How long a cluster may be out of reach until the stages are called not ready: leaders change within that.
 const MOMENT: Duration = Duration::from_secs(5);
@@ -200,15 +204,27 @@ impl Home {
         format!("{}-{}-{number}", host_name(), &tag[..6])
     }
 
-    /// Drops old records now and then, while `going_on` says so after the pause that it makes.
-    pub(crate) fn keep_house(&self, mut going_on: impl FnMut(Duration) -> bool) {
-        while going_on(Duration::from_secs(60)) {
-            match self.log.housekeep() {
-                Ok(done) if done == Default::default() => {}
-                Ok(done) => tracing::debug!(done.expired, done.compacted, "dropped old records"),
-                Err(error) => tracing::warn!(%error, "old records stay for now"),
+    /// Drops old records at once, for not every process lives for a minute, and then each minute until the stop. Nobody
+    /// waits for the end of that: what a large log still has by then, the next process drops.
+    pub(crate) fn keep_house(&self, stop: &Shutdown) {
+        loop {
+            let log = Arc::clone(&self.log);
+            match stop.unless_requested(move || log.housekeep()) {
+                None => return,
+                Some(Ok(done)) if done == Default::default() => {}
+                Some(Ok(done)) => tracing::debug!(done.expired, done.compacted, "dropped old records"),
+                Some(Err(error)) => tracing::warn!(%error, "old records stay for now"),
+            }
+            if !stop.sleep(HOUSEKEEPING) {
+                return;
             }
         }
+    }
+
+    /// Whether the log has dead letters, as far as it answers: this is for a hint only.
+    pub(crate) fn has_dead_letters(&self) -> bool {
+        let bounds = self.log.bounds(topics::DEAD_LETTERS);
+        bounds.is_ok_and(|bounds| bounds.iter().any(|it| it.start < it.end))
     }
 }
 

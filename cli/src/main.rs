@@ -33,6 +33,7 @@ mod words;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::CommandFactory;
 
@@ -43,6 +44,9 @@ use configuration::Configuration;
 use pipeline::Stage;
 use progress::Display;
 use table::printable;
+
+/// Whether standard error is a log in JSON by now.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
@@ -102,6 +106,7 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
     };
     let level = if quiet { "error" } else { &configuration.logging.level };
     logging::init(configuration.logging.format, level, display.writer())?;
+    IS_JSON.store(configuration.logging.format == logging::Format::Json, Ordering::Relaxed);
     match &cli.command {
         Command::Run(args) => return run::run(configuration, args, &mut display),
         Command::Up(_) => return daemon::run(configuration, &Stage::ALL, "autorma up"),
@@ -174,8 +179,13 @@ fn emit(text: &str) -> anyhow::Result<()> {
     Ok(output.flush()?)
 }
 
-/// Says on standard error what is wrong, if anybody reads it; `eprintln!` would panic where nobody does.
+/// Says on standard error what is wrong, if anybody reads it; `eprintln!` would panic where nobody does. Who reads a log in
+/// JSON there can't read anything else.
 fn complain(what: &str) {
+    if IS_JSON.load(Ordering::Relaxed) && tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("{what}");
+        return;
+    }
     drop(writeln!(std::io::stderr(), "autorma: {}", printable_lines(what)));
 }
 

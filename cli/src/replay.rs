@@ -98,6 +98,9 @@ pub(crate) fn run(
             ..closed
         };
         publisher.commit(vec![append(topics::RUNS, &record.run_id, &record)])?;
+        // The sink has named a place out of sight.
+        let results = results_path(output, &record.run_id);
+        tracing::info!(run_id = record.run_id, results = %results.display(), "replay finished");
         report.finished(&record, output, &view.comparison(), chosen - record.images as u64)?;
     }
     report.took(begun.elapsed());

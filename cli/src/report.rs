@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::configuration::Configuration;
 use crate::table::Table;
-use crate::words::counted;
+use crate::words::{counted, for_a_shell};
 
 /// The report: one JSON object, or a table. Counts are of the run that was made or continued.
 #[derive(Debug, Serialize)]
@@ -33,6 +33,9 @@ pub(crate) struct Report {
     summary: Option<Summary>,
     /// Further runs that were finished by the way: interrupted ones of before, and what waited for a classifier.
     finished_too: Vec<Other>,
+    /// Whether the log has dead letters, of whatever run.
+    #[serde(skip)]
+    has_dead_letters: bool,
     #[serde(skip)]
     input: String,
     /// How to call autorma on the same data.
@@ -55,6 +58,7 @@ impl Report {
         configuration: &Configuration,
         batch: &Batch,
         snapshot: &Snapshot,
+        has_dead_letters: bool,
         seconds: f64,
     ) -> anyhow::Result<Self> {
         let newest = || snapshot.finished.iter().rev();
@@ -90,6 +94,7 @@ impl Report {
             duplicates: summary.as_ref().map_or(0, |summary| summary.duplicates),
             already_done: batch.found.already_done.saturating_sub(by_now),
             finished_too: others.map(other).collect::<Result<_, _>>()?,
+            has_dead_letters,
             still_being_written: batch.found.left_out,
             unreadable: batch.found.unreadable,
             unreadable_folders: batch.found.unreadable_folders,
@@ -104,17 +109,21 @@ impl Report {
     }
 }
 
-/// As this process was called, with its log.
+/// As this process was called, with its settings and its log, for a shell.
 fn program(configuration: &Configuration) -> String {
     let name = std::env::args_os().next().unwrap_or_else(|| "autorma".into());
-    let mut program = format!("{} --data {}", name.display(), configuration.data.display());
+    let mut words = vec![name.display().to_string()];
+    if let Some(file) = &configuration.file {
+        words.extend(["--config".to_owned(), file.display().to_string()]);
+    }
+    words.extend(["--data".to_owned(), configuration.data.display().to_string()]);
     if let Some(KafkaConfig { brokers, prefix, .. }) = &configuration.log.kafka {
-        program += &format!(" --brokers {brokers}");
+        words.extend(["--brokers".to_owned(), brokers.clone()]);
         if !prefix.is_empty() {
-            program += &format!(" --set log.kafka.prefix={prefix}");
+            words.extend(["--set".to_owned(), format!("log.kafka.prefix={prefix}")]);
         }
     }
-    program
+    words.iter().map(|word| for_a_shell(word)).collect::<Vec<_>>().join(" ")
 }
 
 impl Report {
@@ -144,6 +153,14 @@ impl Report {
                 counted(*dead_letters, "dead letter")
             )?;
         }
+        // Those of this run are told with it.
+        if self.already_done > 0 && self.has_dead_letters && self.dead_letters == 0 {
+            writeln!(
+                f,
+                "Dead letters among what was published before are tried again by: {} dead-letters retry",
+                self.program
+            )?;
+        }
         Ok(())
     }
 }
@@ -161,14 +178,15 @@ impl fmt::Display for Report {
             if self.already_done + left_out == 0 {
                 writeln!(
                     f,
-                    "No photos in {}: no file there ends in .jpg, .png and so on (`--recursive` looks into its folders, too).",
+                    "No photos in {}: it has no file that ends in .jpg, .png and so on (`--recursive` looks \
+                     into its folders, too; links out of it don't count).",
                     self.input
                 )?;
                 return self.write_notes(f);
             }
             writeln!(
                 f,
-                "Nothing new in {}: {} classified before (--reprocess does it again).",
+                "Nothing new in {}: {} published before (--reprocess classifies them again).",
                 self.input,
                 counted(self.already_done, "photo")
             )?;
@@ -193,7 +211,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "Run {}: {}, {}, {}, {} classified before; {:.1} s, {:.1} images a second.",
+            "Run {}: {}, {}, {}, {} published before; {:.1} s, {:.1} images a second.",
             summary.run_id,
             counted(self.discovered, "photo"),
             counted(self.predictions, "prediction"),
@@ -209,7 +227,7 @@ impl fmt::Display for Report {
             write!(f, "Dead letters: {} dead-letters", self.program)?;
             // Those of events that say no run aren't found by one.
             if !is_outside(&summary.run_id) {
-                write!(f, " --run {}", summary.run_id)?;
+                write!(f, " --run {}", for_a_shell(&summary.run_id))?;
             }
             writeln!(f)?;
         }

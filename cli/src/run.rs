@@ -70,7 +70,9 @@ pub(crate) fn run(
     if !incomplete.is_empty() {
         tracing::error!(runs = ?incomplete, "outcomes are missing from the log: these runs can't be finished");
     }
-    let report = Report::new(configuration, &batch, &pipeline.progress.snapshot(), seconds)?;
+    let has_dead_letters = batch.found.already_done > 0 && home.has_dead_letters();
+    let snapshot = pipeline.progress.snapshot();
+    let report = Report::new(configuration, &batch, &snapshot, has_dead_letters, seconds)?;
     match (args.json, args.quiet) {
         (true, _) => crate::print(&(serde_json::to_string(&report)? + "\n"))?,
         (false, true) => {}

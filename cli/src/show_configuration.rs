@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use autorma_classifier::Cast;
-use autorma_service::settings::Settings;
+use autorma_service::settings::{Invalid, Settings};
 
 use crate::args::ConfigArgs;
 use crate::configuration::Configuration;
 use crate::table::Table;
+use crate::words::counted;
 
 /// Shows or checks the settings.
 pub(crate) fn show(
@@ -15,7 +17,6 @@ pub(crate) fn show(
     settings: &Settings,
     args: &ConfigArgs,
 ) -> anyhow::Result<ExitCode> {
-    let problems = settings.finish();
     if args.json.json {
         crate::print(&(serde_json::to_string_pretty(settings.effective())? + "\n"))?;
     } else if !args.check {
@@ -25,10 +26,48 @@ pub(crate) fn show(
         }
         crate::print(&table.to_string())?;
     }
-    problems?;
-    Cast::of(&configuration.classifier)?;
+    let problems = problems(configuration, settings);
+    if !problems.is_empty() {
+        bail!("{} in the configuration:\n  {}", counted(problems.len(), "problem"), problems.join("\n  "));
+    }
     if args.check && !args.json.json {
         crate::print("The configuration is in order.\n")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is wrong with each setting, and with several of them together.
+fn problems(configuration: &Configuration, settings: &Settings) -> Vec<String> {
+    let each = settings.finish().err().map_or_else(Vec::new, |Invalid(problems)| problems);
+    let together = [
+        Cast::of(&configuration.classifier).map(drop).map_err(anyhow::Error::from),
+        configuration.registry().map(drop),
+        configuration.expect_own_photos_readable(),
+    ];
+    let together = together.into_iter().filter_map(Result::err).map(|error| format!("{error:#}"));
+    each.iter().map(ToString::to_string).chain(together).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    #[test]
+    fn what_contradicts_each_other_is_told_with_all_the_rest() {
+        let (input, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (input, other) = (input.path().display(), other.path().display());
+        let (input, roots) = (format!("ingest.input={input}"), format!("classifier.roots={other}"));
+        let sets = ["classifier.batch_size=0", "model.shadow=next", "registry=ftp://mlflow", &input, &roots];
+        let words = ["autorma", "config", "--check"].into_iter();
+        let cli = Cli::parse_from(words.chain(sets.into_iter().flat_map(|set| ["--set", set])));
+        let (configuration, settings) = Configuration::read(&cli).unwrap();
+        let Command::Config(args) = &cli.command else { panic!("another command") };
+        let told = show(&configuration, &settings, args).unwrap_err().to_string();
+        assert!(told.starts_with("4 problems in the configuration:\n"), "{told}");
+        let parts = ["classifier.batch_size", "model.shadow name", "MLflow server", "classifier.roots"];
+        assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+    }
 }

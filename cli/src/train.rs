@@ -37,7 +37,7 @@ struct Trained {
 pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut recipe = recipe(args.config.as_deref())?;
     if let Some(seed) = args.seed {
-        recipe.seed = seed.into();
+        recipe.seed = seed;
     }
     // What is wrong with its settings is said before anything is done.
     let server = recording::server(configuration)?;
@@ -153,7 +153,7 @@ fn report(metrics: &Metrics, recorded: Option<&Recorded>, args: &TrainArgs) -> a
 }
 
 fn row(name: String, quality: &Quality) -> [String; 6] {
-    let strangers = quality.strangers.map(|it| it.decisions.unknown);
+    let strangers = quality.strangers.as_ref().map(|it| it.decisions.unknown);
     [
         name,
         quality.accuracy.of.to_string(),

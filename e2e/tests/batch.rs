@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use autorma_e2e::{Photos, Sandbox, eventually};
+use autorma_schemas::topics;
+use autorma_stream::embedded::Embedded;
+use autorma_stream::{Log, NextOffset, Retention, Topic};
 
 #[test]
 fn control_c_ends_a_run_with_1_and_the_same_command_goes_on_with_it() {
@@ -34,6 +37,34 @@ fn control_c_ends_a_run_with_1_and_the_same_command_goes_on_with_it() {
     assert_eq!(finished.as_array().unwrap().len(), 1, "{finished}");
     assert_eq!((&finished[0]["run_id"], &finished[0]["state"]), (&stopped[0]["run_id"], &"finished".into()));
     assert_eq!(sandbox.results().counts(), (150, 0));
+}
+
+#[test]
+fn a_reprocess_that_is_interrupted_is_gone_on_with_and_not_begun_again() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good.iter().take(150).map(|(path, _)| path));
+    let first = sandbox.run_batch().expect(0).json();
+    let reprocess = ["run", "--json", "--reprocess"];
+    let mut command = sandbox.command(&reprocess);
+    command.env("AUTORMA_CLASSIFIER_MAX_IN_FLIGHT", "10");
+    let mut run = sandbox.spawn(command);
+    let runs = || sandbox.run(&["runs", "--json"]).expect(0).json();
+    // All of it is published by then, and little of it classified.
+    let closed = eventually("ingest has closed the second run", || {
+        let runs = runs();
+        let closed = runs.as_array()?.iter().find(|run| run["state"] == "closed")?;
+        Some(closed["run_id"].clone())
+    });
+    run.signal("INT");
+    run.wait().expect(1);
+    let report = sandbox.run(&reprocess).expect(0).json();
+    assert_eq!((&report["run_id"], &report["predictions"]), (&closed, &150.into()), "{report}");
+    assert_eq!(report["already_done"], 0, "{report}");
+    let all = runs();
+    assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
+    assert!(all.as_array().unwrap().iter().all(|run| run["state"] == "finished"), "{all}");
+    assert!(closed != first["run_id"] && sandbox.results().counts() == (300, 0), "{all}");
 }
 
 #[test]
@@ -136,8 +167,10 @@ fn what_is_wrong_with_the_settings_is_said_at_once() {
     for said in ["classifier.batch_size", ".env", "classifier.modle", "ingest.settle", "--set"] {
         assert!(ended.errors.contains(said), "{said} is missing in\n{}", ended.errors);
     }
-    let ended = sandbox.run(&["config", "--check"]).expect(1);
-    assert!(ended.errors.contains("classifier.modle"), "{}", ended.errors);
+    let ended = sandbox.run(&["config", "--check", "--set", "model.shadow=next"]).expect(1);
+    for said in ["classifier.modle", "model.shadow name aliases"] {
+        assert!(ended.errors.contains(said), "{said} is missing in\n{}", ended.errors);
+    }
     fs::remove_file(sandbox.path().join("autorma.toml")).unwrap();
     fs::write(sandbox.path().join(".env"), "BATCH_SIZE=7\n").unwrap();
     let config = sandbox.run(&["config", "--json"]).expect(0).json();
@@ -145,6 +178,67 @@ fn what_is_wrong_with_the_settings_is_said_at_once() {
     assert_eq!(size["value"], "7");
     assert!(size["origin"].as_str().unwrap().contains(".env"), "{size}");
     sandbox.run(&["config", "--check"]).expect(0);
+}
+
+#[test]
+fn why_a_run_has_ended_is_json_where_the_log_is() {
+    let sandbox = Sandbox::new();
+    fs::remove_dir(sandbox.input()).unwrap();
+    let said = sandbox.run(&["run", "--log-format", "json"]).expect(1).errors;
+    let last = serde_json::from_str::<serde_json::Value>(said.lines().last().unwrap());
+    let last = last.unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!(last["level"], "ERROR");
+    assert!(last["message"].as_str().unwrap().contains("--input"), "{last}");
+}
+
+/// A file of the time zone database (RFC 9636) that says nine hours at all times.
+fn nine_hours() -> Vec<u8> {
+    // No transitions, no leap seconds, one kind of local time, four bytes of names.
+    let counts = [0_u32, 0, 0, 0, 1, 4].map(u32::to_be_bytes).concat();
+    let seconds = (9 * 3600_i32).to_be_bytes();
+    let block = [b"TZif2".as_slice(), &[0; 15], &counts, &seconds, &[0, 0], b"JST\0"].concat();
+    // The first block is for readers of the first version.
+    [&block[..], &block, b"\nJST-9\n"].concat()
+}
+
+/// The zone's file is the test's own: not every machine has those of the system.
+#[test]
+fn a_time_zone_that_is_named_is_that_of_runs() {
+    let sandbox = Sandbox::new();
+    let zones = sandbox.path().join("zones");
+    fs::create_dir_all(zones.join("Asia")).unwrap();
+    fs::write(zones.join("Asia/Tokyo"), nine_hours()).unwrap();
+    fs::write(sandbox.input().join("bad.jpg"), "no photo").unwrap();
+    let mut command = sandbox.command(&["run", "--json"]);
+    command.env("TZDIR", &zones).env("TZ", "Asia/Tokyo");
+    let report = sandbox.spawn(command).wait().expect(2).json();
+    let run = report["run_id"].as_str().unwrap();
+    let results = sandbox.results();
+    let opened = results.summaries[run]["opened_at"].as_str().unwrap();
+    let hour = |text: &str| text.parse::<u32>().unwrap();
+    // 20261124_020000 and 2026-11-23T17:00:00Z.
+    assert_eq!(hour(&run[9..11]), (hour(&opened[11..13]) + 9) % 24, "{run}, {opened}");
+}
+
+/// None of the processes lives for a minute.
+#[test]
+fn short_runs_drop_what_retention_lets_go() {
+    let sandbox = Sandbox::new();
+    if sandbox.is_on_kafka() {
+        // The brokers do it there.
+        return;
+    }
+    let log = Embedded::open(&sandbox.data().join("log.sqlite")).unwrap();
+    let retention = Retention::Age(Duration::from_millis(1));
+    let topic = |name: &str| Topic { name: name.into(), partitions: 1, retention };
+    log.create(&[topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS].map(topic)).unwrap();
+    fs::write(sandbox.input().join("bad.jpg"), "no photo").unwrap();
+    sandbox.run_batch().expect(2);
+    eventually("a later run has dropped the image", || {
+        sandbox.run_batch().expect(0);
+        (log.bounds(topics::IMAGES).unwrap()[0].start > NextOffset::START).then_some(())
+    });
+    assert_eq!(sandbox.results().counts(), (0, 1));
 }
 
 #[test]

@@ -242,22 +242,32 @@ fn a_hostile_model_is_refused_and_crashes_nothing() {
     }
 }
 
+/// Registers a model that says what is no number: nobody can serve it, and an alias may name it all the same.
+fn register_senseless(sandbox: &Sandbox) {
+    let (_, onnx) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
+    let folder = model(sandbox, "senseless", &onnx, "/temperature", json!(1.0));
+    models(sandbox, &["register", folder.to_str().unwrap()]);
+}
+
+/// Changes a byte of a version's file.
+fn spoil(sandbox: &Sandbox, version: usize) {
+    let folder = sandbox.data().join(format!("registry/means/versions/{version}"));
+    let mut files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|it| it == "onnx")).unwrap();
+    let mut onnx = fs::read(&file).unwrap();
+    onnx[20] ^= 1;
+    fs::write(&file, onnx).unwrap();
+}
+
 #[test]
 fn a_version_that_cannot_serve_leaves_the_former_one_serving() {
     let sandbox = Sandbox::new();
     register(&sandbox, &[1.0, 2.0, 3.0]);
     let other = model(&sandbox, "other", &means(), "/input/width", json!(16));
     models(&sandbox, &["register", other.to_str().unwrap()]);
-    let (_, onnx) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
-    let hostile = model(&sandbox, "hostile", &onnx, "/temperature", json!(1.0));
-    models(&sandbox, &["register", hostile.to_str().unwrap()]);
-    // Somebody changes a byte of the second: no alias can name it any more.
-    let folder = sandbox.data().join("registry/means/versions/2");
-    let mut files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let file = files.find(|path| path.extension().is_some_and(|it| it == "onnx")).unwrap();
-    let mut onnx = fs::read(&file).unwrap();
-    onnx[20] ^= 1;
-    fs::write(&file, onnx).unwrap();
+    register_senseless(&sandbox);
+    // No alias can name it any more.
+    spoil(&sandbox, 2);
     let ended = sandbox.run(&["models", "alias", "means/2", "production"]).expect(1);
     assert!(ended.errors.contains("not the one of its manifest"), "{}", ended.errors);
 
@@ -289,6 +299,48 @@ fn a_version_that_cannot_serve_leaves_the_former_one_serving() {
     let versions =
         ["0000.bmp", "0001.bmp", "0002.bmp"].map(|name| results.prediction(name)["model"]["version"].clone());
     assert_eq!(versions, ["1", "1", "3"]);
+}
+
+#[test]
+fn a_classifier_that_is_started_with_a_version_that_cannot_serve_goes_back_to_the_former_one() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 2.0, 3.0]);
+    register_senseless(&sandbox);
+    let up = || Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
+    let is_behind = |daemon: &Daemon| daemon.metric("autorma_classifier_model_behind");
+    models(&sandbox, &["alias", "means/4", "production"]);
+    let daemon = up();
+    assert_eq!(is_behind(&daemon), Some(1.0));
+    drop_picture(&sandbox, 0);
+    daemon.outcomes(1);
+    // It goes on asking.
+    models(&sandbox, &["alias", "means/2", "production"]);
+    eventually("a good one serves", || (is_behind(&daemon) == Some(0.0)).then_some(()));
+    drop_picture(&sandbox, 1);
+    daemon.outcomes(2);
+    let said = daemon.end();
+    assert_eq!(said.matches("can't serve").count(), 1, "{said}");
+    assert!(said.contains("not a number") && said.contains("roll back"), "{said}");
+
+    // Spoilt after the alias has moved to it.
+    models(&sandbox, &["alias", "means/3", "production"]);
+    spoil(&sandbox, 3);
+    let daemon = up();
+    assert_eq!(is_behind(&daemon), Some(1.0));
+    drop_picture(&sandbox, 2);
+    daemon.outcomes(1);
+    models(&sandbox, &["rollback", "means@production", "--why", "it is broken"]);
+    eventually("nothing is behind", || (is_behind(&daemon) == Some(0.0)).then_some(()));
+    assert!(!daemon.end().contains("another version serves"), "it serves already");
+
+    // The former one is no better: what the alias names counts.
+    spoil(&sandbox, 2);
+    let ended = sandbox.run(&["classify", "--model", "means@production"]).expect(1);
+    assert!(ended.errors.contains("versions/2/"), "{}", ended.errors);
+    let results = sandbox.results();
+    let versions =
+        ["0000.bmp", "0001.bmp", "0002.bmp"].map(|name| results.prediction(name)["model"]["version"].clone());
+    assert_eq!(versions, ["1", "2", "2"]);
 }
 
 /// Who starts autorma may have limited what its processes may take; nobody may raise that.

@@ -131,8 +131,7 @@ fn all_problems_are_told_at_once_with_hints() {
              a whole number from 1 to 256"
                 .into(),
             format!("classifier.max_wait = \"5\" (from autorma.toml:3): {duration}"),
-            "classifier.deep.when (from autorma.toml:6): a text, a number, true, false or a list of texts"
-                .into(),
+            "classifier.deep.when (from autorma.toml:6): a text, a number, true or false".into(),
             "classifier.roots (from autorma.toml:4): the items of a list are texts without ':'".into(),
             "classifier.batch_sise (from autorma.toml:2): there is no such setting; \
              did you mean classifier.batch_size?"
@@ -145,6 +144,13 @@ fn all_problems_are_told_at_once_with_hints() {
             "zebra (from --set): there is no such setting; `autorma config` lists them".into(),
         ]
     );
+}
+
+#[test]
+fn only_a_list_of_folders_is_an_array() {
+    let told = "log.kafka.brokers (from autorma.toml:2): \
+                one value, not a list; several are one text, separated by ','";
+    assert_eq!(problems(vec![toml("[log.kafka]\nbrokers = ['a', 'b']\n")]), [told]);
 }
 
 #[test]

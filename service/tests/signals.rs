@@ -1,9 +1,12 @@
 //! Signals, sent to a process of its own.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 const CHILD: &str = "SIGNALS_TEST_CHILD";
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// In a process of its own, called by the test below: counts signals and ends at the second.
 #[test]
@@ -24,24 +27,65 @@ fn a_child_that_counts() {
     }
 }
 
+/// That child. It would wait for signals for ever, so it is killed when this is dropped.
+struct Counting {
+    process: Child,
+    /// Read by a thread of its own, so that nobody waits for ever for one that says nothing.
+    lines: Receiver<String>,
+}
+
+impl Counting {
+    fn start() -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_child_that_counts", "--nocapture"])
+            .env(CHILD, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (tell, lines) = channel();
+        std::thread::spawn(move || said.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Self { process, lines }
+    }
+
+    fn send(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.process.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Listens until it says this.
+    #[track_caller]
+    fn says(&self, expected: &str) {
+        while self.lines.recv_timeout(PATIENCE).expect(expected) != expected {}
+    }
+
+    /// Listens until it has ended; its exit status.
+    #[track_caller]
+    fn ends(&mut self) -> Option<i32> {
+        let silence = loop {
+            if let Err(silence) = self.lines.recv_timeout(PATIENCE) {
+                break silence;
+            }
+        };
+        assert_eq!(silence, RecvTimeoutError::Disconnected, "it doesn't end");
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
 #[test]
 fn both_signals_are_counted() {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_child_that_counts", "--nocapture"])
-        .env(CHILD, "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let process = child.id();
-    let send = |signal: &str| {
-        let kill = format!("kill -{signal} {process}");
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    };
-    assert!(lines.any(|line| line == "listening"));
-    send("TERM");
-    assert!(lines.any(|line| line == "signal 1"));
-    send("INT");
-    assert!(lines.any(|line| line == "signal 2"));
-    assert_eq!(child.wait().unwrap().code(), Some(42));
+    let mut child = Counting::start();
+    child.says("listening");
+    child.send("TERM");
+    child.says("signal 1");
+    child.send("INT");
+    child.says("signal 2");
+    assert_eq!(child.ends(), Some(42));
 }

@@ -26,9 +26,9 @@ pub(crate) struct TrainArgs {
     /// and docs/recipe.md what each key means
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// What chance begins with, instead of what the recipe says
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u32>,
+    /// What chance begins with, instead of what the recipe says; less than 2^63, as a TOML file has it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
     /// Folder of the model and all that is known of its training; it is created
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,

@@ -1,7 +1,8 @@
 //! Reports for tests, in which nothing is harmless.
 
 use autorma_evaluation::{
-    Bin, ClassFigures, Comparison, Decisions, Figures, Share, Strangers, UnknownErrors,
+    Bin, ClassFigures, Comparison, Decisions, Estimate, Figures, FolderFigures, Share, Strangers,
+    UnknownErrors,
 };
 use autorma_schemas::ModelVersion;
 
@@ -24,7 +25,14 @@ fn figures(right: usize) -> Figures {
         calibration_error: 0.1234,
         reliability: vec![Bin { from: 0.0, photos: 31, confidence: 0.75, accuracy: 0.5 }],
         decisions,
-        strangers: Some(Strangers { decisions, auroc: Some(0.875) }),
+        strangers: Some(Strangers {
+            decisions,
+            auroc: Some(0.875),
+            folders: ["<b>caps", "ties"]
+                .map(|folder| FolderFigures { folder: folder.into(), unknown: hits, accept: all })
+                .into(),
+            unknown_by_folder: Some(Estimate { value: 0.5, low: 0.25, high: 0.75 }),
+        }),
         unknown_errors: UnknownErrors::curve(&[0.1, 0.2], &[0.8]),
         photos_per_second: 25.0,
         threads: 2,

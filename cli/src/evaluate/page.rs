@@ -3,7 +3,7 @@
 use autorma_evaluation::page::{Line, confusion, escaped, list, page, plot, reliability, table};
 use autorma_evaluation::{Figures, UnknownErrors};
 
-use super::report::{Report, class_rows, difference, name, rows};
+use super::report::{Report, class_rows, difference, folder_row, name, rows};
 
 /// One of the models that were asked about the same photos.
 struct Asked<'a> {
@@ -28,7 +28,7 @@ fn asked(report: &Report) -> Vec<Asked<'_>> {
 
 fn introduction(report: &Report) -> String {
     let Report { model, precision, figures, .. } = report;
-    let strangers = figures.strangers.map_or(0, |it| it.decisions.unknown.of);
+    let strangers = figures.strangers.as_ref().map_or(0, |it| it.decisions.unknown.of);
     let mut sentences = vec![
         format!("The model, {}, computes in {precision}; SHA-256 {}.", name(model), model.sha256),
         format!("It was asked about {} photos of the classes and {strangers} of none.", figures.accuracy.of),
@@ -46,12 +46,8 @@ fn introduction(report: &Report) -> String {
 /// The figures that are one number each, a column a model.
 fn figures(asked: &[Asked<'_>]) -> String {
     let names: Vec<_> = std::iter::once("").chain(asked.iter().map(|it| it.called)).collect();
-    let columns: Vec<_> = asked.iter().map(|it| rows(it.figures)).collect();
-    let row = |number: usize| {
-        let what = columns[0][number].0.clone();
-        std::iter::once(what).chain(columns.iter().map(|rows| rows[number].1.clone())).collect()
-    };
-    format!("<h2>Figures</h2>{}", table(&names, (0..columns[0].len()).map(row)))
+    let figures: Vec<_> = asked.iter().map(|it| it.figures).collect();
+    format!("<h2>Figures</h2>{}", table(&names, rows(&figures)))
 }
 
 fn differences(report: &Report) -> String {
@@ -76,6 +72,11 @@ fn section(classes: &[String], Asked { called, figures }: &Asked<'_>) -> String 
         reliability(&figures.reliability),
         unknowns(figures)
     );
+    if let Some(strangers) = figures.strangers.as_ref().filter(|it| it.folders.len() > 1) {
+        let rows = strangers.folders.iter().map(|folder| folder_row(folder).into());
+        let columns = ["folder", "unknown", "accepted", "photos"];
+        html += &format!("<h2>None of the classes, by {called}</h2>{}", table(&columns, rows));
+    }
     if !figures.failed.is_empty() {
         html += &format!("<h2>Not judged by {called}</h2>{}", list(&figures.failed));
     }
@@ -120,6 +121,8 @@ mod tests {
             "abab",
             ">31</text>",
             "of none, not called unknown",
+            "<td>&lt;b&gt;caps",
+            "<td>of none: unknown, mean of the folders<td>50.0 (25.0–75.0)",
             "&lt;u&gt;.jpg: not a &quot;picture&quot;",
         ] {
             assert!(html.contains(expected), "{expected}: {html}");

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use autorma_evaluation::{Comparison, Decisions, Figures};
+use autorma_evaluation::{Comparison, Decisions, Figures, FolderFigures};
 use autorma_schemas::ModelVersion;
 use serde::Serialize;
 
@@ -48,15 +48,11 @@ impl fmt::Display for Report {
         let Self { model, classes, figures, against, .. } = self;
         match against {
             None => {
-                let mut main = Table::new(["", "the model"]);
-                rows(figures).into_iter().for_each(|(what, value)| main.row([what, value]));
+                let main = beside(["", "the model"], &[figures]);
                 writeln!(f, "Model: {}\n\n{main}", name(model))?;
             }
             Some(other) => {
-                let mut main = Table::new(["", "first", "second"]);
-                for ((what, value), (_, second)) in rows(figures).into_iter().zip(rows(&other.figures)) {
-                    main.row([what, value, second]);
-                }
+                let main = beside(["", "first", "second"], &[figures, &other.figures]);
                 let names = (name(model), name(&other.model));
                 writeln!(f, "Models: first {}, second {}\n\n{main}", names.0, names.1)?;
             }
@@ -71,6 +67,11 @@ impl fmt::Display for Report {
         class_rows(figures).for_each(|row| table.row(row));
         writeln!(f, "{table}")?;
         writeln!(f, "{}", confusion(classes, &figures.confusion))?;
+        if let Some(strangers) = figures.strangers.as_ref().filter(|it| it.folders.len() > 1) {
+            let mut table = Table::new(["none of the classes, in", "unknown", "accepted", "photos"]);
+            strangers.folders.iter().for_each(|folder| table.row(folder_row(folder)));
+            writeln!(f, "{table}")?;
+        }
         let mut bins = Table::new(["confidence from", "photos", "mean", "right"]);
         for bin in figures.reliability.iter().filter(|bin| bin.photos > 0) {
             let numbers =
@@ -109,11 +110,8 @@ impl Report {
 impl HeldAgainst {
     /// Beside the model's own figures.
     fn text(&self, precision: &str, figures: &Figures) -> String {
-        let mut table = Table::new(["", "the model", "its reference"]);
+        let mut table = beside(["", "the model", "its reference"], &[figures, &self.figures]);
         table.row(["arithmetic".into(), precision.into(), self.precision.clone()]);
-        for ((what, value), (_, other)) in rows(figures).into_iter().zip(rows(&self.figures)) {
-            table.row([what, value, other]);
-        }
         format!("{table}\n{}\n", difference(&self.comparison, self.speed, "the model", "its reference"))
     }
 }
@@ -139,16 +137,40 @@ pub(super) fn difference(comparison: &Comparison, speed: f64, first: &str, secon
 /// Each class: its name, precision, recall, F1, and how many photos are of it.
 pub(super) fn class_rows(figures: &Figures) -> impl Iterator<Item = [String; 5]> {
     figures.classes.iter().map(|it| {
-        let f1 = it.f1.map_or_else(
-            || "none".into(),
-            |f1| format!("{} ({}–{})", points(f1.value), points(f1.low), points(f1.high)),
-        );
+        let f1 = it.f1.map_or_else(|| "none".into(), |f1| f1.to_string());
         [it.class.clone(), it.precision.to_string(), it.recall.to_string(), f1, it.recall.of.to_string()]
     })
 }
 
-/// The figures that are one number each.
-pub(super) fn rows(figures: &Figures) -> Vec<(String, String)> {
+/// A folder of what is none of the classes: its name, what is decided about its photos, and how many there are.
+pub(super) fn folder_row(folder: &FolderFigures) -> [String; 4] {
+    let FolderFigures { folder, unknown, accept } = folder;
+    [folder.clone(), unknown.to_string(), accept.to_string(), unknown.of.to_string()]
+}
+
+/// The figures of models that were asked about the same photos, a column each.
+fn beside<const COLUMNS: usize>(names: [&'static str; COLUMNS], figures: &[&Figures]) -> Table<COLUMNS> {
+    let mut table = Table::new(names);
+    rows(figures).into_iter().for_each(|row| table.row(std::array::from_fn(|column| row[column].clone())));
+    table
+}
+
+/// The figures that are one number each: what it is, and its value for each of the models that were asked about the same photos.
+/// A model may have no verdict on what the others have one on.
+pub(super) fn rows(figures: &[&Figures]) -> Vec<Vec<String>> {
+    let columns: Vec<_> = figures.iter().map(|figures| column(figures)).collect();
+    let longest = columns.iter().max_by_key(|column| column.len()).into_iter().flatten();
+    let value = |column: &Vec<(String, String)>, wanted: &str| {
+        let found = column.iter().find(|(what, _)| what == wanted);
+        found.map_or_else(|| "none".into(), |(_, value)| value.clone())
+    };
+    let row = |what: &String| {
+        std::iter::once(what.clone()).chain(columns.iter().map(|column| value(column, what))).collect()
+    };
+    longest.map(|(what, _)| row(what)).collect()
+}
+
+fn column(figures: &Figures) -> Vec<(String, String)> {
     let row = |what: &str, value: String| (what.to_owned(), value);
     let mut rows = vec![
         row("accuracy", figures.accuracy.to_string()),
@@ -171,6 +193,9 @@ pub(super) fn rows(figures: &Figures) -> Vec<(String, String)> {
     decisions(&mut rows, "of the classes", &figures.decisions);
     if let Some(strangers) = &figures.strangers {
         decisions(&mut rows, "of none", &strangers.decisions);
+        if let Some(mean) = strangers.unknown_by_folder {
+            rows.push(row("of none: unknown, mean of the folders", mean.to_string()));
+        }
         let auroc = strangers.auroc.map_or_else(|| "none".into(), |auroc| format!("{auroc:.4}"));
         rows.push(row("told apart from the classes (AUROC)", auroc));
     }
@@ -210,6 +235,18 @@ mod tests {
         assert!(text.ends_with("\nnot judged by its reference: <u>.jpg: not a \"picture\"\n"), "{text}");
         report.reference.as_mut().unwrap().figures.failed.clear();
         assert!(report.is_whole() && !report.to_string().contains("not judged"));
+    }
+
+    #[test]
+    fn what_only_the_reference_has_no_verdict_on_is_none_for_it() {
+        let mut reference = held_against();
+        reference.figures.strangers = None;
+        let text = Report { reference: Some(reference), ..report() }.to_string();
+        let speeds = text.lines().filter(|line| line.starts_with("photos a second")).collect::<Vec<_>>();
+        assert!(speeds.iter().all(|line| line.contains("25.0 on 2 threads")), "{text}");
+        let told = text.lines().rfind(|line| line.contains("AUROC")).unwrap();
+        assert!(told.contains("0.8750") && told.ends_with("none"), "{text}");
+        assert!(text.contains("<b>caps"), "folders, too: {text}");
     }
 
     #[test]

@@ -16,8 +16,11 @@ impl Unfinished {
     /// Its folder must be there. A file of its name stays as it is until [`Self::finish`].
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
         let failed = || format!("the report {} can't be written", path.display());
-        if path.is_dir() {
-            bail!("{}: it is a folder; --report takes the name of a file", failed());
+        // What a link leads to, so that it stays a link.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        // A device that is replaced is gone for everybody.
+        if path.exists() && !path.is_file() {
+            bail!("{}: there is something that is no file; --report takes the name of a file", failed());
         }
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".unfinished");
@@ -59,11 +62,24 @@ mod tests {
     }
 
     #[test]
+    fn a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("report.html"), folder.path().join("link.html"));
+        fs::write(&path, "former").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        Unfinished::create(&link).unwrap().finish("whole").unwrap();
+        assert!(link.is_symlink() && fs::read_to_string(&path).unwrap() == "whole");
+    }
+
+    #[test]
     fn who_can_t_write_hears_it_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        for (path, expected) in
-            [("none/report.html", "No such file"), ("", "--report takes the name of a file")]
-        {
+        std::os::unix::net::UnixListener::bind(folder.path().join("pipe")).unwrap();
+        for (path, expected) in [
+            ("none/report.html", "No such file"),
+            ("", "--report takes the name of a file"),
+            ("pipe", "no file"),
+        ] {
             let error = Unfinished::create(&folder.path().join(path)).unwrap_err();
             let error = format!("{error:#}");
             assert!(error.contains("can't be written") && error.contains(expected), "{error}");

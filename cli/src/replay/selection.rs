@@ -38,6 +38,15 @@ pub(super) struct Selection {
     pub(super) repeated: u64,
 }
 
+/// The last record of an event.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    partition: i32,
+    /// How many there are before it.
+    repeated: u32,
+    offset: Offset,
+}
+
 impl Criteria {
     pub(super) fn of(args: &ReplayArgs, log: &dyn Log) -> anyhow::Result<Self> {
         let time = |flag: &str, text: &Option<String>| text.as_ref().map(|it| instant(flag, it)).transpose();
@@ -65,11 +74,12 @@ impl Criteria {
     /// Looks through the log.
     pub(super) fn select(&self, log: &dyn Log) -> anyhow::Result<Selection> {
         let mut selection = Selection::default();
-        let mut chosen = HashMap::<Id, (i32, Offset)>::new();
+        let mut chosen = HashMap::<Id, Last>::new();
         self.each(log, |record| match ImageEvent::decode(&record.value) {
             Ok(event) if self.run.as_ref().is_none_or(|run| event.run_id.as_ref() == Some(run)) => {
-                let place = (record.at.partition, record.offset);
-                selection.repeated += u64::from(chosen.insert(Id::of(&event.event_id), place).is_some());
+                let id = Id::of(&event.event_id);
+                let repeated = chosen.get(&id).map_or(0, |former| former.repeated + 1);
+                chosen.insert(id, Last { partition: record.at.partition, repeated, offset: record.offset });
             }
             Ok(_) => {}
             Err(_) => selection.unreadable += u64::from(self.run.is_none()),
@@ -77,7 +87,8 @@ impl Criteria {
         selection.former = outcomes::newest(log, |id| chosen.contains_key(&id))?;
         chosen.retain(|id, _| self.suits(selection.former.get(id)));
         selection.former.retain(|id, _| chosen.contains_key(id));
-        for (partition, offset) in chosen.into_values() {
+        for Last { partition, repeated, offset } in chosen.into_values() {
+            selection.repeated += u64::from(repeated);
             let at = TopicPartition::new(topics::IMAGES, partition);
             selection.offsets.entry(at).or_default().push(offset);
         }

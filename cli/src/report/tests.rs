@@ -17,6 +17,7 @@ fn nothing_new() -> Report {
         summary_path: None,
         summary: None,
         finished_too: Vec::new(),
+        has_dead_letters: false,
         input: "photos".into(),
         program: "autorma".into(),
     }
@@ -31,4 +32,31 @@ fn a_folder_that_can_not_be_read_is_told_and_is_a_failure() {
     assert!(text.contains("1 folder left out, unreadable"), "{text}");
     assert!(!text.contains("No photos"), "nobody knows: {text}");
     assert_eq!(serde_json::to_value(&report).unwrap()["unreadable_folders"], 1);
+}
+
+#[test]
+fn what_was_published_before_may_be_dead_letters() {
+    let text = |has_dead_letters| Report { has_dead_letters, ..nothing_new() }.to_string();
+    let told = text(true);
+    assert!(told.contains("3 photos published before"), "{told}");
+    assert!(told.contains("are tried again by: autorma dead-letters retry\n"), "{told}");
+    assert!(!text(false).contains("dead-letters"), "there are none");
+}
+
+#[test]
+fn a_folder_without_photos_may_have_links() {
+    let text = Report { already_done: 0, ..nothing_new() }.to_string();
+    assert!(text.starts_with("No photos in photos: "), "{text}");
+    assert!(text.contains("links out of it don't count"), "{text}");
+}
+
+#[test]
+fn a_command_that_is_named_can_be_given_to_a_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my settings.toml");
+    std::fs::write(&file, "").unwrap();
+    let words = ["run", "--config", file.to_str().unwrap(), "--data", "it's here"];
+    let named = program(&Configuration::of(&words));
+    let told = format!(" --config '{}' --data 'it'\\''s here'", file.display());
+    assert!(named.ends_with(&told), "{named}");
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use autorma_schemas::{DeadLetter, Decision, Event, ImageEvent, Micros, Prediction, RunRecord};
+use autorma_schemas::{DeadLetter, Decision, Event, ImageEvent, Micros, Origin, Prediction, RunRecord};
 use autorma_stream::StoredRecord;
 
 use super::json;
@@ -109,6 +109,9 @@ fn prediction(it: Prediction) -> String {
 
 fn letter(it: DeadLetter) -> String {
     let photo = path_or_name(it.uri.as_deref(), it.name);
+    // What no event could be read of has no more than its place.
+    let Origin { topic, partition, offset } = it.origin;
+    let photo = if photo.is_empty() { format!("{topic}-{partition}@{offset}") } else { photo };
     let rest = format!("{photo}: {}", it.message);
     let nothing = String::new;
     line([time(it.failed_at), it.reason, nothing(), nothing(), it.run_id.unwrap_or_default(), rest])
@@ -127,7 +130,9 @@ fn run(it: RunRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use std::collections::BTreeMap;
+
+    use super::*;
 
     #[test]
     fn lines_line_up_and_no_name_plays_with_the_terminal() {
@@ -135,5 +140,31 @@ mod tests {
         let [one, other] = ["a.jpg", "\u{1b}[2Jb\n.jpg"].map(|name| line(cells(name)));
         assert_eq!(one.find("a.jpg"), other.find("\\u{1b}"));
         assert_eq!(other.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn what_was_no_event_is_told_by_its_place() {
+        let nothing = DeadLetter {
+            event_id: None,
+            run_id: None,
+            sequence: 0,
+            batch_number: 0,
+            source: String::new(),
+            name: String::new(),
+            uri: None,
+            sha256: String::new(),
+            attributes: BTreeMap::new(),
+            reason: "invalid-event".into(),
+            message: "no image event".into(),
+            raw: Some(vec![7]),
+            headers: BTreeMap::new(),
+            origin: Origin { topic: "images".into(), partition: 2, offset: 7 },
+            seen_at: Micros(0),
+            failed_at: Micros(0),
+        };
+        let named = DeadLetter { name: "a.jpg".into(), ..nothing.clone() };
+        let [nothing, named] = [nothing, named].map(letter);
+        assert!(nothing.ends_with(" images-2@7: no image event\n"), "{nothing}");
+        assert!(named.ends_with(" a.jpg: no image event\n"), "{named}");
     }
 }

@@ -116,7 +116,7 @@ fn set(row: &str) -> String {
 /// What there was to measure.
 fn measured(quality: &Quality) -> Vec<(&'static str, f64)> {
     let Quality { accuracy, accuracy_of_accepted, decisions, strangers, calibration_error, .. } = quality;
-    let found = strangers.map(|it| it.decisions.unknown);
+    let found = strangers.as_ref().map(|it| it.decisions.unknown);
     let shares = [
         ("accuracy", Some(*accuracy)),
         ("accuracy_of_accepted", Some(*accuracy_of_accepted)),

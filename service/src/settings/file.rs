@@ -6,6 +6,9 @@ use toml::de::{DeTable, DeValue};
 use super::layer::{Entry, Layer};
 use super::problem::Problem;
 
+/// The lists of folders. In all other lists ',' stands between the items, and ':' within them: HOST:PORT.
+const FOLDERS: [&str; 1] = ["classifier.roots"];
+
 /// The file isn't TOML.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}:{line}: {message}")]
@@ -19,8 +22,8 @@ pub struct SyntaxError {
 }
 
 impl Layer {
-    /// The settings of a TOML text: `batch_size` in the table `[classifier]` is `classifier.batch_size`. The texts
-    /// of an array are joined with `:`, as in a list of folders.
+    /// The settings of a TOML text: `batch_size` in the table `[classifier]` is `classifier.batch_size`. A list of
+    /// folders may be an array; it is joined with `:`.
     pub fn from_toml(text: &str, place: &str) -> Result<Self, SyntaxError> {
         let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
         let document = DeTable::parse(text).map_err(|error| SyntaxError {
@@ -41,7 +44,7 @@ impl Layer {
                 continue;
             }
             let origin = origin(key.span().start);
-            match text(value) {
+            match text(&name, value) {
                 Ok(value) => self.insert(&name, Entry { value, origin, ours: true }),
                 Err(allowed) => {
                     self.problems.push(Problem { key: name, value: None, origin, allowed: allowed.into() });
@@ -51,8 +54,8 @@ impl Layer {
     }
 }
 
-/// A value as it would be written in the environment, or what is allowed instead.
-fn text(value: &Spanned<DeValue<'_>>) -> Result<String, &'static str> {
+/// A setting's value as it would be written in the environment, or what is allowed instead.
+fn text(name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, &'static str> {
     match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
@@ -61,13 +64,14 @@ fn text(value: &Spanned<DeValue<'_>>) -> Result<String, &'static str> {
         },
         DeValue::Float(number) => Ok(number.to_string()),
         DeValue::Boolean(truth) => Ok(truth.to_string()),
-        DeValue::Array(items) => {
+        DeValue::Array(items) if FOLDERS.contains(&name) => {
             let item = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
                 DeValue::String(text) if !text.contains(':') => Ok(text.to_string()),
                 _ => Err("the items of a list are texts without ':'"),
             };
             Ok(items.iter().map(item).collect::<Result<Vec<_>, _>>()?.join(":"))
         }
-        DeValue::Datetime(_) | DeValue::Table(_) => Err("a text, a number, true, false or a list of texts"),
+        DeValue::Array(_) => Err("one value, not a list; several are one text, separated by ','"),
+        DeValue::Datetime(_) | DeValue::Table(_) => Err("a text, a number, true or false"),
     }
 }

@@ -36,6 +36,11 @@ pub(super) fn checks(
 ) -> anyhow::Result<Vec<Check>> {
     let examiner = Examiner::new(configuration, &args.photos, candidate)?;
     let figures = examiner.figures(candidate)?;
+    if figures.strangers.is_none() && knows_unknown(&candidate.manifest) {
+        tracing::warn!(
+            "there is no photo of none of the classes: nothing is found out about unknowns; --unknown names some"
+        );
+    }
     let mut checks = vec![judged(&figures)];
     let floats = reference.map(|reference| examiner.figures(reference)).transpose()?;
     checks.extend(quantized(args, &candidate.manifest, &figures, floats.as_ref()));
@@ -97,8 +102,13 @@ fn quantized(
     Some(no_less(what, figures.accuracy, floats?.accuracy, args.quantized))
 }
 
-/// Whether a classifier could go on with it.
-fn alike(candidate: &Manifest, serving: &Manifest) -> [Check; 2] {
+/// Whether it can say that a photo is none of the classes.
+fn knows_unknown(manifest: &Manifest) -> bool {
+    !manifest.output.unknown.is_empty()
+}
+
+/// Whether a classifier could go on with it, and with what it says.
+fn alike(candidate: &Manifest, serving: &Manifest) -> [Check; 3] {
     let same = |what, is_same: bool| Check {
         what,
         found: if is_same { "the same" } else { "others" }.into(),
@@ -109,6 +119,13 @@ fn alike(candidate: &Manifest, serving: &Manifest) -> [Check; 2] {
     [
         same("size of its pictures", size(candidate) == size(serving)),
         same("classes it knows", candidate.classes == serving.classes),
+        // Photos of the classes alone would show no harm in one that takes everything for one of them.
+        Check {
+            what: "can call a photo unknown",
+            found: if knows_unknown(candidate) { "yes" } else { "no" }.into(),
+            wanted: if knows_unknown(serving) { "yes, as what serves" } else { "whatever" }.into(),
+            passed: knows_unknown(candidate) || !knows_unknown(serving),
+        },
     ]
 }
 
@@ -177,7 +194,8 @@ fn compared(args: &PromoteArgs, figures: &Figures, former: &Figures) -> Vec<Chec
             args.margin,
         ),
     ];
-    let found = |figures: &Figures| figures.strangers.map_or(Share::of(0, 0), |it| it.decisions.unknown);
+    let found =
+        |figures: &Figures| figures.strangers.as_ref().map_or(Share::of(0, 0), |it| it.decisions.unknown);
     if figures.strangers.is_some() || former.strangers.is_some() {
         checks.push(no_less(FOUND, found(figures), found(former), args.margin));
     }
@@ -233,4 +251,20 @@ fn no_more(what: &'static str, share: Share, former: Share, margin: f64) -> Chec
 
 fn percent(share: Share) -> String {
     format!("{:.2} %", share.share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_everything_for_a_class_is_not_promoted_over_what_knows_better() {
+        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped");
+        let knowing = Model::manifest(&shipped).unwrap();
+        let mut trusting = knowing.clone();
+        trusting.output.unknown.clear();
+        let passes = |candidate, serving| alike(candidate, serving).iter().all(|check| check.passed);
+        assert!(!passes(&trusting, &knowing));
+        assert!(passes(&knowing, &trusting) && passes(&trusting, &trusting) && passes(&knowing, &knowing));
+    }
 }

@@ -156,6 +156,9 @@ fn the_newest_outcome_decides() {
     assert_eq!(chosen(None, Some(Decision::Review)), [(0, 3), (1, 0)]);
     assert_eq!(chosen(Some("shirts"), Some(Decision::Review)), [(1, 0)]);
     assert_eq!(chosen(None, Some(Decision::Accept)), []);
+    let of_class = |class: &str| Criteria { class: Some(class.into()), ..all() }.select(&log).unwrap();
+    let repeated = ["tops", "shirts", "watches"].map(|class| of_class(class).repeated);
+    assert_eq!(repeated, [1, 0, 0], "a alone is there twice, and it is of the tops");
     let former = all().select(&log).unwrap().former;
     assert_eq!(former.len(), 3);
     assert!(former[&Id::of("b")].verdict.is_dead());
