@@ -2,7 +2,11 @@
 //! killed. At its end nothing may be lost, doubled or half-written. On Kafka, processes sleep until they are zombies, guests
 //! come and go, and brokers die too (`chaos/on_kafka.rs`).
 
+mod ending;
+mod everywhere;
 mod on_kafka;
+
+pub use everywhere::{daemons_die_everywhere, die_everywhere};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,7 +15,7 @@ use std::time::{Duration, Instant};
 use autorma_broker::Cluster;
 use serde_json::Value;
 
-use crate::{Photos, Process, Random, Sandbox, Watcher, eventually};
+use crate::{Ended, Photos, Process, Random, Sandbox, Watcher};
 
 /// Where each stage can be killed; `stream/src/failpoint.rs` and its callers.
 const INGEST: &[&str] =
@@ -29,6 +33,16 @@ const SINK: &[&str] = &[
     "log-before-commit",
     "log-after-commit",
 ];
+
+/// The places of each stage that a process of this command has.
+fn stages(command: &str) -> &'static [&'static [&'static str]] {
+    match command {
+        "ingest" => &[INGEST],
+        "classify" => &[CLASSIFIER],
+        "sink" => &[SINK],
+        _ => &[INGEST, CLASSIFIER, SINK],
+    }
+}
 
 /// Which processes there are: each a command with the stages in it.
 type Topology = (&'static str, &'static [&'static [&'static str]]);
@@ -71,23 +85,6 @@ pub fn play(seed: u64, photos: &Photos, reference: &BTreeMap<String, Value>) -> 
     watcher.stop();
     game.check(reference);
     Outcome { topology, photos: game.good.len() + game.bad.len(), kills: game.kills }
-}
-
-/// A batch dies at each place in turn, with new photos in hand, and the next one goes on. Panics as [`play`] does, and
-/// where a place isn't come to.
-pub fn die_everywhere(photos: &Photos, reference: &BTreeMap<String, Value>) {
-    // Not a cluster of which a game beside this one kills brokers.
-    let coming = draw(&mut Random::new(0), photos);
-    let mut game = Game::new(on_kafka::lasting(), coming, "1h");
-    for place in [INGEST, CLASSIFIER, SINK].concat().into_iter().collect::<BTreeSet<_>>() {
-        game.arrive(4);
-        let ended = game.spawn(&["run", "--json"], Some(place)).wait();
-        assert_eq!(ended.code, None, "nothing is killed at {place}:\n{}", ended.errors);
-        game.kills.push(place.to_owned());
-    }
-    let ended = game.spawn(&["run", "--json"], None).wait();
-    assert!(matches!(ended.code, Some(0 | 2)), "{}", ended.errors);
-    game.check(reference);
 }
 
 /// The name of a good photo in every game, by its number in [`Photos::good`].
@@ -168,11 +165,9 @@ impl Game {
             std::thread::sleep(Duration::from_millis(random.within(0, 1500) as u64));
             self.kills.push(format!("{} at a moment", command[0]));
         } else {
-            let places = match command[0] {
-                "ingest" => INGEST,
-                "classify" => CLASSIFIER,
-                "sink" => SINK,
-                _ => *random.pick(&[INGEST, CLASSIFIER, SINK]),
+            let places = match stages(command[0]) {
+                [one] => *one,
+                several => *random.pick(several),
             };
             let place = format!("{}:{}", random.pick(places), random.within(1, 3));
             self.kill(victim);
@@ -185,16 +180,11 @@ impl Game {
             }
             let struck = match doomed.is_running() {
                 true => "before",
-                false => match doomed.wait() {
-                    ended if ended.code.is_none() => "at",
-                    // A batch may have come to its end before it came to the place; the others have none, but for whom a
-                    // cluster throws out.
-                    ended => {
-                        let may_end = command[0] == "run" || self.cluster.is_some();
-                        assert!(may_end, "{command:?} has ended by itself:\n{}", ended.errors);
-                        "after the end, not at"
-                    }
-                },
+                false => {
+                    let ended = doomed.wait();
+                    self.expect_killed_or_done(command, &ended);
+                    if ended.is_killed() { "at" } else { "after the end, not at" }
+                }
             };
             self.kills.push(format!("{} {struck} {place}", command[0]));
             self.crew[victim].1 = Some(doomed);
@@ -215,65 +205,21 @@ impl Game {
     }
 
     fn kill(&mut self, victim: usize) {
-        if let Some(process) = self.crew[victim].1.take() {
-            process.kill_or_wait();
+        let (command, process) = (self.crew[victim].0, self.crew[victim].1.take());
+        if let Some(process) = process {
+            self.expect_killed_or_done(command, &process.kill_or_wait());
         }
     }
 
-    /// Without further kills, everything comes to its end.
-    fn finish(&mut self) {
-        if self.crew[0].0[0] == "run" {
-            // Photos that came late may need a further batch.
-            let (_, process) = self.crew.remove(0);
-            let ended = process.unwrap().wait();
-            assert!(matches!(ended.code, Some(0 | 2)), "{}", ended.errors);
-            let ended = self.spawn(&["run", "--json"], None).wait();
-            assert!(matches!(ended.code, Some(0 | 2)), "{}", ended.errors);
-            return;
-        }
-        let expected = (self.good.len() + self.bad.len()) as i64;
-        eventually("every photo is published", || (self.sandbox.published() >= expected).then_some(()));
-        for (command, process) in &mut self.crew {
-            let process = process.as_mut().unwrap();
-            process.signal("TERM");
-            let ended = process.wait();
-            assert_eq!(ended.code, Some(0), "{command:?}\n{}", ended.errors);
-            if command[0] == "ingest" {
-                // Its run is closed now; the others finish it while they run.
-                eventually("every run is finished", || {
-                    let status = self.sandbox.status();
-                    let runs = status["runs"].as_array().unwrap();
-                    runs.iter().all(|run| run["state"] == "finished").then_some(())
-                });
-            }
-        }
+    /// What dies by itself isn't to pass for what was killed. A batch may have come to its end before; a daemon has
+    /// none, but for one that a cluster throws out.
+    #[track_caller]
+    fn expect_killed_or_done(&self, command: &[&str], ended: &Ended) {
+        let is_done = match ended.code {
+            Some(0 | 2) if command[0] == "run" => true,
+            Some(_) => self.cluster.is_some(),
+            None => false,
+        };
+        assert!(is_done || ended.is_killed(), "{command:?} has ended by itself:\n{}", ended.errors);
     }
-
-    fn check(&self, reference: &BTreeMap<String, Value>) {
-        let results = self.sandbox.results();
-        let told = format!("{:?}", self.kills);
-        if let Err(wrong) = results.expect(&self.good, &self.bad) {
-            let logs = self.crew.iter().map(|(_, process)| process.as_ref().map(Process::said));
-            panic!("{wrong}\nafter {told}\n{logs:?}");
-        }
-        for name in &self.good {
-            assert_eq!(results.prediction(name)["probabilities"], reference[name], "{name} after {told}");
-        }
-        if let Some(cluster) = self.cluster {
-            on_kafka::witness(cluster, &self.sandbox, &told);
-        }
-        let parts = walk(&self.sandbox.output());
-        let left: Vec<_> =
-            parts.iter().filter(|path| ![".json", ".lock"].iter().any(|end| path.ends_with(end))).collect();
-        assert!(left.is_empty(), "left behind: {left:?} after {told}");
-    }
-}
-
-fn walk(folder: &std::path::Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path.display().to_string()) }
-    }
-    found
 }

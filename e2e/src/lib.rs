@@ -15,7 +15,7 @@ mod sandbox;
 mod versions;
 mod watcher;
 
-pub use chaos::{Outcome, die_everywhere, name, play};
+pub use chaos::{Outcome, daemons_die_everywhere, die_everywhere, name, play};
 pub use daemon::Daemon;
 pub use examples::Examples;
 pub use photos::{Photos, shared};

@@ -1,4 +1,5 @@
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ pub struct Process {
 pub struct Ended {
     /// Its exit status; None when a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it; None when it ended by itself.
+    pub signal: Option<i32>,
     /// What it wrote to standard output.
     pub output: String,
     /// What it wrote to standard error.
@@ -102,6 +105,7 @@ impl Process {
     fn ended(&self, status: ExitStatus) -> Ended {
         Ended {
             code: status.code(),
+            signal: status.signal(),
             output: fs::read_to_string(&self.output).unwrap_or_default(),
             errors: self.said(),
         }
@@ -116,6 +120,11 @@ impl Drop for Process {
 }
 
 impl Ended {
+    /// Whether SIGKILL ended it. A crash ends a process by a signal, too, and isn't to pass for a kill.
+    pub fn is_killed(&self) -> bool {
+        self.signal == Some(9)
+    }
+
     /// Its standard output as JSON.
     pub fn json(&self) -> serde_json::Value {
         let parsed = serde_json::from_str(&self.output);

@@ -42,15 +42,16 @@ fn photos_are_classified_as_they_come_and_a_stop_finishes_the_run() {
 fn a_slow_copy_is_read_once_and_whole() {
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
-    let mut daemon = Daemon::up(&sandbox, &[]).ready();
+    // Fifteen times as long, a copy may pause: longer than a busy machine makes it.
+    let mut daemon = Daemon::up(&sandbox, &["ingest.settle=500ms"]).ready();
     let content = fs::read(&photos.good[7].0).unwrap();
     let mut file =
         OpenOptions::new().create(true).append(true).open(sandbox.input().join("slow.jpg")).unwrap();
-    for chunk in content.chunks(content.len() / 6) {
+    for chunk in content.chunks(content.len() / 4) {
         file.write_all(chunk).unwrap();
         file.sync_all().unwrap();
         // Longer than the settle time: only the closing says that it is complete.
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(700));
     }
     let published = daemon.metric("autorma_ingest_published_total");
     assert_eq!(published, Some(0.0), "read while it was being written");
@@ -75,26 +76,67 @@ fn a_second_daemon_on_the_same_data_is_told_who_holds_it() {
     sandbox.run_batch().expect(0);
 }
 
+/// Photos that take one worker some seconds.
+const LOAD: usize = 50;
+
+/// A daemon that has published those and has hardly begun to classify them.
+fn loaded(sandbox: &Sandbox, photos: &Photos) -> Daemon {
+    let daemon = Daemon::up(sandbox, &["drain=60s", "classifier.workers=1"]).ready();
+    sandbox.drop_photos(photos.good.iter().take(LOAD).map(|(path, _)| path));
+    eventually("all photos are published", || {
+        (daemon.metric("autorma_ingest_published_total") == Some(LOAD as f64)).then_some(())
+    });
+    daemon
+}
+
+/// Their names.
+fn load() -> BTreeSet<String> {
+    (0..LOAD).map(|number| format!("photo-{number:05}.jpg")).collect()
+}
+
 #[test]
 fn a_stop_under_load_drains_and_leaves_nothing_to_redo() {
+    const LATE: usize = 10;
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();
-    let mut daemon = Daemon::up(&sandbox, &[]).ready();
-    sandbox.drop_photos(photos.good.iter().map(|(path, _)| path));
-    daemon.outcomes(20);
+    let mut daemon = loaded(&sandbox, &photos);
+    // The watcher hasn't seen all of these before the stop.
+    let mut names = load();
+    for (number, (path, _)) in photos.good[LOAD..].iter().take(LATE).enumerate() {
+        names.insert(format!("late-{number}.jpg"));
+        sandbox.drop_photo(path, format!("late-{number}.jpg"));
+    }
+    let classified = daemon.metric("autorma_classifier_predictions_total");
+    assert!(classified < Some(LOAD as f64), "choose more photos: all are classified before the stop");
     let begun = Instant::now();
     daemon.signal("TERM");
     let ended = daemon.wait().expect(0);
     assert!(begun.elapsed() < Duration::from_secs(60), "the stop took {:?}", begun.elapsed());
     assert!(!ended.errors.contains("ERROR"), "{}", ended.errors);
-    let before = sandbox.status();
+    // Before anybody else could have done it.
     let (count, _) = sandbox.results().counts();
+    assert!(count >= LOAD, "only {count} are in files after the stop:\n{}", ended.errors);
+    assert_eq!(sandbox.lag(), Some(0), "{}\n{}", sandbox.status(), ended.errors);
     // What the watcher hadn't seen yet is published by the next start; nothing that was is done again.
     let report = sandbox.run_batch().expect(0).json();
-    assert_eq!(report["already_done"].as_u64().unwrap() as usize, count, "{before}\n{}", ended.errors);
-    assert_eq!(report["predictions"].as_u64().unwrap() as usize + count, photos.good.len());
-    let names = (0..photos.good.len()).map(|number| format!("photo-{number:05}.jpg")).collect();
+    assert_eq!(report["already_done"].as_u64().unwrap() as usize, count, "{}", ended.errors);
+    assert_eq!(report["predictions"].as_u64().unwrap() as usize + count, LOAD + LATE);
     sandbox.results().expect(&names, &BTreeSet::new()).unwrap();
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_and_nothing_is_lost() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    let mut daemon = loaded(&sandbox, &photos);
+    daemon.signal("INT");
+    // Two of the same that come together are one.
+    eventually("it has heard the first", || daemon.said().contains("stopping: finishing").then_some(()));
+    daemon.signal("INT");
+    daemon.wait().expect(130);
+    assert_eq!(sandbox.results().counts(), (0, 0), "it has waited for what was in hand");
+    sandbox.run_batch().expect(0);
+    sandbox.results().expect(&load(), &BTreeSet::new()).unwrap();
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use autorma_e2e::{Photos, Sandbox};
 use serde_json::Value;
@@ -45,10 +46,11 @@ fn every_file_gets_its_verdict_and_neighbours_get_the_same_bits() {
         }
     }
     let mut process = mixed.start(&["run", "--json"]);
-    let mut peak = 0;
+    let (begun, mut peak) = (Instant::now(), 0);
     while process.is_running() {
         peak = peak.max(process.memory());
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(begun.elapsed() < Duration::from_secs(300), "it doesn't end:\n{}", process.said());
+        std::thread::sleep(Duration::from_millis(2));
     }
     process.wait().expect(2);
     println!("peak of resident memory: {} MB", peak >> 20);

@@ -174,6 +174,7 @@ fn fallen_silent(mlflow: &mut Mlflow) -> (TcpListener, TcpStream) {
     // Once the last of its processes is gone.
     let address = mlflow.url().replace("http://", "");
     let silent = eventually("its port is free", || TcpListener::bind(&address).ok());
-    let (asked, _) = silent.accept().unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let (asked, _) = eventually("the classifier asks", || silent.accept().ok());
     (silent, asked)
 }

@@ -62,18 +62,33 @@ impl Home {
         listed.len()
     }
 
-    /// Kills the command somewhere on its way, maybe after its end, or the server.
-    fn kill(&mut self, arguments: &[&str], takes: Duration, takes_the_server: bool, random: &mut Random) {
+    /// Kills the command somewhere on its way, maybe after its end, or the server. Whether it was on its way.
+    fn kill(
+        &mut self,
+        arguments: &[&str],
+        takes: Duration,
+        takes_the_server: bool,
+        random: &mut Random,
+    ) -> bool {
         let process = self.start(arguments);
-        std::thread::sleep(takes.mul_f64(random.within(0, 110) as f64 / 100.0));
-        match &mut self.mlflow {
+        let hundredths = random.within(0, 110);
+        std::thread::sleep(takes.mul_f64(hundredths as f64 / 100.0));
+        let ended = match &mut self.mlflow {
             Some(mlflow) if takes_the_server => {
                 mlflow.kill();
-                process.kill_or_wait();
+                let ended = process.kill_or_wait();
                 mlflow.restart();
+                ended
             }
-            _ => drop(process.kill_or_wait()),
-        }
+            _ => {
+                let ended = process.kill_or_wait();
+                let is_right = ended.is_killed() || ended.code == Some(0);
+                assert!(is_right, "{arguments:?} has failed by itself:\n{}", ended.errors);
+                ended
+            }
+        };
+        // Who has only just begun has done nothing yet.
+        hundredths >= 10 && ended.code != Some(0)
     }
 
     /// Kills commands, and checks after each that nothing is half, and that it can be done again.
@@ -84,7 +99,7 @@ impl Home {
         let takes = self.time(&["register", &self.model(0), "--why", "the first", "--alias", "staging"]);
         let promoting = self.time(&promote);
         self.run(&["register", &self.model(1), "--why", "what can be taken back", "--alias", "staging"]);
-        let mut before = 2;
+        let (mut before, mut on_the_way) = (2, 0);
         for number in 2..kills + 2 {
             let model = self.model(number);
             let register = ["register", &model, "--why", "another", "--alias", "staging"];
@@ -102,7 +117,7 @@ impl Home {
             // All of them in turn: few kills, drawn at random, would leave some out.
             let (command, takes) = commands[number % commands.len()];
             // Commands by turns with their server: registering, moving an alias, and moving it back.
-            self.kill(command, takes, number % 2 == 0, random);
+            on_the_way += usize::from(self.kill(command, takes, number % 2 == 0, random));
             let after = self.check();
             self.run(command);
             let done = self.check();
@@ -116,6 +131,7 @@ impl Home {
             assert!((before.min(done)..=before.max(done)).contains(&after), "{at}");
             before = done;
         }
+        assert!(on_the_way >= kills / 6, "only {on_the_way} of {kills} were killed on their way");
         // As a classifier would load each of them.
         assert_eq!(self.run(&["verify"]).as_array().unwrap().len(), before);
     }

@@ -61,7 +61,10 @@ fn the_same_model_says_the_same_and_nobody_notices() {
     let Some(photos) = Photos::shared() else { return };
     let (sandbox, run) = classified(&photos, 30, 2);
     let before = offsets(&sandbox);
-    let report = replay(&sandbox, &["--run", &run], 2);
+    let ended = sandbox.run(&["replay", "--json", "--run", &run]).expect(2);
+    let report = ended.json();
+    let results = report["results_path"].as_str().unwrap();
+    assert!(ended.errors.contains(&format!("results={results}")), "where they are now: {}", ended.errors);
     assert_eq!((&report["images"], &report["same"]), (&32.into(), &32.into()), "{report}");
     assert_eq!((&report["changed"], &report["new_dead_letters"]), (&0.into(), &0.into()));
     assert_eq!((&report["flips"], &report["changes"]), (&Value::Array(vec![]), &Value::Array(vec![])));
@@ -212,8 +215,19 @@ fn a_killed_replay_leaves_nothing_that_anyone_sees() {
     killed("sink-after-move:1");
     let results = |path: &PathBuf| path.file_name().unwrap() != "summary.json";
     assert_eq!(visible(&sandbox.output()).into_iter().filter(results).count(), 1);
+    // Behind the move: whole results that no list of runs has, and that the next replay leaves as they are.
+    killed("sink-after-move:2");
+    let moved = visible(&sandbox.output());
+    assert_eq!(moved.len(), files.len() + 2);
+    let unlisted = moved.difference(&files).find(|path| results(path)).unwrap();
+    let unlisted = entries(&serde_json::json!({ "results_path": unlisted }));
+    assert_eq!(offsets(&sandbox), before, "after sink-after-move:2");
+    let runs = sandbox.run(&["runs", "--json"]).expect(0).json();
+    assert_eq!(runs.as_array().unwrap().len(), 1, "{runs}");
     let report = replay(&sandbox, &["--run", &run], 2);
-    assert_eq!(visible(&sandbox.output()).len(), files.len() + 2);
+    assert!(visible(&sandbox.output()).is_superset(&moved));
+    assert_eq!(visible(&sandbox.output()).len(), moved.len() + 2);
+    assert_eq!(entries(&report), unlisted);
     assert_eq!((&report["same"], &report["changed"]), (&13.into(), &0.into()));
     // Whoever is asked to stop cleans up behind him.
     let staging = sandbox.output().join(".autorma/replay");
