@@ -389,8 +389,11 @@ impl Cli {
                     with --set data=DIR";
         let config = "--config names the recipe here, and none before the subcommand counts: name the file of \
                       the settings with AUTORMA_CONFIG in the environment";
+        let set = "--set stands before a subcommand and behind it, and those before it wouldn't count: put all of \
+                   them behind it";
         let is_training = matches!(self.command, Command::Train(_));
         match self.photos() {
+            _ if times(words, "--set") > self.common.set.len() => Some(set),
             Some(photos) if times(words, "--data") > photos.len() => Some(data),
             _ if is_training && times(words, "--config") > 1 => Some(config),
             _ => None,
@@ -537,7 +540,14 @@ impl Flags {
     }
 
     fn path(&mut self, key: &str, value: Option<&PathBuf>, flag: &str) {
-        self.value(key, value.map(|path| path.display()).as_ref(), flag);
+        match value.map(|path| path.to_str()) {
+            // What it would look like in UTF-8 is another path.
+            Some(None) => {
+                self.0 =
+                    std::mem::take(&mut self.0).with_problem(key, flag, "a path that is UTF-8: rename it");
+            }
+            text => self.value(key, text.flatten().as_ref(), flag),
+        }
     }
 
     fn switch(&mut self, key: &str, on: bool, flag: &str) {
@@ -574,6 +584,10 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use autorma_service::settings::Settings;
+
     use super::*;
 
     #[test]
@@ -622,6 +636,36 @@ mod tests {
         let between: [&[&str]; 4] = [&["models"], &["--data", "state"], &["promote", "m/2"], &photos];
         assert!(read(&between).is_err());
         assert_eq!(read(&[&["--data", "state"], &["models", "list"]]).unwrap().common.data.len(), 1);
+    }
+
+    #[test]
+    fn settings_on_both_sides_of_a_subcommand_are_refused() {
+        let read = |words: &str| Cli::read(words.split(' ').map(OsString::from));
+        for together in [
+            "autorma --set drain=3s --set=data=a classify",
+            "autorma models list --set drain=3s --set=data=a",
+        ] {
+            assert_eq!(read(together).unwrap().common.set.len(), 2, "{together}");
+        }
+        for split in [
+            "autorma --set classifier.roots=/safe classify --set drain=3s",
+            "autorma --set=classifier.roots=/safe classify --set=drain=3s",
+            "autorma models --set drain=3s list --set data=a",
+        ] {
+            let error = read(split).unwrap_err().to_string();
+            assert!(error.contains("put all of them behind it"), "{split}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_utf_8_is_refused_and_not_taken_for_another() {
+        let strange = OsString::from_vec(b"photos\xff".to_vec());
+        for (flag, key) in [("--input", "ingest.input"), ("--output", "sink.output"), ("--data", "data")] {
+            let words = ["autorma", "run", flag].map(OsString::from).into_iter().chain([strange.clone()]);
+            let settings = Settings::new(vec![Cli::read(words).unwrap().layer()]);
+            let told = settings.finish().unwrap_err().to_string();
+            assert!(told.contains(&format!("{key} (from {flag}): a path that is UTF-8")), "{told}");
+        }
     }
 
     /// What `autorma train` is told, behind and before its name.

@@ -56,7 +56,7 @@ pub(crate) fn run(
         for stage in stages.iter().rev() {
             match stage {
                 Stage::Ingest => pipeline.watch(scope),
-                Stage::Classifier => pipeline.classify(scope, slot.clone()),
+                Stage::Classifier => pipeline.classify(scope, slot.clone(), own_drain(configuration, stages)),
                 Stage::Sink => pipeline.sink(scope),
             }
         }
@@ -80,6 +80,12 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+/// How long the classifier, once it is asked to stop, may take for what it has read. Among all stages it is asked only when
+/// everything is classified or the drain time is over: with one more of its own, a stop would take twice as long.
+fn own_drain(configuration: &Configuration, stages: &[Stage]) -> Duration {
+    if stages == Stage::ALL { Duration::ZERO } else { configuration.drain }
+}
+
 /// Serves metrics and health where the settings say. Several stages on one machine share the default address: whoever
 /// comes later takes any that is free.
 fn serve(
@@ -95,5 +101,17 @@ fn serve(
             Ok(Some(start(SocketAddr::new(address.ip(), 0))?))
         }
         other => Ok(Some(other?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drain_time_is_spent_once() {
+        let configuration = Configuration::of(&["up", "--set", "drain=7s"]);
+        assert_eq!(own_drain(&configuration, &Stage::ALL), Duration::ZERO, "it was waited for before");
+        assert_eq!(own_drain(&configuration, &[Stage::Classifier]), Duration::from_secs(7));
     }
 }

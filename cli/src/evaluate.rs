@@ -41,7 +41,7 @@ impl<'a> Examiner<'a> {
         let classes = &model.manifest.classes;
         let set = DataSet::read(classes, &photos.data, &photos.unknown)?;
         for path in &set.loose {
-            tracing::warn!(path = %path.display(), "left out: a photo in no folder of a class, or a link to a folder");
+            tracing::warn!(?path, "left out: a photo in no folder of a class, or a link to a folder");
         }
         for class in set.missing(classes.len()) {
             tracing::warn!(

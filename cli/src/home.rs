@@ -172,6 +172,7 @@ impl Home {
         configuration: &Configuration,
         command: &str,
     ) -> anyhow::Result<RoleLock> {
+        expect_output(configuration)?;
         let output = &configuration.sink.output;
         RoleLock::take(&output.join(".autorma"), SINK, command)
             .map_err(|error| advised(error, ANOTHER_OUTPUT))
@@ -226,6 +227,20 @@ impl Home {
         let bounds = self.log.bounds(topics::DEAD_LETTERS);
         bounds.is_ok_and(|bounds| bounds.iter().any(|it| it.start < it.end))
     }
+}
+
+/// An error if no folder is named for the results.
+pub(crate) fn expect_output(configuration: &Configuration) -> anyhow::Result<()> {
+    if configuration.sink.output.as_os_str().is_empty() {
+        bail!("sink.output is empty: name the folder of the results; . is the current one");
+    }
+    Ok(())
+}
+
+/// An error if a classifier couldn't take the slot that is configured.
+pub(crate) fn expect_slot(configuration: &Configuration) -> anyhow::Result<()> {
+    let role = format!("{CLASSIFIER}{}", configuration.classifier.slot);
+    RoleLock::check_name(&role).context("classifier.slot")
 }
 
 /// The topics that every log has.

@@ -64,8 +64,8 @@ const TRANSACTION: Key = Key::new(
 );
 const PROPERTIES: &str = "log.kafka.properties.";
 
-/// What librdkafka calls secret.
-const SECRETS: [&str; 4] = ["pass", "secret", "pem", "oauthbearer.config"];
+/// What is called secret, by librdkafka or by Java, whose properties people try, too.
+const SECRETS: [&str; 5] = ["pass", "secret", "pem", "oauthbearer.config", "jaas"];
 
 /// Where the log is and how a new one is made.
 #[derive(Debug, Clone)]
@@ -89,11 +89,13 @@ impl LogSettings {
 }
 
 fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
-    let brokers: String =
-        settings.get_if(&BROKERS, |brokers: &String| match brokers.is_empty() && is_kafka {
-            true => Err("HOST:PORT of the cluster: log.kind is kafka (--brokers)".into()),
-            false => Ok(()),
-        });
+    let is_said = settings.effective().iter().any(|it| it.key == KIND.name && it.origin != "default");
+    let brokers: String = settings.get_if(&BROKERS, |brokers: &String| match brokers.is_empty() {
+        true if is_kafka => Err("HOST:PORT of the cluster: log.kind is kafka (--brokers)".into()),
+        // Whoever names a cluster hardly means the data folder.
+        false if !is_said => Err("nothing, unless log.kind says \"kafka\", or \"embedded\"".into()),
+        _ => Ok(()),
+    });
     let prefix = settings.get_if(&PREFIX, |prefix: &String| {
         let is_legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if prefix.chars().all(is_legal) && prefix.len() <= 100 {
@@ -107,7 +109,6 @@ fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
     let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
     let session_timeout = settings.get(&SESSION, second..=hour);
     let transaction_timeout = settings.get(&TRANSACTION, second..=hour / 4);
-    let is_secret = |name: &str| SECRETS.iter().any(|secret| name.contains(secret));
     let about = "a property of librdkafka";
     let properties = settings.table(PROPERTIES, "NAME", about, is_secret, |name, value| {
         if let Some(why) = guarded(name) {
@@ -117,6 +118,14 @@ fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
     });
     let replication = (replication > 0).then_some(replication);
     KafkaConfig { brokers, prefix, replication, session_timeout, transaction_timeout, security, properties }
+}
+
+/// Whether a property's value is never shown. One of those that say who this is may be a misspelt password.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let is_unknown = || unfit(&name, "").is_some_and(|why| why.starts_with("No such configuration property"));
+    let says_who = name.starts_with("sasl.") || name.starts_with("ssl.");
+    SECRETS.iter().any(|secret| name.contains(secret)) || says_who && is_unknown()
 }
 
 /// As librdkafka calls it.
@@ -139,11 +148,21 @@ fn security(settings: &mut Settings, is_kafka: bool) -> BTreeMap<String, String>
     });
     let Verbatim(password) =
         settings.get_if(&PASSWORD, |Verbatim(password): &Verbatim| of_sasl(!password.is_empty()));
-    let from_file = settings.get_if(&PASSWORD_FILE, |path: &PathBuf| match path.as_os_str().is_empty() {
-        true => Ok(()),
-        false => std::fs::read_to_string(path)
-            .map_err(|error| format!("a file that can be read ({error})"))
-            .and_then(|_| of_sasl(true)),
+    let from_file = settings.get_if(&PASSWORD_FILE, |path: &PathBuf| {
+        let (is_named, is_said) = (!path.as_os_str().is_empty(), !password.is_empty());
+        match (is_named, is_said) {
+            // Which of them is meant, nobody knows: they may be of different layers.
+            (true, true) if is_kafka => {
+                Err("nothing, since log.kafka.password is set, too: leave one of them out, or empty".into())
+            }
+            (false, false) if is_kafka && uses_sasl => Err(format!(
+                "a file with the password, or set log.kafka.password: log.kafka.security is {protocol}"
+            )),
+            (true, _) => std::fs::read_to_string(path)
+                .map_err(|error| format!("a file that can be read ({error})"))
+                .and_then(|_| of_sasl(true)),
+            (false, _) => Ok(()),
+        }
     });
     let password = match from_file.as_os_str().is_empty() {
         true => password,
@@ -209,7 +228,50 @@ mod tests {
             let (_, problems) = read(&[("log.kind", "kafka"), (key, value)]);
             assert!(problems.contains(key) && problems.contains(told), "{problems}");
             assert!(!problems.contains("hunter2"), "{problems}");
-            assert_eq!(read(&[(key, value)]).1, "", "the log isn't there");
+            assert_eq!(read(&[("log.kind", "embedded"), (key, value)]).1, "", "the log isn't there");
+        }
+    }
+
+    #[test]
+    fn brokers_alone_do_not_say_where_the_log_is() {
+        let told = read(&[]).1;
+        assert!(told.contains("log.kafka.brokers") && told.contains("unless log.kind says"), "{told}");
+        for kind in ["embedded", "kafka"] {
+            assert_eq!(read(&[("log.kind", kind)]).1, "");
+        }
+    }
+
+    #[test]
+    fn a_property_that_may_hold_a_password_is_not_shown() {
+        for name in ["sasl.jaas.config", "SASL.JAAS.config", "ssl.key.Password", "sasl.pwd"] {
+            let key = format!("log.kafka.properties.{name}");
+            let problems = read(&[("log.kind", "kafka"), (key.as_str(), "password=\"hunter2\"")]).1;
+            assert!(problems.contains(name) && !problems.contains("hunter2"), "{problems}");
+        }
+        assert!(!is_secret("ssl.endpoint.identification.algorithm") && !is_secret("client.id"));
+    }
+
+    #[test]
+    fn one_password_is_needed_and_enough() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        std::fs::write(path, "hunter3\n").unwrap();
+        let with = |password: &str, file: &str| {
+            read(&[
+                ("log.kind", "kafka"),
+                ("log.kafka.security", "sasl_plaintext"),
+                ("log.kafka.username", "ada"),
+                ("log.kafka.password", password),
+                ("log.kafka.password_file", file),
+            ])
+        };
+        let told = with("hunter2", path).1;
+        assert!(told.contains("log.kafka.password is set, too") && !told.contains("hunter2"), "{told}");
+        let told = with("", "").1;
+        assert!(told.contains("or set log.kafka.password"), "{told}");
+        for (password, file, taken) in [("", path, "hunter3"), ("hunter2", "", "hunter2")] {
+            let (read, problems) = with(password, file);
+            assert_eq!((read.kafka.unwrap().security["sasl.password"].as_str(), &*problems), (taken, ""));
         }
     }
 

@@ -58,7 +58,7 @@ pub(crate) fn read(file: &Path, inline: Option<u64>) -> anyhow::Result<Photo> {
 }
 
 /// Its name in the real folder that it is in: links among the folders have other ways to the same file.
-fn place(file: &Path) -> io::Result<PathBuf> {
+pub(crate) fn place(file: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(file)?;
     match (path.parent(), path.file_name()) {
         (Some(folder), Some(name)) => Ok(folder.canonicalize()?.join(name)),

@@ -132,11 +132,15 @@ impl<'a> Pipeline<'a> {
         });
     }
 
-    /// Starts the classifier of this slot.
-    pub(crate) fn classify<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, slot: String) {
+    /// Starts the classifier of this slot, which may take as long as `drain` for what it has read when it is to stop.
+    pub(crate) fn classify<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        slot: String,
+        drain: Duration,
+    ) {
         self.spawn(scope, Stage::Classifier, move |stop| {
             let health = self.health.stage(Stage::Classifier.name());
-            let drain = self.configuration.drain;
             let config = autorma_classifier::Config {
                 slot: slot.clone(),
                 drain,

@@ -131,7 +131,7 @@ fn classify(
     std::thread::scope(|scope| {
         let _stop = pipeline.stop_at_the_end();
         pipeline.sink(scope);
-        pipeline.classify(scope, "replay".into());
+        pipeline.classify(scope, "replay".into(), configuration.drain);
         let done = control.wait(&pipeline, PACE, |_| {
             display.show(&found, &pipeline.progress);
             if closed.is_none()

@@ -1,6 +1,7 @@
 //! What `autorma run` says at its end.
 
 use std::fmt;
+use std::path::Path;
 
 use anyhow::Context;
 use autorma_ingest::Batch;
@@ -61,22 +62,27 @@ impl Report {
         has_dead_letters: bool,
         seconds: f64,
     ) -> anyhow::Result<Self> {
+        // As ingest names it in its runs. Those that it has made of another folder may be finished by the way, too.
+        let folder = configuration.ingest.input.canonicalize().unwrap_or_default();
+        let is_of_folder = |it: &&Finished| {
+            is_stamp(&it.run_id) && read(it).is_ok_and(|summary| Path::new(&summary.input) == folder)
+        };
         let newest = || snapshot.finished.iter().rev();
         let finished = match &batch.run {
             Some(run) => newest().find(|finished| finished.run_id == run.run_id),
             // One that an earlier process has closed may be all that was left to do, the folder's before others'.
-            None => newest().find(|finished| is_stamp(&finished.run_id)).or_else(|| newest().next()),
+            None => newest().find(is_of_folder).or_else(|| newest().next()),
         };
         let summary = finished.map(read).transpose()?;
         let run_id = finished.map(|finished| finished.run_id.as_str());
         let others = snapshot.finished.iter().filter(|other| Some(other.run_id.as_str()) != run_id);
         // The folder's photos that an earlier process has published are classified by now, and not before.
         let ours = batch.run.as_ref().map(|run| &run.run_id);
-        let is_earlier = |it: &&Finished| is_stamp(&it.run_id) && Some(&it.run_id) != ours;
-        let earlier = snapshot.finished.iter().filter(is_earlier);
+        let of_folder = snapshot.finished.iter().filter(is_of_folder);
+        let earlier = of_folder.filter(|it| Some(&it.run_id) != ours);
         let by_now: u64 = earlier.map(|it| it.predictions + it.dead_letters).sum();
         let classified = snapshot.durable_outcomes as f64;
-        let text = |path: &std::path::Path| std::path::absolute(path).map(|path| path.display().to_string());
+        let text = |path: &Path| std::path::absolute(path).map(|path| path.display().to_string());
         let other = |other: &Finished| {
             anyhow::Ok(Other {
                 run_id: other.run_id.clone(),

@@ -49,7 +49,7 @@ pub(crate) fn run(
     let finished = std::thread::scope(|scope| {
         let _stop = pipeline.stop_at_the_end();
         pipeline.sink(scope);
-        pipeline.classify(scope, slot);
+        pipeline.classify(scope, slot, configuration.drain);
         let tell = |now| *lock(&found) = now;
         pipeline.batch(scope, tell, |done| *lock(&batch) = Some(done));
         let finished = classify(&pipeline, &mut control, || display.show(&lock(&found), &pipeline.progress))?;
@@ -68,7 +68,11 @@ pub(crate) fn run(
     let seconds = begun.elapsed().as_secs_f64();
     let incomplete = pipeline.incomplete();
     if !incomplete.is_empty() {
-        tracing::error!(runs = ?incomplete, "outcomes are missing from the log: these runs can't be finished");
+        tracing::error!(
+            runs = ?incomplete,
+            "outcomes are missing from the log: these runs can't be finished; `autorma replay --run ID` classifies \
+             those of their photos that the log still has"
+        );
     }
     let has_dead_letters = batch.found.already_done > 0 && home.has_dead_letters();
     let snapshot = pipeline.progress.snapshot();
@@ -78,7 +82,9 @@ pub(crate) fn run(
         (false, true) => {}
         (false, false) => crate::print(&report.to_string())?,
     }
-    let is_ours = |run: &&String| batch.run.as_ref().is_some_and(|ours| ours.run_id == **run);
+    // Their photos aren't classified again by --reprocess either.
+    let wants_all = configuration.ingest.reprocess.is_some();
+    let is_ours = |run: &&String| wants_all || batch.run.as_ref().is_some_and(|ours| ours.run_id == **run);
     Ok(match () {
         () if report.still_being_written > 0 || incomplete.iter().any(|run| is_ours(&run)) => {
             ExitCode::FAILURE

@@ -8,6 +8,7 @@ use autorma_service::settings::{Invalid, Settings};
 
 use crate::args::ConfigArgs;
 use crate::configuration::Configuration;
+use crate::home;
 use crate::table::Table;
 use crate::words::counted;
 
@@ -43,6 +44,8 @@ fn problems(configuration: &Configuration, settings: &Settings) -> Vec<String> {
         Cast::of(&configuration.classifier).map(drop).map_err(anyhow::Error::from),
         configuration.registry().map(drop),
         configuration.expect_own_photos_readable(),
+        home::expect_output(configuration),
+        home::expect_slot(configuration),
     ];
     let together = together.into_iter().filter_map(Result::err).map(|error| format!("{error:#}"));
     each.iter().map(ToString::to_string).chain(together).collect()
@@ -55,17 +58,30 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
+    /// What `autorma config --check` says to these settings.
+    fn told(sets: &[&str]) -> String {
+        let words = ["autorma", "config", "--check"].into_iter();
+        let cli = Cli::parse_from(words.chain(sets.iter().flat_map(|set| ["--set", *set])));
+        let (configuration, settings) = Configuration::read(&cli).unwrap();
+        let Command::Config(args) = &cli.command else { panic!("another command") };
+        show(&configuration, &settings, args).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn names_that_no_stage_can_start_with_are_told() {
+        let told = told(&["data=", "sink.output=", "classifier.slot=a b"]);
+        assert!(told.starts_with("3 problems in the configuration:\n"), "{told}");
+        let parts = ["data = \"\"", "sink.output is empty", "classifier.slot: \"classifier-a b\""];
+        assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+    }
+
     #[test]
     fn what_contradicts_each_other_is_told_with_all_the_rest() {
         let (input, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (input, other) = (input.path().display(), other.path().display());
         let (input, roots) = (format!("ingest.input={input}"), format!("classifier.roots={other}"));
-        let sets = ["classifier.batch_size=0", "model.shadow=next", "registry=ftp://mlflow", &input, &roots];
-        let words = ["autorma", "config", "--check"].into_iter();
-        let cli = Cli::parse_from(words.chain(sets.into_iter().flat_map(|set| ["--set", set])));
-        let (configuration, settings) = Configuration::read(&cli).unwrap();
-        let Command::Config(args) = &cli.command else { panic!("another command") };
-        let told = show(&configuration, &settings, args).unwrap_err().to_string();
+        let told =
+            told(&["classifier.batch_size=0", "model.shadow=next", "registry=ftp://mlflow", &input, &roots]);
         assert!(told.starts_with("4 problems in the configuration:\n"), "{told}");
         let parts = ["classifier.batch_size", "model.shadow name", "MLflow server", "classifier.roots"];
         assert!(parts.iter().all(|part| told.contains(part)), "{told}");

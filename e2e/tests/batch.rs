@@ -147,6 +147,25 @@ fn the_same_again_is_nothing_and_new_content_is_new() {
 }
 
 #[test]
+fn a_run_of_another_folder_that_was_waiting_takes_nothing_from_what_was_done_before() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photos(photos.good[..3].iter().map(|(path, _)| path));
+    sandbox.run_batch().expect(0);
+    let other = sandbox.path().join("other");
+    fs::create_dir(&other).unwrap();
+    for (number, (path, _)) in photos.good[3..5].iter().enumerate() {
+        fs::copy(path, other.join(format!("{number}.jpg"))).unwrap();
+    }
+    let mut ingest = sandbox.start(&["ingest", "--input", other.to_str().unwrap()]);
+    eventually("the other folder is published", || (sandbox.published() == 5).then_some(()));
+    ingest.signal("TERM");
+    ingest.wait().expect(0);
+    let report = sandbox.run_batch().expect(0).json();
+    assert_eq!((&report["predictions"], &report["already_done"]), (&2.into(), &3.into()), "{report}");
+}
+
+#[test]
 fn an_empty_folder_is_done_and_a_missing_one_an_error_that_says_what_to_do() {
     let sandbox = Sandbox::new();
     let report = sandbox.run_batch().expect(0).json();

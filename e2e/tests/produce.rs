@@ -101,6 +101,18 @@ fn a_bad_file_costs_itself_only_and_is_named() {
 }
 
 #[test]
+fn what_a_file_is_called_does_not_move_the_cursor() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    sandbox.drop_photo(&photos.good[0].0, "known.jpg");
+    sandbox.run_batch().expect(0);
+    let outside = sandbox.path().join("over\rwritten.jpg");
+    fs::copy(&photos.good[1].0, &outside).unwrap();
+    let told = sandbox.run(&["produce", text(&outside)]).expect(0).errors;
+    assert!(told.contains("over\\rwritten.jpg") && !told.contains('\r'), "{told:?}");
+}
+
+#[test]
 fn references_are_for_folders_that_the_classifier_reads() {
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();

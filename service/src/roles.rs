@@ -128,16 +128,22 @@ impl RoleLock {
         Ok(holders)
     }
 
+    /// An error if no role can be called so.
+    pub fn check_name(role: &str) -> Result<(), RoleError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if role.is_empty() || role.len() > 100 || !role.chars().all(allowed) {
+            return Err(RoleError::Name(role.into()));
+        }
+        Ok(())
+    }
+
     /// The role.
     pub fn role(&self) -> &str {
         &self.role
     }
 
     fn try_take(folder: &Path, role: &str, what: &str) -> Result<Self, RoleError> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if role.is_empty() || role.len() > 100 || !role.chars().all(allowed) {
-            return Err(RoleError::Name(role.into()));
-        }
+        Self::check_name(role)?;
         let path = folder.join(FOLDER).join(format!("{role}{SUFFIX}"));
         match lock(&path, what) {
             Ok(Some(file)) => Ok(Self { file, role: role.into() }),

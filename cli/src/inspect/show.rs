@@ -11,6 +11,7 @@ use super::dead_letters::place;
 use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
+use crate::photo;
 use crate::reading::scan;
 use crate::table::{Table, flattened};
 
@@ -43,9 +44,7 @@ struct Story {
 /// `autorma show IMAGE_OR_EVENT_ID`.
 pub(crate) fn show(configuration: &Configuration, image: &str, json: bool) -> anyhow::Result<String> {
     let home = Home::look(configuration)?;
-    let path = std::path::absolute(Path::new(image)).unwrap_or_default();
-    let path = path.canonicalize().unwrap_or(path);
-    let url = file_url(&path);
+    let url = reference(Path::new(image));
     let is_it = |event: &ImageEvent| {
         let uri = event.uri.as_deref();
         event.event_id == image
@@ -82,6 +81,11 @@ pub(crate) fn show(configuration: &Configuration, image: &str, json: bool) -> an
     }
     let tables: Vec<_> = stories.iter().map(Story::table).collect::<Result<_, _>>()?;
     Ok(tables.join("\n"))
+}
+
+/// How events refer to this file. One that is a link is a photo of its own, whatever it leads to.
+fn reference(file: &Path) -> String {
+    file_url(&photo::place(file).or_else(|_| std::path::absolute(file)).unwrap_or_default())
 }
 
 impl Story {
@@ -160,5 +164,28 @@ impl Story {
             }
         }
         Ok(table.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_a_photo_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        std::fs::write(folder.join("photo.jpg"), "photo").unwrap();
+        std::os::unix::fs::symlink("photo.jpg", folder.join("link.jpg")).unwrap();
+        std::os::unix::fs::symlink(".", folder.join("folder")).unwrap();
+        for (asked, meant) in [
+            ("photo.jpg", "photo.jpg"),
+            ("link.jpg", "link.jpg"),
+            ("folder/link.jpg", "link.jpg"),
+            ("folder/gone.jpg", "gone.jpg"),
+            ("none/gone.jpg", "none/gone.jpg"),
+        ] {
+            assert_eq!(reference(&folder.join(asked)), file_url(&folder.join(meant)), "{asked}");
+        }
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn warn(configuration: &Configuration, home: &Home, references: &[Pat
     if let Some(first) = outside.first() {
         tracing::warn!(
             files = outside.len(),
-            first = %first.display(),
+            ?first,
             "the classifier may refuse these as forbidden-reference: they are below neither classifier.roots nor a \
              folder that ingest has published from; allow their folder in classifier.roots, beside ingest's own, or send them \
              with --inline"

@@ -1,4 +1,4 @@
-use anyhow::{Context, bail};
+use anyhow::bail;
 use autorma_schemas::{Micros, RunKind, RunRecord, RunState, topics};
 use autorma_service::roles::RoleLock;
 use autorma_sink::is_stamp;
@@ -26,9 +26,7 @@ impl Run {
         if is_ours(id) {
             bail!("--run {id}: autorma names its own runs so; choose another name");
         }
-        let lock = home
-            .take(ROLE, "autorma produce --run")
-            .context("another `autorma produce --run` is at work: wait for its end")?;
+        let lock = home.take_in_turn(ROLE, "autorma produce --run")?;
         patiently(|| home.log.settle(&[topics::RUNS]))?;
         let mut known = newest_runs(&*home.log)?.into_iter().filter(|run| run.run_id == id);
         let record = match known.next() {
@@ -93,7 +91,19 @@ fn new(id: &str, input: &str) -> RunRecord {
 
 #[cfg(test)]
 mod tests {
-    use super::is_ours;
+    use super::*;
+    use crate::configuration::Configuration;
+
+    #[test]
+    fn a_second_one_is_told_to_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = ["produce", "photo.jpg", "--data", folder.path().to_str().unwrap()];
+        let home = Home::open(&Configuration::of(&words)).unwrap();
+        let _first = Run::open(&home, "monday", "here").unwrap();
+        let told = format!("{:#}", Run::open(&home, "tuesday", "here").unwrap_err());
+        assert!(told.contains("autorma produce --run") && told.contains("wait until it has ended"), "{told}");
+        assert!(!told.contains("--data"), "that would be another log: {told}");
+    }
 
     #[test]
     fn names_of_autorma_are_its_own() {

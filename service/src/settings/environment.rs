@@ -34,9 +34,10 @@ impl Layer {
     /// substituted. The file is shared with other programs, so only names that begin with `AUTORMA_` must be right.
     pub fn from_dotenv(text: &str, place: &str) -> Self {
         let mut layer = Layer::of_variables(place);
+        // Editors of Windows begin a file with this mark.
+        let text = text.trim_start_matches('\u{feff}');
         for (line, number) in text.lines().zip(1..) {
-            let line = line.trim();
-            let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+            let line = without_export(line.trim());
             let origin = format!("{place}:{number}");
             match line.split_once('=') {
                 // Unless it was in the environment in time, maybe out of this very file.
@@ -48,6 +49,10 @@ impl Layer {
                     );
                 }
                 Some((name, value)) => match unquoted(value.trim()) {
+                    // What stands for bytes that aren't UTF-8.
+                    Some(value) if value.contains(char::REPLACEMENT_CHARACTER) => {
+                        layer.refuse(name.trim_end(), origin, "a text in UTF-8");
+                    }
                     Some(value) => layer.variable(name.trim_end(), value, origin),
                     None => layer.refuse(name.trim_end(), origin, "the closing quote is missing"),
                 },
@@ -70,6 +75,14 @@ impl Layer {
 
     fn problem(&mut self, name: &str, origin: String, allowed: &str) {
         self.problems.push(Problem { key: name.into(), value: None, origin, allowed: allowed.into() });
+    }
+}
+
+/// The line without `export`, which a shell would read.
+fn without_export(line: &str) -> &str {
+    match line.strip_prefix("export") {
+        Some(rest) if rest.starts_with(char::is_whitespace) => rest.trim_start(),
+        _ => line,
     }
 }
 

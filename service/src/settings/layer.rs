@@ -48,6 +48,13 @@ impl Layer {
         self
     }
 
+    /// Notes that what stands at `origin` can't be the value of `name`, and what is allowed.
+    pub fn with_problem(mut self, name: &str, origin: &str, allowed: &str) -> Self {
+        let (key, origin, allowed) = (name.into(), origin.into(), allowed.into());
+        self.problems.push(Problem { key, value: None, origin, allowed });
+        self
+    }
+
     pub(super) fn insert(&mut self, name: &str, entry: Entry) {
         self.values.insert(name.into(), entry);
     }

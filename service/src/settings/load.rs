@@ -28,12 +28,12 @@ pub fn load(file: Option<&Path>, folder: &Path, flags: Layer) -> Result<Settings
     let mut layers = Vec::new();
     let toml = match file {
         Some(file) => Some((file.display().to_string(), read(file)?)),
-        None => read_if_there(&folder.join(FILE))?.map(|text| (FILE.into(), text)),
+        None => unless_missing(read(&folder.join(FILE)))?.map(|text| (FILE.into(), text)),
     };
     if let Some((place, text)) = toml {
         layers.push(Layer::from_toml(&text, &place)?);
     }
-    if let Some(text) = read_if_there(&folder.join(".env"))? {
+    if let Some(text) = unless_missing(read_shared(&folder.join(".env")))? {
         layers.push(Layer::from_dotenv(&text, ".env"));
     }
     layers.push(Layer::from_environment(std::env::vars_os()));
@@ -41,8 +41,8 @@ pub fn load(file: Option<&Path>, folder: &Path, flags: Layer) -> Result<Settings
     Ok(Settings::new(layers))
 }
 
-fn read_if_there(path: &Path) -> Result<Option<String>, LoadError> {
-    match read(path) {
+fn unless_missing(text: Result<String, LoadError>) -> Result<Option<String>, LoadError> {
+    match text {
         // A folder named `.env` is a virtual environment of Python.
         Err(LoadError::Unreadable { cause, .. })
             if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) =>
@@ -54,6 +54,39 @@ fn read_if_there(path: &Path) -> Result<Option<String>, LoadError> {
 }
 
 fn read(path: &Path) -> Result<String, LoadError> {
-    std::fs::read_to_string(path)
-        .map_err(|cause| LoadError::Unreadable { place: path.display().to_string(), cause })
+    std::fs::read_to_string(path).map_err(|cause| unreadable(path, cause))
+}
+
+/// A file that other programs read, too: what isn't UTF-8 in it may be meant for them.
+fn read_shared(path: &Path) -> Result<String, LoadError> {
+    let bytes = std::fs::read(path).map_err(|cause| unreadable(path, cause))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn unreadable(path: &Path, cause: io::Error) -> LoadError {
+    LoadError::Unreadable { place: path.display().to_string(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Key;
+
+    #[test]
+    fn a_dotenv_of_several_programs_and_editors_is_read() {
+        const DATA: Key = Key::new("data", "none", "the state");
+        let folder = tempfile::tempdir().unwrap();
+        let read = |dotenv: &[u8]| {
+            std::fs::write(folder.path().join(".env"), dotenv).unwrap();
+            let mut settings = load(None, folder.path(), Layer::new("flags")).unwrap();
+            let data: String = settings.get(&DATA, ..);
+            settings.finish().map(|()| data).map_err(|error| error.to_string())
+        };
+        let here = Ok("here".to_owned());
+        assert_eq!(read(b"# caf\xe9\nOTHER=caf\xe9\nAUTORMA_DATA=here\n"), here);
+        assert_eq!(read(b"\xef\xbb\xbfAUTORMA_DATA=here\r\n"), here);
+        assert_eq!(read(b"export\tAUTORMA_DATA=here\n"), here);
+        let told = read(b"# ours\nAUTORMA_DATA=caf\xe9\n").unwrap_err();
+        assert!(told.contains("AUTORMA_DATA (from .env:2): a text in UTF-8"), "{told}");
+    }
 }
