@@ -33,7 +33,8 @@ pub enum Error {
     /// Something other than the photos is wrong.
     #[error(
         "{dead} of the last {window} events are dead letters, more than classifier.dead_share allows; the last: \
-         {last}; nothing of them is committed: mend the cause or allow a larger share, and start again"
+         {last}; what was in hand isn't committed: mend the cause or allow a larger share, and start again; `autorma \
+         dead-letters retry` publishes again those that were committed"
     )]
     TooManyDead {
         /// Dead letters among the recent events.
