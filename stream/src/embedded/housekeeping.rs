@@ -16,14 +16,12 @@ pub(super) fn housekeep(database: &Database) -> Result<Housekeeping> {
     let mut done = Housekeeping::default();
     let now = now();
     for (partition, oldest) in database.read(|sql| partitions_by_age(sql, now))? {
-        // What is old is looked for without keeping writers waiting.
-        let end = database.read(|sql| end_of_old(sql, partition, oldest, now))?;
-        loop {
-            let dropped = database.write(|sql| expire(sql, partition, end))?;
-            done.expired += dropped as u64;
-            if dropped == 0 {
-                break;
-            }
+        let mut next = Some(0);
+        while let Some(from) = next {
+            // What is old is looked for without keeping writers waiting.
+            let look = database.read(|sql| look(sql, (partition, from), oldest, now))?;
+            done.expired += drop_up_to(database, partition, look.end_of_old)?;
+            next = look.next;
         }
     }
     // A record that isn't its key's newest never is again, so they are looked for without keeping writers waiting.
@@ -43,26 +41,52 @@ fn partitions_by_age(sql: &Connection, now: i64) -> Result<Vec<(i64, i64)>, Insi
     Ok(partitions.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How far the partition's first records are old, and every group has read them: behind the last old one
-/// before the first young one.
+/// What a look at some of a partition's records has shown.
+struct Look {
+    /// Behind the last old one that every group has read; 0 if there is none among them.
+    end_of_old: i64,
+    /// Where the next look begins; none behind a young record, and at the end.
+    next: Option<i64>,
+}
+
+/// Looks at as many of the partition's records from an offset on as a transaction may drop.
 ///
 /// A stamp in the future doesn't say how old its record is. But the record came before those behind it: so it
 /// goes with an old one there, and stays as long as there is none.
-fn end_of_old(sql: &Connection, partition: i64, oldest: i64, now: i64) -> Result<i64, Inside> {
+fn look(sql: &Connection, (partition, from): (i64, i64), oldest: i64, now: i64) -> Result<Look, Inside> {
     let (start, read) = start_and_read(sql, partition)?;
     let mut query = sql.prepare_cached(
-        "SELECT place, appended_at FROM records WHERE place >= ? AND place < ? ORDER BY place",
+        "SELECT place, appended_at, length(value) FROM records WHERE place >= ? AND place < ? ORDER BY place
+         LIMIT ?",
     )?;
-    let mut end = start;
-    let mut rows = query.query([place(partition, start), place(partition, read)])?;
+    let (first, last) = (place(partition, from.max(start)), place(partition, read));
+    let (mut look, mut found, mut bytes) = (Look { end_of_old: 0, next: None }, 0, 0);
+    let mut rows = query.query(params![first, last, CHUNK as i64])?;
     while let Some(row) = rows.next()? {
+        let behind = partition_and_offset(row.get(0)?).1 + 1;
         match row.get::<_, i64>(1)? {
-            old if old < oldest => end = partition_and_offset(row.get(0)?).1 + 1,
-            young if young <= now + AHEAD => break,
+            old if old < oldest => look.end_of_old = behind,
+            young if young <= now + AHEAD => return Ok(look),
             _ => {}
         }
+        (found, bytes) = (found + 1, bytes + row.get::<_, i64>(2)?);
+        if found == CHUNK || bytes >= CHUNK_BYTES {
+            look.next = Some(behind);
+            break;
+        }
     }
-    Ok(end)
+    Ok(look)
+}
+
+/// Drops the partition's records up to an offset, and to what every group has read. Returns how many.
+fn drop_up_to(database: &Database, partition: i64, end: i64) -> Result<u64> {
+    let mut dropped = 0;
+    loop {
+        match database.write(|sql| expire(sql, partition, end))? {
+            0 => return Ok(dropped),
+            some => dropped += some as u64,
+        }
+    }
 }
 
 /// Drops some of the partition's first records, up to `end` and to one that a group hasn't read.

@@ -44,7 +44,8 @@ impl ClientContext for Listener {
         if let Some((topic, partition, from)) = unread::reset(message)
             && let Some(held) = lock(&self.held).get_mut(&self.our(topic, partition))
         {
-            held.reset = Some(from);
+            // A second line would be about what is gone already.
+            held.reset.get_or_insert(from);
         }
         self.ear.log(level, fac, message);
     }
