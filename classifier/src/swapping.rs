@@ -134,27 +134,29 @@ fn first(
     reference: &Reference,
 ) -> Result<(u64, Result<Model, RegistryError>), RegistryError> {
     let answer = registry.resolve(reference).map(|number| (number, registry.load(&reference.name, number)));
-    let error = match answer {
+    let error = match &answer {
         Err(error) | Ok((_, Err(error))) if error.is_away() => error,
-        answered => return answered,
+        _ => return answer,
     };
-    let Some((version, model)) = registry.remembered(reference) else { return Err(error) };
+    // A server may call itself away where it is only what it was asked for that has gone.
+    let Some((version, model)) = registry.remembered(reference) else { return answer };
     tracing::warn!(model = %reference, version, %error, "the registry is away: the version that it named last is served");
     Ok((version, Ok(model)))
 }
 
-/// The last that an alias has named beside a version that can't serve.
+/// What an alias named before a version that can't serve; what it names, if somebody has moved it meanwhile.
 fn former(
     registry: &dyn Registry,
     name: &str,
     alias: &str,
     refused: u64,
 ) -> Result<(u64, Model), RegistryError> {
-    let moves = registry.moves(name, alias)?;
-    // Somebody may have moved it since it was found to name that one: then it is what it names now.
-    let last = moves.iter().rev().map(|it| it.version).find(|version| *version != refused);
+    let named: Vec<_> = registry.moves(name, alias)?.iter().map(|it| it.version).collect();
+    let now = named.last().copied().filter(|version| *version != refused);
+    // Before it was named first: what it was rolled back from isn't what anybody wants.
+    let before = || named.iter().copied().take_while(|version| *version != refused).last();
     let nothing = || RegistryError::NothingBefore { name: name.into(), alias: alias.into() };
-    let number = last.ok_or_else(nothing)?;
+    let number = now.or_else(before).ok_or_else(nothing)?;
     Ok((number, registry.load(name, number)?))
 }
 
@@ -226,7 +228,7 @@ pub(crate) struct Follower {
     /// Whether the registry has said since that the alias names nothing: a model that was removed and made anew counts from
     /// 1 again, so that the same number may be another version.
     is_gone: bool,
-    /// The version that couldn't serve, and when that was found.
+    /// The version that couldn't serve or be had, and from when on it is tried again.
     refused: Option<(u64, Instant)>,
     /// Whether the registry doesn't say what serves, or doesn't give it, which is told once.
     is_silent: bool,
@@ -291,7 +293,7 @@ impl Follower {
         shutdown: &Shutdown,
     ) -> Result<Option<(u64, Able)>, Error> {
         let Which::Alias(alias) = self.reference.which.clone() else { return Err(error) };
-        self.refused = Some((named, Instant::now()));
+        self.refused = Some((named, Instant::now() + AGAIN));
         let before = self.ask(shutdown, move |registry, it| former(registry, &it.name, &alias, named));
         let Some(before) = before else { return Ok(None) };
         let able = before.map_err(Error::from).and_then(|(number, model)| {
@@ -338,11 +340,13 @@ impl Follower {
         let Some(named) = named else { return true };
         self.forget_if_gone(&named);
         let serves = named.and_then(|named| self.serves(named, runtime, serving, bench));
-        let was_silent = std::mem::replace(&mut self.is_silent, serves.is_err());
         match serves {
-            Ok(serves) => !serves,
+            Ok(serves) => {
+                self.is_silent &= !serves;
+                !serves
+            }
             Err(error) => {
-                if !was_silent {
+                if !std::mem::replace(&mut self.is_silent, true) {
                     let serving = self.number();
                     let (should, _) = self.words();
                     tracing::error!(
@@ -394,7 +398,7 @@ impl Follower {
             self.refused = None;
             return Ok(true);
         }
-        if self.refused.is_some_and(|(version, at)| version == named && at.elapsed() < AGAIN) {
+        if self.refused.is_some_and(|(version, again)| version == named && Instant::now() < again) {
             return Ok(false);
         }
         let begun = Instant::now();
@@ -416,12 +420,16 @@ impl Follower {
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            Err(Error::Registry(error)) if error.is_away() => Err(error),
+            Err(Error::Registry(error)) if error.is_away() => {
+                // What takes long, such as a download that isn't done in time, isn't done all the time.
+                self.refused = Some((named, Instant::now() + begun.elapsed().min(AGAIN)));
+                Err(error)
+            }
             Err(error) => {
                 let serving = self.number();
                 let (should, instead) = self.words();
                 tracing::error!(model = %self.reference, version = named, serving, %error, "a version can't {should}: {instead}");
-                self.refused = Some((named, Instant::now()));
+                (self.refused, self.is_silent) = (Some((named, Instant::now() + AGAIN)), false);
                 Ok(false)
             }
         }

@@ -382,8 +382,8 @@ fn expect(former: Option<u64>, now: Option<u64>, name: &str, alias: &str) -> Res
     }
 }
 
-/// What an alias named last before what it names now, by its moves, oldest first.
-pub fn former(moves: &[Move]) -> Option<u64> {
+/// What an alias named last before what it names now.
+fn former(moves: &[Move]) -> Option<u64> {
     let now = moves.last()?.version;
     moves.iter().rev().map(|it| it.version).find(|version| *version != now)
 }

@@ -100,8 +100,12 @@ impl FolderRegistry {
 
     /// Whether a version was registered with this manifest. One of which that can't be said is no other's concern.
     fn is_of(&self, name: &str, number: u64, manifest: &Manifest) -> bool {
-        let was = self.registered(name, number).ok().and_then(|it| it.manifest_sha256);
-        was == Some(sha256(&json(manifest))) || self.manifest(name, number).is_ok_and(|it| it == *manifest)
+        match self.registered(name, number) {
+            Ok(Registered { manifest_sha256: Some(was), .. }) if was == sha256(&json(manifest)) => true,
+            Ok(_) => self.manifest(name, number).is_ok_and(|it| it == *manifest),
+            // That is lost, too: then it is known by its manifest alone.
+            Err(_) => Model::manifest(&self.place(name, number)).is_ok_and(|it| it == *manifest),
+        }
     }
 
     /// Writes those files again that aren't any more what was registered: a disk has lost them, or somebody has changed them.
@@ -110,6 +114,7 @@ impl FolderRegistry {
         manifest: &Manifest,
         number: u64,
         files: &BTreeMap<String, Vec<u8>>,
+        signed: &Signed,
     ) -> Result<(), RegistryError> {
         let place = self.place(&manifest.name, number);
         let write_again = |file: &str, content: &[u8]| {
@@ -118,10 +123,16 @@ impl FolderRegistry {
             if is_whole { Ok(()) } else { write(&path, content) }
         };
         files.iter().try_for_each(|(file, content)| write_again(file, content))?;
-        match self.manifest(&manifest.name, number) {
-            Ok(_) => Ok(()),
-            Err(_) => write_again(MANIFEST, &json(manifest)),
+        let was = self.registered(&manifest.name, number).ok();
+        let has_hash = was.as_ref().is_some_and(|it| it.manifest_sha256.is_some());
+        if has_hash && self.manifest(&manifest.name, number).is_ok() {
+            return Ok(());
         }
+        let text = json(manifest);
+        let signed = was.map_or_else(|| signed.clone(), |it| it.signed);
+        let registered = Registered { signed, manifest_sha256: Some(sha256(&text)) };
+        write_again(MANIFEST, &text)?;
+        write_again(REGISTERED, &json(&registered))
     }
 
     /// Adds a move to an alias's folder; whoever does holds the lock.
@@ -179,7 +190,7 @@ impl Registry for FolderRegistry {
         for number in numbers.iter().copied() {
             manifest.version = number.to_string();
             if self.is_of(&name, number, &manifest) {
-                self.mend(&manifest, number, &files)?;
+                self.mend(&manifest, number, &files, signed)?;
                 return self.version(&name, number);
             }
         }

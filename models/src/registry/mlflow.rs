@@ -156,7 +156,7 @@ impl MlflowRegistry {
         may: impl FnOnce(Option<u64>) -> Result<(), RegistryError>,
     ) -> Result<Move, RegistryError> {
         let alias = alias_named(alias)?;
-        self.seal(name, number)?;
+        let unsealed = self.unsealed(name, number)?;
         let missing = || RegistryError::NoVersion { name: name.into(), number };
         let history = |model: &RegisteredModel| History::of(model, &alias);
         if let Some((key, note)) = history(&self.registered(name)?.ok_or_else(missing)?).unconfirmed() {
@@ -164,6 +164,7 @@ impl MlflowRegistry {
         }
         let model = self.registered(name)?.ok_or_else(missing)?;
         may(model.now(&alias))?;
+        self.seal(name, number, unsealed)?;
         let key = history(&model).next();
         let made = Move { version: number, signed: signed.clone() };
         self.write(name, &key, &Note { is: made.clone(), made: false })?;

@@ -74,7 +74,15 @@ fn a_version_that_was_tampered_with_is_refused() {
     let registered = registry.place("means", 1).join("registered.json");
     std::fs::write(&registered, serde_json::to_vec(&signed("before")).unwrap()).unwrap();
     assert_eq!(registry.register(&place.model(1), &signed("")).unwrap().signed, signed("before"));
+    std::fs::write(&manifest, text.replace("0.5", "0.1")).unwrap();
+    assert!(registry.load("means", 1).is_err(), "its manifest's hash was noted then");
+    std::fs::write(&manifest, &text).unwrap();
+    std::fs::remove_file(&registered).unwrap();
+    assert!(registry.load("means", 1).is_err());
+    assert_eq!(registry.register(&place.model(1), &signed("again")).unwrap().signed, signed("again"));
+    assert!(registry.load("means", 1).is_ok());
     std::fs::write(&manifest, "{").unwrap();
+    std::fs::remove_file(&registered).unwrap();
     std::fs::create_dir_all(place.folder.path().join("registry/my model/versions")).unwrap();
     assert_eq!(registry.names().unwrap(), ["means"], "what is no name is nobody's model");
     assert!(registry.version("means", 1).is_err());

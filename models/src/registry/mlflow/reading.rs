@@ -114,20 +114,31 @@ impl MlflowRegistry {
         self.model(name, number, is, read)
     }
 
-    /// Sees that the server has a version whole, and notes what it is, if nobody has: what others have registered may be changed
-    /// on the server for as long as no alias named it, and no more.
-    pub(super) fn seal(&self, name: &str, number: u64) -> Result<(), RegistryError> {
+    /// Sees that the server has a version whole. Returns the tags that say what it is, as far as nobody has set them.
+    pub(super) fn unsealed(
+        &self,
+        name: &str,
+        number: u64,
+    ) -> Result<Vec<(&'static str, String)>, RegistryError> {
         let is = self.model_version(name, number)?;
         let read = self.manifest_there(name, number, &is)?;
-        let (hash, sha256) = (read.hash.clone(), read.manifest.sha256());
+        let tags = [(MANIFEST_SHA256, read.hash.clone()), (SHA256, read.manifest.sha256())];
         self.load_read(name, number, &is, read)?;
-        for (key, value) in [(MANIFEST_SHA256, hash), (SHA256, sha256)] {
-            if is.tag(key).is_none() {
-                let tag = json!({"name": name, "version": number.to_string(), "key": key, "value": value});
-                self.post("model-versions/set-tag", &tag)?;
-            }
-        }
-        Ok(())
+        Ok(tags.into_iter().filter(|(key, _)| is.tag(key).is_none()).collect())
+    }
+
+    /// Notes what a version is: what others have registered may be changed on the server until we let an alias name it, and
+    /// no longer.
+    pub(super) fn seal(
+        &self,
+        name: &str,
+        number: u64,
+        tags: Vec<(&'static str, String)>,
+    ) -> Result<(), RegistryError> {
+        tags.into_iter().try_for_each(|(key, value)| {
+            let tag = json!({"name": name, "version": number.to_string(), "key": key, "value": value});
+            self.post("model-versions/set-tag", &tag).map(drop)
+        })
     }
 
     /// An error if the server hasn't these files of a version any more, or has others under their names.
