@@ -81,14 +81,20 @@ impl Estimate {
     }
 
     /// The mean of shares that count the same, as far as there are several: what more of their kind would have on average,
-    /// with the interval of Student (1908, "The Probable Error of a Mean").
+    /// with the interval of Student (1908, "The Probable Error of a Mean"), or, where they are all alike, as wide as if each
+    /// were one hit or miss.
     pub(crate) fn mean(shares: &[f64]) -> Option<Self> {
         let n = shares.len() as f64;
         let value = shares.iter().sum::<f64>() / n;
         let freedom = n - 1.0;
         let variance = shares.iter().map(|share| (share - value).powi(2)).sum::<f64>() / freedom;
         let half = student(freedom) * (variance / n).sqrt();
-        let range = || Self { value, low: (value - half).max(0.0), high: (value + half).min(1.0) };
+        // That all are alike so far doesn't say that the next one is.
+        let Share { low, high, .. } = Share::of((value * n).round() as usize, shares.len());
+        let range = || match half > 0.0 {
+            true => Self { value, low: (value - half).max(0.0), high: (value + half).min(1.0) },
+            false => Self { value, low: low.min(value), high: high.max(value) },
+        };
         (shares.len() > 1).then(range)
     }
 }
@@ -104,6 +110,12 @@ impl fmt::Display for Estimate {
 /// The 97.5th percentile of Student's distribution (Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.7.5): within
 /// a per cent from three degrees of freedom on.
 fn student(freedom: f64) -> f64 {
+    // Too few for the series.
+    match freedom {
+        1.0 => return 12.706,
+        2.0 => return 4.303,
+        _ => {}
+    }
     let terms = [
         Z,
         (Z.powi(3) + Z) / 4.0,
@@ -191,7 +203,8 @@ mod tests {
         assert!(near(mean.value, 0.6) && (mean.high - 0.6 - 0.1299).abs() < 2e-3, "{mean:?}");
         assert!(near(mean.high - mean.value, mean.value - mean.low));
         assert!(Estimate::mean(&[]).is_none() && Estimate::mean(&[0.5]).is_none());
-        assert_eq!(Estimate::mean(&[1.0, 1.0]).unwrap().to_string(), "100.0 (100.0–100.0)");
+        assert_eq!(Estimate::mean(&[1.0, 1.0, 1.0]).unwrap().to_string(), "100.0 (43.9–100.0)");
+        assert_eq!([1.0, 2.0].map(student), [12.706, 4.303]);
         assert!(near(mcnemar(0, 0), 1.0) && near(mcnemar(700, 700), 1.0) && mcnemar(0, 700) < 1e-200);
         assert!(near(auroc(&[0.8, 0.4], &[0.4, 0.1]).unwrap(), 0.875) && auroc(&[], &[0.1]).is_none());
     }

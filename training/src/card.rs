@@ -106,8 +106,8 @@ fn strangers(metrics: &Metrics) -> String {
     let rows: String = rows.iter().map(|cells| format!("| {} |\n", cells.join(" | "))).collect();
     format!(
         "## Kinds of none of them\nHow many held-out photos of each are found unknown, and of how many. Photos of a kind resemble \
-         one another, so how it will be with further kinds is said by the mean of the kinds, with its interval by Student. \
-         Kinds are called as the folders are that they lie in.\n\n| kind | {names} |\n|---|---|---|---|\n{rows}"
+         one another, so how it will be with further kinds is said by the mean of the kinds, with its interval by \
+         Student.\n\n| kind | {names} |\n|---|---|---|---|\n{rows}"
     )
 }
 

@@ -1,4 +1,4 @@
-//! Whether there is enough to learn from and to judge by: asked of what was found, before anything takes long, and again when
+//! Whether there is enough to learn from and to judge by: asked when the files have been read, before anything takes long, and again when
 //! it is known what can be decoded.
 
 use crate::features::Features;

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use autorma_evaluation::{Bin, ClassFigures, Decisions, Figures, Judged, Judgement, Label, Share, Strangers};
 use autorma_models::{Manifest, Thresholds};
@@ -76,8 +76,7 @@ impl Metrics {
     }
 
     /// How many photos of each kind that is none of the classes are found unknown, in the order of [`STRANGERS`]: the kind's
-    /// name, and for each of these a share and of how many. First comes the mean of the kinds. Kinds are called as the folders
-    /// that their photos lie in.
+    /// name, and for each of these a share and of how many. First comes the mean of the kinds.
     pub(crate) fn kinds(&self) -> Vec<[String; 4]> {
         let found = STRANGERS.map(|(_, name)| {
             let section = self.held_out.iter().find(|section| section.name == name);
@@ -186,7 +185,9 @@ fn section<'a>(
         let label = if it.kind < photos.classes { Label::Class(it.kind) } else { Label::Stranger };
         let verdict = manifest.decide(&it.logits).ok()?;
         let judged = Judged { label, verdict, logits: it.logits.clone() };
-        Some((photos.all[it.photo].path.clone(), Ok(judged)))
+        // What is none of the classes is told by the folder that it lies in: here, by its kind.
+        let path = Path::new(&photos.kinds[it.kind]).join(photos.all[it.photo].path.file_name()?);
+        Some((path, Ok(judged)))
     });
     let judgement = Judgement { judged: judged.collect(), seconds: 1.0, threads: 1 };
     let has_any = !judgement.judged.is_empty();

@@ -44,7 +44,7 @@ pub(crate) enum Part {
     /// The shipped head learns from it, and of the heads that judge all but the one that judges its group, and the one that
     /// judges its kind as a whole.
     Train,
-    /// No head learns from it, and one judges it.
+    /// No head learns from it, and one judges it, which hasn't learned from its group, if any does.
     Validation,
     /// Looked at once in a training, at the end.
     Test,
@@ -61,6 +61,8 @@ pub(crate) struct Photo {
     pub(crate) source: usize,
     /// The number of the first photo of its group. Photos of a group are never in two folds.
     pub(crate) group: usize,
+    /// A number that all copies of a photo have, and nothing else.
+    pub(crate) content: usize,
     /// Whether a contributor has sent it.
     pub(crate) is_contributed: bool,
 }
@@ -126,6 +128,7 @@ impl Photos {
                 kind: kinds.iter().position(|it| it == kind).unwrap_or_default(),
                 source: source.number,
                 group: number,
+                content: number,
                 is_contributed: listed.contributor.is_some(),
             });
         let mut photos = Self { all: all.collect(), kinds, classes };

@@ -11,6 +11,9 @@ impl Photos {
         groups.join_by(contents.pictures());
         copies.join_by(contents.pictures());
         self.number(groups);
+        for (number, photo) in self.all.iter_mut().enumerate() {
+            photo.content = copies.first(number);
+        }
         let copies = copies.all();
         self.tell_of_two_kinds(&copies);
         self.leave_out_known(&copies, contents);

@@ -96,9 +96,13 @@ impl Photos {
     /// Only those whose kinds are held out whole by [`Self::folds`], one by one, so that the heads that judge them have learned
     /// others of their kinds.
     pub(crate) fn folds_within_kinds(&self, folds: usize) -> Folds {
-        let mut next = (0..folds).cycle();
-        let judges = self.all.iter().map(|photo| next.next().filter(|_| self.is_of_others(photo))).collect();
-        Folds { judges, strange_to: vec![None; self.all.len()] }
+        let (mut next, mut dealt) = ((0..folds).cycle(), HashMap::new());
+        let judges = self.all.iter().map(|photo| {
+            let fold = next.next();
+            // Copies go where the first of them is.
+            dealt.entry(photo.content).or_insert(fold).filter(|_| self.is_of_others(photo))
+        });
+        Folds { judges: judges.collect(), strange_to: vec![None; self.all.len()] }
     }
 
     /// How many photos there are of each sort. Another article is just that.
@@ -178,7 +182,9 @@ mod tests {
         let mut photos = made(&["shirts", "caps"], 1, &all);
         photos.all[20].part = Part::Validation;
         photos.all[21].is_contributed = true;
+        photos.all[8].content = 5;
         let folds = photos.folds_within_kinds(5);
+        assert_eq!(folds.judges[5], folds.judges[8], "copies");
         for (number, photo) in photos.all.iter().enumerate() {
             assert_eq!(folds.judges[number].is_some(), (2..20).contains(&number), "{photo:?}");
             assert!((0..5).all(|fold| folds.learns(fold, number) != folds.judges(fold, number)), "{photo:?}");

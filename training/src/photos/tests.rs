@@ -16,6 +16,7 @@ pub(crate) fn made(kinds: &[&str], classes: usize, all: &[(usize, usize, usize)]
         kind,
         source,
         group,
+        content: number,
         is_contributed: false,
     });
     Photos { all: all.collect(), kinds: kinds.iter().map(|it| (*it).to_owned()).collect(), classes }
