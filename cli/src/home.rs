@@ -1,6 +1,7 @@
 //! The data folder: the log in it, or the locks beside one on Kafka, and who has which role on this machine.
 
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use autorma_service::http::Health;
 use autorma_service::roles::{RoleError, RoleLock};
 use autorma_stream::embedded::Embedded;
 use autorma_stream::kafka::Kafka;
-use autorma_stream::{Error as LogError, Log, Retention, Topic};
+use autorma_stream::{Error as LogError, Housekeeping, Log, Retention, Topic};
 
 use crate::configuration::Configuration;
 
@@ -34,6 +35,8 @@ const CREATION_PAUSE: Duration = Duration::from_millis(20);
 
 /// How often old records are dropped.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// How long the end of a process waits for that.
+const TIDYING: Duration = Duration::from_secs(10);
 
 /// How long a cluster may be out of reach until the stages are called not ready: leaders change within that.
 const MOMENT: Duration = Duration::from_secs(5);
@@ -205,19 +208,23 @@ impl Home {
         format!("{}-{}-{number}", host_name(), &tag[..6])
     }
 
-    /// Drops old records at once, for not every process lives for a minute, and then each minute until the stop. Nobody
-    /// waits for the end of that: what a large log still has by then, the next process drops.
+    /// Drops old records each minute until the stop. A sink that has begun anew has read by then what it needs of them.
     pub(crate) fn keep_house(&self, stop: &Shutdown) {
-        loop {
+        while stop.sleep(HOUSEKEEPING) {
             let log = Arc::clone(&self.log);
-            match stop.unless_requested(move || log.housekeep()) {
-                None => return,
-                Some(Ok(done)) if done == Default::default() => {}
-                Some(Ok(done)) => tracing::debug!(done.expired, done.compacted, "dropped old records"),
-                Some(Err(error)) => tracing::warn!(%error, "old records stay for now"),
-            }
-            if !stop.sleep(HOUSEKEEPING) {
-                return;
+            stop.unless_requested(move || log.housekeep()).into_iter().for_each(told);
+        }
+    }
+
+    /// Drops old records once, for as long as somebody may wait for it: what a large log still has then, the next process
+    /// drops.
+    pub(crate) fn drop_old_records(&self) {
+        let (log, (tell, done)) = (Arc::clone(&self.log), channel());
+        std::thread::spawn(move || tell.send(log.housekeep()));
+        match done.recv_timeout(TIDYING) {
+            Ok(done) => told(done),
+            Err(_) => {
+                tracing::info!("more records are old than can be dropped now: the next process goes on")
             }
         }
     }
@@ -226,6 +233,14 @@ impl Home {
     pub(crate) fn has_dead_letters(&self) -> bool {
         let bounds = self.log.bounds(topics::DEAD_LETTERS);
         bounds.is_ok_and(|bounds| bounds.iter().any(|it| it.start < it.end))
+    }
+}
+
+fn told(housekeeping: Result<Housekeeping, LogError>) {
+    match housekeeping {
+        Ok(done) if done == Housekeeping::default() => {}
+        Ok(done) => tracing::debug!(done.expired, done.compacted, "dropped old records"),
+        Err(error) => tracing::warn!(%error, "old records stay for now"),
     }
 }
 

@@ -151,27 +151,15 @@ impl<'a> Pipeline<'a> {
         });
     }
 
-    /// Starts the sink, and the housekeeping of the log beside it, once the sink has taken up what was there: for that it
-    /// may need what is old.
+    /// Starts the sink, and the housekeeping of the log beside it.
     pub(crate) fn sink<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        let (tell, told) = channel();
         self.spawn(scope, Stage::Sink, move |stop| {
             let health = self.health.stage(Stage::Sink.name());
             let (config, log) = (&self.configuration.sink, &*self.home.log);
             let (metrics, progress) = (&self.metrics.sink, &self.progress);
-            let is_ready = || {
-                health.ready();
-                // One that begins anew tells it again, and nobody may listen any more.
-                let _ = tell.send(());
-            };
-            Ok(autorma_sink::run(config, log, metrics, progress, stop, is_ready)?)
+            Ok(autorma_sink::run(config, log, metrics, progress, stop, || health.ready())?)
         });
-        scope.spawn(move || {
-            // An error: the sink has ended before.
-            if told.recv().is_ok() {
-                self.home.keep_house(self.stopper(Stage::Sink));
-            }
-        });
+        scope.spawn(|| self.home.keep_house(self.stopper(Stage::Sink)));
     }
 
     /// A named thread whose end is news. A panic is an error like any other.

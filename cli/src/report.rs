@@ -39,6 +39,9 @@ pub(crate) struct Report {
     has_dead_letters: bool,
     #[serde(skip)]
     input: String,
+    /// What is to be said of photos that were published before.
+    #[serde(skip)]
+    of_before: &'static str,
     /// How to call autorma on the same data.
     #[serde(skip)]
     program: String,
@@ -101,6 +104,10 @@ impl Report {
             already_done: batch.found.already_done.saturating_sub(by_now),
             finished_too: others.map(other).collect::<Result<_, _>>()?,
             has_dead_letters,
+            of_before: match configuration.ingest.reprocess {
+                None => "--reprocess classifies them again",
+                Some(_) => "left to the runs that they are in, which aren't finished",
+            },
             still_being_written: batch.found.left_out,
             unreadable: batch.found.unreadable,
             unreadable_folders: batch.found.unreadable_folders,
@@ -192,9 +199,10 @@ impl fmt::Display for Report {
             }
             writeln!(
                 f,
-                "Nothing new in {}: {} published before (--reprocess classifies them again).",
+                "Nothing new in {}: {} published before ({}).",
                 self.input,
-                counted(self.already_done, "photo")
+                counted(self.already_done, "photo"),
+                self.of_before
             )?;
             return self.write_notes(f);
         };

@@ -71,7 +71,7 @@ pub(crate) fn run(
         tracing::error!(
             runs = ?incomplete,
             "outcomes are missing from the log: these runs can't be finished; `autorma replay --run ID` classifies \
-             those of their photos that the log still has"
+             those of their photos that the log still has, `autorma produce` publishes photos again"
         );
     }
     let has_dead_letters = batch.found.already_done > 0 && home.has_dead_letters();
@@ -82,9 +82,9 @@ pub(crate) fn run(
         (false, true) => {}
         (false, false) => crate::print(&report.to_string())?,
     }
-    // Their photos aren't classified again by --reprocess either.
-    let wants_all = configuration.ingest.reprocess.is_some();
-    let is_ours = |run: &&String| wants_all || batch.run.as_ref().is_some_and(|ours| ours.run_id == **run);
+    // A process that lives for seconds has kept no house, and all that could be needed is in files.
+    home.drop_old_records();
+    let is_ours = |run: &&String| batch.run.as_ref().is_some_and(|ours| ours.run_id == **run);
     Ok(match () {
         () if report.still_being_written > 0 || incomplete.iter().any(|run| is_ours(&run)) => {
             ExitCode::FAILURE

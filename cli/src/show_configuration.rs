@@ -43,8 +43,6 @@ fn problems(configuration: &Configuration, settings: &Settings) -> Vec<String> {
     let together = [
         Cast::of(&configuration.classifier).map(drop).map_err(anyhow::Error::from),
         configuration.registry().map(drop),
-        configuration.expect_own_photos_readable(),
-        home::expect_output(configuration),
         home::expect_slot(configuration),
     ];
     let together = together.into_iter().filter_map(Result::err).map(|error| format!("{error:#}"));
@@ -69,21 +67,17 @@ mod tests {
 
     #[test]
     fn names_that_no_stage_can_start_with_are_told() {
-        let told = told(&["data=", "sink.output=", "classifier.slot=a b"]);
-        assert!(told.starts_with("3 problems in the configuration:\n"), "{told}");
-        let parts = ["data = \"\"", "sink.output is empty", "classifier.slot: \"classifier-a b\""];
+        let told = told(&["data=", "classifier.slot=a b"]);
+        assert!(told.starts_with("2 problems in the configuration:\n"), "{told}");
+        let parts = ["data = \"\"", "classifier.slot: \"classifier-a b\""];
         assert!(parts.iter().all(|part| told.contains(part)), "{told}");
     }
 
     #[test]
     fn what_contradicts_each_other_is_told_with_all_the_rest() {
-        let (input, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (input, other) = (input.path().display(), other.path().display());
-        let (input, roots) = (format!("ingest.input={input}"), format!("classifier.roots={other}"));
-        let told =
-            told(&["classifier.batch_size=0", "model.shadow=next", "registry=ftp://mlflow", &input, &roots]);
-        assert!(told.starts_with("4 problems in the configuration:\n"), "{told}");
-        let parts = ["classifier.batch_size", "model.shadow name", "MLflow server", "classifier.roots"];
+        let told = told(&["classifier.batch_size=0", "model.shadow=next", "registry=ftp://mlflow"]);
+        assert!(told.starts_with("3 problems in the configuration:\n"), "{told}");
+        let parts = ["classifier.batch_size", "model.shadow name", "MLflow server"];
         assert!(parts.iter().all(|part| told.contains(part)), "{told}");
     }
 }

@@ -47,7 +47,7 @@ fn a_reprocess_that_is_interrupted_is_gone_on_with_and_not_begun_again() {
     let first = sandbox.run_batch().expect(0).json();
     let reprocess = ["run", "--json", "--reprocess"];
     let mut command = sandbox.command(&reprocess);
-    command.env("AUTORMA_CLASSIFIER_MAX_IN_FLIGHT", "10");
+    command.env("AUTORMA_CLASSIFIER_MAX_IN_FLIGHT", "10").env("AUTORMA_CLASSIFIER_WORKERS", "1");
     let mut run = sandbox.spawn(command);
     let runs = || sandbox.run(&["runs", "--json"]).expect(0).json();
     // All of it is published by then, and little of it classified.

@@ -41,7 +41,8 @@ pub(crate) enum ModelsCommand {
     /// Let production name a version, if it passes the gate: no worse than the one that serves, on photos that are known
     ///
     /// Both are asked about the photos of --data, as the classifier would ask them. The version passes if it has a verdict on
-    /// as many photos; if it takes pictures of the same size and knows the same classes; if its accuracy, the share of photos
+    /// as many photos; if it takes pictures of the same size, knows the same classes, and can call a photo unknown where what
+    /// serves can; if its accuracy, the share of photos
     /// of the classes that it accepts, how often it is right about these, and the share of --unknown photos that it finds are at
     /// most --margin points lower; if the share of photos of the classes that it calls unknown is at most --margin points
     /// higher; if its calibration error is at most --calibration-error; and if it is at least --speed times as fast. A quantized

@@ -18,6 +18,9 @@ impl Unfinished {
         let failed = || format!("the report {} can't be written", path.display());
         // What a link leads to, so that it stays a link.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if path.is_symlink() {
+            bail!("{}: it is a link to what isn't there", failed());
+        }
         // A device that is replaced is gone for everybody.
         if path.exists() && !path.is_file() {
             bail!("{}: there is something that is no file; --report takes the name of a file", failed());
@@ -75,10 +78,12 @@ mod tests {
     fn who_can_t_write_hears_it_at_once() {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::net::UnixListener::bind(folder.path().join("pipe")).unwrap();
+        std::os::unix::fs::symlink("not-there", folder.path().join("nowhere")).unwrap();
         for (path, expected) in [
             ("none/report.html", "No such file"),
             ("", "--report takes the name of a file"),
             ("pipe", "no file"),
+            ("nowhere", "a link to what isn't there"),
         ] {
             let error = Unfinished::create(&folder.path().join(path)).unwrap_err();
             let error = format!("{error:#}");

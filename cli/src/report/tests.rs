@@ -19,6 +19,7 @@ fn nothing_new() -> Report {
         finished_too: Vec::new(),
         has_dead_letters: false,
         input: "photos".into(),
+        of_before: "--reprocess classifies them again",
         program: "autorma".into(),
     }
 }
