@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use autorma_broker::Cluster;
 use serde_json::Value;
 
+use crate::daemon::ENOUGH;
 use crate::{Ended, Photos, Process, Random, Sandbox, Watcher};
 
 /// Where each stage can be killed; `stream/src/failpoint.rs` and its callers.
@@ -196,7 +197,7 @@ impl Game {
     /// Starts a process, to die at a place if one is named.
     fn spawn(&self, command: &[&str], place: Option<&str>) -> Process {
         let mut command = self.sandbox.command(command);
-        command.env("AUTORMA_INGEST_RUN_LENGTH", self.run_length);
+        command.env("AUTORMA_INGEST_RUN_LENGTH", self.run_length).env("AUTORMA_DRAIN", ENOUGH);
         command.envs(on_kafka::TIMES);
         if let Some(place) = place {
             command.env("AUTORMA_FAILPOINT", place);

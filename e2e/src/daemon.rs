@@ -14,12 +14,17 @@ pub struct Daemon {
     address: String,
 }
 
+/// For what a slow machine has in hand at a stop, unless a test says otherwise.
+pub(crate) const ENOUGH: &str = "1m";
+
 impl Daemon {
     /// `autorma up` with these settings, once its endpoint is there.
     pub fn up(sandbox: &Sandbox, settings: &[&str]) -> Self {
         let arguments: Vec<_> =
             ["up"].into_iter().chain(settings.iter().flat_map(|it| ["--set", it])).collect();
-        Self::of(sandbox, sandbox.command(&arguments))
+        let mut command = sandbox.command(&arguments);
+        command.env("AUTORMA_DRAIN", ENOUGH);
+        Self::of(sandbox, command)
     }
 
     /// This command, once its endpoint is there.
