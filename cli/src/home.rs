@@ -245,7 +245,7 @@ fn told(housekeeping: Result<Housekeeping, LogError>) {
 }
 
 /// An error if no folder is named for the results.
-pub(crate) fn expect_output(configuration: &Configuration) -> anyhow::Result<()> {
+fn expect_output(configuration: &Configuration) -> anyhow::Result<()> {
     if configuration.sink.output.as_os_str().is_empty() {
         bail!("sink.output is empty: name the folder of the results; . is the current one");
     }

@@ -100,7 +100,7 @@ impl Figures {
             calibration_error: calibration_error(&reliability),
             reliability,
             decisions: Decisions::of(known.iter().map(|it| it.decision)),
-            strangers: has_strangers.then(|| Strangers::of(&strangers, &of_known)),
+            strangers: has_strangers.then(|| Strangers::of(&strangers, &of_strangers, &of_known)),
             unknown_errors: match has_strangers {
                 true => UnknownErrors::curve(&of_known, &of_strangers),
                 false => Vec::new(),

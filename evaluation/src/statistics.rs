@@ -66,7 +66,7 @@ impl fmt::Display for Share {
         if of == 0 {
             return f.write_str("none");
         }
-        write!(f, "{:.1} ({:.1}–{:.1})", share * 100.0, low * 100.0, high * 100.0)
+        Estimate { value: share, low, high }.fmt(f)
     }
 }
 

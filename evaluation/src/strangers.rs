@@ -34,14 +34,14 @@ pub struct FolderFigures {
 }
 
 impl Strangers {
-    /// Of what was judged, with its path, beside the probabilities of being none of the classes that photos of the classes have.
-    pub(crate) fn of(strangers: &[(&Path, &Judged)], known: &[f64]) -> Self {
-        let probabilities: Vec<_> = strangers.iter().map(|(_, it)| it.verdict.unknown_probability).collect();
+    /// Of what was judged, with its path. `high` and `low` are the probabilities of being none of the classes that these and
+    /// photos of the classes have.
+    pub(crate) fn of(strangers: &[(&Path, &Judged)], high: &[f64], low: &[f64]) -> Self {
         let folders = by_folder(strangers);
         let shares: Vec<_> = folders.iter().map(|folder| folder.unknown.share).collect();
         Self {
             decisions: Decisions::of(strangers.iter().map(|(_, it)| it.verdict.decision)),
-            auroc: auroc(&probabilities, known),
+            auroc: auroc(high, low),
             unknown_by_folder: Estimate::mean(&shares),
             folders,
         }
