@@ -1,10 +1,12 @@
 //! `make kafka` and `make kafka-stop`.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::{Command, Output},
 };
+
+use autorma_broker::Port;
 
 fn broker(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autorma-broker"));
@@ -18,8 +20,8 @@ fn text(output: &Output) -> String {
 #[test]
 fn it_starts_once_and_ends() {
     let folder = tempfile::tempdir().unwrap();
-    // The test holds nothing at this port; its number stays free for as long as the broker needs to take it.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let lease = Port::any().unwrap();
+    let port = lease.number;
     let start = ["start", "--port", &port.to_string()];
     let started = broker(folder.path(), &start);
     assert!(started.status.success(), "{}", text(&started));

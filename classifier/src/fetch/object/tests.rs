@@ -166,7 +166,10 @@ fn a_connection_that_no_file_is_left_for_is_no_dead_letter() {
 /// Whatever is wrong with a store, its worker goes on, and the dead letter tells what it was.
 #[test]
 fn a_dead_store_holds_nobody_for_long() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Where a client sits, nobody listens, and nobody can begin to.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let closed = client.local_addr().unwrap();
     let ill = server(|_| said("503 Slow Down", "", "busy"));
     for (server, cause) in [(format!("http://{closed}"), "refused"), (ill, "503")] {
         let variables = [("AWS_ENDPOINT_URL", server.as_str()), ("AWS_ALLOW_HTTP", "true")];
