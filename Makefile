@@ -31,8 +31,8 @@ run: program
 	@if [ "$(INPUT)" = data/samples ]; then \
 		echo; echo "These were pictures that autorma has drawn. Your own folder: make run INPUT=/photos"; fi
 
-# The tests of the main path run on both homes of the log. The whole workspace again, so that nothing is built twice:
-# its other tests with these names run a second time.
+# The tests of the main path run on both homes of the log. Of the whole workspace, so that nothing is built twice: no
+# other test may have one of these names, or it would run a second time.
 BOTH_HOMES := batch daemon backlog hostile model chaos produce arms replay registry
 
 test: lint docs e2e-program
@@ -52,6 +52,7 @@ bench: program backbone
 	cargo run --release --locked --package autorma-bench $(if $(filter kafka,$(LOG)),-- --log kafka)
 
 chaos: e2e-program
+	$(if $(filter kafka,$(LOG)),@scripts/tools.sh kafka)
 	SEEDS=$(SEEDS) $(if $(SEED),SEED=$(SEED)) cargo test --workspace --locked --test chaos -- --nocapture
 
 program: tools runtime
@@ -64,7 +65,7 @@ e2e-program: tools runtime
 	@mkdir -p target/e2e
 	@cp target/debug/autorma target/e2e/autorma.new && mv target/e2e/autorma.new target/e2e/autorma
 
-kafka:
+kafka: tools
 	@scripts/tools.sh kafka
 	@cargo run --quiet --locked --package autorma-broker -- start --port $(KAFKA_PORT)
 
@@ -81,8 +82,8 @@ backbone:
 	@models/build/backbone.sh
 
 model: program backbone
-	target/release/autorma train --data $(PHOTOS)/fashion --data $(PHOTOS)/home --other $(PHOTOS)/other \
-		--backgrounds $(PHOTOS)/backgrounds --config models/build/recipe.toml --output target/model
+	target/release/autorma train --data "$(PHOTOS)/fashion" --data "$(PHOTOS)/home" --other "$(PHOTOS)/other" \
+		--backgrounds "$(PHOTOS)/backgrounds" --config models/build/recipe.toml --output target/model
 	@cp target/model/model/* models/shipped/ && cat models/build/about.md >> models/shipped/CARD.md
 
 # What was built and drawn, and nothing that may be missed: results, autorma's state and Kafka's data are in data. A Kafka

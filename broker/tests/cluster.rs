@@ -56,7 +56,7 @@ fn the_secure_listener_asks_who_comes() {
         let settings = format!(
             "security.protocol=SASL_SSL\nsasl.mechanism={mechanism}\nssl.truststore.type=PEM\n\
              ssl.truststore.location={}\nsasl.jaas.config=org.apache.kafka.common.security.{module} required \
-             username=\"{user}\" password=\"{password}\";\nrequest.timeout.ms=20000\ndefault.api.timeout.ms=20000\n",
+             username=\"{user}\" password=\"{password}\";\nrequest.timeout.ms=60000\ndefault.api.timeout.ms=60000\n",
             cluster.ca().display()
         );
         let path = cluster.folder().join("client.properties");

@@ -15,7 +15,7 @@ pub struct Daemon {
 }
 
 /// For what a slow machine has in hand at a stop, unless a test says otherwise.
-pub(crate) const ENOUGH: &str = "1m";
+pub(crate) const ENOUGH: &str = "4m";
 
 impl Daemon {
     /// `autorma up` with these settings, once its endpoint is there.

@@ -35,11 +35,13 @@ use std::time::{Duration, Instant};
 pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
+        let asked = Instant::now();
         if let Some(value) = condition() {
             return value;
         }
-        assert!(begun.elapsed() < Duration::from_secs(90), "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        assert!(begun.elapsed() < Duration::from_secs(240), "waited in vain: {what}");
+        // Who asks by starting a program leaves half of the time to what is waited for.
+        std::thread::sleep(asked.elapsed().max(Duration::from_millis(5)));
     }
 }
 

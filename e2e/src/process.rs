@@ -75,7 +75,7 @@ impl Process {
                 return self.ended(status);
             }
             assert!(
-                begun.elapsed() < Duration::from_secs(300),
+                begun.elapsed() < Duration::from_secs(600),
                 "{} doesn't end:\n{}",
                 self.command,
                 self.said()

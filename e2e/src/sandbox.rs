@@ -60,9 +60,9 @@ impl Sandbox {
         self
     }
 
-    /// A new one with the registry of this one.
+    /// A new one with the registry of this one, on the embedded log: what a version says doesn't depend on the log.
     pub fn beside(&self) -> Self {
-        let mut beside = Self::new();
+        let mut beside = Self::empty(None);
         beside.registry = match self.registry.is_empty() {
             true => vec![("AUTORMA_REGISTRY".into(), self.data().join("registry").display().to_string())],
             false => self.registry.clone(),

@@ -96,9 +96,11 @@ impl Home {
         let photos = known(&self.sandbox);
         let promote =
             ["promote", "means@staging", "--data", &photos, "--speed", "0", "--calibration-error", "1"];
-        let takes = self.time(&["register", &self.model(0), "--why", "the first", "--alias", "staging"]);
+        let first = self.time(&["register", &self.model(0), "--why", "the first", "--alias", "staging"]);
         let promoting = self.time(&promote);
-        self.run(&["register", &self.model(1), "--why", "what can be taken back", "--alias", "staging"]);
+        let back = ["register", &self.model(1), "--why", "what can be taken back", "--alias", "staging"];
+        // The quicker one: after what a busy machine once took for it, all of them would have ended.
+        let takes = first.min(self.time(&back));
         let (mut before, mut on_the_way) = (2, 0);
         for number in 2..kills + 2 {
             let model = self.model(number);

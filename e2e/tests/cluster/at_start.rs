@@ -13,6 +13,7 @@ fn brokers_that_are_away_are_waited_for() {
     let sandbox = Sandbox::on_kafka(&cluster.bootstrap());
     cluster.kill(0).unwrap();
     sandbox.drop_photo(&photos.good[0].0, "early.jpg");
+    let started = Instant::now();
     let mut waits = Daemon::up(&sandbox, &[]);
     // Another that nobody has patience with.
     let hasty = Sandbox::bare_on_kafka(&cluster.bootstrap());
@@ -23,14 +24,17 @@ fn brokers_that_are_away_are_waited_for() {
     let begun = Instant::now();
     stopped.signal("TERM");
     let ended = stopped.wait().expect(0);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}\n{}", begun.elapsed(), ended.errors);
+    // Beside the drain time a request that was begun just before, and a goodbye; a commit's patience is longer.
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}\n{}", begun.elapsed(), ended.errors);
     eventually("each stage has tried twice", || {
         (waits.said().matches("beginning anew").count() >= 6).then_some(())
     });
     assert!(waits.is_running());
     assert_eq!((waits.status("/health/live"), waits.status("/health/ready")), (Some(200), Some(503)));
     let said = waits.said();
-    assert_eq!(said.matches("out of reach").count(), 1, "{said}");
+    // It is told again every half minute.
+    let told = said.matches("out of reach").count() as u64;
+    assert!((1..=1 + started.elapsed().as_secs() / 30).contains(&told), "{said}");
     assert!(said.lines().count() < 60, "a flood:\n{said}");
     cluster.restart(0).unwrap();
     let works = waits.ready();

@@ -16,16 +16,19 @@ fn an_event_that_comes_three_times_is_one_image() {
     let event = inline(&photos.good[0].0, "thrice.jpg");
     let other = inline(&photos.good[1].0, "once.jpg");
     outsider.send([&event, &event, &other, &event].map(append).into());
-    let daemon = Daemon::up(&sandbox, &["sink.run_length=2s"]).ready();
+    let classifier = Daemon::of(&sandbox, sandbox.command(&["classify"])).ready();
     // Whoever reads the topic tells them by their id.
     let predictions: Vec<Prediction> = outsider.events(topics::PREDICTIONS, 4);
     assert_eq!(predictions.iter().filter(|it| it.event_id == event.event_id).count(), 3);
+    classifier.end();
+    // All are there before the run's seconds begin, however slowly they came.
+    let sink = Daemon::of(&sandbox, sandbox.command(&["sink", "--set", "sink.run_length=10s"])).ready();
     let run = eventually("the run of what comes from outside is finished", || {
         let runs = sandbox.run(&["runs", "--json"]).expect(0).json();
         runs.as_array()?.iter().find(|run| run["state"] == "finished").cloned()
     });
     assert_eq!((&run["predictions"], &run["duplicates"]), (&2.into(), &2.into()), "{run}");
-    daemon.end();
+    sink.end();
     let results = sandbox.results();
     assert_eq!(results.counts(), (2, 0));
     let prediction = results.prediction("thrice.jpg");

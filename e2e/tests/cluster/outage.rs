@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use autorma_broker::{Cluster, Options};
 use autorma_e2e::{Daemon, Photos, Sandbox, eventually};
 
-/// Longer than sessions and transactions live.
-const OUTAGE: Duration = Duration::from_secs(60);
+/// Longer than sessions and transactions live, and than the patience of a commit.
+const OUTAGE: Duration = Duration::from_secs(35);
 /// What may be taken beside what the work itself takes: librdkafka's queues of three stages are bounded by less.
 const SPARE: u64 = 200 << 20;
 
@@ -65,7 +65,8 @@ fn a_stop_in_an_outage_takes_the_drain_time() {
     let begun = Instant::now();
     daemon.signal("TERM");
     let ended = daemon.wait().expect(0);
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}\n{}", begun.elapsed(), ended.errors);
+    // Beside the drain time a request that was begun just before, and a goodbye; a commit's patience is longer.
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}\n{}", begun.elapsed(), ended.errors);
     cluster.restart(0).unwrap();
     sandbox.run_batch().expect(0);
     sandbox.results().expect(&["late.jpg".to_owned()].into(), &BTreeSet::new()).unwrap();
