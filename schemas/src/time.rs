@@ -16,9 +16,9 @@ impl Micros {
         Self(since.as_micros() as i64)
     }
 
-    /// Seconds from `earlier` to this instant; negative when `earlier` is later.
+    /// Seconds from `earlier` to this instant; negative when `earlier` is later. What others stamp may be any number.
     pub fn seconds_since(self, earlier: Micros) -> f64 {
-        (self.0 - earlier.0) as f64 / 1e6
+        self.0.saturating_sub(earlier.0) as f64 / 1e6
     }
 
     /// As runs are named: `20261123_153147`, local time.
@@ -48,5 +48,12 @@ mod tests {
         assert!(iso.ends_with(".012345"), "{iso}");
         assert_eq!(iso.replace(['-', ':'], "").replace('T', "_").split('.').next(), Some(&*stamp));
         assert_eq!(Micros(i64::MAX).iso().len(), iso.len());
+    }
+
+    #[test]
+    fn instants_of_any_distance_are_compared() {
+        assert_eq!(Micros(3_500_000).seconds_since(Micros(1_000_000)), 2.5);
+        assert_eq!(Micros(i64::MAX).seconds_since(Micros(i64::MIN)), i64::MAX as f64 / 1e6);
+        assert_eq!(Micros(i64::MIN).seconds_since(Micros(1)), i64::MIN as f64 / 1e6);
     }
 }

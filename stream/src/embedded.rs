@@ -10,6 +10,7 @@ mod database;
 mod disk;
 mod housekeeping;
 mod member;
+mod patience;
 mod producer;
 mod schema;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use crate::{
     Bounds, Consumer, Group, Housekeeping, Log, Member, NextOffset, PollLimit, Producer, READ_BYTES,
     Rebalance, Result, Retention, StoredRecord, Subscription, Topic, TopicPartition,
 };
-use database::{Database, Durability, now};
+use database::{Database, Durability};
 use wake::Wake;
 
 /// Heartbeats, and looks for news that no bell has rung for.
@@ -51,9 +52,11 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the log in the file `path`, creating it and its folder if need be.
     pub fn open(path: &Path) -> Result<Self> {
-        let wake = Wake::of_file(path)?;
-        let _alone = Wake::alone(path)?;
-        Self::of(path.to_owned(), Database::open(path, Durability::Power)?, wake)
+        let path = resolved(path);
+        let wake = Wake::of_file(&path)?;
+        let _alone = Wake::alone(&path)?;
+        let database = Database::open(&path, Durability::Power)?;
+        Self::of(path, database, wake)
     }
 
     /// A log in memory, gone with its last handle.
@@ -71,6 +74,19 @@ impl Embedded {
     fn connect(&self, durability: Durability) -> Result<Database> {
         self.database.another(&self.place, durability)
     }
+}
+
+/// The file itself, where the path is a link to it: SQLite keeps the write-ahead log beside that, and whichever way others
+/// come, they must hear the same bell.
+fn resolved(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // The system follows no more of them.
+    for _ in 0..40 {
+        let Ok(target) = path.read_link() else { break };
+        path.pop();
+        path.push(target);
+    }
+    path
 }
 
 impl fmt::Debug for Embedded {
@@ -165,6 +181,10 @@ impl Log for Embedded {
         })
     }
 
+    fn hurry(&self) {
+        self.database.hurry();
+    }
+
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, NextOffset>> {
         self.database.read(|sql| {
             let mut query = sql.prepare_cached(
@@ -187,16 +207,18 @@ impl Log for Embedded {
                 groups.insert(name?, Vec::new());
             }
             let mut members = sql.prepare_cached(
-                "SELECT grp, slot, incarnation, process FROM members WHERE alive_until > ? ORDER BY grp, slot",
+                "SELECT grp, slot, incarnation, process FROM members
+                 WHERE alive_until BETWEEN ? AND ? ORDER BY grp, slot",
             )?;
             let mut leases = sql.prepare_cached(
                 "SELECT t.name, p.partition
                  FROM leases l JOIN partitions p ON p.id = l.partition JOIN topics t ON t.id = p.topic
                  WHERE l.grp = ? AND l.slot = ? AND l.incarnation = ? ORDER BY 1, 2",
             )?;
-            let mut rows = members.query([now()])?;
+            let mut rows = members.query(member::ends_of_the_living())?;
             while let Some(row) = rows.next()? {
-                let (group, slot, incarnation): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let (group, slot, incarnation): (String, String, i64) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
                 let partitions = leases.query_map(params![group, slot, incarnation], |row| {
                     Ok(TopicPartition { topic: row.get(0)?, partition: row.get(1)? })
                 })?;

@@ -13,7 +13,9 @@ mod errors;
 mod figures;
 mod group_list;
 mod known;
+mod listening;
 mod members;
+mod message;
 mod offsets;
 mod orphans;
 mod polled;
@@ -26,7 +28,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -46,9 +48,6 @@ use reader::Reader;
 const REQUEST: Duration = Duration::from_secs(5);
 /// The same when the process is ending and has waited long enough.
 const HURRIED: Duration = Duration::from_millis(500);
-
-/// How long the reason why a connection has gone may come after the news that it has.
-const REASON: Duration = Duration::from_millis(500);
 
 /// The log on a cluster. Its clones are handles on the same clients.
 #[derive(Clone)]
@@ -80,7 +79,7 @@ impl Kafka {
     /// A handle on the cluster. Nothing is sent yet, so a cluster that is away is found out later.
     pub fn new(config: KafkaConfig) -> Result<Self> {
         let (contact, figures) = (Arc::<Contact>::default(), Arc::<Figures>::default());
-        let ear = || Ear { contact: Arc::clone(&contact), figures: Arc::clone(&figures) };
+        let ear = || Ear::new(Arc::clone(&contact), Arc::clone(&figures));
         let client = |committed| {
             let config = config.reader(committed);
             config.create_with_context::<_, BaseConsumer<Ear>>(ear()).map_err(|error| refused(&error))
@@ -146,7 +145,7 @@ impl Cluster {
     }
 
     fn ear(&self) -> Ear {
-        Ear { contact: Arc::clone(&self.contact), figures: Arc::clone(&self.figures) }
+        Ear::new(Arc::clone(&self.contact), Arc::clone(&self.figures))
     }
 
     /// The result of what only this process has done, as ours.
@@ -158,6 +157,8 @@ impl Cluster {
     fn check<T>(&self, result: rdkafka::error::KafkaResult<T>, doing: &str) -> Result<T> {
         match result {
             Ok(done) => {
+                // What was lost before is no reason for what fails later.
+                self.hear_out();
                 self.contact.works();
                 Ok(done)
             }
@@ -182,19 +183,6 @@ impl Cluster {
             Arc::new(self.made(config.create_with_context(self.ear()), "asking for a group's offsets")?);
         clients.insert(key, Arc::clone(&client));
         Ok(client)
-    }
-
-    /// Lets the asking client say what happened to its connections. With `lost`, one has gone: what a request says of
-    /// that comes before the reason, without which a wrong password looks like a broker that is away.
-    fn listen(&self, lost: bool) {
-        let begun = Instant::now();
-        loop {
-            let waits = lost && self.contact.cause().is_none();
-            let rest = if waits { REASON.saturating_sub(begun.elapsed()) } else { Duration::ZERO };
-            if self.asking.poll(rest).is_none() && (rest.is_zero() || begun.elapsed() >= REASON) {
-                return;
-            }
-        }
     }
 
     /// How long a request may take now.

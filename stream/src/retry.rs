@@ -48,7 +48,8 @@ pub fn retry<T, E>(
     }
 }
 
-/// The pauses of those who wait for a busy log: about a minute.
+/// The pauses of those who wait for a busy log: three quarters of a minute, beside what each attempt waits itself. On the
+/// embedded log that is ten seconds, and all of it about six minutes, unless the process is in a hurry.
 const BUSY: Backoff =
     Backoff { first: Duration::from_millis(5), longest: Duration::from_secs(2), attempts: 30 };
 

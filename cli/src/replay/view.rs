@@ -123,6 +123,10 @@ impl Log for View {
         self.memory.bounds(topic)
     }
 
+    fn hurry(&self) {
+        self.real.hurry();
+    }
+
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, NextOffset>> {
         self.memory.committed(group)
     }

@@ -5,15 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
+use super::patience::{Hurry, patience};
 use super::turn::Turn;
 use super::{disk, schema};
 use crate::{Error, NextOffset, Offset, PollLimit, Result, StoredRecord, TopicPartition};
 
-/// How long a writer waits for those of other processes, and how often it looks.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the write-ahead log waits for its readers: much less than a lease.
 const BRIEFLY: Duration = Duration::from_millis(500);
-const LOOK: Duration = Duration::from_millis(1);
 /// After how many pages of 4 KiB the write-ahead log goes into the main file: seldom, as that waits for the disk twice.
 const CHECKPOINT_PAGES: i64 = 4000;
 /// What is left of the write-ahead log's file when all of it is in the main file.
@@ -25,6 +23,7 @@ pub(super) struct Database {
     connection: Arc<Mutex<Connection>>,
     place: Arc<str>,
     turn: Arc<Turn>,
+    hurry: Hurry,
     /// The file of the write-ahead log, where there is one.
     wal: Option<Arc<Path>>,
 }
@@ -45,12 +44,6 @@ impl Durability {
             Durability::Process => "NORMAL",
         }
     }
-}
-
-/// SQLite's own pauses grow to 100 ms, by which others have written again: that way some never get their turn.
-fn patience(looks: i32) -> bool {
-    std::thread::sleep(LOOK);
-    (looks as u128) < PATIENCE.as_millis() / LOOK.as_millis()
 }
 
 /// What can go wrong inside a transaction.
@@ -107,7 +100,8 @@ impl Database {
 
     fn of(connection: Connection, place: Arc<str>) -> Self {
         connection.set_prepared_statement_cache_capacity(64);
-        Self { connection: Arc::new(Mutex::new(connection)), place, turn: Arc::default(), wal: None }
+        let connection = Arc::new(Mutex::new(connection));
+        Self { connection, place, turn: Arc::default(), hurry: Hurry::default(), wal: None }
     }
 
     /// Another connection to the same log.
@@ -115,7 +109,13 @@ impl Database {
         if path.as_os_str().is_empty() {
             return Ok(self.clone());
         }
-        Ok(Self { turn: Arc::clone(&self.turn), ..Self::open(path, durability)? })
+        let (turn, hurry) = (Arc::clone(&self.turn), self.hurry.clone());
+        Ok(Self { turn, hurry, ..Self::open(path, durability)? })
+    }
+
+    /// From now on no connection to this log waits for long for other processes.
+    pub(super) fn hurry(&self) {
+        self.hurry.begin();
     }
 
     /// Queries that see one moment of the log.
@@ -155,13 +155,17 @@ impl Database {
         work: impl FnOnce(&Connection) -> Result<T, Inside>,
     ) -> Result<T> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hurry.set_this_threads_patience();
         let all = || {
             let transaction = connection.transaction_with_behavior(behavior)?;
             let done = work(&transaction)?;
             transaction.commit()?;
             Ok(done)
         };
-        all().map_err(|inside| error(inside, &self.place))
+        all().map_err(|inside| match error(inside, &self.place) {
+            Error::Busy(_) if self.hurry.has_begun() => Error::GivenUp { place: self.place.to_string() },
+            other => other,
+        })
     }
 }
 

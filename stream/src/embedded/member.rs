@@ -149,6 +149,12 @@ fn lease_end() -> i64 {
     now() + LEASE.as_micros() as i64
 }
 
+/// Between which times the leases of the living end. One that ends later than any can was taken before the clock was set
+/// back: its holder renews it, or is dead.
+pub(super) fn ends_of_the_living() -> [i64; 2] {
+    [now(), lease_end() + LEASE.as_micros() as i64]
+}
+
 /// Whether the member still is the newest incarnation of its slot.
 fn renew(sql: &Connection, me: &Membership) -> Result<bool, Inside> {
     let renewed = sql
@@ -185,8 +191,7 @@ fn view(sql: &Connection, me: &Membership) -> Result<View, Inside> {
          JOIN subscriptions s ON s.grp = m.grp AND s.slot = m.slot JOIN topics t ON t.id = s.topic
          WHERE m.grp = ? AND m.alive_until BETWEEN ? AND ?",
     )?;
-    // A lease that ends later than any can was taken before the clock was set back: its holder renews it, or is dead.
-    let (now, latest) = (now(), lease_end() + LEASE.as_micros() as i64);
+    let [now, latest] = ends_of_the_living();
     let mut rows = members.query(params![me.group, now, latest])?;
     while let Some(row) = rows.next()? {
         let member = view.living.entry(row.get(0)?);

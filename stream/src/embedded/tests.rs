@@ -1,9 +1,15 @@
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
+use super::database::now;
 use super::*;
-use crate::{Append, Error, Transaction};
+use crate::{Append, Error, NoRebalance, Transaction};
+
+const HOUR: i64 = 3_600_000_000;
 
 fn topic(name: &str) -> Topic {
     Topic { name: name.into(), partitions: 1, retention: Retention::Age(Duration::ZERO) }
@@ -125,7 +131,6 @@ fn the_write_ahead_log_is_bounded_while_many_write_and_read() {
 /// A clock that was ahead once doesn't keep what was written afterwards for ever.
 #[test]
 fn records_from_the_future_go_with_the_old_ones_behind_them() {
-    const HOUR: i64 = 3_600_000_000;
     let folder = tempfile::tempdir().unwrap();
     let log = Embedded::open(&folder.path().join("log.db")).unwrap();
     log.create(&[Topic { retention: Retention::Age(Duration::from_secs(3600)), ..topic("in") }]).unwrap();
@@ -144,4 +149,61 @@ fn records_from_the_future_go_with_the_old_ones_behind_them() {
     assert_eq!(log.housekeep().unwrap(), Housekeeping { expired: 3, compacted: 0 });
     assert_eq!(log.housekeep().unwrap(), Housekeeping::default());
     assert_eq!(log.bounds("in").unwrap()[0].start, NextOffset(3));
+}
+
+/// Also who is waiting already: a stop is over when its time is.
+#[test]
+fn who_is_in_a_hurry_gives_up_a_lock_that_another_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let log = Embedded::open(&path).unwrap();
+    log.create(&[topic("in")]).unwrap();
+    let mut producer = log.producer("publisher").unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (tell, told) = mpsc::channel();
+    let waiting = thread::spawn(move || {
+        tell.send(()).unwrap();
+        (producer.commit(&bulk(1)), producer)
+    });
+    told.recv().unwrap();
+    thread::sleep(Duration::from_millis(300));
+    let begun = Instant::now();
+    log.hurry();
+    let (given_up, mut producer) = waiting.join().unwrap();
+    assert!(matches!(given_up, Err(Error::GivenUp { .. })), "{given_up:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "given up after {:?}", begun.elapsed());
+    other.execute_batch("ROLLBACK").unwrap();
+    producer.commit(&bulk(1)).unwrap();
+    assert_eq!(end(&log), 1);
+}
+
+/// Whichever way it is opened: news of one handle come to the other at once, and all lies beside the file itself.
+#[test]
+fn a_link_to_the_log_is_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (link, file) = (folder.path().join("log.db"), folder.path().join("disk").join("log.db"));
+    symlink("disk/log.db", &link).unwrap();
+    let linked = Embedded::open(&link).unwrap();
+    let log = Embedded::open(&file).unwrap();
+    assert_eq!(linked.place, file);
+    assert!(Arc::ptr_eq(&linked.wake, &log.wake));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the link, and the folder of the file");
+    fs::remove_file(&link).unwrap();
+    symlink("log.db", &link).unwrap();
+    assert!(Embedded::open(&link).is_err(), "it leads to itself");
+}
+
+#[test]
+fn who_died_before_the_clock_was_set_back_is_no_member() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Embedded::open(&folder.path().join("log.db")).unwrap();
+    log.create(&[topic("in")]).unwrap();
+    let subscription = Subscription { group: "g".into(), topics: vec!["in".into()], slot: "a".into() };
+    let _member = log.subscribe(subscription, Box::new(NoRebalance)).unwrap();
+    let living = || log.groups().unwrap().iter().map(|group| group.members.len()).sum::<usize>();
+    assert_eq!(living(), 1);
+    let later = now() + HOUR;
+    log.database.write(|sql| Ok(sql.execute("UPDATE members SET alive_until = ?", [later])?)).unwrap();
+    assert_eq!(living(), 0);
 }

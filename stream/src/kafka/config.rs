@@ -6,6 +6,8 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
+use super::figures::PACE;
+
 /// The largest record, in bytes: photos travel in them. Topics are created with it.
 pub const LARGEST: u64 = 16 << 20;
 
@@ -61,11 +63,11 @@ impl KafkaConfig {
             ("socket.connection.setup.timeout.ms", "10000"),
             ("socket.timeout.ms", "20000"),
             ("socket.keepalive.enable", "true"),
-            ("statistics.interval.ms", "5000"),
         ];
         for (key, value) in defaults {
             config.set(key, value);
         }
+        config.set("statistics.interval.ms", PACE.as_millis().to_string());
         config.set("bootstrap.servers", &self.brokers).set("client.id", name);
         for (key, value) in &self.security {
             config.set(key, value);
@@ -88,9 +90,11 @@ impl KafkaConfig {
         config
     }
 
-    /// A client that asks and creates.
+    /// A client that asks and creates. rdkafka polls no log of such a client: it would pile up.
     pub(super) fn admin(&self) -> ClientConfig {
-        self.finish(self.client("autorma"), &[SILENT])
+        let mut config = self.finish(self.client("autorma"), &[SILENT]);
+        config.remove("debug").set_log_level(RDKafkaLogLevel::Emerg);
+        config
     }
 
     /// A consumer without a group, which may ask: one that reads needs the name of a group, and leaves it when it is dropped,
@@ -212,6 +216,8 @@ pub fn guarded(property: &str) -> Option<&'static str> {
             "stages rely on it to neither miss nor invent records"
         }
         "partitioner" => "the records of one key must stay in order, whoever writes them",
+        "client.id" => "it tells the group, and `autorma status`, whose client this is",
+        "statistics.interval.ms" => "readiness and metrics follow from what clients tell",
         "bootstrap.servers" | "metadata.broker.list" => "log.kafka.brokers sets it",
         "security.protocol" | "sasl.mechanism" | "sasl.mechanisms" | "sasl.username" | "sasl.password" => {
             "log.kafka.security, .mechanism, .username and .password set it"
@@ -246,6 +252,27 @@ mod tests {
         let producer = config.producer("a");
         assert_eq!(producer.get("acks"), Some("all"));
         assert_eq!(producer.get("linger.ms"), Some("7"));
+    }
+
+    #[test]
+    fn what_clients_are_known_by_and_tell_stays() {
+        let mut config = KafkaConfig::new("127.0.0.1:9092");
+        for key in ["client.id", "statistics.interval.ms"] {
+            assert!(guarded(key).is_some(), "{key}");
+            config.properties.insert(key.into(), "0".into());
+        }
+        let process = format!("a/{}", std::process::id());
+        assert_eq!(config.member("g", "a").get("client.id"), Some(&*process));
+        assert_eq!(config.producer("a").get("statistics.interval.ms"), Some("5000"));
+    }
+
+    #[test]
+    fn a_client_that_nobody_hears_logs_nothing() {
+        let mut config = KafkaConfig::new("127.0.0.1:9092");
+        config.properties.insert("debug".into(), "all".into());
+        assert_eq!(config.member("g", "a").get("debug"), Some("all"));
+        let admin = config.admin();
+        assert_eq!((admin.get("debug"), admin.log_level as i32), (None, 0));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use super::members::{Holdings, Member, lock};
 use super::orphans::Orphans;
 use super::rebalancing::Listener;
-use super::{Cluster, REQUEST, errors, offsets, reader, unread};
+use super::{Cluster, REQUEST, errors, message, offsets, unread};
 use crate::{
     Consumer, Error, Membership, NextOffset, Passed, PollLimit, Rebalance, Record, Result, Subscription,
     TopicPartition,
@@ -111,7 +111,7 @@ impl KafkaConsumer {
             // A rebalance comes back as nothing, too.
             None if self.listener().changed.load(Ordering::Relaxed) => return self.heard_of(Heard::Event),
             None => return self.heard_of(Heard::Nothing),
-            Some(Ok(message)) => reader::record(&self.cluster, &message),
+            Some(Ok(message)) => message::record(&self.cluster, &message),
             Some(Err(error)) => {
                 self.fail(&error)?;
                 return self.heard_of(Heard::Event);

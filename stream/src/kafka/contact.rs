@@ -1,10 +1,11 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use std::sync::Arc;
 
 use super::figures::Figures;
 
@@ -74,14 +75,46 @@ impl Contact {
 }
 
 /// Hears what a client says of itself.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Ear {
     pub(super) contact: Arc<Contact>,
     pub(super) figures: Arc<Figures>,
+    /// How many lines of its log have come.
+    lines: AtomicU64,
+    /// Whether its client was left to itself.
+    left: AtomicBool,
+}
+
+impl Ear {
+    pub(super) fn new(contact: Arc<Contact>, figures: Arc<Figures>) -> Self {
+        Self { contact, figures, lines: AtomicU64::new(0), left: AtomicBool::new(false) }
+    }
+
+    /// Its client is left to itself, and counts no more: its successor has the same name.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// Lets its client, which reads nothing at the moment, say all that has piled up.
+    pub(super) fn hear_out<C: ConsumerContext>(&self, client: &BaseConsumer<C>) {
+        loop {
+            let before = self.lines.load(Ordering::Relaxed);
+            // A poll that brings a line of the log ends as one does that brings nothing.
+            let is_silent = client.poll(Duration::ZERO).is_none();
+            if is_silent && self.lines.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
+    }
 }
 
 impl ClientContext for Ear {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.lines.fetch_add(1, Ordering::Relaxed);
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(fac, "librdkafka: {message}")
@@ -92,6 +125,9 @@ impl ClientContext for Ear {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if self.is_left() {
+            return;
+        }
         if let Some(code) = error.rdkafka_error_code() {
             self.contact.lost(code, reason);
         }
@@ -99,8 +135,32 @@ impl ClientContext for Ear {
     }
 
     fn stats(&self, statistics: rdkafka::Statistics) {
-        self.figures.note(&statistics);
+        if !self.is_left() {
+            self.figures.note(&statistics, Instant::now());
+        }
     }
 }
 
-impl rdkafka::consumer::ConsumerContext for Ear {}
+impl ConsumerContext for Ear {}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Statistics;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_was_left_to_itself_counts_no_more() {
+        let ear = Ear::new(Arc::default(), Arc::default());
+        let tell = || {
+            ear.error(KafkaError::Global(Code::BrokerTransportFailure), "the broker has gone");
+            ear.stats(Statistics { name: "a#producer-1".into(), ..Statistics::default() });
+        };
+        ear.leave();
+        tell();
+        assert_eq!((ear.contact.cause(), ear.figures.clients().len()), (None, 0));
+        ear.left.store(false, Ordering::Relaxed);
+        tell();
+        assert!(ear.contact.cause().is_some() && ear.figures.clients().len() == 1);
+    }
+}

@@ -1,8 +1,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::Statistics;
+
+/// How often a client tells of itself.
+pub(super) const PACE: Duration = Duration::from_secs(5);
+/// After how long one that is silent counts as ended. A member tells only while it is polled.
+const SILENCE: Duration = Duration::from_secs(3 * PACE.as_secs());
 
 /// What happened on a cluster's clients in this process, for metrics.
 #[derive(Debug, Default)]
@@ -11,7 +17,8 @@ pub struct Figures {
     pub(super) aborted: AtomicU64,
     pub(super) fenced: AtomicU64,
     pub(super) rebalances: AtomicU64,
-    clients: Mutex<BTreeMap<String, Client>>,
+    /// With the time when each has told last.
+    clients: Mutex<BTreeMap<String, (Instant, Client)>>,
 }
 
 /// What librdkafka says of one client, every five seconds.
@@ -39,16 +46,24 @@ impl Figures {
         self.rebalances.load(Ordering::Relaxed)
     }
 
-    /// The clients that have reported, by librdkafka's name of them.
+    /// The clients that have reported lately, by librdkafka's name of them.
     pub fn clients(&self) -> BTreeMap<String, Client> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.clients_at(Instant::now())
+    }
+
+    /// The same, at a time.
+    fn clients_at(&self, now: Instant) -> BTreeMap<String, Client> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|_, (told, _)| now.saturating_duration_since(*told) <= SILENCE);
+        clients.iter().map(|(name, (_, client))| (name.clone(), client.clone())).collect()
     }
 
     pub(super) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn note(&self, statistics: &Statistics) {
+    /// What a client tells of itself now.
+    pub(super) fn note(&self, statistics: &Statistics, now: Instant) {
         let up = || statistics.brokers.values().filter(|broker| broker.state == "UP");
         let round_trips = up().filter_map(|broker| Some(broker.rtt.as_ref()?.avg));
         let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
@@ -63,6 +78,24 @@ impl Figures {
         let name = statistics.name.split('#').next().unwrap_or_default();
         let name = name.split('/').next().unwrap_or_default().to_owned();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.insert(format!("{name}-{}", client.kind), client);
+        clients.insert(format!("{name}-{}", client.kind), (now, client));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Or a process would count as connected for as long as it lives.
+    #[test]
+    fn a_client_that_has_ended_is_told_of_no_longer() {
+        let (figures, begun) = (Figures::default(), Instant::now());
+        let kind = || "producer".to_owned();
+        let told = Statistics { name: "a#producer-1".into(), client_type: kind(), ..Statistics::default() };
+        figures.note(&told, begun);
+        let client = Client { kind: kind(), ..Client::default() };
+        let known = BTreeMap::from([("a-producer".to_owned(), client)]);
+        assert_eq!(figures.clients_at(begun + PACE * 2), known);
+        assert_eq!(figures.clients_at(begun + PACE * 4), BTreeMap::new());
     }
 }

@@ -1,3 +1,5 @@
+mod end;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, mpsc};
 use std::thread::Builder;
@@ -17,6 +19,7 @@ use super::polled::Polled;
 use super::{Cluster, REQUEST, errors};
 use crate::bell::Bell;
 use crate::{Append, Error, Producer, Result, TopicPartition, Transaction, failpoint};
+use end::End;
 
 /// How long one call for the end of a transaction may take, before anybody looks whether to go on.
 const STEP: Duration = Duration::from_secs(1);
@@ -33,12 +36,6 @@ pub(super) struct KafkaProducer {
     delivered: Arc<Bell>,
     /// Why it can't be used any more.
     end: Option<End>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum End {
-    Fenced,
-    Expired,
 }
 
 /// Deliveries that fail make the transaction fail, which tells it. Each rings the bell.
@@ -310,10 +307,11 @@ impl KafkaProducer {
 
     /// The producer can't be used any more.
     fn finish(&mut self, code: Code, begun: Instant) -> Error {
-        Figures::count(&self.cluster.figures.fenced);
-        let overstayed = begun.elapsed() + STEP >= self.cluster.config.transaction_timeout;
-        tracing::debug!(?code, overstayed, slot = self.slot, "a producer has ended");
-        let end = if errors::is_fenced(code) && !overstayed { End::Fenced } else { End::Expired };
+        let end = End::of(code, begun.elapsed(), self.cluster.config.transaction_timeout);
+        tracing::debug!(?code, ?end, slot = self.slot, "a producer has ended");
+        if end == End::Fenced {
+            Figures::count(&self.cluster.figures.fenced);
+        }
         self.end = Some(end);
         self.ended(end)
     }
@@ -372,6 +370,13 @@ impl KafkaProducer {
             member.committed(&permit.offsets);
         }
         Ok(())
+    }
+}
+
+impl Drop for KafkaProducer {
+    /// A thread that asks for offsets may hold its client still.
+    fn drop(&mut self) {
+        self.client.context().0.leave();
     }
 }
 

@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,12 +6,12 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::contact::Ear;
+use super::message::record;
 use super::{Cluster, errors, offsets};
-use crate::{NextOffset, Offset, READ_BYTES, Result, StoredRecord, TopicPartition};
+use crate::{NextOffset, READ_BYTES, Result, StoredRecord, TopicPartition};
 
 /// Reads partitions from any offset, outside all groups: one at a time.
 #[derive(Default)]
@@ -84,6 +83,14 @@ impl Reader {
         between: &BTreeMap<i32, (NextOffset, NextOffset)>,
     ) -> Result<BTreeSet<i32>> {
         self.with(cluster, |open| open.exhausted(cluster, topic, between))
+    }
+
+    /// Lets its client say what has piled up, unless somebody reads, or may read on: what has come for him would be lost.
+    pub(super) fn hear_out(&self) {
+        let Ok(open) = self.0.try_lock() else { return };
+        if let Some(Open { consumer, stands: None, .. }) = &*open {
+            consumer.context().0.hear_out(consumer);
+        }
     }
 
     fn with<T>(&self, cluster: &Cluster, work: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
@@ -226,31 +233,6 @@ fn is_behind(cluster: &Cluster, at: &TopicPartition, reached: Option<NextOffset>
     let place = (cluster.config.full(&at.topic), at.partition);
     let ends = offsets::ends(cluster, &cluster.asking, [place].into_iter(), KafkaOffset::End)?;
     Ok(ends.into_iter().any(|(_, end)| reached.is_some_and(|reached| reached < end)))
-}
-
-/// A message as ours.
-pub(super) fn record(cluster: &Cluster, message: &BorrowedMessage<'_>) -> StoredRecord {
-    let topic = message.topic();
-    let topic = topic.strip_prefix(cluster.config.prefix.as_str()).unwrap_or(topic);
-    StoredRecord {
-        at: TopicPartition::new(topic, message.partition()),
-        offset: Offset(message.offset()),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().unwrap_or_default().to_vec(),
-        headers: message.headers().map(headers).unwrap_or_default(),
-        appended_at: message.timestamp().to_millis().unwrap_or(0) * 1000,
-    }
-}
-
-/// All headers but those whose names aren't text: rdkafka panics at these, and a record that can't be read would be read
-/// again for ever.
-fn headers(headers: &BorrowedHeaders) -> Vec<(String, Vec<u8>)> {
-    let header = |at| {
-        let Header { key, value } = headers.get(at);
-        (key.to_owned(), value.unwrap_or_default().to_vec())
-    };
-    let readable = |at| catch_unwind(AssertUnwindSafe(|| header(at))).ok();
-    (0..headers.count()).filter_map(readable).collect()
 }
 
 #[cfg(test)]

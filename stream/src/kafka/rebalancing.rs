@@ -67,7 +67,9 @@ impl ConsumerContext for Listener {
         partitions: &mut TopicPartitionList,
     ) {
         self.changed.store(true, Ordering::Relaxed);
-        Figures::count(&self.ear.figures.rebalances);
+        if !self.ear.is_left() {
+            Figures::count(&self.ear.figures.rebalances);
+        }
         let done = match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 self.is_let_in.store(true, Ordering::Relaxed);

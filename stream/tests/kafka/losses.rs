@@ -1,7 +1,7 @@
 //! What a cluster forgets, drops or takes away behind a stage's back.
 
-use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::io::{Seek, read_to_string};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use autorma_broker::{Cluster, Options};
@@ -13,9 +13,8 @@ use futures::executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use crate::{eventually, join, read_one, with_photos};
 
@@ -48,6 +47,9 @@ fn slots(cluster: &Cluster) -> String {
     String::from_utf8_lossy(&told.stdout).into_owned()
 }
 
+/// Where there is just one subscriber, what another thread comes by first is silent in this one, too.
+static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+
 /// Retention may overtake a group. It goes on with what is left, and says how much isn't.
 #[test]
 fn records_that_were_dropped_before_they_were_read_are_told() {
@@ -60,10 +62,15 @@ fn records_that_were_dropped_before_they_were_read_are_told() {
     consumer.leave().unwrap();
     drop_records(&brokers, "dropped.images", 15);
 
-    let recorder = Recorder::default();
-    let records = tracing::subscriber::with_default(recorder.clone(), || take(&mut *join(&log), 5));
+    LazyLock::force(&OTHER);
+    let mut file = tempfile::tempfile().unwrap();
+    let writer = Arc::new(file.try_clone().unwrap());
+    let errors = tracing_subscriber::fmt().with_env_filter("autorma_stream=error").with_ansi(false);
+    let errors = errors.with_writer(writer).finish();
+    let records = tracing::subscriber::with_default(errors, || take(&mut *join(&log), 5));
     assert!(records.iter().map(|record| record.stored.offset.0).eq(15..20));
-    let told = recorder.0.lock().unwrap().join("\n");
+    file.rewind().unwrap();
+    let told = read_to_string(file).unwrap();
     assert!(told.contains("topic=\"images\" partition=0 records=5"), "{told}");
 }
 
@@ -108,40 +115,4 @@ fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<Record> {
         records.len() == count
     });
     records
-}
-
-/// Keeps the fields of each error of this crate.
-#[derive(Debug, Clone, Default)]
-struct Recorder(Arc<Mutex<Vec<String>>>);
-
-struct Fields(String);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, "{field}={value:?} ").unwrap();
-    }
-}
-
-impl Subscriber for Recorder {
-    fn enabled(&self, of: &Metadata<'_>) -> bool {
-        *of.level() == Level::ERROR && of.target().starts_with("autorma_stream")
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(String::new());
-        event.record(&mut fields);
-        self.0.lock().unwrap().push(fields.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }

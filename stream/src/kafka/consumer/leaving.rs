@@ -1,12 +1,13 @@
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 
 use super::{Heard, KafkaConsumer, subscribe};
 use crate::kafka::members::lock;
-use crate::{Membership, Result};
+use crate::{Membership, NoRebalance, Result};
 
 /// How long a member that leaves waits for the group to hear of it.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -88,20 +89,39 @@ impl KafkaConsumer {
         Ok(())
     }
 
-    /// Closes the client, and leaves it to the end of the process if that takes long: a cluster that is away
-    /// must not hold up a stop.
+    /// Closes the client, and leaves it to a thread of its own if that takes long: a cluster that is away
+    /// must not hold up a stop. One that can't be closed, as after it was fenced, ends when it is dropped:
+    /// librdkafka says no goodbye for it.
     fn close(&self) {
         let consumer = &self.member.consumer;
         let begun = Instant::now();
         if let Err(error) = consumer.close_queue() {
             tracing::debug!(%error, "a consumer can't be closed");
+            return;
         }
         while !consumer.closed() {
             if begun.elapsed() > GOODBYE {
-                std::mem::forget(Arc::clone(&self.member));
-                return;
+                return self.part();
             }
             drop(consumer.poll(Duration::from_millis(10)));
+        }
+    }
+
+    /// Leaves the client to a thread that polls it until it has closed: nobody else does, and what it says
+    /// of itself would pile up.
+    fn part(&self) {
+        self.listener().ear.leave();
+        // The stage is about to end, and hears of no partition any more.
+        *self.listener().stage.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(NoRebalance);
+        let member = Arc::clone(&self.member);
+        let wait = move || {
+            while !member.consumer.closed() {
+                drop(member.consumer.poll(Duration::from_millis(100)));
+            }
+        };
+        if let Err(error) = Builder::new().name("goodbye".into()).spawn(wait) {
+            tracing::error!(%error, "no thread can be started");
+            std::mem::forget(Arc::clone(&self.member));
         }
     }
 }
