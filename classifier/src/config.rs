@@ -1,4 +1,5 @@
 mod registry;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,11 +45,6 @@ const ROOTS: Key = Key::new(
     "classifier.roots",
     "",
     "folders that file:// references may point into, separated by ':'; empty: those that ingest has published from",
-);
-const STORES: Key = Key::new(
-    "classifier.stores",
-    "",
-    "URLs that other references may begin with, separated by ','; empty: none",
 );
 const DEAD_SHARE: Key = Key::new(
     "classifier.dead_share",
@@ -106,7 +102,7 @@ impl Config {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = |count: usize| if count == 0 { processors } else { count };
         let roots: String = settings.get(&ROOTS, ..);
-        let stores: String = settings.get(&STORES, ..);
+        let stores = stores::read(settings);
         Self {
             model: Source::meant(&settings.get::<String>(&MODEL, ..)),
             split: split(settings),
@@ -124,12 +120,7 @@ impl Config {
                 memory: settings.get(&MAX_DECODE_MEGABYTES, 1..=65_536_u64) * 1_000_000,
             },
             roots: std::env::split_paths(&roots).filter(|root| !root.as_os_str().is_empty()).collect(),
-            stores: stores
-                .split(',')
-                .map(str::trim)
-                .filter(|url| !url.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            stores,
             dead_share: settings.get(&DEAD_SHARE, 0.0..=1.0),
             dead_window: settings.get(&DEAD_WINDOW, 1..=1_000_000),
             drain: DRAIN,
@@ -198,6 +189,9 @@ mod tests {
         );
         let (arms, shadow, problems) = read(vec![file, environment, flags]);
         assert_eq!((arms, shadow, problems), (vec![arm("staging", 20)], None, Ok(())));
+        let underscore = [("AUTORMA_MODEL_SPLIT_BLUE_GREEN".into(), "1".into())];
+        let (arms, _, problems) = read(vec![Layer::from_environment(underscore.into_iter())]);
+        assert_eq!((arms, problems), (vec![arm("blue_green", 1)], Ok(())));
         let wrong = Layer::new("flags")
             .with("model.split.latest", "1", "--set")
             .with("model.split.production", "many", "--set")

@@ -112,7 +112,7 @@ impl<'a> Fetcher<'a> {
 }
 
 /// Whether the system gives no more files to this process, or to any: that says nothing about the one that was asked for.
-fn is_out_of_files(error: &io::Error) -> bool {
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 

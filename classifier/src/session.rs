@@ -36,6 +36,9 @@ pub enum LoadError {
     /// Trying it in a process of its own has shown why not.
     #[error("{0}")]
     Trial(String),
+    /// There is no process to try it in, which says nothing of it.
+    #[error("a process for it: {0}")]
+    Process(std::io::Error),
     /// A member of an ensemble can't be run.
     #[error("member {number}: {cause}")]
     Member {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use autorma_models::registry::{Reference, Registry, RegistryError, Source, Which};
@@ -16,6 +17,9 @@ use crate::{Cast, Config, Error, Metrics, Runtime, Session};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a version that can't serve isn't tried again.
 const AGAIN: Duration = Duration::from_secs(60);
+/// A registry that hasn't said for so long what an alias names doesn't say it: on a network's folder that hangs, it may take
+/// for ever.
+const LATE: Duration = Duration::from_secs(30);
 
 /// What a version computes for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +76,8 @@ impl Opening {
         let (mut first, mut followers) = (None::<Manifest>, Vec::new());
         for (number, source) in cast.arms.iter().enumerate() {
             let seat = Seat::Arm(number);
-            let Some(opened) = open(config, runtime, source, seat, shutdown)? else { return Ok(None) };
+            let opened = open(config, runtime, source, seat, shutdown).map_err(Error::or_out_of_files)?;
+            let Some(opened) = opened else { return Ok(None) };
             let ((model, instruments), follower) = opened;
             let first = first.get_or_insert_with(|| model.manifest.clone());
             if let Some(unlike) = unlike(&model.manifest, first) {
@@ -127,21 +132,36 @@ fn open(
     }
 }
 
-/// What is to serve at the start, with its model or why that can't be had. Where the registry is away, it is what
-/// is remembered of it here.
+/// What is to serve at the start, with its model or why that can't be had. Where the registry is away, or doesn't say what is
+/// meant, it is what is remembered of it here: those who run go on then, too. So it is where the version that it names isn't
+/// given, if that is the one.
 fn first(
     registry: &dyn Registry,
     reference: &Reference,
 ) -> Result<(u64, Result<Model, RegistryError>), RegistryError> {
     let answer = registry.resolve(reference).map(|number| (number, registry.load(&reference.name, number)));
-    let error = match &answer {
-        Err(error) | Ok((_, Err(error))) if error.is_away() => error,
+    let (named, error) = match &answer {
+        Ok((named, Err(error))) if error.is_away() => (Some(*named), error),
+        Err(error) if error.is_away() || says_nothing(error) => (None, error),
         _ => return answer,
     };
+    // What is remembered may have been rolled back from: where something is named, only that is meant.
+    let is_meant = |version: u64| named.is_none_or(|named| named == version);
     // A server may call itself away where it is only what it was asked for that has gone.
-    let Some((version, model)) = registry.remembered(reference) else { return answer };
-    tracing::warn!(model = %reference, version, %error, "the registry is away: the version that it named last is served");
+    let remembered = registry.remembered(reference).filter(|(version, _)| is_meant(*version));
+    let Some((version, model)) = remembered else { return answer };
+    let why = match error.is_away() {
+        true => "the registry is away",
+        false => "the registry lets nobody in, or something else answers in its place",
+    };
+    tracing::warn!(model = %reference, version, %error, "{why}: the version that it named last is served");
     Ok((version, Ok(model)))
+}
+
+/// Whether a refusal says nothing of what was asked for: a server that doesn't know who asks any more, as where a token has
+/// expired, or a proxy's page. Then the code is HTTP's, a number, or the answer none of MLflow's.
+fn says_nothing(error: &RegistryError) -> bool {
+    matches!(error, RegistryError::Refused { code, .. } if code == "NOT_MLFLOW" || code.parse::<u16>().is_ok())
 }
 
 /// What an alias named before a version that can't serve; what it names, if somebody has moved it meanwhile.
@@ -198,8 +218,13 @@ fn instruments(
             Some(at_once) => Session::of_tried(runtime, model, at_once),
             None => Session::load(runtime, model, AT_ONCE),
         };
-        let loading: Vec<_> = (0..config.workers).map(|_| scope.spawn(load)).collect();
-        let sessions = loading.into_iter().map(|session| session.join().map_err(|_| Error::Panicked));
+        let loading = (0..config.workers).map(|_| Builder::new().spawn_scoped(scope, load));
+        let loading: Vec<_> = loading.collect();
+        let sessions = loading.into_iter().map(|loading| match loading {
+            Ok(session) => session.join().map_err(|_| Error::Panicked),
+            // Where the system has no thread for it, this one does it.
+            Err(_) => Ok(load()),
+        });
         let sessions = sessions.map(|session| Ok(session??)).collect::<Result<Vec<_>, Error>>()?;
         if sessions.iter().any(|session| session.at_once() < AT_ONCE) {
             let ModelVersion { name, version, .. } = &meaning.version;
@@ -232,6 +257,8 @@ pub(crate) struct Follower {
     refused: Option<(u64, Instant)>,
     /// Whether the registry doesn't say what serves, or doesn't give it, which is told once.
     is_silent: bool,
+    /// [`LATE`].
+    patience: Duration,
 }
 
 impl Follower {
@@ -259,7 +286,8 @@ impl Follower {
     /// Of an alias by which nothing serves yet.
     fn new(registry: Arc<dyn Registry>, reference: Reference, seat: Seat) -> Self {
         let (arm, serving, refused) = (None, None, None);
-        Self { registry, reference, seat, arm, serving, is_gone: false, refused, is_silent: false }
+        let (is_gone, is_silent, patience) = (false, false, LATE);
+        Self { registry, reference, seat, arm, serving, is_gone, refused, is_silent, patience }
     }
 
     /// What serves at the start: the version that is meant or, where that can't, what its alias named before. None
@@ -272,8 +300,10 @@ impl Follower {
     ) -> Result<Option<Able>, Error> {
         let Some((named, model)) = self.ask(shutdown, first).transpose()? else { return Ok(None) };
         let able = model.map_err(Error::from).and_then(|model| prepare(config, runtime, model, shutdown));
-        let begun = match able {
+        let begun = match able.map_err(Error::or_out_of_files) {
             Ok(able) => able.map(|able| (named, able)),
+            // The version may be as good as any.
+            Err(error @ Error::OutOfFiles(_)) => return Err(error),
             Err(error) => self.fall_back(named, error, config, runtime, shutdown)?,
         };
         let Some((number, able)) = begun else { return Ok(None) };
@@ -300,7 +330,7 @@ impl Follower {
             let able = prepare(config, runtime, model, shutdown)?;
             Ok(able.map(|able| (number, able)))
         });
-        match able {
+        match able.map_err(Error::or_out_of_files) {
             Ok(able) => {
                 if let Some((serving, _)) = &able {
                     tracing::error!(
@@ -310,6 +340,7 @@ impl Follower {
                 }
                 Ok(able)
             }
+            Err(other @ Error::OutOfFiles(_)) => Err(other),
             Err(other) => {
                 tracing::error!(
                     model = %self.reference, version = named, error = %other,
@@ -334,10 +365,26 @@ impl Follower {
         shutdown.unless_requested(move || question(&*registry, &reference))
     }
 
+    /// What the registry says that the alias names. None if the process is to end before that. That the answer is late is told
+    /// before it comes.
+    fn named(&self, bench: &Bench<'_>) -> Option<Result<u64, RegistryError>> {
+        let (registry, reference) = (Arc::clone(&self.registry), self.reference.clone());
+        let late = || {
+            bench.metrics.set_behind(self.seat, true);
+            if !self.is_silent {
+                let (serving, (should, _)) = (self.number(), self.words());
+                tracing::error!(
+                    model = %self.reference, serving, waited = ?self.patience,
+                    "the registry hasn't said yet what should {should}"
+                );
+            }
+        };
+        bench.shutdown.unless_requested_or_late(move || registry.resolve(&reference), self.patience, late)
+    }
+
     /// Whether something other than what the alias names serves, even after a try to change that.
     fn is_behind(&mut self, runtime: &Runtime, serving: &Manifest, bench: &Bench<'_>) -> bool {
-        let named = self.ask(bench.shutdown, |registry, reference| registry.resolve(reference));
-        let Some(named) = named else { return true };
+        let Some(named) = self.named(bench) else { return true };
         self.forget_if_gone(&named);
         let serves = named.and_then(|named| self.serves(named, runtime, serving, bench));
         match serves {

@@ -42,19 +42,19 @@ impl Trial {
     /// How many pictures go into one call of the model ([`Session::at_once`]), if it can be loaded and says numbers of
     /// pictures; why not, otherwise. A shutdown ends it.
     pub fn passes(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<usize, LoadError> {
-        let failed = |error: io::Error| LoadError::Trial(format!("a process for it: {error}"));
+        let lost = |error: io::Error| LoadError::Trial(format!("the process for it was lost: {error}"));
         let mut command = Command::new(&self.program);
         // Ctrl-C is for the one who asks.
         command.args(&self.arguments).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = command.spawn().map_err(LoadError::Process)?;
         if let Some(mut stdin) = child.stdin.take() {
             // Who has ended doesn't read: that shows below.
             drop(model.write(&mut stdin));
         }
         let begun = Instant::now();
         let status = loop {
-            if let Some(status) = child.try_wait().map_err(failed)? {
+            if let Some(status) = child.try_wait().map_err(lost)? {
                 break status;
             }
             let is_stopped = match shutdown {
@@ -66,14 +66,14 @@ impl Trial {
             };
             if is_stopped || begun.elapsed() > PATIENCE {
                 drop(child.kill());
-                child.wait().map_err(failed)?;
+                child.wait().map_err(lost)?;
                 let why = if is_stopped { "the process is ending" } else { "it has taken five minutes" };
                 return Err(LoadError::Trial(why.into()));
             }
         };
         let mut said = String::new();
         if let Some(mut stdout) = child.stdout.take() {
-            stdout.read_to_string(&mut said).map_err(failed)?;
+            stdout.read_to_string(&mut said).map_err(lost)?;
         }
         match said.trim().parse() {
             Ok(at_once) if status.success() => Ok(at_once),

@@ -66,6 +66,18 @@ pub enum RoleError {
         /// Why.
         cause: io::Error,
     },
+    /// This user may not open the lock.
+    #[error(
+        "can't lock {}: {cause}; it or its folder belongs to another user, as whom autorma has run here: give both to \
+         this user",
+        path.display()
+    )]
+    Forbidden {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
     /// The lock can't be used.
     #[error("can't lock {}: {cause}", path.display())]
     Io {
@@ -88,25 +100,33 @@ impl RoleLock {
         Self::try_take(folder, role, what)
     }
 
-    /// Takes the first role that is free of those called `prefix` and a number. Returns the number too.
+    /// Takes the first role that is free of those called `prefix` and a number. Returns the number too. Those whose locks
+    /// are another user's are passed over.
     pub fn take_first_free(
         folder: &Path,
         prefix: &str,
         numbers: Range<usize>,
         what: &str,
     ) -> Result<(Self, usize), RoleError> {
-        let count = numbers.len();
+        let (count, mut forbidden) = (numbers.len(), Vec::new());
         for number in numbers {
             match Self::try_take(folder, &format!("{prefix}{number}"), what) {
                 Ok(lock) => return Ok((lock, number)),
                 Err(RoleError::Held { .. }) => {}
+                Err(error @ RoleError::Forbidden { .. }) => forbidden.push(error),
                 Err(other) => return Err(other),
             }
         }
-        Err(RoleError::NoneFree { folder: folder.into(), prefix: prefix.into(), count })
+        // Where a process has one of them, that may end.
+        let is_all = forbidden.len() == count;
+        match forbidden.into_iter().next() {
+            Some(first) if is_all => Err(first),
+            _ => Err(RoleError::NoneFree { folder: folder.into(), prefix: prefix.into(), count }),
+        }
     }
 
-    /// The roles of the data folder that living processes have, by name.
+    /// The roles of the data folder that living processes have, by name. Of a lock that this user may not open nobody
+    /// knows; the log names it.
     pub fn holders(folder: &Path) -> io::Result<Vec<Holder>> {
         let entries = match std::fs::read_dir(folder.join(FOLDER)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -117,8 +137,19 @@ impl RoleLock {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str());
             let Some(role) = name.and_then(|name| name.strip_suffix(SUFFIX)) else { continue };
+            let file = match File::open(&path) {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    tracing::warn!(
+                        role,
+                        ?path,
+                        "whether anybody has this role isn't known: its lock is another user's"
+                    );
+                    continue;
+                }
+                other => other?,
+            };
             // Shared, so that two who look don't take each other for holders.
-            match File::open(&path)?.try_lock_shared() {
+            match file.try_lock_shared() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => holders.push(Holder::read(&path, role)),
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -148,8 +179,11 @@ impl RoleLock {
         match lock(&path, what) {
             Ok(Some(file)) => Ok(Self { file, role: role.into() }),
             Ok(None) => Err(RoleError::Held { folder: folder.into(), holder: Holder::read(&path, role) }),
-            Err(cause) if cause.kind() == ErrorKind::StorageFull => Err(RoleError::DiskFull { path, cause }),
-            Err(cause) => Err(RoleError::Io { path, cause }),
+            Err(cause) => Err(match cause.kind() {
+                ErrorKind::StorageFull => RoleError::DiskFull { path, cause },
+                ErrorKind::PermissionDenied => RoleError::Forbidden { path, cause },
+                _ => RoleError::Io { path, cause },
+            }),
         }
     }
 }

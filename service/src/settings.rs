@@ -91,8 +91,9 @@ impl Settings {
 
     /// All settings whose names begin with `prefix`, by the rest of the name: those of another program, which autorma
     /// passes on, or those whose names nobody knows beforehand. `check` says what is wrong with a name and its value; a
-    /// secret's value is never shown. In the environment an underscore stands for each dot. Where there is none, the table
-    /// is listed with `rest`, which says what the rest of a name is.
+    /// secret's value is never shown. In the environment an underscore stands for each dot; in `model.split`, whose names
+    /// have no dots, it is one. Names have small letters there. Where nothing is set, the table is listed with `rest`,
+    /// which says what the rest of a name is.
     pub fn table(
         &mut self,
         prefix: &str,

@@ -1,11 +1,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// How soon who waits for an answer hears of the request.
 const HEARING: Duration = Duration::from_millis(100);
+
+/// What a thread is to do.
+type Work = Box<dyn FnOnce() + Send>;
 
 /// The request to stop, seen by every thread of a process. Clones share it.
 #[derive(Clone, Default)]
@@ -84,19 +89,53 @@ impl Shutdown {
     }
 
     /// The answer of `ask`, which may take long, on a thread of its own; None if the request comes before it: then the
-    /// question is left to itself. A panic goes on here.
+    /// question is left to itself. A panic goes on here. While the system gives no thread, the question waits for one.
     pub fn unless_requested<T: Send + 'static>(&self, ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        self.unless_requested_or_late(ask, Duration::MAX, || ())
+    }
+
+    /// The same; `late` is called, once, where there is no answer after `patience`, and the answer is waited for on.
+    pub fn unless_requested_or_late<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce() -> T + Send + 'static,
+        patience: Duration,
+        late: impl FnOnce(),
+    ) -> Option<T> {
+        self.answer(ask, patience, late, |work| Builder::new().spawn(work))
+    }
+
+    /// The same with threads that `start` gives, or doesn't at the moment.
+    fn answer<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce() -> T + Send + 'static,
+        patience: Duration,
+        late: impl FnOnce(),
+        start: impl Fn(Work) -> io::Result<JoinHandle<()>>,
+    ) -> Option<T> {
         let (tell, told) = mpsc::channel();
         // Nobody may listen any more.
-        let asking = std::thread::spawn(move || drop(tell.send(ask())));
+        let asking: Work = Box::new(move || drop(tell.send(ask())));
+        let asking = Arc::new(Mutex::new(Some(asking)));
+        let (begun, mut late) = (Instant::now(), Some(late));
+        let (mut thread, mut is_refused) = (None, false);
         loop {
+            if thread.is_none() {
+                let started = start(taking(&asking));
+                if let (Err(error), false) = (&started, is_refused) {
+                    tracing::warn!(%error, "no thread could be started: one is waited for");
+                }
+                (is_refused, thread) = (started.is_err(), started.ok());
+            }
             match told.recv_timeout(HEARING) {
                 Ok(answer) => return Some(answer),
                 Err(RecvTimeoutError::Timeout) if self.is_requested() => return None,
+                Err(RecvTimeoutError::Timeout) if begun.elapsed() >= patience => {
+                    late.take().into_iter().for_each(|late| late());
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     // It can only have panicked.
-                    return asking.join().map_or_else(|panic| std::panic::resume_unwind(panic), |()| None);
+                    return thread?.join().map_or_else(|panic| std::panic::resume_unwind(panic), |()| None);
                 }
             }
         }
@@ -105,6 +144,15 @@ impl Shutdown {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes the work and does it: where there is no thread for this, the work stays where it is.
+fn taking(work: &Arc<Mutex<Option<Work>>>) -> Work {
+    let work = Arc::clone(work);
+    Box::new(move || {
+        let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.into_iter().for_each(|work| work());
+    })
 }
 
 impl fmt::Debug for Shutdown {
@@ -116,6 +164,7 @@ impl fmt::Debug for Shutdown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use std::sync::mpsc;
 
     #[test]
@@ -151,6 +200,33 @@ mod tests {
         is_asked.recv().unwrap();
         shutdown.request();
         assert!(waiting.join().unwrap().is_none());
+    }
+
+    #[test]
+    fn who_asks_is_told_of_an_answer_that_is_late() {
+        let shutdown = Shutdown::new();
+        let in_time = shutdown.unless_requested_or_late(|| 7, Duration::MAX, || panic!("it is in time"));
+        assert_eq!(in_time, Some(7));
+        let (say, said) = mpsc::channel();
+        let ask = move || said.recv().unwrap();
+        let late = || say.send(7).unwrap();
+        assert_eq!(shutdown.unless_requested_or_late(ask, Duration::from_millis(1), late), Some(7));
+    }
+
+    /// As where as many run as the system allows.
+    #[test]
+    fn a_question_waits_for_a_thread() {
+        let no_thread = || io::Error::from(io::ErrorKind::WouldBlock);
+        let shutdown = Shutdown::new();
+        let asked_for = Cell::new(0);
+        let third = |work: Work| {
+            asked_for.set(asked_for.get() + 1);
+            if asked_for.get() < 3 { Err(no_thread()) } else { Builder::new().spawn(work) }
+        };
+        assert_eq!(shutdown.answer(|| 7, Duration::MAX, || (), third), Some(7));
+        assert_eq!(asked_for.get(), 3);
+        shutdown.request();
+        assert_eq!(shutdown.answer(|| 7, Duration::MAX, || (), |_| Err(no_thread())), None);
     }
 
     #[test]

@@ -8,6 +8,16 @@ use autorma_service::roles::{RoleError, RoleLock};
 
 const CHILD: &str = "ROLES_TEST_CHILD";
 
+/// Files of Linux that nobody may write to, or read, root neither: they stand for locks of another user.
+const UNWRITABLE: &str = "/proc/sys/kernel/ostype";
+const UNREADABLE: &str = "/proc/sys/vm/drop_caches";
+
+fn lock_of_another_user(folder: &Path, role: &str, file: &str) {
+    let locks = folder.join("locks");
+    std::fs::create_dir_all(&locks).unwrap();
+    std::os::unix::fs::symlink(file, locks.join(format!("{role}.lock"))).unwrap();
+}
+
 #[test]
 fn a_role_has_one_holder_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
@@ -25,7 +35,7 @@ fn a_role_has_one_holder_at_a_time() {
             holder.since
         )
     );
-    assert_eq!(holder.since.len(), "2026-11-24 20:01:02".len());
+    assert_eq!(holder.since.len(), "2026-11-24 20:01:02+01:00".len());
     RoleLock::take(folder.path(), "sink", "autorma sink").unwrap();
     drop(lock);
     assert_eq!(take().unwrap().role(), "ingest");
@@ -75,6 +85,31 @@ fn the_first_free_number_is_taken() {
     assert_eq!(number, 0);
     let error = take(2).unwrap_err();
     assert!(matches!(error, RoleError::NoneFree { count: 2, .. }), "{error}");
+}
+
+#[test]
+fn a_lock_of_another_user_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let take = |count| RoleLock::take_first_free(folder.path(), "producer-", 0..count, "autorma produce");
+    lock_of_another_user(folder.path(), "producer-0", UNWRITABLE);
+    let error = take(1).unwrap_err();
+    assert!(matches!(error, RoleError::Forbidden { .. }), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("producer-0.lock") && told.contains("another user"), "{told}");
+    let (_one, number) = take(2).unwrap();
+    assert_eq!(number, 1);
+    let error = take(2).unwrap_err();
+    assert!(matches!(error, RoleError::NoneFree { count: 2, .. }), "to wait helps: {error}");
+}
+
+#[test]
+fn a_lock_that_can_t_be_opened_hides_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    lock_of_another_user(folder.path(), "ingest", UNREADABLE);
+    let _sink = RoleLock::take(folder.path(), "sink", "autorma sink").unwrap();
+    let holders = RoleLock::holders(folder.path()).unwrap();
+    let listed: Vec<_> = holders.iter().map(|it| it.role.as_str()).collect();
+    assert_eq!(listed, ["sink"]);
 }
 
 #[test]

@@ -188,6 +188,23 @@ fn a_table_shows_what_can_be_in_it() {
     assert_eq!(listed(vec![flags]), (1, vec![pair("model.split.staging", "10")]));
 }
 
+#[test]
+fn an_underscore_in_the_environment_is_a_dot_but_where_no_name_has_dots() {
+    let layers = vec![
+        toml("[model.split]\nblue_green = 1\n"),
+        environment(&[
+            ("AUTORMA_MODEL_SPLIT_BLUE_GREEN", "90"),
+            ("AUTORMA_LOG_KAFKA_PROPERTIES_LINGER_MS", "5"),
+        ]),
+    ];
+    let mut settings = Settings::new(layers);
+    let mut table = |prefix| settings.table(prefix, "NAME", "a value", |_| false, |_, _| Ok(()));
+    let pairs = ["model.split.", "log.kafka.properties."].map(|prefix| Vec::from_iter(table(prefix)));
+    let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    assert_eq!(pairs, [pair("blue_green", "90"), pair("linger.ms", "5")]);
+    settings.finish().unwrap();
+}
+
 #[cfg(unix)]
 #[test]
 fn a_value_that_is_not_utf8_is_a_problem() {

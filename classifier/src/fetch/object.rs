@@ -100,7 +100,7 @@ async fn get_whole(store: &dyn ObjectStore, place: &Path, max_bytes: u64) -> Res
     get(store, place, max_bytes).await.map_err(lasting)
 }
 
-/// The size is known before the content is read.
+/// The size is known before the content is read, and not believed: a store may say one length and send another.
 async fn get(store: &dyn ObjectStore, place: &Path, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
     let object = store.get(place).await?;
     if object.meta.size > max_bytes {
@@ -110,6 +110,10 @@ async fn get(store: &dyn ObjectStore, place: &Path, max_bytes: u64) -> Result<Ve
     let mut bytes = Vec::new();
     let broken = |error| Trouble::Passing(io::Error::other(told(&error)));
     while let Some(chunk) = content.try_next().await.map_err(broken)? {
+        let read = (bytes.len() + chunk.len()) as u64;
+        if read > max_bytes {
+            return Err(too_many_bytes(read, max_bytes).into());
+        }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)

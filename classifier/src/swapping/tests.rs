@@ -1,16 +1,18 @@
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::Command;
 
 use autorma_models::handmade::{hostile, means, negatives, write};
 use autorma_models::registry::{FolderRegistry, Location, Move, Signed, Version};
 use autorma_schemas::Micros;
 use autorma_service::settings::Settings;
 use autorma_stream::memory::Memory;
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
-use crate::Split;
 use crate::desk::Desk;
 use crate::fetch::Fetcher;
+use crate::{Split, Trial};
 
 fn signed() -> Signed {
     Signed { at: Micros(7), by: "a test".into(), why: String::new() }
@@ -118,27 +120,54 @@ fn who_starts_without_a_version_that_can_serve_ends_with_the_first_error() {
     assert!(matches!(error, Error::Load(_)), "{error}");
 }
 
-/// A registry that says what an alias names, and may be away when it is asked for that.
+type Trouble = fn() -> RegistryError;
+
+/// A registry that may have trouble with saying what an alias names, and with giving its second version.
 #[derive(Debug)]
 struct Fickle {
     home: FolderRegistry,
-    is_away: AtomicBool,
+    /// It says nothing while somebody holds this.
+    saying: Mutex<Option<Trouble>>,
+    giving: Mutex<Option<Trouble>>,
+    /// The version that is remembered.
+    remembers: u64,
+}
+
+impl Fickle {
+    fn of(home: FolderRegistry) -> Self {
+        Self { home, saying: Mutex::default(), giving: Mutex::default(), remembers: 1 }
+    }
 }
 
 fn away() -> RegistryError {
     RegistryError::Away { server: "http://registry".into(), cause: "nobody is there".into() }
 }
 
+fn refused(code: &str) -> RegistryError {
+    RegistryError::Refused { server: "http://registry".into(), code: code.into(), message: "no".into() }
+}
+
+fn no_file() -> RegistryError {
+    RegistryError::File { path: "versions/2".into(), cause: Errno::MFILE.into() }
+}
+
 impl Registry for Fickle {
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {
-        self.home.now(name, alias)
+        match *self.saying.lock().unwrap() {
+            Some(trouble) => Err(trouble()),
+            None => self.home.now(name, alias),
+        }
     }
 
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
-        match self.is_away.load(Ordering::SeqCst) {
-            true => Err(away()),
-            false => self.home.load(name, number),
+        match *self.giving.lock().unwrap() {
+            Some(trouble) if number == 2 => Err(trouble()),
+            _ => self.home.load(name, number),
         }
+    }
+
+    fn remembered(&self, reference: &Reference) -> Option<(u64, Model)> {
+        Some((self.remembers, self.home.load(&reference.name, self.remembers).ok()?))
     }
 
     fn register(&self, _: &Path, _: &Signed) -> Result<Version, RegistryError> {
@@ -180,8 +209,8 @@ impl Registry for Fickle {
         unreachable!()
     }
 
-    fn moves(&self, _: &str, _: &str) -> Result<Vec<Move>, RegistryError> {
-        unreachable!()
+    fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
+        self.home.moves(name, alias)
     }
 
     fn collect(&self, _: &str, _: usize) -> Result<Vec<u64>, RegistryError> {
@@ -189,42 +218,166 @@ impl Registry for Fickle {
     }
 }
 
+/// Follows the alias `production`.
+fn following(registry: &Arc<Fickle>) -> Follower {
+    Follower::new(Arc::<Fickle>::clone(registry), "means@production".parse().unwrap(), Seat::Arm(0))
+}
+
+/// At a bench where nobody works.
+fn at_a_bench(config: &Config, metrics: &Metrics, test: impl FnOnce(&Bench<'_>)) {
+    let log = Memory::new().unwrap();
+    let fetcher = Fetcher::new(&[], &[], 10, &log).unwrap();
+    let (desk, rack, shutdown) = (Desk::new(1, 1, Duration::ZERO), Rack::new(1), Shutdown::new());
+    test(&Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics, shutdown: &shutdown });
+}
+
 #[test]
 fn a_version_that_the_registry_does_not_give_is_asked_for_at_the_next_look() {
     let folder = tempfile::tempdir().unwrap();
     let home = registered(folder.path(), &[means(), negatives()]);
     let serving = home.load("means", 1).unwrap();
-    let fickle = Arc::new(Fickle { home, is_away: AtomicBool::new(true) });
-    let reference = "means@production".parse().unwrap();
-    let mut follower = Follower::new(Arc::<Fickle>::clone(&fickle), reference, Seat::Arm(0));
+    let fickle = Arc::new(Fickle::of(home));
+    *fickle.giving.lock().unwrap() = Some(away);
+    let mut follower = following(&fickle);
     follower.serving = Some((1, serving.version()));
 
     let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
-    let log = Memory::new().unwrap();
-    let fetcher = Fetcher::new(&[], &[], 10, &log).unwrap();
-    let (desk, rack, shutdown) = (Desk::new(1, 1, Duration::ZERO), Rack::new(1), Shutdown::new());
-    let bench = Bench {
-        desk: &desk,
-        fetcher: &fetcher,
-        rack: &rack,
-        config: &config,
-        metrics: &metrics,
-        shutdown: &shutdown,
+    at_a_bench(&config, &metrics, |bench| {
+        for _ in 0..2 {
+            assert!(follower.is_behind(&runtime, &serving.manifest, bench));
+            assert_eq!(follower.number(), Some(1));
+            let soon = |(_, again): (u64, Instant)| again < Instant::now() + AGAIN / 2;
+            assert!(follower.refused.is_none_or(soon), "it isn't the version that is at fault");
+            assert!(follower.is_silent, "that is told once, and not at each look");
+        }
+        *fickle.giving.lock().unwrap() = None;
+        let begun = Instant::now();
+        while follower.is_behind(&runtime, &serving.manifest, bench) {
+            assert!(begun.elapsed() < AGAIN / 2, "it is asked for again");
+        }
+        assert_eq!((follower.number(), follower.is_silent), (Some(2), false));
+        assert!(bench.rack.take(0).contains_key(&Seat::Arm(0)));
+    });
+}
+
+#[test]
+fn a_registry_that_hangs_is_told_of_before_it_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = registered(folder.path(), &[means()]);
+    let serving = home.load("means", 1).unwrap();
+    let fickle = Arc::new(Fickle::of(home));
+    let mut follower = following(&fickle);
+    follower.serving = Some((1, serving.version()));
+    follower.patience = Duration::from_millis(50);
+
+    let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
+    let becomes = |behind: i64| {
+        let begun = Instant::now();
+        while metrics.model_behind.get() != behind && begun.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        metrics.model_behind.get() == behind
     };
-    for _ in 0..2 {
-        assert!(follower.is_behind(&runtime, &serving.manifest, &bench));
-        assert_eq!(follower.number(), Some(1));
-        let soon = |(_, again): (u64, Instant)| again < Instant::now() + AGAIN / 2;
-        assert!(follower.refused.is_none_or(soon), "it isn't the version that is at fault");
-        assert!(follower.is_silent, "that is told once, and not at each look");
+    at_a_bench(&config, &metrics, |bench| {
+        let hanging = fickle.saying.lock().unwrap();
+        let told = std::thread::scope(|scope| {
+            scope.spawn(|| follower.follow(&runtime, &serving.manifest, bench, || ()));
+            let is_behind = becomes(1);
+            drop(hanging);
+            let told = [is_behind, becomes(0)];
+            bench.shutdown.request();
+            told
+        });
+        assert_eq!(told, [true, true]);
+    });
+}
+
+#[test]
+fn who_starts_while_something_else_answers_for_the_registry_serves_what_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let fickle = Fickle::of(registered(folder.path(), &[means(), negatives()]));
+    let reference: Reference = "means@production".parse().unwrap();
+    let begins_with = |trouble: Option<Trouble>| {
+        *fickle.saying.lock().unwrap() = trouble;
+        first(&fickle, &reference).map(|(number, model)| (number, model.is_ok())).ok()
+    };
+    let nothing: [Trouble; 6] = [
+        away,
+        || refused("401"),
+        || refused("403"),
+        || refused("404"),
+        || refused("302"),
+        || refused("NOT_MLFLOW"),
+    ];
+    for trouble in nothing {
+        assert_eq!(begins_with(Some(trouble)), Some((1, true)), "{}", trouble());
     }
-    fickle.is_away.store(false, Ordering::SeqCst);
-    let begun = Instant::now();
-    while follower.is_behind(&runtime, &serving.manifest, &bench) {
-        assert!(begun.elapsed() < AGAIN / 2, "it is asked for again");
+    let something: [Trouble; 2] = [|| refused("PERMISSION_DENIED"), no_file];
+    for trouble in something {
+        assert_eq!(begins_with(Some(trouble)), None, "{}", trouble());
     }
-    assert_eq!((follower.number(), follower.is_silent), (Some(2), false));
-    assert!(rack.take(0).contains_key(&Seat::Arm(0)));
+    assert_eq!(begins_with(None), Some((2, true)));
+}
+
+#[test]
+fn who_starts_while_a_version_is_not_given_serves_no_other_one_that_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut fickle = Fickle::of(registered(folder.path(), &[means(), negatives()]));
+    *fickle.giving.lock().unwrap() = Some(away);
+    for (remembers, is_given) in [(1, false), (2, true)] {
+        fickle.remembers = remembers;
+        let begun = first(&fickle, &"means@production".parse().unwrap());
+        let begun = begun.map(|(number, model)| (number, model.is_ok())).unwrap();
+        assert_eq!(begun, (2, is_given), "version {remembers} is remembered");
+    }
+}
+
+const CHILD: &str = "SWAPPING_TEST_CHILD";
+
+/// In a process of its own, called by the test below: other tests need files.
+#[test]
+fn a_child_that_gets_no_more_files() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let model = registered(folder.path(), &[means()]).load("means", 1).unwrap();
+    let registered = config(folder.path(), "means@production");
+    let in_a_folder = Config { model: Source::Folder(folder.path().join("0")), ..registered.clone() };
+    let trial = Trial { program: "true".into(), arguments: Vec::new() };
+    let tried = Config { trial: Some(trial), ..registered.clone() };
+    let (metrics, runtime, shutdown) = (metrics(), runtime(), Shutdown::new());
+    let open = |config: &Config| Opening::of(config, &runtime, &metrics, &shutdown).map(drop);
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: before.maximum }).unwrap();
+    let prepared = prepare(&tried, &runtime, model, &shutdown).map(drop).map_err(Error::or_out_of_files);
+    let begun = [open(&registered), open(&in_a_folder), prepared];
+    setrlimit(Resource::Nofile, before).unwrap();
+    for begun in begun {
+        assert!(matches!(begun, Err(Error::OutOfFiles(_))), "{begun:?}");
+    }
+    println!("\nno model's fault");
+}
+
+#[test]
+fn a_model_that_no_file_is_left_for_is_not_at_fault() {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "swapping::tests::a_child_that_gets_no_more_files", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("no model's fault"), "{said}");
+}
+
+#[test]
+fn who_lacks_files_at_the_start_does_not_go_back_to_the_former_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let fickle = Arc::new(Fickle::of(registered(folder.path(), &[means(), negatives()])));
+    *fickle.giving.lock().unwrap() = Some(no_file);
+    let config = config(folder.path(), "means@production");
+    let begun = following(&fickle).begin(&config, &runtime(), &Shutdown::new()).map(drop);
+    assert!(matches!(begun, Err(Error::OutOfFiles(_))), "{begun:?}");
 }
 
 #[test]

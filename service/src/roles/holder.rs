@@ -12,7 +12,7 @@ pub struct Holder {
     pub process: u32,
     /// What it does, `autorma up` for example.
     pub command: String,
-    /// Since when, in local time.
+    /// Since when, in its local time with the offset from UTC, `2026-11-24 20:01:02+01:00`.
     pub since: String,
 }
 
@@ -26,7 +26,7 @@ struct Content {
 
 impl Holder {
     pub(super) fn this_process(command: &str) -> String {
-        let since = Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let since = Zoned::now().strftime("%Y-%m-%d %H:%M:%S%:z").to_string();
         serde_json::json!(Content { process: std::process::id(), command: command.into(), since }).to_string()
     }
 

@@ -4,6 +4,9 @@ use std::fmt;
 use super::problem::{Problem, unknown};
 use super::{Key, key};
 
+/// The tables whose names have no dots: there, an underscore is one in the environment, too.
+const UNDOTTED: [&str; 1] = ["model.split."];
+
 /// Values from one place, by dotted name or, in the environment, by variable.
 #[derive(Clone, Default)]
 pub struct Layer {
@@ -77,11 +80,13 @@ impl Layer {
     /// The entries whose names begin with `prefix`, by the rest of the dotted name.
     pub(super) fn below(&self, prefix: &str) -> Vec<(String, Entry)> {
         let variable = key::variable(prefix);
+        let dotted = |rest: &str| match UNDOTTED.contains(&prefix) {
+            true => rest.to_lowercase(),
+            false => rest.to_lowercase().replace('_', "."),
+        };
         let rest = |name: &String| match self.naming {
             Naming::Dotted => name.strip_prefix(prefix).map(str::to_owned),
-            Naming::Variables => {
-                name.strip_prefix(&variable).map(|rest| rest.to_lowercase().replace('_', "."))
-            }
+            Naming::Variables => name.strip_prefix(&variable).map(dotted),
         };
         self.values.iter().filter_map(|(name, entry)| Some((rest(name)?, entry.clone()))).collect()
     }

@@ -156,6 +156,17 @@ fn an_answer_that_breaks_off_is_asked_for_again() {
     }
 }
 
+/// By chunks, which are read whatever the length says.
+#[test]
+fn a_store_that_sends_more_than_it_says_is_not_read_to_the_end() {
+    let server = server(|_| {
+        let headers = "content-length: 10\r\ntransfer-encoding: chunked\r\nconnection: close\r\n";
+        format!("HTTP/1.1 200 OK\r\n{headers}\r\n{}0\r\n\r\n", "5\r\nphoto\r\n".repeat(3))
+    });
+    let objects = objects(&server, &[]).unwrap();
+    assert_eq!(read(&objects, &format!("{server}/a.jpg"), 10), Err(Reason::TooManyBytes));
+}
+
 #[test]
 fn a_connection_that_no_file_is_left_for_is_no_dead_letter() {
     let cause = io::Error::from(rustix::io::Errno::MFILE);
