@@ -43,7 +43,8 @@ impl Manifest {
         let sum: f64 = among.iter().sum();
         let base = highest(logits);
         let inside: f64 = weights(classes, base).iter().sum();
-        let outside: f64 = weights(unknown, base).iter().sum();
+        // What nothing sums up to is -0.
+        let outside = 0.0 + weights(unknown, base).iter().sum::<f64>();
         let unknown_probability = outside / (inside + outside);
         let probabilities: Vec<_> = self
             .classes
@@ -100,6 +101,19 @@ mod tests {
         assert_eq!(decide([3.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0]).decision, Decision::Review);
         let other = decide([0.0, 0.0, 0.0, 0.0, 2.0, 9.0, 9.0]);
         assert_eq!((other.predicted_class.as_str(), other.decision), ("watches", Decision::Unknown));
+    }
+
+    #[test]
+    fn a_model_of_classes_alone_says_0_of_unknowns_and_not_less() {
+        let mut manifest = manifest();
+        manifest.output.unknown.clear();
+        let Verdict { unknown_probability, decision, .. } =
+            manifest.decide(&[9.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
+        assert!(
+            unknown_probability == 0.0 && unknown_probability.is_sign_positive(),
+            "{unknown_probability}"
+        );
+        assert_eq!(decision, Decision::Accept);
     }
 
     #[test]

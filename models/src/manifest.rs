@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::members::{self, Member};
 
+/// How many bytes the name of a class, or of another kind of thing, may have.
+const LONGEST_NAME: usize = 128;
+/// How many classes and other kinds of things a model may have together: each prediction names all classes, and must be no
+/// larger than its topic takes.
+pub const MOST_OUTPUTS: usize = 1000;
+
 /// What a model is: `manifest.json` beside its ONNX file, or its members' files. `autorma train` writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -95,6 +101,13 @@ impl Input {
     pub fn normalised(&self, channel: usize, value: u8) -> f32 {
         (f32::from(value) - self.mean[channel]) / self.std[channel]
     }
+
+    /// Whether every byte becomes a number. What is too large for 32 bits is infinite here, and nothing in JSON: who wrote it
+    /// couldn't read it again.
+    fn makes_numbers(&self) -> bool {
+        let ends = |channel| [0, u8::MAX].map(|value| self.normalised(channel, value));
+        self.std.iter().all(|std| std.is_finite()) && (0..3).flat_map(ends).all(f32::is_finite)
+    }
 }
 
 impl Manifest {
@@ -106,10 +119,16 @@ impl Manifest {
     /// What makes the manifest one that can't be used, if anything.
     pub fn problem(&self) -> Option<String> {
         let probability = |value: f64| (0.0..=1.0).contains(&value);
-        let unique: std::collections::BTreeSet<_> = self.classes.iter().chain(&self.output.unknown).collect();
+        let names = || self.classes.iter().chain(&self.output.unknown);
+        let unique: std::collections::BTreeSet<_> = names().collect();
         let rules = [
             (self.format == 1, "format must be 1"),
             (self.classes.len() >= 2, "at least two classes are needed"),
+            (self.outputs() <= MOST_OUTPUTS, "classes and output.unknown may have 1,000 names together"),
+            (
+                names().all(|name| is_a_name(name)),
+                "the name of a class, or in output.unknown, must have 1 to 128 bytes and no control characters",
+            ),
             (unique.len() == self.outputs(), "a class is listed twice"),
             (self.temperature.is_finite() && self.temperature > 0.0, "temperature must be above 0"),
             (probability(self.thresholds.accept), "thresholds.accept must be within 0..1"),
@@ -123,8 +142,54 @@ impl Manifest {
             ((1..=4096).contains(&self.input.width), "input.width must be within 1..4096"),
             ((1..=4096).contains(&self.input.height), "input.height must be within 1..4096"),
             (self.input.std.iter().all(|std| *std > 0.0), "input.std must be above 0"),
+            (self.input.makes_numbers(), "(byte - input.mean) / input.std must be a number of 32 bits"),
         ];
         let broken = rules.iter().find(|(kept, _)| !kept).map(|(_, rule)| *rule);
         broken.or_else(|| self.problem_of_members()).map(str::to_owned)
+    }
+}
+
+/// Whether a class, or another kind of thing, may be called that: 1 to 128 bytes without control characters.
+pub fn is_a_name(text: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::Model;
+
+    #[test]
+    fn what_no_prediction_or_no_registry_could_hold_is_refused() {
+        let shipped = Model::manifest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shipped")).unwrap();
+        let problem = |change: &dyn Fn(&mut Manifest)| {
+            let mut manifest = shipped.clone();
+            change(&mut manifest);
+            manifest.problem().unwrap_or_default()
+        };
+        let kinds = |count: usize| (0..count).map(|number| format!("kind {number}")).collect::<Vec<_>>();
+        let most = MOST_OUTPUTS - shipped.classes.len();
+        type Change<'a> = &'a dyn Fn(&mut Manifest);
+        let changes: [(Change<'_>, &str); 12] = [
+            (&|_| (), ""),
+            (&|it| it.classes[1] = "ä".repeat(64), ""),
+            (&|it| it.output.unknown = kinds(most), ""),
+            (&|it| it.output.unknown = kinds(most + 1), "1,000 names together"),
+            (&|it| it.classes[1] = "a".repeat(129), "128 bytes"),
+            (&|it| it.classes[1].clear(), "1 to 128 bytes"),
+            (&|it| it.classes[1] = "a\nb".into(), "no control characters"),
+            (&|it| it.output.unknown[0] = "\u{1b}[2J".into(), "no control characters"),
+            (&|it| it.input.std[2] = f32::INFINITY, "a number of 32 bits"),
+            (&|it| it.input.mean[0] = f32::INFINITY, "a number of 32 bits"),
+            (&|it| it.input.mean[0] = f32::NAN, "a number of 32 bits"),
+            (&|it| it.input.std[1] = f32::from_bits(1), "a number of 32 bits"),
+        ];
+        for (number, (change, expected)) in changes.into_iter().enumerate() {
+            let problem = problem(change);
+            let is_right = if expected.is_empty() { problem.is_empty() } else { problem.contains(expected) };
+            assert!(is_right, "change {number}: {problem:?} and not {expected:?}");
+        }
     }
 }

@@ -67,6 +67,21 @@ pub trait Registry: fmt::Debug + Send + Sync {
         signed: &Signed,
     ) -> Result<Move, RegistryError>;
 
+    /// The same, if the version still is what somebody has examined before they decided, `examined`. On an MLflow server, where
+    /// what others have registered can be exchanged as long as no alias was moved to it from here, what the alias names from
+    /// then on is that and nothing else.
+    fn point_examined(
+        &self,
+        former: Option<u64>,
+        examined: &Manifest,
+        alias: &str,
+        number: u64,
+        signed: &Signed,
+    ) -> Result<Move, RegistryError> {
+        expect_examined(examined, &self.version(&examined.name, number)?.manifest, number)?;
+        self.point_from(former, &examined.name, alias, number, signed)
+    }
+
     /// The moves of an alias, oldest first.
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError>;
 
@@ -279,6 +294,14 @@ pub enum RegistryError {
         /// The alias.
         alias: String,
     },
+    /// The version is another than somebody has examined.
+    #[error("{name}/{number} has changed since it was examined: nothing has moved; examine it again")]
+    Changed {
+        /// The model.
+        name: String,
+        /// The version.
+        number: u64,
+    },
     /// A name that can't be one.
     #[error(
         "{0:?} can't be a name: letters, digits, '-', '_' and '.', at most 64, the first a letter or digit"
@@ -379,6 +402,14 @@ fn expect(former: Option<u64>, now: Option<u64>, name: &str, alias: &str) -> Res
     match now == former {
         true => Ok(()),
         false => Err(RegistryError::Moved { name: name.into(), alias: alias.into() }),
+    }
+}
+
+/// An error if a version is something else, `is`, than what somebody has examined.
+fn expect_examined(examined: &Manifest, is: &Manifest, number: u64) -> Result<(), RegistryError> {
+    match is == examined {
+        true => Ok(()),
+        false => Err(RegistryError::Changed { name: examined.name.clone(), number }),
     }
 }
 

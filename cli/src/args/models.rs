@@ -8,6 +8,14 @@ use clap::{Args, Subcommand};
 
 use super::{Json, folder};
 
+// What the gate of `promote` asks where nobody says otherwise.
+const MARGIN: f64 = 0.5;
+const QUANTIZED: f64 = 0.3;
+const ACCURACY: f64 = 80.0;
+const REFUSED: f64 = 20.0;
+const WRONG: f64 = 2.0;
+const SPEED: f64 = 0.8;
+
 #[derive(Debug, Args)]
 pub(crate) struct ModelsArgs {
     #[command(subcommand)]
@@ -41,18 +49,20 @@ pub(crate) enum ModelsCommand {
     /// Let production name a version, if it passes the gate: no worse than the one that serves, on photos that are known
     ///
     /// Both are asked about the photos of --data, as the classifier would ask them. The version passes if it has a verdict on
-    /// as many photos; if it takes pictures of the same size, knows the same classes, and can call a photo unknown where what
-    /// serves can; if its accuracy, the share of photos
-    /// of the classes that it accepts, how often it is right about these, and the share of --unknown photos that it finds are at
-    /// most --margin points lower; if the share of photos of the classes that it calls unknown is at most --margin points
-    /// higher; if its calibration error is at most --calibration-error; and if it is at least --speed times as fast. A quantized
-    /// version must also be at most --quantized points less accurate than what it was quantized from, its reference, with which
-    /// it must be registered. Where nothing serves yet, its accuracy must be at least --accuracy per cent, no photo may be
-    /// without a verdict, it may call at most --refused per cent of the photos of the classes unknown, must accept some, and
-    /// must find a larger share of the --unknown photos than it calls unknown of the classes; of the rest, what needs no
-    /// comparison is asked. The same is asked where what serves can't be loaded, and then only --force promotes. Here --data
-    /// names photos; --set data=DIR names the data folder, in which the registry is unless the setting `registry` names
-    /// another. A version that the alias names already is asked nothing: `autorma evaluate` says how good it is. Exit status: 0
+    /// as many photos, and on one of each class; if it takes pictures of the same size, knows the same classes, and can call a
+    /// photo unknown where what serves can; if its accuracy, the share of photos of the classes that it accepts, how often it
+    /// is right about these, and the share of --unknown photos that it finds are at most --margin points lower; if the share of
+    /// photos of the classes that it calls unknown is at most --margin points higher; if its calibration error is at most
+    /// --calibration-error; and if it is at least --speed times as fast. A quantized version must also be at most --quantized
+    /// points less accurate than what it was quantized from, its reference, with which it must be registered. Where what
+    /// serves accepts none of the photos, at most --wrong per cent of those that the version accepts may be wrong. Where
+    /// nothing serves yet, its accuracy must be at least --accuracy per cent, no photo may be without a verdict, it may call
+    /// at most --refused per cent of the photos of the classes unknown, must accept some, and must find a larger share of the
+    /// --unknown photos than it calls unknown of the classes; of the rest, what needs no comparison is asked. The same is
+    /// asked where what serves can't be loaded, and then only --force promotes. Here --data names photos; --set data=DIR
+    /// names the data folder, in which the registry is unless the setting `registry` names another. A version that the alias
+    /// names already is asked nothing: `autorma evaluate` says how good it is. Of a version that has passed, the alias's
+    /// history has the photos' folders, how many photos there were, and the options that aren't the defaults. Exit status: 0
     /// promoted, or named already; 1 not.
     Promote(PromoteArgs),
     /// Let an alias name what it named before
@@ -190,22 +200,25 @@ pub(crate) struct PromoteArgs {
     #[command(flatten)]
     pub(crate) photos: Photos,
     /// How many points worse than what serves it may be
-    #[arg(long, value_name = "POINTS", default_value_t = 0.5)]
+    #[arg(long, value_name = "POINTS", default_value_t = MARGIN)]
     pub(crate) margin: f64,
     /// How many points less accurate a quantized version may be than what it was quantized from, its reference
-    #[arg(long, value_name = "POINTS", default_value_t = 0.3)]
+    #[arg(long, value_name = "POINTS", default_value_t = QUANTIZED)]
     pub(crate) quantized: f64,
     /// The least accuracy where nothing serves to compare with
-    #[arg(long, value_name = "PERCENT", default_value_t = 80.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = ACCURACY)]
     pub(crate) accuracy: f64,
     /// The largest share of photos of the classes that may be called unknown where nothing serves to compare with
-    #[arg(long, value_name = "PERCENT", default_value_t = 20.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = REFUSED)]
     pub(crate) refused: f64,
+    /// The largest share of the accepted that may be wrong where what serves accepts none to compare with
+    #[arg(long, value_name = "PERCENT", default_value_t = WRONG)]
+    pub(crate) wrong: f64,
     /// The largest expected calibration error; 0.05, if nothing is said, or what serves has, where that is more
     #[arg(long, value_name = "ERROR")]
     pub(crate) calibration_error: Option<f64>,
     /// The least speed, as a multiple of what serves
-    #[arg(long, value_name = "RATIO", default_value_t = 0.8)]
+    #[arg(long, value_name = "RATIO", default_value_t = SPEED)]
     pub(crate) speed: f64,
     /// Promote it although it doesn't pass; --why must say why, and both are remembered
     #[arg(long, requires = "why")]
@@ -216,12 +229,29 @@ pub(crate) struct PromoteArgs {
     pub(crate) json: Json,
 }
 
+impl PromoteArgs {
+    /// The options of the gate that aren't the defaults.
+    pub(crate) fn other_bounds(&self) -> Vec<String> {
+        let bounds = [
+            ("margin", self.margin, MARGIN),
+            ("quantized", self.quantized, QUANTIZED),
+            ("accuracy", self.accuracy, ACCURACY),
+            ("refused", self.refused, REFUSED),
+            ("wrong", self.wrong, WRONG),
+            ("speed", self.speed, SPEED),
+        ];
+        let others = bounds.into_iter().filter(|(_, bound, default)| bound != default);
+        let others = others.map(|(name, bound, _)| format!("--{name} {bound}"));
+        others.chain(self.calibration_error.map(|error| format!("--calibration-error {error}"))).collect()
+    }
+}
+
 /// Photos whose labels are known. `--data` is theirs here, instead of the folder of the log: [`super::Common`] has it under
 /// the same name, and leaves it alone.
 #[derive(Debug, Args)]
 pub(crate) struct Photos {
-    /// Folder with a folder of photos for each class; `other`, `unknown`, `none` and `backgrounds` hold what is none of
-    /// them; may be repeated
+    /// Folder with a folder of photos for each class; `other`, `unknown`, `none`, `background` and `backgrounds` hold what is
+    /// none of them; may be repeated
     #[arg(long, value_name = "DIR", required = true, value_parser = folder())]
     pub(crate) data: Vec<PathBuf>,
     /// Folder of photos that are none of the classes; may be repeated

@@ -1,16 +1,18 @@
 mod gate;
 mod serving;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::signed;
-use crate::args::PromoteArgs;
+use crate::args::{Photos, PromoteArgs};
 use crate::configuration::Configuration;
 use crate::inspect::json_text;
 use crate::table::Table;
-use gate::{Check, checks};
+use crate::words::counted;
+use gate::{Check, Findings, examine};
 use serving::Serving;
 
 /// What came of a promotion.
@@ -43,16 +45,32 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     let serving = former.map(|number| Serving::load(registry, name, number)).transpose()?;
     // What can't be loaded is no measure.
     let reference = registry.reference(name, version)?;
-    promotion.checks = checks(configuration, args, &candidate, reference.as_ref(), serving.as_ref())?;
+    let Findings { checks, photos } =
+        examine(configuration, args, &candidate, reference.as_ref(), serving.as_ref())?;
+    promotion.checks = checks;
     let passed = promotion.checks.iter().all(|check| check.passed);
     promotion.promoted = passed || args.force;
     if promotion.promoted {
         let mut signed = signed(&args.signature);
-        let (gate, reason) = (if passed { "passed the gate" } else { "forced" }, signed.why);
-        signed.why = if reason.is_empty() { gate.into() } else { format!("{gate}: {reason}") };
-        registry.point_from(former, name, &args.to, version, &signed)?;
+        let (gate, reason) = (if passed { passed_by(args, photos) } else { "forced".into() }, signed.why);
+        signed.why = if reason.is_empty() { gate } else { format!("{gate}: {reason}") };
+        registry.point_examined(former, &candidate.manifest, &args.to, version, &signed)?;
     }
     promotion.tell(args)
+}
+
+/// What the gate was: on other photos, or with other bounds, the same version may not pass.
+fn passed_by(args: &PromoteArgs, photos: usize) -> String {
+    let Photos { data, unknown } = &args.photos;
+    // Whoever reads it is elsewhere.
+    let named = |option: &str, folder: &PathBuf| {
+        let whole = folder.canonicalize();
+        format!("--{option} {}", whole.as_ref().unwrap_or(folder).display())
+    };
+    let data = data.iter().map(|folder| named("data", folder));
+    let unknown = unknown.iter().map(|folder| named("unknown", folder));
+    let options: Vec<_> = data.chain(unknown).chain(args.other_bounds()).collect();
+    format!("passed the gate ({}, {})", counted(photos, "photo"), options.join(" "))
 }
 
 impl Promotion {

@@ -26,7 +26,10 @@ use self::cache::Cache;
 use self::client::Client;
 use self::history::{History, Note};
 use self::runs::Files;
-use super::{Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, expect, named};
+use super::{
+    Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, expect, expect_examined,
+    named,
+};
 use crate::{Manifest, Model};
 
 pub use self::client::Server;
@@ -138,32 +141,33 @@ impl MlflowRegistry {
         unless(NOT_THERE, self.client.send::<Done>(Method::DELETE, path, body)).map(drop)
     }
 
-    /// Notes what an alias names, for the time when the server is away: once the version is here.
-    fn remember(&self, name: &str, alias: &str, number: u64) -> Result<(), RegistryError> {
-        match self.cache.version(name, number) {
-            Some(_) => self.cache.remember_alias(name, alias, number),
-            None => Ok(()),
+    /// Notes what an alias names, for the time when the server is away: once the version is here. A disk that takes no note,
+    /// full or broken, keeps nobody from what the server says.
+    fn remember(&self, name: &str, alias: &str, number: u64) {
+        if self.cache.version(name, number).is_some() {
+            drop(self.cache.remember_alias(name, alias, number));
         }
     }
 
-    /// Notes a move, makes it and confirms it, if `may` says so of what the alias names just before.
+    /// Notes a move, makes it and confirms it, if `may` says so of what the alias names just before, and of the manifest of
+    /// the version that it moves to.
     fn make_move(
         &self,
         name: &str,
         alias: &str,
         number: u64,
         signed: &Signed,
-        may: impl FnOnce(Option<u64>) -> Result<(), RegistryError>,
+        may: impl FnOnce(Option<u64>, &Manifest) -> Result<(), RegistryError>,
     ) -> Result<Move, RegistryError> {
         let alias = alias_named(alias)?;
-        let unsealed = self.unsealed(name, number)?;
+        let (is, unsealed) = self.unsealed(name, number)?;
         let missing = || RegistryError::NoVersion { name: name.into(), number };
         let history = |model: &RegisteredModel| History::of(model, &alias);
         if let Some((key, note)) = history(&self.registered(name)?.ok_or_else(missing)?).unconfirmed() {
             self.write(name, &key, &note)?;
         }
         let model = self.registered(name)?.ok_or_else(missing)?;
-        may(model.now(&alias))?;
+        may(model.now(&alias), &is)?;
         self.seal(name, number, unsealed)?;
         let key = history(&model).next();
         let made = Move { version: number, signed: signed.clone() };
@@ -263,7 +267,7 @@ impl Registry for MlflowRegistry {
         };
         let key = (name.to_owned(), alias.to_owned());
         self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(key, number);
-        self.remember(name, alias, number)?;
+        self.remember(name, alias, number);
         Ok(Some(number))
     }
 
@@ -274,7 +278,7 @@ impl Registry for MlflowRegistry {
     }
 
     fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError> {
-        self.make_move(name, alias, number, signed, |_| Ok(()))
+        self.make_move(name, alias, number, signed, |_, _| Ok(()))
     }
 
     fn point_from(
@@ -285,7 +289,22 @@ impl Registry for MlflowRegistry {
         number: u64,
         signed: &Signed,
     ) -> Result<Move, RegistryError> {
-        self.make_move(name, alias, number, signed, |now| expect(former, now, name, alias))
+        self.make_move(name, alias, number, signed, |now, _| expect(former, now, name, alias))
+    }
+
+    fn point_examined(
+        &self,
+        former: Option<u64>,
+        examined: &Manifest,
+        alias: &str,
+        number: u64,
+        signed: &Signed,
+    ) -> Result<Move, RegistryError> {
+        let name = &*examined.name;
+        self.make_move(name, alias, number, signed, |now, is| {
+            expect(former, now, name, alias)?;
+            expect_examined(examined, is, number)
+        })
     }
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {

@@ -306,6 +306,68 @@ fn what_the_server_has_lost_serves_on_where_it_was_fetched_and_nobody_is_told_th
     assert_eq!(here.register(&models.model(1), &signed("")).unwrap().number, 3);
 }
 
+/// The tags of ours that a version has.
+fn seal(mlflow: &Mlflow, name: &str, number: &str) -> String {
+    let program = "
+tags = mlflow.MlflowClient().get_model_version(*sys.argv[1:]).tags
+print(*sorted(tag for tag in tags if tag.startswith('autorma.')))
+";
+    mlflow.python(program, &[name, number]).trim().to_owned()
+}
+
+#[test]
+fn an_alias_moves_to_what_was_examined_although_others_can_exchange_it() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    let (name, models) = ("exchanged", Models::new("exchanged", 2));
+    mlflow.python(
+        "
+client = mlflow.MlflowClient()
+client.create_registered_model(sys.argv[1])
+mlflow.set_experiment(sys.argv[1])
+with mlflow.start_run() as run:
+    mlflow.log_artifacts(sys.argv[2], 'model')
+client.create_model_version(sys.argv[1], f'{run.info.artifact_uri}/model', run.info.run_id)
+",
+        &[name, models.model(1).to_str().unwrap()],
+    );
+    let examined = here.load(name, 1).unwrap().manifest;
+    let there = artifacts(&mlflow, name, "1").join(MANIFEST);
+    let point = || here.point_examined(None, &examined, "production", 1, &signed(""));
+    // The same ONNX file, and whole: only its temperature is another.
+    fs::copy(models.model(2).join(MANIFEST), &there).unwrap();
+    let refused = point();
+    assert!(matches!(refused, Err(RegistryError::Changed { .. })), "{refused:?}");
+    assert_eq!((here.now(name, "production").unwrap(), seal(&mlflow, name, "1").as_str()), (None, ""));
+    fs::copy(models.model(1).join(MANIFEST), &there).unwrap();
+    assert_eq!(point().unwrap().version, 1);
+    assert_eq!(seal(&mlflow, name, "1"), "autorma.manifest_sha256 autorma.sha256");
+}
+
+#[test]
+fn a_disk_that_takes_no_notes_keeps_nobody_from_what_an_alias_names() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    let name = "unnoted";
+    Models::registered(name, 2, &here);
+    let point = |number| here.point(name, "production", number, &signed("")).unwrap();
+    for number in [1, 2] {
+        point(number);
+        assert_eq!(here.now(name, "production").unwrap(), Some(number));
+        here.load(name, number).unwrap();
+    }
+    let mut servers = fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path().join("names"));
+    let names = servers.find(|names| names.is_dir()).unwrap();
+    // What is fetched is here. First nothing can be noted of aliases, and then nothing of versions either.
+    for (number, folder) in [(1, names.join(name).join("aliases")), (2, names)] {
+        fs::remove_dir_all(&folder).unwrap();
+        fs::write(&folder, "no folder").unwrap();
+        point(number);
+        assert_eq!(here.now(name, "production").unwrap(), Some(number));
+        assert_eq!(here.load(name, number).unwrap().manifest.version, number.to_string());
+    }
+}
+
 #[test]
 fn what_others_need_is_never_collected() {
     let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use autorma_models::handmade;
 use autorma_models::registry::{Reference, Registry, RegistryError, Signed, Which};
-use autorma_models::{File, MANIFEST, Model};
+use autorma_models::{File, MANIFEST, Manifest, Model};
 use autorma_schemas::{Micros, sha256};
+use serde_json::Value;
 
 pub(crate) fn signed(why: &str) -> Signed {
     Signed { at: Micros(7), by: "a test".into(), why: why.into() }
@@ -51,8 +52,10 @@ pub(crate) fn holds(registry: &dyn Registry, name: &str) {
     versions_are_numbered_and_never_change(registry, &format!("{name}-versions"));
     a_reference_goes_where_its_version_goes(registry, &format!("{name}-reference"));
     an_ensemble_is_kept_whole(registry, &format!("{name}-ensemble"));
+    what_could_not_be_read_again_is_not_kept(registry, &format!("{name}-infinite"));
     what_is_not_there_is_told(registry, &format!("{name}-missing"));
     aliases_move_roll_back_and_remember(registry, &format!("{name}-aliases"));
+    an_alias_moves_to_what_was_examined(registry, &format!("{name}-examined"));
     what_an_alias_may_need_again_is_never_collected(registry, &format!("{name}-collected"));
     many_may_write_at_once(registry, &format!("{name}-many"));
 }
@@ -151,6 +154,21 @@ fn an_ensemble_is_kept_whole(registry: &dyn Registry, name: &str) {
     assert_eq!(registry.load(name, 2).unwrap().onnx.len(), 2);
 }
 
+fn what_could_not_be_read_again_is_not_kept(registry: &dyn Registry, name: &str) {
+    let models = Models::new(name, 1);
+    let path = models.model(1).join(MANIFEST);
+    let whole: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    // Infinite in 32 bits, and what divides by next to nothing.
+    for (pointer, value) in [("/input/mean/1", 1e39), ("/input/std/1", 1e39), ("/input/std/1", 1e-39)] {
+        let mut manifest = whole.clone();
+        *manifest.pointer_mut(pointer).unwrap() = value.into();
+        std::fs::write(&path, manifest.to_string()).unwrap();
+        let refused = registry.register(&models.model(1), &signed(""));
+        assert!(matches!(refused, Err(RegistryError::Model(_))), "{pointer} {value}: {refused:?}");
+    }
+    assert!(registry.numbers(name).unwrap().is_empty());
+}
+
 fn what_is_not_there_is_told(registry: &dyn Registry, name: &str) {
     let meant = |which| Reference { name: name.into(), which };
     let told = |which| registry.resolve(&meant(which)).unwrap_err().to_string();
@@ -213,6 +231,21 @@ fn aliases_move_roll_back_and_remember(registry: &dyn Registry, name: &str) {
     assert_eq!(registry.resolve(&format!("{name}/3").parse().unwrap()).unwrap(), 3);
     let aliases: Vec<_> = registry.aliases(name).unwrap().into_iter().collect();
     assert_eq!(aliases, [("production".to_owned(), 1), ("production-eu".to_owned(), 3)]);
+}
+
+fn an_alias_moves_to_what_was_examined(registry: &dyn Registry, name: &str) {
+    Models::registered(name, 2, registry);
+    let examined = registry.load(name, 1).unwrap().manifest;
+    let point = |former, examined: &Manifest| {
+        registry.point_examined(former, examined, "production", 1, &signed("examined"))
+    };
+    let mut other = examined.clone();
+    other.thresholds.accept = 0.1;
+    assert!(matches!(point(None, &other), Err(RegistryError::Changed { number: 1, .. })));
+    assert!(matches!(point(Some(2), &examined), Err(RegistryError::Moved { .. })));
+    assert_eq!(registry.now(name, "production").unwrap(), None);
+    let made = point(None, &examined).unwrap();
+    assert_eq!((made.version, made.signed), (1, signed("examined")));
 }
 
 fn what_an_alias_may_need_again_is_never_collected(registry: &dyn Registry, name: &str) {

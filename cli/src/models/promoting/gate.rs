@@ -16,6 +16,14 @@ const REFUSED: &str = "photos of the classes called unknown";
 const ACCEPTED: &str = "photos of the classes accepted";
 const FOUND: &str = "unknowns found";
 
+/// What the gate has found.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) checks: Vec<Check>,
+    /// How many photos the candidate was asked about.
+    pub(super) photos: usize,
+}
+
 /// One condition of the gate.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
@@ -27,13 +35,13 @@ pub(super) struct Check {
 
 /// Holds the candidate against what it was quantized from, and against what serves or, where nothing does, what anybody
 /// would ask.
-pub(super) fn checks(
+pub(super) fn examine(
     configuration: &Configuration,
     args: &PromoteArgs,
     candidate: &Model,
     reference: Option<&Model>,
     serving: Option<&Serving>,
-) -> anyhow::Result<Vec<Check>> {
+) -> anyhow::Result<Findings> {
     let examiner = Examiner::new(configuration, &args.photos, candidate)?;
     let figures = examiner.figures(candidate)?;
     if figures.strangers.is_none() && knows_unknown(&candidate.manifest) {
@@ -41,7 +49,7 @@ pub(super) fn checks(
             "there is no photo of none of the classes: nothing is found out about unknowns; --unknown names some"
         );
     }
-    let mut checks = vec![judged(&figures)];
+    let mut checks = vec![judged(&figures), judged_of_each(&figures)];
     let floats = reference.map(|reference| examiner.figures(reference)).transpose()?;
     checks.extend(quantized(args, &candidate.manifest, &figures, floats.as_ref()));
     let former = serving.and_then(|serving| serving.manifest.as_ref());
@@ -71,7 +79,13 @@ pub(super) fn checks(
             checks.extend(alone(args, &figures));
         }
     }
-    Ok(checks)
+    Ok(Findings { checks, photos: asked(&figures) })
+}
+
+/// Photos with a verdict, of the classes and of none of them, and photos without one.
+fn asked(figures: &Figures) -> usize {
+    let strangers = figures.strangers.as_ref().map_or(0, |it| it.decisions.unknown.of);
+    figures.accuracy.of + strangers + figures.failed.len()
 }
 
 fn judged(figures: &Figures) -> Check {
@@ -80,6 +94,17 @@ fn judged(figures: &Figures) -> Check {
         found: figures.accuracy.of.to_string(),
         wanted: "at least 1".into(),
         passed: figures.accuracy.of > 0,
+    }
+}
+
+/// Of a class that nothing was found out about, the version may have lost everything.
+fn judged_of_each(figures: &Figures) -> Check {
+    let without = figures.classes.iter().filter(|class| class.recall.of == 0).count();
+    Check {
+        what: "classes without a photo judged",
+        found: without.to_string(),
+        wanted: "0".into(),
+        passed: without == 0,
     }
 }
 
@@ -99,12 +124,21 @@ fn quantized(
             passed: false,
         });
     }
-    Some(no_less(what, figures.accuracy, floats?.accuracy, args.quantized))
+    let [now, before] = [figures.accuracy, floats?.accuracy];
+    if before.of < now.of {
+        return Some(Check {
+            what,
+            found: format!("a reference with a verdict on {} of the {} photos", before.of, now.of),
+            wanted: "a verdict on each".into(),
+            passed: false,
+        });
+    }
+    Some(no_less(what, now, before, args.quantized))
 }
 
-/// Whether it can say that a photo is none of the classes.
+/// Whether it can say that a photo is none of the classes: next to nothing reaches a threshold of 1.
 fn knows_unknown(manifest: &Manifest) -> bool {
-    !manifest.output.unknown.is_empty()
+    !manifest.output.unknown.is_empty() && manifest.thresholds.unknown < 1.0
 }
 
 /// Whether a classifier could go on with it, and with what it says.
@@ -187,12 +221,10 @@ fn compared(args: &PromoteArgs, figures: &Figures, former: &Figures) -> Vec<Chec
         no_less(ACCURACY, figures.accuracy, former.accuracy, args.margin),
         no_more(REFUSED, now.unknown, before.unknown, args.margin),
         no_less(ACCEPTED, now.accept, before.accept, args.margin),
-        no_less(
-            "accuracy of the accepted",
-            figures.accuracy_of_accepted,
-            former.accuracy_of_accepted,
-            args.margin,
-        ),
+        match former.accuracy_of_accepted {
+            Share { of: 0, .. } => seldom_wrong(figures.accuracy_of_accepted, args.wrong),
+            right => no_less("accuracy of the accepted", figures.accuracy_of_accepted, right, args.margin),
+        },
     ];
     let found =
         |figures: &Figures| figures.strangers.as_ref().map_or(Share::of(0, 0), |it| it.decisions.unknown);
@@ -200,6 +232,17 @@ fn compared(args: &PromoteArgs, figures: &Figures, former: &Figures) -> Vec<Chec
         checks.push(no_less(FOUND, found(figures), found(former), args.margin));
     }
     checks
+}
+
+/// What serves accepts nothing: that says nothing of how often the accepted may be wrong.
+fn seldom_wrong(right: Share, most: f64) -> Check {
+    let wrong = if right.of == 0 { 0.0 } else { 100.0 - right.share * 100.0 };
+    Check {
+        what: "wrong of the accepted",
+        found: format!("{wrong:.2} %"),
+        wanted: format!("at most {most} %, as what serves accepts none"),
+        passed: wrong <= most + 1e-9,
+    }
 }
 
 fn fast(args: &PromoteArgs, speed: f64) -> Check {
@@ -261,10 +304,16 @@ mod tests {
     fn what_takes_everything_for_a_class_is_not_promoted_over_what_knows_better() {
         let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped");
         let knowing = Model::manifest(&shipped).unwrap();
-        let mut trusting = knowing.clone();
-        trusting.output.unknown.clear();
-        let passes = |candidate, serving| alike(candidate, serving).iter().all(|check| check.passed);
-        assert!(!passes(&trusting, &knowing));
-        assert!(passes(&knowing, &trusting) && passes(&trusting, &trusting) && passes(&knowing, &knowing));
+        let passes = |candidate: &Manifest, serving: &Manifest| {
+            alike(candidate, serving).iter().all(|check| check.passed)
+        };
+        let [mut nameless, mut boundless] = [knowing.clone(), knowing.clone()];
+        nameless.output.unknown.clear();
+        boundless.thresholds.unknown = 1.0;
+        assert!(passes(&knowing, &knowing));
+        for trusting in [nameless, boundless] {
+            assert!(!passes(&trusting, &knowing));
+            assert!(passes(&knowing, &trusting) && passes(&trusting, &trusting));
+        }
     }
 }

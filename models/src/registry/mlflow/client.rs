@@ -19,7 +19,8 @@ use crate::registry::RegistryError;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long the server may say nothing.
+/// How long the server may say nothing, but of a model's files: where these are in an object store, it fetches a file whole
+/// before it says a word.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long an answer may take from its beginning to its end, however often the server says something meanwhile.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -73,6 +74,11 @@ struct Refusal {
 
 impl Client {
     pub(super) fn new(server: Server) -> Result<Self, RegistryError> {
+        Self::bearing(SILENCE, server)
+    }
+
+    /// One that bears so long a silence.
+    fn bearing(silence: Duration, server: Server) -> Result<Self, RegistryError> {
         let wrong = |what: String| RegistryError::Server(what);
         // Only the first that is installed counts, and there is no other.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -87,7 +93,7 @@ impl Client {
         let mut http = Http::builder()
             .user_agent(concat!("autorma/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
-            .timeout(SILENCE)
+            .timeout(silence)
             // The credentials are for this server.
             .redirect(Policy::none());
         if let Some(path) = &server.ca {
@@ -155,12 +161,20 @@ impl Client {
     /// Writes an artifact of at most so many bytes to `to`.
     pub(super) fn download(&self, path: &str, most: u64, to: &mut dyn Write) -> Result<(), RegistryError> {
         let url = self.artifact(path);
-        let answer = self.ask(&|| self.http.get(url.clone()), ATTEMPTS)?;
+        let answer = self.ask(&|| self.http.get(url.clone()).timeout(TRANSFER), ATTEMPTS)?;
         self.copy(path, answer, most, TRANSFER, to)
     }
 
-    /// Writes what is called so, of at most so many bytes, to `to`, unless it takes longer than that: the time-out of the
-    /// connection is for each piece of it.
+    /// A small artifact, of at most so many bytes, which no server takes long to say.
+    pub(super) fn read(&self, path: &str, most: u64) -> Result<Vec<u8>, RegistryError> {
+        let (url, mut content) = (self.artifact(path), Vec::new());
+        let answer = self.ask(&|| self.http.get(url.clone()), ATTEMPTS)?;
+        self.copy(path, answer, most, TRANSFER, &mut content)?;
+        Ok(content)
+    }
+
+    /// Writes what is called so, of at most so many bytes, to `to`, unless it takes longer than that: where the
+    /// request has no time-out of its own, the connection's is for each piece.
     fn copy(
         &self,
         what: &str,
@@ -332,5 +346,39 @@ fn is_of_unknown_authority(error: &(dyn Error + 'static)) -> bool {
             error.downcast_ref(),
             Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that thinks for so long before it says a word, whatever it is asked.
+    fn thinking(pause: Duration) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+                std::thread::sleep(pause);
+                // Who asked may have gone.
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+                drop(stream.write_all(answer));
+            }
+        });
+        Server { url, ..Server::default() }
+    }
+
+    #[test]
+    fn a_file_is_waited_for_longer_than_a_word() {
+        let client = Client::bearing(Duration::from_millis(200), thinking(Duration::from_secs(2))).unwrap();
+        let mut file = Vec::new();
+        client.download("1/r/artifacts/model/a.onnx", 2, &mut file).unwrap();
+        assert_eq!(file, b"{}");
+        let answer = client.send_once::<Value>(Method::POST, "runs/create", &Value::Null);
+        assert!(answer.as_ref().is_err_and(RegistryError::is_away), "{answer:?}");
     }
 }

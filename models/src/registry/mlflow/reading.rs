@@ -13,6 +13,9 @@ use crate::registry::RegistryError;
 use crate::verify::MOST_OF_A_MANIFEST;
 use crate::{File, MANIFEST, Manifest, Model};
 
+/// Names and values of tags.
+type Tags = Vec<(&'static str, String)>;
+
 /// A manifest.
 #[derive(Debug)]
 pub(super) struct Read {
@@ -40,8 +43,8 @@ impl MlflowRegistry {
         is: &ModelVersion,
     ) -> Result<Read, RegistryError> {
         self.expect_ready(name, number, is)?;
-        let (path, mut text) = (self.artifacts_of(is)?, Vec::new());
-        self.client.download(&format!("{path}/{MANIFEST}"), MOST_OF_A_MANIFEST, &mut text)?;
+        let path = self.artifacts_of(is)?;
+        let text = self.client.read(&format!("{path}/{MANIFEST}"), MOST_OF_A_MANIFEST)?;
         let manifest = Model::manifest_in(&text, Path::new(&format!("{name}/{number}/{MANIFEST}")))?;
         self.checked(name, number, is, Read { hash: sha256(&text), text, manifest })
     }
@@ -84,11 +87,12 @@ impl MlflowRegistry {
                 })?
             }
         };
-        self.cache.remember_version(name, number, &Kept { manifest: hash })?;
+        // As with what an alias names: what can't be noted is only missed where the server is away.
+        drop(self.cache.remember_version(name, number, &Kept { manifest: hash }));
         let named = self.named.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for ((of, alias), named) in named {
             if of == name && named == number {
-                self.cache.remember_alias(name, &alias, number)?;
+                self.remember(name, &alias, number);
             }
         }
         Ok(Model { manifest: of_number(model.manifest, number), onnx: model.onnx })
@@ -114,27 +118,18 @@ impl MlflowRegistry {
         self.model(name, number, is, read)
     }
 
-    /// Sees that the server has a version whole. Returns the tags that say what it is, as far as nobody has set them.
-    pub(super) fn unsealed(
-        &self,
-        name: &str,
-        number: u64,
-    ) -> Result<Vec<(&'static str, String)>, RegistryError> {
+    /// Sees that the server has a version whole. Returns what it is, and the tags that say so, as far as nobody has set them.
+    pub(super) fn unsealed(&self, name: &str, number: u64) -> Result<(Manifest, Tags), RegistryError> {
         let is = self.model_version(name, number)?;
         let read = self.manifest_there(name, number, &is)?;
         let tags = [(MANIFEST_SHA256, read.hash.clone()), (SHA256, read.manifest.sha256())];
-        self.load_read(name, number, &is, read)?;
-        Ok(tags.into_iter().filter(|(key, _)| is.tag(key).is_none()).collect())
+        let manifest = self.load_read(name, number, &is, read)?.manifest;
+        Ok((manifest, tags.into_iter().filter(|(key, _)| is.tag(key).is_none()).collect()))
     }
 
     /// Notes what a version is: what others have registered may be changed on the server until we let an alias name it, and
     /// no longer.
-    pub(super) fn seal(
-        &self,
-        name: &str,
-        number: u64,
-        tags: Vec<(&'static str, String)>,
-    ) -> Result<(), RegistryError> {
+    pub(super) fn seal(&self, name: &str, number: u64, tags: Tags) -> Result<(), RegistryError> {
         tags.into_iter().try_for_each(|(key, value)| {
             let tag = json!({"name": name, "version": number.to_string(), "key": key, "value": value});
             self.post("model-versions/set-tag", &tag).map(drop)
