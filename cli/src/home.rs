@@ -177,6 +177,7 @@ impl Home {
     ) -> anyhow::Result<RoleLock> {
         expect_output(configuration)?;
         let output = &configuration.sink.output;
+        autorma_sink::create_output(output)?;
         RoleLock::take(&output.join(".autorma"), SINK, command)
             .map_err(|error| advised(error, ANOTHER_OUTPUT))
             .with_context(|| format!("the output folder {} is in use, or can't be", output.display()))
@@ -193,7 +194,7 @@ impl Home {
             return Ok((self.take(&format!("{CLASSIFIER}{slot}"), command)?, slot));
         }
         let (lock, slot) = RoleLock::take_first_free(&self.folder, CLASSIFIER, 0..MOST_CLASSIFIERS, command)
-            .context("no slot is free for another classifier")?;
+            .map_err(|error| told_if_none_is_free(error, "no slot is free for another classifier"))?;
         Ok((lock, self.slot(&slot.to_string())))
     }
 
@@ -283,6 +284,13 @@ pub(crate) fn advised(error: RoleError, advice: &str) -> anyhow::Error {
     if matches!(error, RoleError::Held { .. }) { anyhow!("{error}: {advice}") } else { error.into() }
 }
 
+/// The error, with what it means if other processes have all roles of a kind.
+pub(crate) fn told_if_none_is_free(error: RoleError, what: &'static str) -> anyhow::Error {
+    let is_crowded = matches!(error, RoleError::NoneFree { .. });
+    let error = anyhow::Error::from(error);
+    if is_crowded { error.context(what) } else { error }
+}
+
 /// What this machine is called, as far as it may stand in a name.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -301,6 +309,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_where_none_is_free_too_many_are_at_work() {
+        let said = |error| format!("{:#}", told_if_none_is_free(error, "too many"));
+        let (folder, path) = (PathBuf::from("data"), PathBuf::from("data/locks/producer-0.lock"));
+        let crowded = said(RoleError::NoneFree { folder, prefix: "producer-".into(), count: 2 });
+        assert!(crowded.starts_with("too many: all 2 roles producer-"), "{crowded}");
+        let cause = std::io::ErrorKind::PermissionDenied.into();
+        let forbidden = said(RoleError::Forbidden { path, cause });
+        assert!(forbidden.starts_with("can't lock data/locks/producer-0.lock"), "{forbidden}");
+    }
+
+    #[test]
     fn what_to_do_instead_is_about_the_folder_that_is_in_use() {
         let folder = tempfile::tempdir().unwrap();
         let [data, output] = ["data", "output"].map(|name| folder.path().join(name).display().to_string());
@@ -316,5 +335,20 @@ mod tests {
             let said = format!("{:#}", take().unwrap_err());
             assert!(said.contains("is held by `autorma") && said.ends_with(advice), "{said}");
         }
+    }
+
+    /// The lock would create it, too, but not so that it is there after a power cut.
+    #[test]
+    fn the_output_folder_is_created_before_its_lock_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let [data, output] =
+            [folder.path().join("data"), file.join("output")].map(|it| it.display().to_string());
+        let configuration = Configuration::of(&["up", "--data", &data, "--output", &output]);
+        let home = Home::open(&configuration).unwrap();
+        let said = format!("{:#}", home.take_output(&configuration, "autorma up").unwrap_err());
+        assert!(said.contains(&output) && said.contains("mend it and start again"), "{said}");
+        assert!(!said.contains("lock"), "{said}");
     }
 }

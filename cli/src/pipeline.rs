@@ -111,7 +111,7 @@ impl<'a> Pipeline<'a> {
         self.spawn(scope, Stage::Ingest, move |stop| {
             let health = self.health.stage(Stage::Ingest.name());
             let (config, log) = (&self.configuration.ingest, &*self.home.log);
-            Ok(autorma_ingest::watch(config, log, &self.metrics.ingest, stop, || health.ready())?)
+            Ok(autorma_ingest::watch(config, log, &self.metrics.ingest, stop, health)?)
         });
     }
 

@@ -78,13 +78,17 @@ struct Folder<'a, 'p> {
 
 impl Folder<'_, '_> {
     /// Whether all of it was read; otherwise a shutdown was asked for.
-    fn read(&mut self, scan: Scan) -> Result<bool, Error> {
-        for step in scan {
+    fn read(&mut self, mut scan: Scan) -> Result<bool, Error> {
+        while let Some(step) = scan.next() {
             match step {
                 Step::Photo(path) => {
                     self.found.discovered += 1;
                     let taken = self.intake.see(&path, Sight::Scanned, false)?;
                     self.count(taken);
+                    // Nobody could say what it is when it was listed.
+                    if taken == Taken::Folder && self.config.recursive {
+                        scan.push(path);
+                    }
                 }
                 Step::Folder(_) => {}
                 Step::Read { ignored, .. } => self.intake.metrics.count(Outcome::Ignored, ignored),

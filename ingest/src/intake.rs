@@ -78,10 +78,11 @@ impl<'a> Intake<'a> {
         let publisher = Publisher::start(config, log, metrics, shutdown, producer, kind, input)?;
         let reprocess = config.reprocess.filter(|_| kind == RunKind::Batch);
         let unfinished = reprocess.map(|called| publisher.unfinished(called));
+        let settling = Settling::new(config.settle, most_pending);
         Ok(Self {
             root,
             publisher,
-            settling: Settling::new(config.settle, most_pending),
+            settling: if kind == RunKind::Batch { settling.in_passing() } else { settling },
             warned: Warned::default(),
             metrics,
             shutdown,
@@ -235,7 +236,10 @@ impl<'a> Intake<'a> {
         }
         if self.warned.first(path, UNREADABLE) {
             self.metrics.unreadable_folders.inc();
-            tracing::warn!(?path, %error, "left out: the folder can't be read");
+            match path == self.root.path() {
+                true => tracing::error!(?path, %error, "the input folder can't be read: it is tried again"),
+                false => tracing::warn!(?path, %error, "left out: the folder can't be read"),
+            }
         }
         true
     }

@@ -85,7 +85,8 @@ struct Listing {
 }
 
 impl Listing {
-    /// Of names, and of each whether it is a folder's. One that has gone since it was listed isn't there.
+    /// Of names, and of each whether it is a folder's. One that has gone since it was listed isn't there. Where nobody can
+    /// say what one is, it is what its name says: whoever looks at it next finds out, or fails at it alone.
     fn of(
         entries: impl Iterator<Item = io::Result<(OsString, io::Result<bool>)>>,
         recursive: bool,
@@ -99,7 +100,9 @@ impl Listing {
                 Ok(false) if is_photo(&name) => listing.photos.push(name),
                 Ok(false) => listing.ignored += 1,
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(_) if is_photo(&name) => listing.photos.push(name),
+                Err(_) if recursive && !is_private(&name) => listing.folders.push(name),
+                Err(_) => listing.ignored += 1,
             }
         }
         listing.photos.sort_unstable();
@@ -177,14 +180,18 @@ mod tests {
     }
 
     #[test]
-    fn what_has_gone_since_it_was_listed_is_skipped_and_any_other_error_is_the_folders() {
+    fn what_has_gone_since_it_was_listed_is_skipped_and_what_nobody_can_say_is_looked_at() {
         let entry = |name: &str, is_folder| Ok((name.into(), is_folder));
         let gone = || entry("gone.jpg", Err(ErrorKind::NotFound.into()));
         let rest = [gone(), entry("b.jpg", Ok(false)), entry("a.txt", Ok(false)), entry("c", Ok(true))];
         let expected = Listing { photos: vec!["b.jpg".into()], folders: vec!["c".into()], ignored: 1 };
         assert_eq!(Listing::of(rest.into_iter(), true).unwrap(), expected);
-        let bad = [entry("a.jpg", Ok(false)), entry("bad.jpg", Err(io::Error::other("the disk is dying")))];
-        assert!(Listing::of(bad.into_iter(), true).is_err());
+        let bad = |name| entry(name, Err(io::Error::other("the disk is dying")));
+        for (recursive, folders, ignored) in [(true, vec!["bad".into()], 1), (false, vec![], 2)] {
+            let bad = [entry("a.jpg", Ok(false)), bad("bad.jpg"), bad("bad"), bad(".bad")];
+            let expected = Listing { photos: vec!["a.jpg".into(), "bad.jpg".into()], folders, ignored };
+            assert_eq!(Listing::of(bad.into_iter(), recursive).unwrap(), expected);
+        }
         let cut_off = [entry("a.jpg", Ok(false)), Err(io::Error::other("the disk is dying"))];
         assert!(Listing::of(cut_off.into_iter(), true).is_err());
     }

@@ -4,6 +4,7 @@
 //! - Found by a scan, with nobody seen writing: when it has stayed unchanged for the settle time while we watched, or
 //!   when its modification time is [`STALLED`] settle times ago. That time may be by the clock of a file server, which
 //!   need not agree with ours: one that is behind makes young files look older, so a smaller age says nothing.
+//! - Empty: when it has stayed so as long as a copy that stalls. Whoever closes an empty file has only reserved its name.
 //! - Seen being created or written: when it is closed. A copy that stalls doesn't end, so a scan in between changes
 //!   nothing; only after [`STALLED`] settle times without any change it is taken for what it is.
 
@@ -79,6 +80,8 @@ struct Pending {
 #[derive(Debug)]
 pub(crate) struct Settling {
     settle: Duration,
+    /// How long a file must stay empty.
+    empty: Duration,
     most: usize,
     files: HashMap<Arc<Path>, Pending>,
     due: BTreeSet<(Instant, Arc<Path>)>,
@@ -87,7 +90,13 @@ pub(crate) struct Settling {
 impl Settling {
     /// At most `most` files are remembered.
     pub(crate) fn new(settle: Duration, most: usize) -> Self {
-        Self { settle, most, files: HashMap::new(), due: BTreeSet::new() }
+        let empty = settle * STALLED;
+        Self { settle, empty, most, files: HashMap::new(), due: BTreeSet::new() }
+    }
+
+    /// For a batch, which ends: empty files wait no longer than others. What becomes of one later, the next batch finds.
+    pub(crate) fn in_passing(self) -> Self {
+        Self { empty: self.settle, ..self }
     }
 
     /// The file is in view, in this version. What may be taken is forgotten here.
@@ -95,7 +104,7 @@ impl Settling {
         let before = self.forget(path);
         let unchanged = before.as_ref().filter(|before| before.version == version);
         let first_seen = unchanged.map_or(now.wall, |before| before.first_seen);
-        // An empty file is no photo: whoever closes one has only reserved the name, so it must settle.
+        // An empty file is no photo, whoever has closed it.
         if sight == Sight::Complete && version.size > 0 {
             return Verdict::Take(first_seen);
         }
@@ -156,7 +165,11 @@ impl Settling {
     fn wait(&self, version: Version, unchanged: Duration, wall: Micros) -> Duration {
         let age_ns = wall.0.saturating_mul(1000).saturating_sub(version.modified_ns);
         let age = u64::try_from(age_ns).map_or(Duration::ZERO, Duration::from_nanos);
-        if age >= self.settle * STALLED { Duration::ZERO } else { self.settle.saturating_sub(unchanged) }
+        if age >= self.settle * STALLED {
+            return Duration::ZERO;
+        }
+        let least = if version.size == 0 { self.empty } else { self.settle };
+        least.saturating_sub(unchanged)
     }
 
     fn remember(&mut self, path: &Path, pending: Pending) -> Verdict {
@@ -295,8 +308,32 @@ mod tests {
         let mut test = Test::new();
         assert_eq!(test.see(0, Sight::Writing, file(0, 0)), Verdict::Wait);
         assert_eq!(test.see(1, Sight::Complete, file(0, 0)), Verdict::Wait);
-        assert_eq!(test.due_in(1), 2000);
-        assert_eq!(test.see(2001, Sight::Scanned, file(0, 0)), Verdict::Take(Micros(START)));
+        assert_eq!(test.due_in(1), 30_000);
+        assert_eq!(test.see(29_999, Sight::Scanned, file(0, 0)), Verdict::Wait);
+        assert_eq!(test.see(30_001, Sight::Scanned, file(0, 0)), Verdict::Take(Micros(START)));
+        // By the clock of whatever holds the file it is never old, and in the end it is taken all the same.
+        let tomorrow = file(0, 86_400_000);
+        assert_eq!(test.see(40_000, Sight::Scanned, tomorrow), Verdict::Wait);
+        assert_eq!(test.see(69_999, Sight::Scanned, tomorrow), Verdict::Wait);
+        assert_eq!(test.see(70_000, Sight::Scanned, tomorrow), Verdict::Take(Micros(START + 40_000_000)));
+    }
+
+    #[test]
+    fn the_content_that_follows_a_reserved_name_is_taken_when_it_is_closed() {
+        let mut test = Test::new();
+        assert_eq!(test.see(0, Sight::Complete, file(0, 0)), Verdict::Wait);
+        assert_eq!(test.see(10_000, Sight::Writing, file(9, 10_000)), Verdict::Wait);
+        let taken = test.see(10_001, Sight::Complete, file(9, 10_000));
+        assert_eq!(taken, Verdict::Take(Micros(START + 10_000_000)));
+    }
+
+    #[test]
+    fn a_batch_waits_no_longer_for_an_empty_file_than_for_others() {
+        let mut test = Test::new();
+        test.settling = Settling::new(SETTLE, 3).in_passing();
+        assert_eq!(test.see(0, Sight::Scanned, file(0, 0)), Verdict::Wait);
+        assert_eq!(test.due_in(0), 2000);
+        assert_eq!(test.see(2000, Sight::Scanned, file(0, 0)), Verdict::Take(Micros(START)));
     }
 
     #[test]

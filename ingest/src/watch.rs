@@ -1,9 +1,11 @@
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use autorma_schemas::RunKind;
 use autorma_service::Shutdown;
+use autorma_service::http::StageHealth;
 use autorma_stream::Log;
 
 use crate::ears::{Ears, Signal};
@@ -26,15 +28,17 @@ const MOST_PENDING: usize = 50_000;
 const TURN: usize = 256;
 /// How long a scan goes on before it looks up.
 const SCAN: Duration = Duration::from_millis(20);
+/// How soon an input that can't be read is looked at again.
+const AGAIN: Duration = Duration::from_secs(1);
 
-/// Publishes what comes into the folder, until the shutdown; then its run is closed. Calls `ready` when nothing that
-/// comes from then on is missed.
+/// Publishes what comes into the folder, until the shutdown; then its run is closed. It is ready when it has read the
+/// folder's names: nothing that comes from then on is missed. While the folder itself can't be read it goes on, and isn't.
 pub fn watch(
     config: &Config,
     log: &dyn Log,
     metrics: &Metrics,
     shutdown: &Shutdown,
-    ready: impl FnOnce(),
+    health: StageHealth,
 ) -> Result<(), Error> {
     let root = Root::open(&config.input)?;
     let (queue, signals) = sync_channel(QUEUE);
@@ -45,8 +49,7 @@ pub fn watch(
     ears.listen(root.path());
     let mut intake = Intake::start(config, root, log, metrics, shutdown, RunKind::Stream, MOST_PENDING)?;
     intake.hold();
-    ready();
-    let mut daemon = Daemon::new(config, intake, ears);
+    let mut daemon = Daemon::new(config, intake, ears, health);
     while !shutdown.is_requested() {
         daemon.turn(&signals)?;
     }
@@ -64,13 +67,15 @@ struct Daemon<'a> {
     urgent: bool,
     /// Signals that are to be handled next.
     heard: Heard,
+    health: StageHealth,
 }
 
 impl<'a> Daemon<'a> {
-    fn new(config: &'a Config, intake: Intake<'a>, ears: Ears) -> Self {
+    fn new(config: &'a Config, intake: Intake<'a>, ears: Ears, health: StageHealth) -> Self {
         let scan = Scan::new(config.recursive);
         let rescans = Rescans::new(config.rescan, Instant::now());
-        Self { config, intake, ears, scan, rescans, urgent: false, heard: Heard::new(HEARD) }
+        let heard = Heard::new(HEARD);
+        Self { config, intake, ears, scan, rescans, urgent: false, heard, health }
     }
 
     /// Does some of everything that there is to do, and waits if that is nothing.
@@ -187,6 +192,8 @@ impl<'a> Daemon<'a> {
     fn see_scanned(&mut self, path: &Path, counts: bool) -> Result<(), Error> {
         match self.intake.see(path, Sight::Scanned, false)? {
             Taken::Known { .. } if counts => self.intake.metrics.count(Outcome::Known, 1),
+            // Nobody could say what it is when it was listed.
+            Taken::Folder => self.folder_came(path.to_owned()),
             Taken::Forgotten => self.rescan_later(),
             _ => {}
         }
@@ -224,14 +231,29 @@ impl<'a> Daemon<'a> {
             Step::Photo(path) => self.see_scanned(&path, self.rescans.is_first())?,
             Step::Folder(path) => self.ears.listen(&path),
             Step::Read { path, ignored } => {
-                self.intake.folder_works(&path);
+                self.folder_works(&path);
                 if self.rescans.is_first() {
                     self.intake.metrics.count(Outcome::Ignored, ignored);
                 }
             }
-            Step::Failed(path, error) => drop(self.intake.folder_failed(&path, &error)),
+            Step::Failed(path, error) => self.folder_failed(&path, &error),
         }
         Ok(())
+    }
+
+    fn folder_works(&mut self, path: &Path) {
+        self.intake.folder_works(path);
+        if path == self.intake.root.path() {
+            self.health.ready();
+        }
+    }
+
+    fn folder_failed(&mut self, path: &Path, error: &io::Error) {
+        self.intake.folder_failed(path, error);
+        if path == self.intake.root.path() {
+            self.health.starting(&format!("the input folder {} can't be read: {error}", path.display()));
+            self.rescans.not_after(Instant::now() + AGAIN);
+        }
     }
 
     fn end_scan(&mut self) {

@@ -7,24 +7,28 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use autorma_schemas::{RunKind, RunState, sha256, topics};
+use autorma_service::http::Health;
 use shared::{Classifier, World, age, run_record, text};
 
 /// Runs the daemon around `test`, and stops it.
 fn watched<T>(world: &World, test: impl FnOnce() -> T) -> T {
+    watched_with(world, |_| test())
+}
+
+/// The same with a test that looks at how the stage is.
+fn watched_with<T>(world: &World, test: impl FnOnce(&Health) -> T) -> T {
     std::thread::scope(|scope| {
-        let (sender, ready) = channel();
+        let health = Health::default();
+        let stage = health.stage("ingest");
         let (config, log, metrics, shutdown) = (&world.config, &*world.log, &world.metrics, &world.shutdown);
-        let daemon = scope.spawn(move || {
-            autorma_ingest::watch(config, log, metrics, shutdown, move || sender.send(()).unwrap())
-        });
+        let daemon = scope.spawn(move || autorma_ingest::watch(config, log, metrics, shutdown, stage));
         // The daemon ends also when the test fails: otherwise the scope would wait for it.
         let stop = Stop(world);
-        ready.recv_timeout(Duration::from_secs(20)).unwrap();
-        let result = test();
+        world.until("ready", || health.is_ready());
+        let result = test(&health);
         drop(stop);
         daemon.join().unwrap().unwrap();
         result
@@ -250,6 +254,26 @@ fn the_rescan_finds_what_events_missed() {
 }
 
 #[test]
+fn a_daemon_whose_input_is_gone_is_not_ready_until_it_is_back() {
+    let mut world = World::new();
+    world.config.rescan = Duration::from_millis(30);
+    let (input, aside) = (world.config.input.clone(), world.folder.path().join("aside"));
+    watched_with(&world, |health| {
+        first_scan(&world);
+        for number in 1..3 {
+            assert!(health.is_ready());
+            fs::rename(&input, &aside).unwrap();
+            world.until("it isn't ready", || !health.is_ready());
+            assert!(health.is_live(), "a restart would not help");
+            fs::rename(&aside, &input).unwrap();
+            world.until("it is again", || health.is_ready());
+            world.photo(&format!("{number}.jpg"), "x");
+            world.until("the photo", || world.events().len() == number);
+        }
+    });
+}
+
+#[test]
 fn when_more_events_come_than_there_is_room_for_the_folder_is_read_again() {
     let mut world = World::new();
     world.config.settle = Duration::from_millis(50);
@@ -329,7 +353,7 @@ fn files_that_vanish_and_pipes_stop_nothing() {
         mkfifo(&world.path("pipe.jpg"));
         fs::write(world.path("last.jpg"), "x").unwrap();
         world.until("the last", || world.names().contains(&"last.jpg".into()));
-        assert_eq!(world.metrics.pending.get(), 0);
+        world.until("nothing is pending", || world.metrics.pending.get() == 0);
     });
     assert_eq!(world.names(), ["last.jpg"]);
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use autorma_schemas::{Micros, RunRecord, RunState};
 
 use crate::Counts;
+use crate::names::is_outside;
 use crate::outcome::{Id, Kind};
 pub(crate) use outside::Outside;
 
@@ -21,6 +22,8 @@ pub(crate) struct Bookkeeping {
     finished: HashSet<String>,
     /// The sink's own run, for outcomes that no other run takes.
     outside: Option<Outside>,
+    /// When the last of those that are finished, in whichever output folder, was closed.
+    outside_closed: Option<Micros>,
     /// How long that one takes outcomes.
     run_length: Duration,
 }
@@ -61,6 +64,9 @@ impl Bookkeeping {
     /// A record of a run. Its states only go forward, whatever order records are read in.
     pub(crate) fn record(&mut self, record: RunRecord) {
         if record.state == RunState::Finished {
+            if is_outside(&record.run_id) {
+                self.outside_closed = self.outside_closed.max(record.closed_at);
+            }
             return self.finish(&record.run_id);
         }
         if self.finished.contains(&record.run_id) {

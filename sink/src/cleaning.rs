@@ -1,4 +1,5 @@
-//! What a killed sink may have left behind: temporary files, and parts that the manifest doesn't know.
+//! What a killed sink may have left behind: temporary files, and parts that the manifest doesn't know. And what is put
+//! aside because it is of another log.
 //!
 //! This goes past `object_store`, which doesn't list its own temporary files and doesn't fsync after a removal.
 
@@ -6,9 +7,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use crate::Error;
-use crate::names::Folder;
+use crate::names::{Folder, results_file, summary_file};
 use crate::store::Store;
+use crate::summary::Summary;
 
 /// Removes temporary files with the names of ours, so that no other file is touched.
 pub(crate) fn remove_temporary(store: &Store, folder: &Folder) -> Result<(), Error> {
@@ -71,6 +75,50 @@ pub(crate) fn set_aside(store: &Store, folder: &Folder) -> Result<String, Error>
     let free = (1..).map(kept).find(|path| !path.exists()).expect("there are more numbers than folders");
     fs::rename(&from, &free).map_err(|error| Error::at(from.display().to_string(), &error))?;
     Ok(free.display().to_string())
+}
+
+/// Of a summary, what says which run it is of.
+#[derive(Debug, Deserialize)]
+struct Whose {
+    run_id: String,
+    opened_at: String,
+}
+
+/// Puts the files of another run aside that has the same place as ours: it was of another log, or its name is
+/// another one only where cases are told apart. The summary goes last: if the sink is killed before, it is found by the
+/// next start.
+pub(crate) fn keep_former(store: &Store, ours: &Summary) -> Result<(), Error> {
+    let names = [results_file(&ours.run_id), summary_file(&ours.run_id)];
+    let Some(text) = store.get(&names[1])? else { return Ok(()) };
+    let is_ours = |it: Whose| it.run_id == ours.run_id && it.opened_at == ours.opened_at;
+    if serde_json::from_slice::<Whose>(&text).is_ok_and(is_ours) {
+        return Ok(());
+    }
+    let files = names.map(|name| store.output().join(name));
+    let kept = |number: u32| files.each_ref().map(|file| file.with_extension(format!("old-{number}")));
+    let is_free =
+        |kept: &[PathBuf; 2]| files.iter().zip(kept).all(|(file, kept)| !kept.exists() || !file.exists());
+    let kept = (1..).map(kept).find(is_free).expect("there are more numbers than files");
+    for (file, kept) in files.iter().zip(&kept) {
+        put_aside(file, kept).map_err(|error| Error::at(file.display().to_string(), &error))?;
+    }
+    let [results, summary] = kept;
+    tracing::warn!(
+        run_id = ours.run_id,
+        results = %results.display(),
+        summary = %summary.display(),
+        "there were results of another run, of another log or of a name that differs in case alone: they are kept there"
+    );
+    Ok(())
+}
+
+/// Renames a file, if it is there; also after a power cut.
+fn put_aside(file: &Path, kept: &Path) -> io::Result<()> {
+    match fs::rename(file, kept) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
+    }
 }
 
 /// The temporary files of a folder for the names that `is_ours`: `<name>#<number>`.

@@ -10,7 +10,6 @@ const RUN_LENGTH: Key = Key::new(
     "1h",
     "how long outcomes without a run are collected before they get files of their own",
 );
-const SLOT: Key = Key::new("sink.slot", "0", "stable name of this sink");
 
 /// The settings of the stage.
 #[derive(Debug, Clone)]
@@ -19,8 +18,6 @@ pub struct Config {
     pub output: PathBuf,
     /// Length of the runs of its own, `outside_…`.
     pub run_length: Duration,
-    /// The stable name of this sink.
-    pub slot: String,
 }
 
 impl Config {
@@ -30,7 +27,22 @@ impl Config {
             output: settings.get(&OUTPUT, ..),
             run_length: settings
                 .get(&RUN_LENGTH, Duration::from_secs(1)..=Duration::from_secs(31 * 24 * 3600)),
-            slot: settings.get(&SLOT, ..),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autorma_service::settings::Layer;
+
+    /// Two sinks of different slots wouldn't fence each other.
+    #[test]
+    fn the_slot_of_a_sink_is_not_for_choosing() {
+        let file = Layer::from_toml("[sink]\noutput = 'results'\nslot = '1'", "autorma.toml").unwrap();
+        let mut settings = Settings::new(vec![file]);
+        assert_eq!(Config::read(&mut settings).output, PathBuf::from("results"));
+        let said = settings.finish().unwrap_err().to_string();
+        assert!(said.contains("sink.slot") && said.contains("no such setting"), "{said}");
     }
 }

@@ -25,15 +25,14 @@ pub enum Error {
         cause: String,
     },
     /// One of the sink's own files isn't what it wrote.
-    #[error(
-        "{place} can't be read back: {cause}; without the folder that it is in, the sink would read the log from its \
-         beginning"
-    )]
+    #[error("{place} can't be read back: {cause}; {remedy}")]
     Unreadable {
         /// The file.
         place: String,
         /// What is wrong with it.
         cause: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// Parts of a run have been removed from the output folder by somebody else.
     #[error(

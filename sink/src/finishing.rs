@@ -5,6 +5,7 @@ use autorma_stream::retry::patiently;
 use autorma_stream::{Append, Transaction, failpoint};
 
 use crate::bookkeeping::Complete;
+use crate::cleaning::keep_former;
 use crate::names::{part_number, results_path, summary_file, summary_path};
 use crate::stage::{Sink, keep_alive};
 use crate::summary::Summary;
@@ -26,7 +27,7 @@ impl Sink<'_> {
         let (begun, read) = (Instant::now(), self.store.bytes_read());
         complain_of_surplus(&complete);
         let run = complete.record;
-        let parts = self.parts_of(&run.run_id)?;
+        let paths = self.parts_of(&run.run_id)?;
         let consumer = &mut self.consumer;
         let mut beaten = begun;
         let mut alive = || {
@@ -36,14 +37,15 @@ impl Sink<'_> {
             beaten = Instant::now();
             keep_alive(&mut **consumer)
         };
-        let tally = Tally::of(&self.store, &parts, &mut alive)?;
+        let tally = Tally::of(&self.store, &run.run_id, &paths, &mut alive)?;
         if !tally.is_of(&complete.counts) {
             // Whatever removed the parts: the next start misses them, and looks for what they held in the log.
             let place = self.store.place(self.folder.path());
             return Err(Error::PartsMissing { run_id: run.run_id, place });
         }
         let summary = Summary::of(&run, &tally);
-        results::write(&self.store, &run, &parts, &tally, &summary, &mut alive)?;
+        keep_former(&self.store, &summary)?;
+        results::write(&self.store, &run, &tally, &summary, &mut alive)?;
         failpoint::hit("sink-after-results");
         let text = serde_json::to_vec_pretty(&summary).expect("numbers and text are JSON");
         self.store.put(&summary_file(&run.run_id), text)?;
@@ -51,7 +53,7 @@ impl Sink<'_> {
         let finished = finished_record(run, &summary);
         patiently(|| self.producer.commit(&finished))?;
         failpoint::hit("sink-after-finished");
-        self.store.remove(&parts)?;
+        self.store.remove(&tally.parts)?;
         tracing::debug!(
             run_id = summary.run_id,
             took = ?begun.elapsed(),
@@ -62,7 +64,8 @@ impl Sink<'_> {
         Ok(())
     }
 
-    /// The parts of a run, in order.
+    /// The parts in the folder of a run, in order. Where the file system doesn't tell cases apart, those of another run may
+    /// be among them.
     fn parts_of(&self, run_id: &str) -> Result<Vec<String>, Error> {
         let counts = |path: &String| part_number(path).is_some_and(|number| number < self.manifest.next_part);
         let mut parts = self.store.list(&self.folder.parts(run_id))?;

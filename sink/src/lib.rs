@@ -33,6 +33,7 @@ mod recovery;
 mod results;
 mod stage;
 mod store;
+mod stranded;
 mod strays;
 mod summary;
 mod tally;
@@ -45,6 +46,7 @@ pub use moving::move_run;
 pub use names::{is_outside, is_stamp, results_path, summary_path};
 pub use progress::{Counts, Finished, Progress, Snapshot};
 pub use stage::{GROUP, run};
+pub use store::create_output;
 pub use summary::{
     Agreements, ArmSummary, Confidence, Latency, ModelCount, PairSummary, ShadowSummary, Summary,
 };

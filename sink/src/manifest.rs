@@ -11,6 +11,13 @@ use crate::store::Store;
 /// The version of the manifest and of the parts.
 const FORMAT: u32 = 1;
 
+/// What to do about a manifest that is no use. The parts are safe without it, and not without their folder.
+const REMEDY: &str = "move this file away, and no other, and start again: the log is read from its beginning, and what is \
+                      beside the file is kept in a folder of another name (….old-1); outcomes of the sink's own run \
+                      (outside_…) are there alone then, and get no results file";
+/// And about one that a newer autorma has written.
+const NEWER: &str = "start that autorma again";
+
 /// Offsets as JSON has them: by topic, then by partition.
 pub(crate) type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
 
@@ -45,6 +52,12 @@ struct Written {
     outcomes: BTreeMap<String, u64>,
 }
 
+/// What every version has.
+#[derive(Debug, Deserialize)]
+struct Format {
+    format: u32,
+}
+
 impl Manifest {
     /// The manifest of this log's folder, if there is one.
     pub(crate) fn load(store: &Store, folder: &Folder, log: &str) -> Result<Option<Self>, Error> {
@@ -52,15 +65,20 @@ impl Manifest {
         let Some(text) = store.get(&path)? else {
             return Ok(None);
         };
-        let unreadable = |cause: String| Error::Unreadable { place: store.place(&path), cause };
-        let written: Written =
-            serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
-        if written.format != FORMAT {
-            let cause = format!("it is of format {}, and this autorma knows format {FORMAT}", written.format);
-            return Err(unreadable(cause));
+        let of_no_use = |cause, remedy| Error::Unreadable { place: store.place(&path), cause, remedy };
+        let unreadable = |error: serde_json::Error| of_no_use(error.to_string(), REMEDY);
+        let Format { format } = serde_json::from_slice(&text).map_err(unreadable)?;
+        if format > FORMAT {
+            let cause =
+                format!("it is of format {format}, of a newer autorma; this one knows format {FORMAT}");
+            return Err(of_no_use(cause, NEWER));
         }
+        if format < FORMAT {
+            return Err(of_no_use(format!("it is of format {format}, which no autorma writes"), REMEDY));
+        }
+        let written: Written = serde_json::from_slice(&text).map_err(unreadable)?;
         if written.log != log {
-            return Err(unreadable(format!("it is of the log {}, not {log}", written.log)));
+            return Err(of_no_use(format!("it is of the log {}, not {log}", written.log), REMEDY));
         }
         Ok(Some(Self {
             log: written.log,
@@ -135,5 +153,24 @@ mod tests {
         assert!(other.to_string().contains("manifest.json"), "{other}");
         store.put(&folder.manifest(), b"{\"format\": 2, ".to_vec()).unwrap();
         assert!(matches!(Manifest::load(&store, &folder, "here"), Err(Error::Unreadable { .. })));
+    }
+
+    #[test]
+    fn what_to_do_about_one_that_is_no_use_depends_on_why() {
+        let output = tempfile::tempdir().unwrap();
+        let store = Store::open(output.path()).unwrap();
+        let folder = Folder::new("here");
+        let said = |text: &str| {
+            store.put(&folder.manifest(), text.into()).unwrap();
+            Manifest::load(&store, &folder, "here").unwrap_err().to_string()
+        };
+        let other = r#"{"format": 1, "log": "there", "next_part": 0, "offsets": {}}"#;
+        let older = r#"{"format": 0, "log": "here", "next_part": 0, "offsets": {}}"#;
+        for text in ["{", "{}", r#"{"format": 1}"#, other, older] {
+            let said = said(text);
+            assert!(said.contains("move this file away, and no other, and start again"), "{said}");
+        }
+        let newer = said(r#"{"format": 2, "logs": []}"#);
+        assert!(newer.contains("format 2") && newer.ends_with("start that autorma again"), "{newer}");
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Outcome {
     pub(crate) run_id: Option<String>,
     pub(crate) kind: Kind,
     pub(crate) seen_at: Micros,
+    /// When it was made.
+    pub(crate) done_at: Micros,
     /// Its line of a part, without the end of line.
     pub(crate) line: Vec<u8>,
 }
@@ -68,8 +70,9 @@ impl Outcome {
             shadow: it.shadow.as_ref().map(|shadow| shadow.agreement((&it.predicted_class, it.decision))),
             shadow_model: it.shadow.as_ref().map(|shadow| &shadow.model),
         };
-        let (id, line) = (head.id, line(&head, Kind::Prediction, &PredictionEntry::of(&it)));
-        Self { id, run_id: named(it.run_id), kind: Kind::Prediction, seen_at: it.seen_at, line }
+        let (id, seen_at, done_at) = (head.id, head.seen_at, head.done_at);
+        let line = line(&head, Kind::Prediction, &PredictionEntry::of(&it));
+        Self { id, run_id: named(it.run_id), kind: Kind::Prediction, seen_at, done_at, line }
     }
 
     fn dead_letter(it: DeadLetter) -> Self {
@@ -78,7 +81,7 @@ impl Outcome {
         let head =
             Head { id, sequence: it.sequence, seen_at, done_at, arm: None, shadow: None, shadow_model: None };
         let line = line(&head, Kind::DeadLetter, &FailedEntry::of(&it));
-        Self { id, run_id: named(it.run_id), kind: Kind::DeadLetter, seen_at: it.seen_at, line }
+        Self { id, run_id: named(it.run_id), kind: Kind::DeadLetter, seen_at, done_at, line }
     }
 }
 

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::outcome::{Id, Kind};
 
+/// What to do about a part that isn't what the sink wrote. The manifest knows how much it held.
+const REMEDY: &str = "move this file away and start again: what it held is read anew from the log";
+
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {
@@ -111,7 +114,7 @@ impl Part {
 }
 
 fn unreadable(place: &str, cause: impl ToString) -> Error {
-    Error::Unreadable { place: place.into(), cause: cause.to_string() }
+    Error::Unreadable { place: place.into(), cause: cause.to_string(), remedy: REMEDY }
 }
 
 #[cfg(test)]

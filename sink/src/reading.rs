@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
+
 use autorma_schemas::{Event, Micros, RunRecord, topics};
-use autorma_stream::{NextOffset, StoredRecord};
+use autorma_stream::{NextOffset, StoredRecord, TopicPartition};
 
 use crate::Error;
+use crate::bookkeeping::Place;
 use crate::outcome::{Outcome, readable};
 use crate::stage::Sink;
 
@@ -17,13 +20,27 @@ impl Sink<'_> {
             let run = readable(record, RunRecord::decode(&record.value))?;
             run.into_iter().for_each(|run| self.books.record(run));
         } else if let Some(outcome) = Outcome::read(record)? {
-            let elsewhere = self.manifest.elsewhere.get(&record.at).copied().unwrap_or(NextOffset::START);
-            let covered = record.offset.next() <= elsewhere;
             let run_id = outcome.run_id.as_deref();
+            let covered = self.is_covered(record, run_id);
             let place = self.books.place(run_id, outcome.id, outcome.kind, covered, Micros::now());
             self.books.note(&place, run_id, &record.at, record.offset);
+            if place == Place::Elsewhere && run_id.is_none() {
+                self.stranded.look(&self.books, outcome.done_at);
+            }
             self.buffer.add(place, outcome);
         }
         Ok(())
+    }
+
+    /// Whether an outcome that no open run takes is in another output folder. Of one that names a run the group's offsets
+    /// say so, too: the folder from which they were committed has had it. Of others they don't, for anybody can move a
+    /// group.
+    fn is_covered(&self, record: &StoredRecord, run_id: Option<&str>) -> bool {
+        let next = |offsets: &BTreeMap<TopicPartition, NextOffset>| {
+            offsets.get(&record.at).copied().unwrap_or(NextOffset::START)
+        };
+        let elsewhere = next(&self.manifest.elsewhere);
+        let durable = if run_id.is_some() { elsewhere.max(next(&self.committed)) } else { elsewhere };
+        record.offset.next() <= durable
     }
 }

@@ -1,5 +1,6 @@
 //! How a sink starts: it takes up what the manifest says, and removes what it doesn't.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use autorma_schemas::{Event, RunRecord, topics};
@@ -14,6 +15,7 @@ use crate::outcome::readable;
 use crate::part::Part;
 use crate::stage::{GROUP, TOPICS};
 use crate::store::Store;
+use crate::stranded::Stranded;
 use crate::{Error, cleaning};
 
 /// Where a sink continues.
@@ -21,6 +23,7 @@ use crate::{Error, cleaning};
 pub(crate) struct Recovered {
     pub(crate) manifest: Manifest,
     pub(crate) books: Bookkeeping,
+    pub(crate) stranded: Stranded,
 }
 
 pub(crate) fn recover(
@@ -33,6 +36,7 @@ pub(crate) fn recover(
     let identity = log.identity()?;
     // What an ingest that died in a transaction has left must not hide what is behind it.
     log.settle(&TOPICS)?;
+    let mut stranded = Stranded::default();
     let mut manifest = match Manifest::load(store, folder, &identity)? {
         Some(manifest) if is_of_other_topics(&manifest, log)? => {
             let kept = cleaning::set_aside(store, folder)?;
@@ -40,11 +44,14 @@ pub(crate) fn recover(
                 kept,
                 "the log's topics were made anew: what was not finished of the old ones is kept there"
             );
+            stranded.are_put_aside();
             first_manifest(store, folder, identity, log)?
         }
         Some(manifest) => manifest,
         None => {
-            keep_unknown_parts(store, folder)?;
+            if keep_unknown_parts(store, folder)? {
+                stranded.are_put_aside();
+            }
             first_manifest(store, folder, identity, log)?
         }
     };
@@ -60,7 +67,7 @@ pub(crate) fn recover(
         open_runs = books.open().len(),
         "sink continues"
     );
-    Ok(Recovered { manifest, books })
+    Ok(Recovered { manifest, books, stranded })
 }
 
 /// Whether the manifest goes further than the log: then its topics were deleted and made anew.
@@ -78,9 +85,10 @@ fn is_of_other_topics(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error>
 }
 
 /// There is a manifest before there is a part, so parts without one were known to a manifest that somebody has removed.
-/// Not all of them can be had again: outcomes without a run are taken from the group's offsets on.
-fn keep_unknown_parts(store: &Store, folder: &Folder) -> Result<(), Error> {
-    if store.list(folder.path())?.iter().any(|path| part_number(path).is_some()) {
+/// Not all of them can be had again: outcomes without a run are taken from the group's offsets on. Whether there are some.
+fn keep_unknown_parts(store: &Store, folder: &Folder) -> Result<bool, Error> {
+    let is_any = store.list(folder.path())?.iter().any(|path| part_number(path).is_some());
+    if is_any {
         let kept = cleaning::set_aside(store, folder)?;
         tracing::error!(
             kept,
@@ -88,7 +96,34 @@ fn keep_unknown_parts(store: &Store, folder: &Folder) -> Result<(), Error> {
              have any more, and outcomes without a run that were not finished, are kept there alone"
         );
     }
-    Ok(())
+    Ok(is_any)
+}
+
+/// The group's offsets. What lies beyond the end is of topics that are no more.
+pub(crate) fn committed(log: &dyn Log) -> Result<BTreeMap<TopicPartition, NextOffset>, Error> {
+    let mut committed = log.committed(GROUP)?;
+    let mut ends = BTreeMap::new();
+    for topic in TOPICS {
+        for bounds in log.bounds(topic)? {
+            ends.insert(TopicPartition::new(topic, bounds.partition), bounds.end);
+        }
+    }
+    committed.retain(|at, next| ends.get(at).is_some_and(|end| *next <= *end));
+    Ok(committed)
+}
+
+/// Says so if the group has gone further than this folder: what came too late for its run isn't taken up to there.
+pub(crate) fn tell_of_another_folder(manifest: &Manifest, committed: &BTreeMap<TopicPartition, NextOffset>) {
+    let is_further = |(at, next): (&TopicPartition, &NextOffset)| {
+        let elsewhere = manifest.elsewhere.get(at).copied().unwrap_or_default();
+        at.topic != topics::RUNS && *next > next_of(manifest, at).max(elsewhere)
+    };
+    if committed.iter().any(is_further) {
+        tracing::warn!(
+            "the sink's group is further than this output folder: a sink with another one (sink.output) was in use, or \
+             somebody has moved the group; outcomes of finished runs aren't taken up to there"
+        );
+    }
 }
 
 /// Where a sink begins in a folder that knows nothing of this log: with the log's oldest records.
@@ -98,17 +133,22 @@ fn first_manifest(
     identity: String,
     log: &dyn Log,
 ) -> Result<Manifest, Error> {
-    let committed = log.committed(GROUP)?;
+    let committed = committed(log)?;
     let mut manifest = Manifest { log: identity, ..Manifest::default() };
     for topic in TOPICS {
         for bounds in log.bounds(topic)? {
             let at = TopicPartition::new(topic, bounds.partition);
-            // What lies beyond the end is of topics that are no more.
-            if let Some(next) = committed.get(&at).filter(|next| **next <= bounds.end) {
+            if let Some(next) = committed.get(&at) {
                 manifest.elsewhere.insert(at.clone(), *next);
             }
             manifest.offsets.insert(at, bounds.start);
         }
+    }
+    if manifest.elsewhere.values().any(|next| *next > NextOffset::START) {
+        tracing::info!(
+            "another output folder was in use, or this one without its manifest: what is finished, and outcomes without a \
+             run, aren't taken again"
+        );
     }
     manifest.save(store, folder)?;
     Ok(manifest)

@@ -35,7 +35,6 @@ struct Tail<'a> {
 pub(crate) fn write(
     store: &Store,
     run: &RunRecord,
-    parts: &[String],
     tally: &Tally,
     summary: &Summary,
     alive: &mut dyn FnMut() -> Result<(), Error>,
@@ -58,7 +57,7 @@ pub(crate) fn write(
     let (mut head, tail) = (object(&head), object(&tail));
     // The object goes on.
     head.truncate(head.len() - "\n}".len());
-    let texts = Texts::new(store, parts);
+    let texts = Texts::new(store, &tally.parts);
     store.stream(&results_file(&run.run_id), |file| {
         file.chunk().extend_from_slice(&head);
         list(file, "predictions", &tally.predictions, &texts, alive)?;

@@ -14,13 +14,18 @@ use crate::buffer::Buffer;
 use crate::manifest::Manifest;
 use crate::names::Folder;
 use crate::pace::Pace;
-use crate::recovery::{Recovered, recover};
+use crate::recovery::{Recovered, committed, recover, tell_of_another_folder};
 use crate::store::Store;
+use crate::stranded::Stranded;
 use crate::strays::Strays;
 use crate::{Config, Error, Metrics, Progress};
 
 /// The group whose committed offsets say what is in files, for watching lag.
 pub const GROUP: &str = "sink";
+
+/// The name of the sink in the group, and of its producer: the same wherever it runs. So a second one on the log fences the
+/// first, rather than have some of its partitions.
+const SLOT: &str = "0";
 
 /// What the sink reads.
 pub(crate) const TOPICS: [&str; 3] = [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS];
@@ -41,16 +46,14 @@ pub fn run(
     let store = Store::open(&config.output)?;
     let folder = Folder::new(&log.identity()?);
     // Its earlier incarnation writes no more once this one has the slot, so files are looked at after that.
-    let producer = log.producer(&format!("{GROUP}-{}", config.slot))?;
-    let Recovered { manifest, books } = recover(&store, &folder, log, config.run_length)?;
+    let producer = log.producer(&format!("{GROUP}-{SLOT}"))?;
+    let Recovered { manifest, books, stranded } = recover(&store, &folder, log, config.run_length)?;
     let positions = Positions(Arc::new(Mutex::new(manifest.offsets.clone())));
-    let subscription = Subscription {
-        group: GROUP.into(),
-        topics: TOPICS.map(String::from).into(),
-        slot: config.slot.clone(),
-    };
+    let subscription =
+        Subscription { group: GROUP.into(), topics: TOPICS.map(String::from).into(), slot: SLOT.into() };
     let consumer = log.subscribe(subscription, Box::new(positions.clone()))?;
-    let committed = log.committed(GROUP)?;
+    let committed = committed(log)?;
+    tell_of_another_folder(&manifest, &committed);
     let mut sink = Sink {
         metrics,
         progress,
@@ -64,6 +67,7 @@ pub fn run(
         buffer: Buffer::default(),
         pace: Pace::default(),
         strays: Strays::default(),
+        stranded,
         consumer,
         producer,
     };
@@ -97,6 +101,7 @@ pub(crate) struct Sink<'a> {
     pub(crate) buffer: Buffer,
     pub(crate) pace: Pace,
     pub(crate) strays: Strays,
+    pub(crate) stranded: Stranded,
     pub(crate) consumer: Box<dyn Consumer>,
     pub(crate) producer: Box<dyn Producer>,
 }

@@ -167,6 +167,12 @@ impl Store {
     }
 }
 
+/// Creates the output folder, and the hidden one in it, so that they are there after a power cut. It is to be called before
+/// a lock is taken in there: that would create them, too, and see to nothing.
+pub fn create_output(output: &Path) -> Result<(), Error> {
+    create(&output.join(".autorma")).map_err(|error| Error::at(output.display().to_string(), &error))
+}
+
 /// Creates a folder so that it is there after a power cut: the results in it are all that is left of a finished run.
 fn create(folder: &Path) -> io::Result<()> {
     let folder = std::path::absolute(folder)?;

@@ -14,6 +14,8 @@ use crate::store::Store;
 /// entries themselves stay on the disk.
 #[derive(Debug)]
 pub(crate) struct Tally {
+    /// Their paths.
+    pub(crate) parts: Vec<String>,
     pub(crate) predictions: Vec<Entry>,
     pub(crate) failed: Vec<Entry>,
     pub(crate) duplicates: u64,
@@ -60,25 +62,19 @@ impl Entry {
 }
 
 impl Tally {
-    /// Reads the parts, calling `alive` now and then.
+    /// Reads the run's parts among these, calling `alive` now and then.
     pub(crate) fn of(
         store: &Store,
-        parts: &[String],
+        run_id: &str,
+        paths: &[String],
         alive: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let (mut tally, mut seen, mut coverage) = (Self::new(), HashSet::new(), Coverage::default());
-        for (number, path) in parts.iter().enumerate() {
+        for path in paths {
             let content = store.get(path)?.ok_or_else(|| gone(store, path))?;
             let part = Part::read(&store.place(path), content)?;
-            if coverage.add(&part.header) {
-                tally.duplicates += part.header.duplicates;
-            }
-            for line in part.lines() {
-                let (line, range) = line?;
-                // As in the books: a part that was put back holds what was filled in meanwhile.
-                if seen.insert(line.id) {
-                    tally.add(line, number, range, part.header.stored_at);
-                }
+            if part.header.run_id == run_id {
+                tally.take(path, &part, &mut seen, &mut coverage)?;
             }
             alive()?;
         }
@@ -86,8 +82,31 @@ impl Tally {
         Ok(tally)
     }
 
+    fn take(
+        &mut self,
+        path: &str,
+        part: &Part,
+        seen: &mut HashSet<Id>,
+        coverage: &mut Coverage,
+    ) -> Result<(), Error> {
+        let number = self.parts.len();
+        self.parts.push(path.to_owned());
+        if coverage.add(&part.header) {
+            self.duplicates += part.header.duplicates;
+        }
+        for line in part.lines() {
+            let (line, range) = line?;
+            // As in the books: a part that was put back holds what was filled in meanwhile.
+            if seen.insert(line.id) {
+                self.add(line, number, range, part.header.stored_at);
+            }
+        }
+        Ok(())
+    }
+
     fn new() -> Self {
         Self {
+            parts: Vec::new(),
             predictions: Vec::new(),
             failed: Vec::new(),
             duplicates: 0,
@@ -169,5 +188,6 @@ fn no_decisions() -> BTreeMap<String, u64> {
 
 /// A part that was there a moment ago.
 pub(crate) fn gone(store: &Store, path: &str) -> Error {
-    Error::Unreadable { place: store.place(path), cause: "it is gone".into() }
+    let remedy = "start again: what it held is read anew from the log";
+    Error::Unreadable { place: store.place(path), cause: "it is gone".into(), remedy }
 }

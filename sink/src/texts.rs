@@ -103,7 +103,7 @@ mod tests {
         for (number, path) in parts.iter().enumerate() {
             store.put(path, part(number)).unwrap();
         }
-        let tally = Tally::of(&store, &parts, &mut || Ok(())).unwrap();
+        let tally = Tally::of(&store, "r", &parts, &mut || Ok(())).unwrap();
         let (before, mut next, mut bytes) = (store.bytes_read(), 0, 0);
         let take = |text: &Bytes| {
             let entry: serde_json::Value = serde_json::from_slice(text).unwrap();
@@ -123,7 +123,7 @@ mod tests {
         let store = Store::open(output.path()).unwrap();
         let parts = ["00000000.jsonl".to_owned()];
         store.put(&parts[0], part(0)).unwrap();
-        let tally = Tally::of(&store, &parts, &mut || Ok(())).unwrap();
+        let tally = Tally::of(&store, "r", &parts, &mut || Ok(())).unwrap();
         store.remove(&parts).unwrap();
         let error = Texts::new(&store, &parts).each(&tally.failed, |_| Ok(())).unwrap_err();
         assert!(matches!(&error, Error::Unreadable { place, .. } if place.ends_with(&parts[0])), "{error}");

@@ -28,9 +28,12 @@ impl Run {
         }
         let lock = home.take_in_turn(ROLE, "autorma produce --run")?;
         patiently(|| home.log.settle(&[topics::RUNS]))?;
-        let mut known = newest_runs(&*home.log)?.into_iter().filter(|run| run.run_id == id);
-        let record = match known.next() {
-            None => new(id, input),
+        let known = newest_runs(&*home.log)?;
+        let record = match known.iter().find(|run| run.run_id == id).cloned() {
+            None => {
+                expect_own_files(id, &known)?;
+                new(id, input)
+            }
             Some(run) if run.kind == RunKind::Upload && run.state == RunState::Open => {
                 tracing::info!(run_id = id, images = run.images, "continuing the run of an interrupted call");
                 run
@@ -68,8 +71,22 @@ impl Run {
     }
 }
 
-/// Whether a run is named as one that autorma has made: by its time, maybe after what it is.
+/// An error if another run has the name but for case: where the file system of the results doesn't tell them apart, the two
+/// would have the same files.
+fn expect_own_files(id: &str, known: &[RunRecord]) -> anyhow::Result<()> {
+    match known.iter().find(|run| run.run_id.eq_ignore_ascii_case(id)) {
+        None => Ok(()),
+        Some(run) => bail!(
+            "there is a run {:?} already, whose files would be those of {id:?} where capital and small letters in names \
+             aren't told apart: choose another name",
+            run.run_id
+        ),
+    }
+}
+
+/// Whether a run is named as one that autorma has made, if only but for case: by its time, maybe after what it is.
 fn is_ours(id: &str) -> bool {
+    let id = id.to_ascii_lowercase();
     ["", "outside_", "replay_", "retry_"].iter().any(|kind| id.strip_prefix(kind).is_some_and(is_stamp))
 }
 
@@ -93,6 +110,7 @@ fn new(id: &str, input: &str) -> RunRecord {
 mod tests {
     use super::*;
     use crate::configuration::Configuration;
+    use crate::publishing::{Publisher, append};
 
     #[test]
     fn a_second_one_is_told_to_wait() {
@@ -106,6 +124,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_another_run_has_but_for_case_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = ["produce", "photo.jpg", "--data", folder.path().to_str().unwrap()];
+        let home = Home::open(&Configuration::of(&words)).unwrap();
+        let known = append(topics::RUNS, "Monday", &new("Monday", "here"));
+        Publisher::open(&home, "autorma produce").unwrap().commit(vec![known]).unwrap();
+        let told = format!("{:#}", Run::open(&home, "monday", "here").unwrap_err());
+        assert!(told.contains("\"Monday\"") && told.contains("choose another name"), "{told}");
+        assert_eq!(Run::open(&home, "Monday", "here").unwrap().id(), "Monday", "it may go on itself");
+        Run::open(&home, "tuesday", "here").unwrap();
+    }
+
+    #[test]
     fn names_of_autorma_are_its_own() {
         assert!(
             ["20261123_153147", "retry_20261123_153147", "outside_20261123_153147"]
@@ -113,6 +144,7 @@ mod tests {
                 .iter()
                 .all(|it| *it)
         );
+        assert!(is_ours("Outside_20261123_153147"), "where cases aren't told apart");
         assert!(["monday", "retry_monday", "20261123", ""].map(is_ours).iter().all(|it| !it));
     }
 }

@@ -2,6 +2,7 @@ use super::*;
 use std::fs;
 
 use autorma_schemas::topics;
+use autorma_service::http::Health;
 use autorma_stream::memory::Memory;
 use autorma_stream::{Retention, Topic};
 
@@ -36,7 +37,7 @@ fn with_daemon(folder: &Path, test: impl FnOnce(&mut Daemon<'_>, &Receiver<Signa
     let mut intake =
         Intake::start(&config, root, &log, &metrics, &shutdown, RunKind::Stream, MOST_PENDING).unwrap();
     intake.hold();
-    let mut daemon = Daemon::new(&config, intake, ears);
+    let mut daemon = Daemon::new(&config, intake, ears, Health::default().stage("ingest"));
     daemon.rescans.begin(Instant::now());
     let (_, signals) = sync_channel(1);
     test(&mut daemon, &signals);
@@ -76,5 +77,33 @@ fn a_file_that_is_written_again_later_than_a_turn_reaches_is_not_read_half_way()
         daemon.heard.push(Signal::Complete(path));
         (0..2).for_each(|_| daemon.turn(signals).unwrap());
         assert_eq!(daemon.intake.publisher.published(), 1);
+    });
+}
+
+#[test]
+fn an_empty_file_waits_as_long_as_a_copy_that_stalls() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().canonicalize().unwrap();
+    let path = input.join("a.jpg");
+    fs::write(&path, "").unwrap();
+    with_daemon(&input, |daemon, signals| {
+        daemon.heard.push(Signal::Complete(path));
+        daemon.turn(signals).unwrap();
+        let due = daemon.intake.settling.next_due().unwrap();
+        assert!(due > Instant::now() + daemon.config.settle * 5, "its content may still come");
+    });
+}
+
+#[test]
+fn an_input_that_can_not_be_read_is_looked_at_again_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().canonicalize().unwrap().join("in");
+    fs::create_dir(&input).unwrap();
+    with_daemon(&input, |daemon, signals| {
+        fs::remove_dir(&input).unwrap();
+        daemon.rescans.hurry(Instant::now());
+        daemon.turn(signals).unwrap();
+        let wait = daemon.time_to_wait(Instant::now());
+        assert!(wait.is_some_and(|wait| wait <= AGAIN), "{wait:?}");
     });
 }

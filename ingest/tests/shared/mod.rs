@@ -117,7 +117,7 @@ impl World {
 
     /// Waits for `condition`, but not for ever.
     pub(crate) fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(120);
         while !condition() {
             assert!(Instant::now() < deadline, "{what}: {:?}", self.names());
             std::thread::sleep(Duration::from_millis(2));

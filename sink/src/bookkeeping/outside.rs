@@ -33,6 +33,11 @@ impl Bookkeeping {
         self.outside.as_ref()
     }
 
+    /// When the last of the sink's own runs that are finished was closed: it holds nothing that is younger.
+    pub(crate) fn outside_closed(&self) -> Option<Micros> {
+        self.outside_closed
+    }
+
     /// The run of the sink's own that takes outcomes now. One is opened if there is none.
     pub(super) fn outside_run(&mut self, now: Micros) -> String {
         if let Some(outside) = &self.outside {

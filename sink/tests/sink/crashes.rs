@@ -151,6 +151,45 @@ fn a_part_that_cannot_be_read_back_stops_the_sink_before_it_changes_anything() {
 }
 
 #[test]
+fn a_part_that_cannot_be_read_back_is_moved_away_as_it_was_told() {
+    let (workplace, away) = (Workplace::new(), tempfile::tempdir().unwrap());
+    workplace.append((1..=9).map(|number| outcome(RUN, number)));
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(9);
+    sink.stop();
+    let parts = workplace.hidden().join(RUN);
+    let part = fs::read_dir(&parts).unwrap().next().unwrap().unwrap().path();
+    fs::write(&part, "{").unwrap();
+    let told = workplace.sink().fail().to_string();
+    assert!(told.starts_with(part.to_str().unwrap()), "{told}");
+    assert!(told.contains("move this file away and start again") && !told.contains("folder"), "{told}");
+    fs::rename(&part, away.path().join("part")).unwrap();
+    workplace.append((1..=20).skip(9).map(|number| outcome(RUN, number)));
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    continues(&workplace);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_back_is_moved_away_alone_as_it_was_told() {
+    let (workplace, away) = (Workplace::new(), tempfile::tempdir().unwrap());
+    workplace.append((1..=9).map(|number| outcome(RUN, number)));
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(9);
+    sink.stop();
+    let (manifest, held) = (workplace.hidden().join("manifest.json"), workplace.left_over(RUN));
+    fs::write(&manifest, "{").unwrap();
+    let told = workplace.sink().fail().to_string();
+    assert!(told.starts_with(manifest.to_str().unwrap()), "{told}");
+    assert!(told.contains("move this file away, and no other") && told.contains("old-1"), "{told}");
+    fs::rename(&manifest, away.path().join("manifest")).unwrap();
+    workplace.append((1..=20).skip(9).map(|number| outcome(RUN, number)));
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    continues(&workplace);
+    let kept = workplace.hidden().with_extension("old-1").join(RUN);
+    assert_eq!(fs::read_dir(kept).unwrap().count(), held.len(), "as it was told");
+}
+
+#[test]
 fn while_filling_up_what_a_vanished_part_held() {
     let workplace = Workplace::new();
     workplace.append((1..=20).map(|number| outcome(RUN, number)));

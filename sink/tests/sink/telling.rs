@@ -1,61 +1,28 @@
 //! What a sink says in the log of the program.
 
-use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::io::{Seek, read_to_string};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use autorma_service::Shutdown;
 use autorma_sink::{Config, Metrics, Progress, Snapshot};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use crate::workplace::{LONG, Workplace};
 
-/// Keeps the fields of each warning and error of the sink.
-#[derive(Debug, Clone, Default)]
-struct Recorder(Arc<Mutex<Vec<String>>>);
-
-struct Fields(String);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, "{field}={value:?} ").unwrap();
-    }
-}
-
-impl Subscriber for Recorder {
-    fn enabled(&self, of: &Metadata<'_>) -> bool {
-        *of.level() <= Level::WARN && of.target().starts_with("autorma_sink")
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(String::new());
-        event.record(&mut fields);
-        self.0.lock().unwrap().push(fields.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
+/// Where there is just one subscriber, what another thread comes by first is silent in this one, too.
+static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 /// Warnings and errors of a sink that works until something holds.
 pub(crate) fn said(workplace: &Workplace, until: impl FnMut(&Snapshot) -> bool + Send) -> Vec<String> {
-    let config = Config {
-        output: workplace.output.path().into(),
-        run_length: Duration::from_secs(3600),
-        slot: "0".into(),
-    };
-    let (progress, shutdown, recorder) = (Progress::default(), Shutdown::new(), Recorder::default());
+    let config = Config { output: workplace.output.path().into(), run_length: Duration::from_secs(3600) };
+    let (progress, shutdown) = (Progress::default(), Shutdown::new());
+    LazyLock::force(&OTHER);
+    let mut file = tempfile::tempfile().unwrap();
+    let writer = Arc::new(file.try_clone().unwrap());
+    let warnings = tracing_subscriber::fmt().with_env_filter("autorma_sink=warn").with_ansi(false);
+    let warnings = warnings.with_writer(writer).finish();
     let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| {
@@ -64,8 +31,9 @@ pub(crate) fn said(workplace: &Workplace, until: impl FnMut(&Snapshot) -> bool +
             assert!(is_so, "{:?}", progress.snapshot());
         });
         let run = || autorma_sink::run(&config, &workplace.log, &metrics, &progress, &shutdown, || {});
-        tracing::subscriber::with_default(recorder.clone(), run).unwrap();
+        tracing::subscriber::with_default(warnings, run).unwrap();
         waits.join().unwrap();
     });
-    recorder.0.lock().unwrap().clone()
+    file.rewind().unwrap();
+    read_to_string(file).unwrap().lines().map(str::to_owned).collect()
 }

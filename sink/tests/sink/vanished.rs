@@ -213,6 +213,7 @@ fn parts_whose_manifest_has_vanished_are_kept_aside() {
     fs::remove_file(workplace.hidden().join("manifest.json")).unwrap();
     let told = said(&workplace, |snapshot| snapshot.open.contains_key(RUN));
     assert!(told[0].contains("manifest has vanished") && told[0].contains("old-1"), "{told:?}");
+    assert!(told.iter().all(|line| !line.contains("once more")), "no sink can be started there: {told:?}");
     let kept = workplace.hidden().with_extension("old-1");
     assert_eq!(fs::read_dir(kept).unwrap().count(), held - 1, "the runs are all there");
 }

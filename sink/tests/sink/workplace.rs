@@ -17,7 +17,7 @@ use autorma_stream::{Append, Log, Retention, Topic, Transaction};
 use serde_json::Value;
 
 /// Longer than anything takes that goes well.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// When everything happens, in microseconds.
 pub(crate) const OPENED: i64 = 1_795_000_000_000_000;
@@ -63,7 +63,7 @@ impl Workplace {
     }
 
     pub(crate) fn sink_on(&self, log: Arc<dyn Log>, output: &Path, run_length: Duration) -> Running {
-        let config = Config { output: output.into(), run_length, slot: "0".into() };
+        let config = Config { output: output.into(), run_length };
         let (progress, shutdown) = (Progress::default(), Shutdown::new());
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn({

@@ -285,10 +285,23 @@ fn a_batch_waits_for_a_file_that_is_being_written_but_not_for_ever() {
     assert!(batch.run.is_none() && begun.elapsed() < Duration::from_secs(5));
 }
 
+/// Whoever has an end says what there is then: a name without content.
+#[test]
+fn a_batch_waits_no_longer_for_an_empty_file_than_for_others() {
+    let mut world = World::new();
+    world.config.settle = Duration::from_secs(2);
+    fs::write(world.path("empty.jpg"), "").unwrap();
+    let begun = Instant::now();
+    assert_eq!(world.batch().found, Found { discovered: 1, published: 1, ..Found::default() });
+    assert!(begun.elapsed() < world.config.settle * 10, "{:?}", begun.elapsed());
+    assert_eq!(world.events()[0].length, 0);
+}
+
 #[test]
 fn a_batch_takes_a_slow_copy_whole() {
     let mut world = World::new();
-    world.config.settle = Duration::from_millis(500);
+    // Fifty times as long as a pause of the copy: a busy machine may make those longer.
+    world.config.settle = Duration::from_secs(2);
     let path = world.path("slow.jpg");
     let mut copy = File::create(&path).unwrap();
     std::thread::scope(|scope| {
