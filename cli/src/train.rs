@@ -102,6 +102,8 @@ impl Display {
 
     fn show(&mut self, progress: Progress) {
         let (what, done, of) = match progress {
+            Progress::Read { done, of } => ("files of photos", done, of),
+            Progress::Scenes { done, of } => ("scenes", done, of),
             Progress::Calibration { done, of } => ("calibration photos", done, of),
             Progress::Judged { done, of } => ("judging photos", done, of),
             Progress::Features { done, of } => ("views of photos", done, of),
@@ -111,9 +113,12 @@ impl Display {
             Progress::Tuning { number, of, step, steps, .. } => {
                 ("steps of tuning", number * steps as usize + step as usize, of * steps as usize)
             }
+            Progress::Tested { done, of } => ("test photos", done, of),
         };
         if what != self.what {
             self.what = what;
+            // How long it will take, nobody knows yet.
+            self.next = Instant::now() + LINES;
             self.bar.reset();
             self.bar.set_message(what);
             self.bar.set_length(of as u64);
@@ -162,4 +167,22 @@ fn row(name: String, quality: &Quality) -> [String; 6] {
         strangers.map_or(0, |it| it.of).to_string(),
         strangers.map_or_else(|| "none".into(), |it| it.to_string()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_that_has_just_begun_has_no_line() {
+        let mut display = Display::new();
+        let begun = Instant::now();
+        // On a terminal no line is written, so only the phase can have moved `next`.
+        (display.next, display.is_terminal) = (begun, true);
+        display.show(Progress::Read { done: 0, of: 9 });
+        assert!(display.next >= begun + LINES);
+        display.next = begun;
+        display.show(Progress::Read { done: 1, of: 9 });
+        assert_eq!(display.next, begun);
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use autorma_schemas::is_photo_name;
 
 /// Folders of what is none of the classes.
-const STRANGERS: [&str; 4] = ["other", "unknown", "none", "backgrounds"];
+const STRANGERS: [&str; 5] = ["other", "unknown", "none", "background", "backgrounds"];
 
 /// What a photo shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,9 +49,9 @@ pub enum DataSetError {
     },
     /// A folder that is neither a class nor something else.
     #[error(
-        "{path} is no class of the model ({classes}), nor `other`, `unknown`, `none` or `backgrounds`: rename it; or, if \
-         none of the classes is in it, name it with --unknown; or, if the classes are folders in it, as in a data set that is \
-         split, name it with --data"
+        "{path} is no class of the model ({classes}), nor `other`, `unknown`, `none`, `background` or `backgrounds`: \
+         rename it; or, if none of the classes is in it, name it with --unknown; or, if the classes are folders in it, as in a \
+         data set that is split, name it with --data"
     )]
     Strange {
         /// The folder.
@@ -60,7 +60,10 @@ pub enum DataSetError {
         classes: String,
     },
     /// Nothing where what is none of the classes should be.
-    #[error("there is no photo in {0}, which is named for what is none of the classes")]
+    #[error(
+        "there is no photo in {0}, which is named for what is none of the classes, or all that are in it lie in folders of \
+         classes"
+    )]
     NoStranger(PathBuf),
     /// Nothing to judge.
     #[error("there is no photo of a class in {0}: a data set has a folder for each class, like shirts/1.jpg")]
@@ -78,7 +81,9 @@ impl DataSet {
         let set = Self::read_without(classes, folders, strangers, &[])?;
         for folder in strangers {
             let real = real(folder)?;
-            if !set.photos.iter().any(|photo| photo.path.starts_with(&real)) {
+            // What lies in the folder of a class as well is of that class.
+            let is_in = |photo: &Labelled| photo.label == Label::Stranger && photo.path.starts_with(&real);
+            if !set.photos.iter().any(is_in) {
                 return Err(DataSetError::NoStranger(real));
             }
         }
@@ -144,8 +149,9 @@ impl DataSet {
     }
 }
 
-/// The classes that the folders in `folders` are named after, in alphabetical order: all but `other`, `unknown`, `none` and
-/// `backgrounds`, what is hidden, and the folders `elsewhere`, which are something else. All are named as the system does.
+/// The classes that the folders in `folders` are named after, in alphabetical order: all but `other`, `unknown`, `none`,
+/// `background` and `backgrounds`, what is hidden, and the folders `elsewhere`, which are something else. All are named as
+/// the system does.
 pub fn classes_in(folders: &[PathBuf], elsewhere: &[PathBuf]) -> Result<Vec<String>, DataSetError> {
     let mut classes = BTreeSet::new();
     for folder in folders {
@@ -307,5 +313,19 @@ mod tests {
         assert!(set.loose.iter().any(|path| path.ends_with("shoes/up")), "{:?}", set.loose);
         let empty = read(&[elsewhere.path().join("empty")]);
         assert!(matches!(empty, Err(DataSetError::NoStranger(_))), "{empty:?}");
+    }
+
+    #[test]
+    fn where_all_photos_are_of_classes_there_is_no_stranger() {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), &["shirts/a.jpg"]);
+        let folders = [root.path().to_owned()];
+        let none = DataSet::read(&classes(), &folders, &folders);
+        assert!(matches!(none, Err(DataSetError::NoStranger(_))), "{none:?}");
+        touch(root.path(), &["background/b.jpg"]);
+        assert_eq!(classes_in(&folders, &[]).unwrap(), ["shirts"]);
+        let set = DataSet::read(&classes(), &folders, &folders).unwrap();
+        let labels: Vec<_> = set.photos.iter().map(|photo| photo.label).collect();
+        assert_eq!(labels, [Label::Stranger, Label::Class(1)]);
     }
 }

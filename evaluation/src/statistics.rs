@@ -89,9 +89,10 @@ impl Estimate {
         let freedom = n - 1.0;
         let variance = shares.iter().map(|share| (share - value).powi(2)).sum::<f64>() / freedom;
         let half = student(freedom) * (variance / n).sqrt();
-        // That all are alike so far doesn't say that the next one is.
+        // That all are alike so far doesn't say that the next one is. What they differ by from their mean may be rounding.
+        let differ = shares.iter().any(|share| *share != shares[0]);
         let Share { low, high, .. } = Share::of((value * n).round() as usize, shares.len());
-        let range = || match half > 0.0 {
+        let range = || match differ {
             true => Self { value, low: (value - half).max(0.0), high: (value + half).min(1.0) },
             false => Self { value, low: low.min(value), high: high.max(value) },
         };
@@ -204,6 +205,11 @@ mod tests {
         assert!(near(mean.high - mean.value, mean.value - mean.low));
         assert!(Estimate::mean(&[]).is_none() && Estimate::mean(&[0.5]).is_none());
         assert_eq!(Estimate::mean(&[1.0, 1.0, 1.0]).unwrap().to_string(), "100.0 (43.9–100.0)");
+        // Three of them sum up to something that isn't three times as much.
+        for share in [0.7, 0.1] {
+            let mean = Estimate::mean(&[share; 3]).unwrap();
+            assert!(near(mean.value, share) && mean.high - mean.low > 0.5, "{mean:?}");
+        }
         assert_eq!([1.0, 2.0].map(student), [12.706, 4.303]);
         assert!(near(mcnemar(0, 0), 1.0) && near(mcnemar(700, 700), 1.0) && mcnemar(0, 700) < 1e-200);
         assert!(near(auroc(&[0.8, 0.4], &[0.4, 0.1]).unwrap(), 0.875) && auroc(&[], &[0.1]).is_none());

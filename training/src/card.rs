@@ -42,9 +42,9 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
             figures(metrics)
         ),
         format!(
-            "Chosen for: of the photos of the classes at most {} called unknown, of those that contributors sent at most {}, and \
-             at most {} of the accepted wrong. The rows of held-out photos are a little kind: they chose the temperature and \
-             both thresholds, and helped to choose the recipe.\n",
+            "Chosen for: of the photos of the classes that no contributor sent (`train` and `val` together) at most {} called \
+             unknown, of those that contributors sent at most {}, and at most {} of the accepted wrong. The rows of held-out \
+             photos are a little kind: they chose the temperature and both thresholds, and helped to choose the recipe.\n",
             percent(metrics.recipe.targets.refused),
             percent(metrics.recipe.targets.refused_contributed),
             percent(metrics.recipe.targets.wrong)

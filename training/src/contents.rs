@@ -4,7 +4,9 @@ use autorma_classifier::{Limits, read_file};
 use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
+use crate::parallel::each;
 use crate::photos::{Photo, Photos};
+use crate::{Error, Progress};
 
 /// A hash of each photo's content, which names it wherever it lies.
 #[derive(Debug)]
@@ -23,16 +25,20 @@ struct Content {
 }
 
 impl Contents {
-    /// Reads all of the photos.
-    pub(crate) fn read(photos: &Photos, limits: Limits) -> Self {
-        let content = |photo: &Photo| match read_file(&photo.path, limits.bytes) {
-            Ok(file) => {
-                let is_picture = image::guess_format(&file).is_ok();
-                Ok(Content { hash: Sha256::digest(file).into(), is_picture })
-            }
-            Err(failure) => Err(failure.to_string()),
-        };
-        Self { all: photos.all.iter().map(content).collect(), most: limits.bytes }
+    /// Reads all of the photos, on so many threads.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if `progress` says false before all are read.
+    pub(crate) fn read(
+        photos: &Photos,
+        limits: Limits,
+        threads: usize,
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<Self, Error> {
+        let (of, most) = (photos.all.len(), limits.bytes);
+        let read = |(): &mut (), number: usize| content(&photos.all[number], most);
+        let all = each(of, threads, || {}, read, |done| progress(Progress::Read { done, of }))?;
+        Ok(Self { all, most })
     }
 
     /// The photo's file, if it is still what was read at first: features are kept under that.
@@ -57,6 +63,13 @@ impl Contents {
         let mut stays = stays.iter();
         self.all.retain(|_| stays.next() == Some(&true));
     }
+}
+
+/// What is in a photo's file, of at most so many bytes, or why it can't be read.
+fn content(photo: &Photo, most: u64) -> Result<Content, String> {
+    let file = read_file(&photo.path, most).map_err(|failure| failure.to_string())?;
+    let is_picture = image::guess_format(&file).is_ok();
+    Ok(Content { hash: Sha256::digest(file).into(), is_picture })
 }
 
 /// The file at `path`, of at most so many bytes, if it is what has this hash.
@@ -87,11 +100,27 @@ mod tests {
         Photos::find(&Folders { data: vec![root.into()], ..Folders::default() }, &root.join("run")).unwrap()
     }
 
+    fn read(photos: &Photos) -> Contents {
+        Contents::read(photos, LIMITS, 2, &mut |_| true).unwrap()
+    }
+
+    #[test]
+    fn who_stops_the_reading_waits_for_no_photo() {
+        let root = tempfile::tempdir().unwrap();
+        let (photos, mut heard) = (photos(root.path()), Vec::new());
+        let stopped = Contents::read(&photos, LIMITS, 2, &mut |progress| {
+            heard.push(progress);
+            false
+        });
+        assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
+        assert_eq!(heard, [Progress::Read { done: 0, of: 2 }]);
+    }
+
     #[test]
     fn a_photo_that_changes_is_no_photo_any_more() {
         let root = tempfile::tempdir().unwrap();
         let photos = photos(root.path());
-        let contents = Contents::read(&photos, LIMITS);
+        let contents = read(&photos);
         assert_eq!(contents.file(&photos, 1).unwrap(), b"tops");
         fs::write(&photos.all[1].path, "shoes").unwrap();
         assert!(contents.file(&photos, 1).unwrap_err().contains("has changed"));
@@ -105,7 +134,7 @@ mod tests {
         fs::write(&photos.all[0].path, [0; 10]).unwrap();
         fs::remove_file(&photos.all[1].path).unwrap();
         assert!(Command::new("mkfifo").arg(&photos.all[1].path).status().unwrap().success());
-        let contents = Contents::read(&photos, LIMITS);
+        let contents = read(&photos);
         assert_eq!([contents.of(0), contents.of(1)], [None, None]);
         let why = |photo| contents.file(&photos, photo).unwrap_err();
         assert!(why(0).contains("at most 9") && why(1).contains("not a file"), "{} {}", why(0), why(1));

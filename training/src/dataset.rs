@@ -25,7 +25,7 @@ mod watcher;
 
 pub use alike::{Alike, NEAR, pairs};
 pub use checking::{Across, Check, IMBALANCE, Imbalance, Near, check};
-pub use error::DatasetError;
+pub use error::{DatasetError, Misnamed};
 pub use found::{Candidate, Found, Kind};
 pub use grouping::GroupBy;
 pub(crate) use groups::Groups;
@@ -33,5 +33,6 @@ pub use hash::{PerceptualHash, SIDE};
 pub use info::{DatasetInfo, FORMAT, INFO, Largest, MANIFEST, MeanSize, SHEET};
 pub use preparing::{Cost, Options, prepare};
 pub use reading::Broken;
+pub(crate) use split::misnamed;
 pub use split::{Ratio, Split, assign};
 pub use watcher::Watcher;

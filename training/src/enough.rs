@@ -5,14 +5,22 @@ use crate::features::Features;
 use crate::photos::{Folds, Part, Photo, Photos};
 use crate::{Error, Recipe};
 
+/// Of the classes: before it is asked what is none of them.
+///
+/// # Errors
+/// [`Error::TooLittle`], as of the others.
+pub(crate) fn classes(count: usize) -> Result<(), Error> {
+    match count {
+        0 | 1 => too_little("there is only one class: a model needs two folders of classes at least".into()),
+        _ => Ok(()),
+    }
+}
+
 /// Of the photos that were found.
 ///
 /// # Errors
-/// [`Error::TooLittle`], as of the other one.
+/// [`Error::TooLittle`], as of the others.
 pub(crate) fn found(photos: &Photos, folds: &Folds, recipe: &Recipe) -> Result<(), Error> {
-    if photos.classes < 2 {
-        return too_little("there is only one class: a model needs two folders of classes at least".into());
-    }
     for (class, name) in photos.kinds[..photos.classes].iter().enumerate() {
         let mut of_class = photos.all.iter().filter(|photo| photo.kind == class).peekable();
         if of_class.peek().is_none() {

@@ -3,6 +3,9 @@ use std::path::PathBuf;
 
 use autorma_classifier::LoadError;
 use autorma_evaluation::{DataSetError, JudgeError};
+use autorma_models::MOST_OUTPUTS;
+
+use crate::dataset::Misnamed;
 
 /// Why a model can't be trained.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,21 @@ pub enum Error {
         /// What is beside them.
         names: String,
     },
+    /// Sides of a split that aren't named as sides are.
+    #[error(transparent)]
+    Misnamed(#[from] Misnamed),
+    /// No class, and no other kind, may be called that in a manifest.
+    #[error(
+        "the folder {0:?}: the name of a class or kind has at most 128 bytes and no control characters; rename it"
+    )]
+    Unnameable(String),
+    /// More classes and other kinds than a manifest may have.
+    #[error(
+        "there are {0} classes and kinds of what is none of them, a folder each, and a model tells at most {most} apart: \
+         put some of them into one folder",
+        most = MOST_OUTPUTS
+    )]
+    TooManyKinds(usize),
     /// Another process trains in the same folder.
     #[error(
         "{0} is in use: another training is at work in this folder; wait for it, or name another with --output"

@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::graph::Backbone;
 use crate::photos::Part;
 use crate::views::Views;
-use crate::{Error, Progress};
+use crate::{Error, Progress, memory};
 
 /// What computes features.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,7 @@ impl Scope {
 }
 
 /// Computes what isn't in the cache yet, round by round: each photo as it is, then a variation of each, and so on. When
-/// `progress` says that it is enough, the rounds that are whole are what there is.
+/// `progress` says that it is enough, nothing more is computed, and the rounds that are whole are what there is.
 pub(crate) fn extract(
     views: &Views<'_>,
     backbone: &Backbone,
@@ -77,21 +77,25 @@ pub(crate) fn extract(
     let mut failed: Vec<_> = (0..photos.all.len()).map(|_| None::<String>).collect();
     let rounds: Vec<Vec<usize>> = (0..=scope.copies()).map(|copy| work.round(copy)).collect();
     let of: usize = rounds.iter().map(Vec::len).sum();
+    memory::look(of, backbone.features);
     // Of all rounds at once: what an earlier training has left says nothing of how fast this one is.
     let known = |(copy, round): (u32, &Vec<usize>)| {
         round.iter().filter(|photo| work.is_known(**photo, copy, cache)).count()
     };
     let mut done: usize = (0..).zip(&rounds).map(known).sum();
-    let mut copies = None;
+    let (mut copies, stopped) = (None, AtomicBool::new(false));
     for (copy, round) in (0..).zip(&rounds) {
-        let is_missing = |photo: &usize| failed[*photo].is_none() && !work.is_known(*photo, copy, cache);
-        let missing: Vec<_> = round.iter().copied().filter(is_missing).collect();
+        let unknown = round.iter().copied().filter(|photo| !work.is_known(*photo, copy, cache));
+        let (broken, missing): (Vec<_>, Vec<_>) = unknown.partition(|photo| failed[*photo].is_some());
+        // What couldn't be looked at before isn't waited for.
+        done += broken.len();
         let report = |done| match scope {
             Scope::Learned { .. } => progress(Progress::Features { done, of }),
             Scope::Judged => progress(Progress::Judged { done, of }),
         };
-        let whole = work.compute(copy, &missing, &mut sessions, cache, &mut failed, &mut done, report)?;
-        if !whole {
+        let is_whole =
+            work.compute(copy, &missing, &mut sessions, cache, &mut failed, &mut done, &stopped, report)?;
+        if !is_whole {
             break;
         }
         copies = Some(copy);
@@ -121,7 +125,8 @@ impl Work<'_> {
         self.views.key(photo, copy, self.backbone).is_some_and(|key| cache.has(&key))
     }
 
-    /// Puts a copy of each of the photos into the cache, on all threads. False if it was told to stop before the end.
+    /// Puts a copy of each of the photos into the cache, on all threads, until it is told to stop. False if that was before
+    /// the end.
     #[expect(clippy::too_many_arguments, reason = "they are the state of the loop over all rounds")]
     fn compute(
         &self,
@@ -131,13 +136,17 @@ impl Work<'_> {
         cache: &mut Cache,
         failed: &mut [Option<String>],
         done: &mut usize,
+        stopped: &AtomicBool,
         mut report: impl FnMut(usize) -> bool,
     ) -> Result<bool, Error> {
-        let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(!report(*done)));
+        let (next, end) = (AtomicUsize::new(0), *done + missing.len());
+        if !report(*done) {
+            stopped.store(true, Ordering::Relaxed);
+        }
         std::thread::scope(|scope| {
             let (results, all) = mpsc::sync_channel(sessions.len() * 4);
             for session in sessions {
-                let (results, next, stopped) = (results.clone(), &next, &stopped);
+                let (results, next) = (results.clone(), &next);
                 scope.spawn(move || {
                     let input = &self.backbone.input;
                     let mut decoder = Decoder::new(input.width, input.height, self.views.limits);
@@ -164,7 +173,7 @@ impl Work<'_> {
             }
             Ok::<(), Error>(())
         })?;
-        Ok(!stopped.into_inner())
+        Ok(*done == end)
     }
 
     /// What the backbone says of one view.

@@ -8,6 +8,8 @@ use crate::recipe;
 
 /// Rows that are computed at once: a fixed number, so that sums are added up in the same order on any number of threads.
 const ROWS: usize = 1024;
+/// So many parts a thread are computed before they are added up; each is as large as a head.
+const WAITING: usize = 8;
 
 /// What tells kinds by features: a linear function of them for each kind.
 #[derive(Debug, Clone)]
@@ -84,25 +86,8 @@ impl Lesson<'_> {
         let width = self.features.ncols() + 1;
         let head = head(at, scale, self.outputs, width - 1);
         let parts = self.features.len_of(Axis(0)).div_ceil(ROWS);
-        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(parts)));
-        std::thread::scope(|scope| {
-            for _ in 0..threads.min(parts) {
-                scope.spawn(|| {
-                    loop {
-                        let part = next.fetch_add(1, Ordering::Relaxed);
-                        if part >= parts {
-                            return;
-                        }
-                        let result = self.part(part, &head);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((part, result));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(part, _)| *part);
         let (mut value, mut gradient) = (0.0, vec![0.0; at.len()]);
-        for (_, Part { loss, weight, bias }) in done {
+        let add = |Part { loss, weight, bias }| {
             value += loss;
             let rows = gradient.chunks_exact_mut(width).zip(weight.outer_iter()).zip(&bias);
             for ((to, weight), bias) in rows {
@@ -111,7 +96,8 @@ impl Lesson<'_> {
                 to.iter_mut().zip(scaled).for_each(|(to, it)| *to += f64::from(it));
                 to[width - 1] += f64::from(*bias);
             }
-        }
+        };
+        in_turn(parts, threads, |part| self.part(part, &head), add);
         for (to, at) in gradient.chunks_exact_mut(width).zip(at.chunks_exact(width)) {
             value += l2 / 2.0 * at[..width - 1].iter().map(|it| it * it).sum::<f64>();
             to.iter_mut().zip(&at[..width - 1]).for_each(|(to, at)| *to += l2 * at);
@@ -143,6 +129,37 @@ struct Part {
     loss: f64,
     weight: Array2<f32>,
     bias: Array1<f32>,
+}
+
+/// Hands what `compute` makes of each of the parts to `add`, in their order. There are at most [`WAITING`] a thread at a time.
+fn in_turn<T: Send>(
+    parts: usize,
+    threads: usize,
+    compute: impl Fn(usize) -> T + Sync,
+    mut add: impl FnMut(T),
+) {
+    let at_once = threads.max(1) * WAITING;
+    for first in (0..parts).step_by(at_once) {
+        let end = parts.min(first + at_once);
+        let (next, done) = (AtomicUsize::new(first), Mutex::new(Vec::with_capacity(end - first)));
+        std::thread::scope(|scope| {
+            for _ in 0..threads.min(end - first) {
+                scope.spawn(|| {
+                    loop {
+                        let part = next.fetch_add(1, Ordering::Relaxed);
+                        if part >= end {
+                            return;
+                        }
+                        let result = compute(part);
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((part, result));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(part, _)| *part);
+        done.into_iter().for_each(|(_, part)| add(part));
+    }
 }
 
 /// The head for features as they are, from the one for scaled features.
@@ -193,6 +210,23 @@ mod tests {
         assert!(losses.last().unwrap() < &0.3, "{losses:?}");
         let three = fitted(&[1.0; 3000], 3, &mut losses);
         assert_eq!((one.weight, one.bias), (three.weight, three.bias));
+    }
+
+    #[test]
+    fn parts_are_added_up_in_order_and_few_are_there_at_once() {
+        let made = AtomicUsize::new(0);
+        let (mut added, mut most) = (Vec::new(), 0_usize);
+        let compute = |part: usize| {
+            made.fetch_add(1, Ordering::Relaxed);
+            part
+        };
+        let add = |part: usize| {
+            most = most.max(made.load(Ordering::Relaxed) - added.len());
+            added.push(part);
+        };
+        in_turn(1000, 3, compute, add);
+        assert_eq!(added, (0..1000).collect::<Vec<_>>());
+        assert!(most <= 3 * WAITING, "{most}");
     }
 
     #[test]

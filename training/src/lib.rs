@@ -21,8 +21,10 @@ mod head;
 mod heads;
 mod lbfgs;
 mod made;
+mod memory;
 mod metrics;
 mod onnx;
+mod parallel;
 mod photos;
 mod quantize;
 mod recipe;
@@ -44,6 +46,20 @@ pub use training::{MODEL, Training, train};
 /// How far training is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
+    /// Photos whose files have been read for the first time.
+    Read {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Scenes that are ready for articles to be pasted on.
+    Scenes {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// Photos by which it is seen how large the numbers within the backbone become.
     Calibration {
         /// How many.
@@ -90,5 +106,13 @@ pub enum Progress {
         iterations: usize,
         /// The loss.
         loss: f64,
+    },
+    /// Photos of `test` that a model was asked about which is about to be written: each of them once for what ships, and once
+    /// for what that was quantized from, if it was. This goes on to its end.
+    Tested {
+        /// How many.
+        done: usize,
+        /// Of how many.
+        of: usize,
     },
 }

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use autorma_evaluation::{Bin, ClassFigures, Decisions, Figures, Judged, Judgement, Label, Share, Strangers};
 use autorma_models::{Manifest, Thresholds};
@@ -185,9 +185,7 @@ fn section<'a>(
         let label = if it.kind < photos.classes { Label::Class(it.kind) } else { Label::Stranger };
         let verdict = manifest.decide(&it.logits).ok()?;
         let judged = Judged { label, verdict, logits: it.logits.clone() };
-        // What is none of the classes is told by the folder that it lies in: here, by its kind.
-        let path = Path::new(&photos.kinds[it.kind]).join(photos.all[it.photo].path.file_name()?);
-        Some((path, Ok(judged)))
+        Some((photos.by_kind(&photos.all[it.photo]), Ok(judged)))
     });
     let judgement = Judgement { judged: judged.collect(), seconds: 1.0, threads: 1 };
     let has_any = !judgement.judged.is_empty();

@@ -8,16 +8,17 @@ pub(crate) mod tests;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::{DataSet, DataSetError, Label, classes_in, entries, plain};
+use autorma_evaluation::{DataSet, DataSetError, Label, Labelled, classes_in, entries, plain};
+use autorma_models::{MOST_OUTPUTS, is_a_name};
 use autorma_schemas::is_photo_name;
 
-use crate::Error;
 use crate::dataset::Groups;
+use crate::{Error, enough};
 pub(crate) use folds::Folds;
 use listed::{Listed, listed};
 use sources::{Role, Source, real, sources};
 
-/// The kind of what shows no article at all.
+/// The kind of what shows no article at all. No class is called that.
 pub(crate) const BACKGROUND: &str = "background";
 /// The column of `manifest.csv` that says who has sent a photo.
 pub(crate) const CONTRIBUTOR: &str = "contributor";
@@ -27,9 +28,9 @@ const GROUP: &str = "group";
 /// Folders of photos to learn from. What is hidden in them isn't looked at.
 #[derive(Debug, Clone, Default)]
 pub struct Folders {
-    /// Each with a folder a class, or with such folders in `train`, `val` and `test`; and with `other`, `unknown`, `none` or
-    /// `backgrounds` for what is none of the classes. `manifest.csv` may say in a column `contributor` who has sent which
-    /// `path`, and in a column `group` which look alike.
+    /// Each with a folder a class, or with such folders in `train`, `val` and `test`; and with `other`, `unknown`, `none`,
+    /// `background` or `backgrounds` for what is none of the classes. `manifest.csv` may say in a column `contributor` who has
+    /// sent which `path`, and in a column `group` which look alike.
     pub data: Vec<PathBuf>,
     /// Photos of other articles, a folder each, maybe in `train`, `val` and `test`; and maybe with such a `manifest.csv`.
     pub other: Vec<PathBuf>,
@@ -67,7 +68,8 @@ pub(crate) struct Photo {
     pub(crate) is_contributed: bool,
 }
 
-/// All photos, in the order of their paths.
+/// All photos, in the order of their paths from the folders that were named on, and of these folders: in the same order
+/// wherever the folders lie, for what is learned depends on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Photos {
     /// The classes, then each kind of thing that is none of them, in alphabetical order each.
@@ -94,11 +96,12 @@ impl Photos {
         apart.extend(output);
         let mut kinds = classes_in(&data, &apart)?;
         let classes = kinds.len();
+        enough::classes(classes)?;
         let set = DataSet::read_without(&kinds, &data, &strangers, &apart)?;
         for path in &set.loose {
             tracing::warn!(path = %path.display(), "left out: a photo in no folder of a class, or a link to a folder");
         }
-        let found: Vec<_> = set
+        let mut found: Vec<_> = set
             .photos
             .iter()
             .filter_map(|photo| Some((photo, sources.iter().find(|it| photo.path.starts_with(&it.folder))?)))
@@ -110,12 +113,22 @@ impl Photos {
                 (photo, source, kind)
             })
             .collect();
+        found.sort_by_cached_key(|(photo, source, _)| (source.below(&photo.path), source.number));
         let strangers: BTreeSet<_> = found.iter().map(|(_, _, kind)| kind.clone()).collect();
         kinds.extend(strangers.into_iter().filter(|kind| !kinds.contains(kind)).collect::<Vec<_>>());
+        if let Some(kind) = kinds.iter().find(|kind| !is_a_name(kind)) {
+            return Err(Error::Unnameable(kind.clone()));
+        }
+        if kinds.len() > MOST_OUTPUTS {
+            return Err(Error::TooManyKinds(kinds.len()));
+        }
         for Source { folder, number, .. } in sources.iter().filter(|it| it.role != Role::Data) {
             // Of a split one side may be empty.
             let mut sides = sources.iter().filter(|it| it.number == *number);
-            if !sides.any(|side| found.iter().any(|(photo, ..)| photo.path.starts_with(&side.folder))) {
+            let is_in = |photo: &Labelled, side: &Source| {
+                photo.label == Label::Stranger && photo.path.starts_with(&side.folder)
+            };
+            if !sides.any(|side| found.iter().any(|(photo, ..)| is_in(photo, side))) {
                 return Err(DataSetError::NoStranger(folder.clone()).into());
             }
         }
@@ -198,6 +211,11 @@ impl Photos {
     pub(crate) fn is_of_class(&self, photo: &Photo) -> bool {
         photo.kind < self.classes
     }
+
+    /// The photo's name in a folder of its kind: figures tell what is none of the classes by the folder that it lies in.
+    pub(crate) fn by_kind(&self, photo: &Photo) -> PathBuf {
+        Path::new(&self.kinds[photo.kind]).join(photo.path.file_name().unwrap_or_default())
+    }
 }
 
 /// The folders in `data` that `output` is in, if all their photos are in there.
@@ -229,7 +247,7 @@ fn stranger(path: &Path, source: &Source, classes: &[String]) -> String {
         Role::Data => {
             let outer = names.next().unwrap_or_default();
             match outer.as_str() {
-                "backgrounds" => BACKGROUND.to_owned(),
+                BACKGROUND | "backgrounds" => BACKGROUND.to_owned(),
                 _ => names.next().unwrap_or(outer),
             }
         }

@@ -21,7 +21,11 @@ pub(crate) fn render(
     let mut body = format!(
         "<p>{} variations of each photo{}; {:.0} s. Temperature {}, accepted {}, unknown from {}.</p>",
         metrics.copies,
-        if metrics.is_whole { "" } else { ", less than wanted: training was stopped" },
+        match (metrics.is_whole, metrics.copies == metrics.recipe.copies) {
+            (true, _) => "",
+            (false, true) => "; training was stopped before the backbone was tuned",
+            (false, false) => ", less than wanted: training was stopped",
+        },
         metrics.seconds,
         manifest.temperature,
         match manifest.thresholds.accepts() {

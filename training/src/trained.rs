@@ -1,3 +1,4 @@
+use std::sync::mpsc;
 use std::time::Instant;
 
 use autorma_evaluation::{DataSet, Figures, Label, Labelled, judge};
@@ -7,9 +8,9 @@ use crate::decisions::{choose, curve};
 use crate::features::Features;
 use crate::graph::Backbone;
 use crate::metrics::{InFloats, Metrics, Quality, Section, count, sections};
-use crate::photos::{Part, Photos};
+use crate::photos::{Part, Photo, Photos};
 use crate::tuner::Fitted;
-use crate::{Error, MODEL, Training, Tuning, card, files, made, report};
+use crate::{Error, MODEL, Progress, Training, Tuning, card, files, made, report};
 
 /// By how many points INT8 may be less accurate than floats before somebody should look.
 const TOLERANCE: f64 = 0.3;
@@ -50,10 +51,21 @@ impl Trained<'_> {
     }
 
     /// How good they are. The test photos are looked at here for the first time, through the very files that are written.
-    pub(crate) fn judged(&self, model: &Model, reference: Option<&Model>) -> Result<Metrics, Error> {
+    pub(crate) fn judged(
+        &self,
+        model: &Model,
+        reference: Option<&Model>,
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<Metrics, Error> {
         let Self { training, photos, features, fitted, is_tuned, .. } = self;
         let (Training { recipe, output, .. }, is_tuned) = (**training, *is_tuned);
-        let test = self.on_test_photos(model)?;
+        let models = 1 + usize::from(reference.is_some());
+        let (mut done, of) = (0, self.test_photos().count() * models);
+        let mut after = || {
+            done += 1;
+            progress(Progress::Tested { done, of });
+        };
+        let test = self.on_test_photos(model, &mut after)?;
         let failed = self.failed(test.as_ref());
         let metrics = Metrics {
             recipe: recipe.clone(),
@@ -66,7 +78,7 @@ impl Trained<'_> {
             held_out: sections(photos, &fitted.held_out, &model.manifest),
             failed,
             test: test.map(Quality::from),
-            in_floats: self.in_floats(model, reference)?,
+            in_floats: self.in_floats(model, reference, &mut after)?,
             unknown_errors: curve(&fitted.held_out.groups, &model.manifest),
             losses: self.losses.clone(),
             tuning_losses: fitted.steps.clone(),
@@ -114,28 +126,54 @@ impl Trained<'_> {
         }
     }
 
+    fn test_photos(&self) -> impl Iterator<Item = &Photo> {
+        self.photos.all.iter().filter(|photo| photo.part == Part::Test)
+    }
+
     /// How good the model is on the test photos, asked as the classifier would ask it; None if there are none. It is loaded
-    /// in any case.
-    fn on_test_photos(&self, model: &Model) -> Result<Option<Figures>, Error> {
+    /// in any case. `after` hears of each photo.
+    fn on_test_photos(&self, model: &Model, after: &mut dyn FnMut()) -> Result<Option<Figures>, Error> {
         let Training { runtime, limits, threads, .. } = *self.training;
-        let test = self.photos.all.iter().filter(|photo| photo.part == Part::Test).map(|photo| {
+        let labelled = |photo: &Photo| {
             let is_known = self.photos.is_of_class(photo);
             let label = if is_known { Label::Class(photo.kind) } else { Label::Stranger };
             Labelled { path: photo.path.clone(), label }
+        };
+        let set = &DataSet { photos: self.test_photos().map(labelled).collect(), loose: Vec::new() };
+        let (done, each) = mpsc::channel();
+        let judgement = std::thread::scope(|scope| {
+            // Whoever hears of photos need not hear of them on several threads.
+            let judging = scope.spawn(move || {
+                judge(runtime, model, set, limits, threads, || {
+                    // It is listened to until the last one.
+                    let _ = done.send(());
+                })
+            });
+            each.iter().for_each(|()| after());
+            judging.join().map_err(|_| Error::Panicked)
         });
-        let set = DataSet { photos: test.collect(), loose: Vec::new() };
-        let judgement = judge(runtime, model, &set, limits, threads, || {})?;
+        let mut judgement = judgement??;
+        for ((path, judged), photo) in judgement.judged.iter_mut().zip(self.test_photos()) {
+            if judged.is_ok() {
+                *path = self.photos.by_kind(photo);
+            }
+        }
         let has_any = !set.photos.is_empty();
         Ok(has_any.then(|| Figures::of(&model.manifest, &judgement)))
     }
 
     /// How good the model was before it was quantized, if it was, with the temperature and thresholds of what ships.
-    fn in_floats(&self, model: &Model, reference: Option<&Model>) -> Result<Option<InFloats>, Error> {
+    fn in_floats(
+        &self,
+        model: &Model,
+        reference: Option<&Model>,
+        after: &mut dyn FnMut(),
+    ) -> Result<Option<InFloats>, Error> {
         let (Some(held_out), Some(reference)) = (&self.fitted.in_floats, reference) else { return Ok(None) };
         Ok(Some(InFloats {
             bytes: reference.manifest.bytes(),
             held_out: sections(self.photos, held_out, &model.manifest),
-            test: self.on_test_photos(reference)?.map(Quality::from),
+            test: self.on_test_photos(reference, after)?.map(Quality::from),
         }))
     }
 

@@ -20,6 +20,8 @@ use crate::{Error, Folders, Precision, Progress, Recipe, files};
 
 /// The model's folder in the output folder.
 pub const MODEL: &str = "model";
+/// The file in the output folder that has all of the recipe.
+pub(crate) const RECIPE: &str = "train.toml";
 
 /// What a model is trained with.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +55,7 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     let Training { folders, recipe, output, runtime, limits, threads, .. } = *training;
     let backbone = backbone(training)?;
     let mut photos = Photos::find(folders, output)?;
-    let mut contents = Contents::read(&photos, limits);
+    let mut contents = Contents::read(&photos, limits, threads, &mut progress)?;
     photos.join_copies(&mut contents);
     let folds = photos.folds(recipe.folds);
     enough::found(&photos, &folds, recipe)?;
@@ -61,8 +63,8 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     let _alone = files::lock(&output.join("lock"))?;
     let mut cache = kept(output, &backbone)?;
     write_recipe(training)?;
-    let views = Views::prepare(&photos, &contents, &backbone, recipe, limits);
     let machine = Machine { runtime, limits, threads };
+    let views = Views::prepare(&photos, &contents, &backbone, recipe, machine, &mut progress)?;
     let Looked { quantized, judging, features } =
         look(training, &views, &backbone, machine, &mut cache, &mut progress)?;
     enough::decoded(&photos, &folds, recipe, &features)?;
@@ -83,7 +85,7 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
         begun,
     };
     let (mut model, reference) = trained.models()?;
-    let metrics = trained.judged(&model, reference.as_ref())?;
+    let metrics = trained.judged(&model, reference.as_ref(), &mut progress)?;
     trained.write(&mut model, reference.as_ref(), &metrics)?;
     Ok(metrics)
 }
@@ -99,7 +101,7 @@ fn backbone(training: &Training<'_>) -> Result<Backbone, Error> {
 
 fn write_recipe(Training { recipe, output, .. }: &Training<'_>) -> Result<(), Error> {
     let text = toml::to_string(recipe).map_err(|error| Error::Made(error.to_string()))?;
-    files::write(&output.join("train.toml"), text.as_bytes())
+    files::write(&output.join(RECIPE), text.as_bytes())
 }
 
 /// What the backbone says, before it learns.

@@ -2,13 +2,15 @@ use autorma_classifier::{Decoder, Limits, Picture, contained};
 use image::RgbImage;
 use sha2::{Digest, Sha256};
 
-use crate::Recipe;
 use crate::augment::{SIDE, vary};
 use crate::cache::Key;
 use crate::contents::Contents;
 use crate::dice::Dice;
+use crate::features::Machine;
 use crate::graph::Backbone;
+use crate::parallel::each;
 use crate::photos::{Part, Photos};
+use crate::{Error, Progress, Recipe};
 
 /// Photos as they are and in variations, of which each has a number above 0.
 #[derive(Debug)]
@@ -25,34 +27,44 @@ pub(crate) struct Views<'a> {
 }
 
 impl<'a> Views<'a> {
+    /// Decodes the scenes that articles are pasted on.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if `progress` says false before all are decoded.
     pub(crate) fn prepare(
         photos: &'a Photos,
         contents: &'a Contents,
         backbone: &Backbone,
         recipe: &'a Recipe,
-        limits: Limits,
-    ) -> Self {
+        machine: Machine<'_>,
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<Self, Error> {
+        let Machine { limits, threads, .. } = machine;
         let is_scene = |number: &usize| {
             let photo = &photos.all[*number];
             photos.is_scene(photo) && photo.part != Part::Test
         };
-        let mut decoder = Decoder::new(SIDE, SIDE, limits);
+        let numbers: Vec<_> = (0..photos.all.len()).filter(is_scene).collect();
+        let of = numbers.len();
+        let decode = |decoder: &mut Decoder, place: usize| {
+            contents.file(photos, numbers[place]).and_then(|file| whole(&file, decoder))
+        };
+        let decoder = || Decoder::new(SIDE, SIDE, limits);
+        let decoded = each(of, threads, decoder, decode, |done| progress(Progress::Scenes { done, of }))?;
         let mut variation = Sha256::new_with_prefix(b"variation 2");
         variation.update(backbone.sha256.as_bytes());
         variation.update(recipe.seed.to_le_bytes());
         // Debug is one text for each set of values, which is all that a hash needs.
         variation.update(format!("{:?}", recipe.augmentation));
         let mut scenes = Vec::new();
-        for number in (0..photos.all.len()).filter(is_scene) {
-            let file = contents.file(photos, number);
-            let scene = file.and_then(|file| whole(&file, &mut decoder));
+        for (number, scene) in numbers.into_iter().zip(decoded) {
             if let (Ok(scene), Some(content)) = (scene, contents.of(number)) {
                 variation.update(content);
                 scenes.push(scene);
             }
         }
         let variation = variation.finalize().into();
-        Self { photos, limits, recipe, contents, scenes, variation }
+        Ok(Self { photos, limits, recipe, contents, scenes, variation })
     }
 
     /// What such a backbone's features of a view are kept under: a hash of the photo's content and the backbone, and of what

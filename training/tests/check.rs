@@ -97,6 +97,44 @@ fn classes_of_too_different_sizes_are_found_but_not_those_of_strangers() {
     assert_eq!((&*imbalance.most, &*imbalance.fewest, imbalance.ratio), ("shirts", "tops", 4.0));
 }
 
+#[test]
+fn classes_that_nothing_can_be_trained_with_are_found() {
+    let root = tempfile::tempdir().unwrap();
+    for (number, class) in ["shirts", "tops", "belts"].into_iter().enumerate() {
+        let names = [format!("train/{class}/1.jpg"), format!("val/{class}/2.jpg")];
+        draw(root.path(), names, number as u64 * 100);
+    }
+    fs::create_dir_all(root.path().join("test/shirts")).unwrap();
+    fs::create_dir_all(root.path().join("train/other")).unwrap();
+    assert!(check(root.path()).is_clean(), "a side may be empty, and what is none of the classes too");
+    fs::remove_file(root.path().join("train/belts/1.jpg")).unwrap();
+    let found = check(root.path());
+    assert!(!found.is_clean() && found.empty_classes.is_empty(), "{found:?}");
+    assert_eq!(found.unlearned_classes, ["belts"]);
+    fs::remove_file(root.path().join("val/belts/2.jpg")).unwrap();
+    let found = check(root.path());
+    assert!(!found.is_clean() && found.unlearned_classes.is_empty(), "{found:?}");
+    assert_eq!(found.empty_classes, ["belts"]);
+    let unsplit = tempfile::tempdir().unwrap();
+    draw(unsplit.path(), ["shirts/1.jpg".to_owned(), "tops/2.jpg".to_owned()], 300);
+    fs::create_dir(unsplit.path().join("hats")).unwrap();
+    assert_eq!(check(unsplit.path()).empty_classes, ["hats"]);
+}
+
+#[test]
+fn a_data_set_that_is_only_to_judge_by_has_nothing_to_learn_from_and_that_is_right() {
+    let root = tempfile::tempdir().unwrap();
+    for (number, class) in ["shirts", "tops"].into_iter().enumerate() {
+        let names = [format!("val/{class}/1.jpg"), format!("test/{class}/2.jpg")];
+        draw(root.path(), names, number as u64 * 100);
+    }
+    assert!(check(root.path()).is_clean());
+    fs::create_dir(root.path().join("test/hats")).unwrap();
+    let found = check(root.path());
+    assert!(!found.is_clean() && found.unlearned_classes.is_empty(), "{found:?}");
+    assert_eq!(found.empty_classes, ["hats"]);
+}
+
 /// Nothing but five pairs, most of them one article in two colours, is on two sides of the shared photos.
 #[test]
 fn of_the_shared_studio_photos_the_truth_is_told() {

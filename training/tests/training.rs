@@ -1,5 +1,6 @@
 //! Whole trainings, on a backbone and pictures that were made by hand.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -26,11 +27,13 @@ fn recipe() -> Recipe {
 /// Photos of two classes that a split divides, of two others that a contributor sent, and of what is none of them.
 struct Home {
     root: tempfile::TempDir,
+    /// Where the split is.
+    studio: PathBuf,
 }
 
 impl Home {
     fn new() -> Self {
-        let home = Self { root: tempfile::tempdir().unwrap() };
+        let home = Self { root: tempfile::tempdir().unwrap(), studio: "studio".into() };
         fs::write(home.path("backbone.onnx"), handmade::backbone()).unwrap();
         for (part, count) in [("train", 12), ("val", 6), ("test", 6)] {
             home.draw(&format!("studio/{part}/red_things"), count, [200, 30, 30]);
@@ -71,7 +74,7 @@ impl Home {
 
     fn folders(&self) -> Folders {
         Folders {
-            data: vec![self.path("studio"), self.path("home")],
+            data: vec![self.root.path().join(&self.studio), self.path("home")],
             other: vec![self.path("other")],
             backgrounds: vec![self.path("scenes")],
         }
@@ -119,7 +122,21 @@ fn a_model_is_trained_judged_and_described() {
     fs::write(home.path("studio/train/red_things/broken.jpg"), "no picture").unwrap();
     let copy = home.path("home/red_things/copy.png");
     fs::copy(home.path("studio/test/red_things/0.png"), copy).unwrap();
-    let metrics = home.train("run", 1, 2, |_| true).unwrap();
+    home.draw("studio/test/other/blue_things/deep", 2, [35, 35, 205]);
+    let mut last = BTreeMap::new();
+    let metrics = home.train("run", 1, 2, |progress| {
+        match progress {
+            Progress::Read { done, of } => last.insert("read", (done, of)),
+            Progress::Scenes { done, of } => last.insert("scenes", (done, of)),
+            Progress::Features { done, of } => last.insert("features", (done, of)),
+            Progress::Tested { done, of } => last.insert("tested", (done, of)),
+            _ => None,
+        };
+        true
+    });
+    let metrics = metrics.unwrap();
+    assert!(last.len() == 4 && last.values().all(|(done, of)| done == of), "{last:?}");
+    assert_eq!((last["scenes"].0, last["tested"].0), (5, 2 * (12 + 2)));
     let model = Model::open(&metrics.model).unwrap();
     assert_eq!(model.manifest.classes, ["green things", "red things"]);
     assert_eq!(model.manifest.output.unknown, ["background", "blue things", "grey things"]);
@@ -132,6 +149,8 @@ fn a_model_is_trained_judged_and_described() {
     assert!(all.accuracy.share > 0.9 && all.accuracy.of == 24 + 12 + 8, "{:?}", all.accuracy);
     let test = metrics.test.as_ref().unwrap();
     assert!(test.accuracy.share > 0.9 && test.accuracy.of == 12, "{:?}", test.accuracy);
+    let kinds = &test.strangers.as_ref().unwrap().folders;
+    assert!(kinds.len() == 1 && kinds[0].folder == "blue things", "not the innermost folder: {kinds:?}");
     assert_eq!(model.manifest.metrics["test: accuracy"], test.accuracy.share);
     assert!(metrics.failed.len() == 1 && metrics.failed[0].0.ends_with("broken.jpg"), "{:?}", metrics.failed);
     // What is counted was used: not the broken one, nor the copy of what is in `test`.
@@ -151,6 +170,8 @@ fn a_model_is_trained_judged_and_described() {
     let read = |name| fs::read_to_string(home.path("run").join(name)).unwrap();
     assert!(read("model/CARD.md").contains("| in floats, held out: contributors | 8 |"));
     assert!(read("model/CARD.md").contains("| held out: contributors | 8 |"), "{}", read("model/CARD.md"));
+    let target = "that no contributor sent (`train` and `val` together) at most 2 % called unknown";
+    assert!(read("model/CARD.md").contains(target), "{}", read("model/CARD.md"));
     let of_kinds = read("model/CARD.md");
     assert!(
         of_kinds.contains("| mean of the kinds | ") && of_kinds.contains("| blue things | "),
@@ -175,6 +196,33 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads_and_wherever_phot
     home.train("three", 2, 2, |_| true).unwrap();
     assert_eq!(home.model("one"), elsewhere.model("two"));
     assert_ne!(home.model("one")[1], home.model("three")[1]);
+}
+
+#[test]
+fn the_same_folders_elsewhere_give_the_same_model() {
+    let [first, last] = ["a", "z"].map(|above| {
+        let mut home = Home::new();
+        fs::create_dir(home.path(above)).unwrap();
+        let studio = Path::new(above).join("studio");
+        fs::rename(home.path("studio"), home.root.path().join(&studio)).unwrap();
+        home.studio = studio;
+        home.train("run", 1, 2, |_| true).unwrap();
+        home.model("run")
+    });
+    assert_eq!(first, last);
+}
+
+#[test]
+fn a_round_in_which_nothing_is_missing_is_whole_whenever_it_is_stopped() {
+    let home = Home::new();
+    // All photos but those of `test` as they are: 24 and 12 of the studio's, 12 from home, 16 others and 5 scenes.
+    let at_the_last = |progress| !matches!(progress, Progress::Features { done, .. } if done >= 69);
+    let metrics = home.train("run", 1, 2, at_the_last).unwrap();
+    assert_eq!((metrics.copies, metrics.is_whole), (0, false));
+    home.train("run", 1, 2, |_| true).unwrap();
+    let whole = home.model("run");
+    let stopped = home.train("run", 1, 2, |progress| !matches!(progress, Progress::Features { .. })).unwrap();
+    assert!(stopped.is_whole && home.model("run") == whole);
 }
 
 #[test]
@@ -259,6 +307,8 @@ fn a_backbone_is_tuned_and_judged_by_one_that_hasn_t_seen_the_fold() {
         }
         stops += 1;
         assert_ne!(elsewhere.model("run")[1], home.model("run")[1], "after {stops} stops");
+        let page = fs::read_to_string(elsewhere.path("run/report.html")).unwrap();
+        assert!(page.contains("<p>1 variations of each photo; training was stopped before the backbone"));
     }
     assert_eq!(stops, 3);
     assert_eq!(elsewhere.model("run"), home.model("run"));
@@ -284,6 +334,8 @@ fn what_is_stopped_before_the_first_whole_round_is_no_model_and_goes_on() {
     let home = Home::new();
     home.train("whole", 1, 2, |_| true).unwrap();
     for stops in [
+        |progress: Progress| matches!(progress, Progress::Read { .. }),
+        |progress: Progress| matches!(progress, Progress::Scenes { .. }),
         |progress: Progress| matches!(progress, Progress::Calibration { done, .. } if done >= 4),
         |progress: Progress| matches!(progress, Progress::Judged { done, .. } if done >= 10),
     ] {

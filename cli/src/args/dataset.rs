@@ -25,11 +25,13 @@ pub(crate) enum DatasetCommand {
     /// it is whole; the same photos, options and seed give the same bytes. Exit status: 0 prepared; 2 prepared, but some
     /// files are broken or in no folder of a class, or two classes have the same picture; 1 not prepared.
     Prepare(PrepareArgs),
-    /// Say what is wrong with a data set: duplicates across the split, label conflicts, imbalance, broken and changed files
+    /// Say what is wrong with a data set: duplicates across the split, label conflicts, imbalance, classes that can't be
+    /// learned, broken and changed files
     ///
     /// Takes any folder of class folders, split or not; manifest.csv and dataset_info.json are held against the files, if
-    /// they are there. Photos that are the same or look alike on one side of the split are counted, and no finding. Exit
-    /// status: 0 clean; 2 something was found; 1 anything else.
+    /// they are there. Each folder is checked alone, whatever it is trained with. Classes without photos are found, and those
+    /// without any in train where others have some. Photos that are the same or look alike on one side of the split are
+    /// counted, and no finding. Exit status: 0 clean; 2 something was found; 1 anything else.
     Check(CheckArgs),
 }
 
@@ -63,8 +65,8 @@ pub(crate) struct PrepareArgs {
 #[derive(Debug, Args)]
 pub(crate) struct Alike {
     /// What else must be on one side: `folder` (shirts/anna/1.jpg and tops/anna/2.jpg), `prefix` (order17-1.jpg and
-    /// order17-2.jpg, up to the first - or _), `none`, or a column of manifest.csv or styles.csv. Without it, productDisplayName
-    /// of Kaggle's photos, and for `check` the column group
+    /// order17-2.jpg, up to the first - or _, and order17.jpg with them), `none`, or a column of manifest.csv or styles.csv.
+    /// Without it, productDisplayName of Kaggle's photos, and for `check` the column group
     #[arg(long, value_name = "WHAT")]
     pub(crate) group_by: Option<GroupBy>,
     /// Photos look alike whose perceptual hashes differ in at most so many of 256 bits
@@ -80,7 +82,7 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) alike: Alike,
     /// How many times as many photos as the smallest class the largest may have
-    #[arg(long, value_name = "RATIO", default_value_t = IMBALANCE)]
+    #[arg(long, value_name = "RATIO", default_value_t = IMBALANCE, value_parser = ratio)]
     pub(crate) imbalance: f64,
     #[command(flatten)]
     pub(crate) json: Json,
@@ -89,6 +91,12 @@ pub(crate) struct CheckArgs {
 /// So many, or all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Most(pub(crate) Option<usize>);
+
+/// How many times as many one may have as another: never below 1.
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse::<f64>().ok().filter(|ratio| *ratio >= 1.0);
+    ratio.ok_or_else(|| "expected a number, at least 1".to_owned())
+}
 
 fn most(text: &str) -> Result<Most, String> {
     match text.parse() {

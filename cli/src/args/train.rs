@@ -10,9 +10,10 @@ use super::{Json, folder};
 /// [`super::Common`] has them under the same names, and leaves them alone.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Folder with a folder of photos for each class, or with nothing but such folders in train, val and test; `other`, `unknown`, `none`
-    /// and `backgrounds` hold what is none of them, `other` maybe in a folder for each kind. manifest.csv may say in a column
-    /// contributor who sent which path, and in a column group which look alike. What is hidden isn't looked at. May be repeated
+    /// Folder with a folder of photos for each class, or with nothing but such folders in train, val and test; `other`, `unknown`,
+    /// `none`, `background` and `backgrounds` hold what is none of them, `other` maybe in a folder for each kind. manifest.csv may
+    /// say in a column contributor who sent which path, and in a column group which look alike. What is hidden isn't looked at.
+    /// May be repeated
     #[arg(long, value_name = "DIR", required = true, value_parser = folder())]
     pub(crate) data: Vec<PathBuf>,
     /// Folder of photos of other articles, with a folder for each kind, maybe in train, val and test; may be repeated

@@ -83,6 +83,9 @@ pub(crate) fn checked(check: &Check) -> String {
             printable(&it.fewest)
         );
     }
+    text += &listed("classes without a photo that can be decoded", &check.empty_classes, String::clone);
+    text +=
+        &listed("classes without a photo in train to learn from", &check.unlearned_classes, String::clone);
     text += &listed("broken or of no class", &check.broken, broken);
     text += &listed("not in manifest.csv", &check.unknown, String::clone);
     text += &listed("in manifest.csv, and not there", &check.missing, String::clone);

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
-use autorma_evaluation::is_stranger;
+use autorma_evaluation::{is_stranger, plain};
 use autorma_schemas::sha256;
 use serde::Serialize;
 
@@ -30,6 +30,10 @@ pub struct Check {
     pub groups_across_splits: Vec<Across>,
     /// Pairs that are the same or look alike, of two classes.
     pub label_conflicts: Vec<Near>,
+    /// Classes of which no photo can be decoded: most have none.
+    pub empty_classes: Vec<String>,
+    /// Classes of which a split has photos, but none to learn from, as it has of others.
+    pub unlearned_classes: Vec<String>,
     /// Classes of too different sizes.
     pub imbalance: Option<Imbalance>,
     /// Files that can't be decoded.
@@ -111,6 +115,7 @@ pub fn check(
     let hashes: Vec<_> = photos.iter().map(|photo| photo.hash).collect();
     let mut check = Check::of(&photos, &pairs(&hashes, near), imbalance);
     check.broken = broken;
+    [check.empty_classes, check.unlearned_classes] = unlearned(&found.classes, &photos);
     check.groups_across_splits = keys.into_iter().flat_map(|keys| groups_across(&found, keys)).collect();
     if let Some(listed) = listed {
         check.hold_against(&listed, &found, &photos);
@@ -128,6 +133,7 @@ impl Check {
             && self.label_conflicts.is_empty()
             && self.imbalance.is_none()
             && self.broken.is_empty()
+            && [&self.empty_classes, &self.unlearned_classes].iter().all(|classes| classes.is_empty())
             && [&self.unknown, &self.missing, &self.changed].iter().all(|paths| paths.is_empty())
             && !self.manifest_changed
     }
@@ -170,6 +176,8 @@ impl Check {
             }),
             groups_across_splits: Vec::new(),
             label_conflicts: those(&|one, other| one.candidate.class != other.candidate.class),
+            empty_classes: Vec::new(),
+            unlearned_classes: Vec::new(),
             broken: Vec::new(),
             unknown: Vec::new(),
             missing: Vec::new(),
@@ -214,6 +222,18 @@ fn groups_across(found: &Found, keys: Vec<Option<String>>) -> Vec<Across> {
     let mut across: Vec<_> = across.map(|(group, photos)| Across { group, photos }).collect();
     across.sort_by(|one, other| one.group.cmp(&other.group));
     across
+}
+
+/// The classes that nothing can be trained with: those without photos, and those of which none is to learn from. The
+/// latter are no finding in a set of which no photo is: it is only to judge by.
+fn unlearned(classes: &BTreeSet<String>, photos: &[Photo]) -> [Vec<String>; 2] {
+    let is_learned = |photo: &&Photo| photo.candidate.split.is_none_or(|split| split == Split::Train);
+    let of = |photo: &Photo| plain(&photo.candidate.class);
+    let there: BTreeSet<_> = photos.iter().map(of).collect();
+    let learned: BTreeSet<_> = photos.iter().filter(is_learned).map(of).collect();
+    let unlearned = classes.iter().filter(|class| !is_stranger(class) && !learned.contains(&plain(class)));
+    let (some, none): (Vec<_>, Vec<_>) = unlearned.cloned().partition(|class| there.contains(&plain(class)));
+    [none, if learned.is_empty() { Vec::new() } else { some }]
 }
 
 /// What is none of the classes needn't be as much as they are.

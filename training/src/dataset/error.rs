@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 
 use autorma_classifier::Failure;
 
+use super::Split;
+
 /// Why a data set can't be prepared or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -28,6 +30,9 @@ pub enum DatasetError {
          and images/"
     )]
     Empty(PathBuf),
+    /// Sides of a split that aren't named as sides are.
+    #[error(transparent)]
+    Misnamed(#[from] Misnamed),
     /// Nothing in it that can be decoded.
     #[error("of {found} photos in {path} none can be decoded; the first: {first}")]
     AllBroken {
@@ -88,6 +93,19 @@ pub enum DatasetError {
     /// A fault in autorma.
     #[error("a thread panicked: this is a fault in autorma")]
     Panicked,
+}
+
+/// Sides of a split that aren't named as sides are.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{folder} is named like a side of a split, and so is a folder beside it, but the sides are called train, val and \
+     test: rename it to {side}; or, if it is none, to something else"
+)]
+pub struct Misnamed {
+    /// The first of them.
+    pub folder: PathBuf,
+    /// What it seems to be.
+    pub side: Split,
 }
 
 /// Says of which file the system speaks.

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use autorma_evaluation::is_hidden;
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::Columns;
 use super::error::at;
-use super::{Broken, DatasetError, Split};
+use super::{Broken, DatasetError, Split, misnamed};
+use crate::training::RECIPE;
 
 /// Kaggle's list.
 pub(super) const STYLES: &str = "styles.csv";
@@ -56,6 +57,8 @@ pub struct Found {
     pub candidates: Vec<Candidate>,
     /// What the list names and what isn't there, or can't be understood.
     pub broken: Vec<Broken>,
+    /// The classes that folders are named after, whether there is a photo in them or not.
+    pub(super) classes: BTreeSet<String>,
     /// Kaggle's list.
     pub(super) styles: Option<Columns>,
 }
@@ -63,7 +66,7 @@ pub struct Found {
 impl Found {
     /// The photos in `folder`: those of Kaggle's list, if there is one, or else those in class folders. Folders `train`,
     /// `val` and `test` are sides of a split, and classes are in them. A link to a folder isn't followed: it may lead in a circle.
-    /// What is hidden isn't looked at.
+    /// What is hidden isn't looked at, nor is what a training has written.
     pub fn read(folder: &Path) -> Result<Self, DatasetError> {
         let mut found = match folder.join(STYLES).is_file() {
             true => Self::by_list(folder)?,
@@ -78,19 +81,30 @@ impl Found {
 
     fn by_folders(root: &Path) -> Result<Self, DatasetError> {
         let (kind, candidates, broken) = (Kind::ClassFolders, Vec::new(), loose(root, root)?);
-        let mut found = Self { kind, candidates, broken, styles: None };
-        for folder in folders(root)? {
+        let mut found = Self { kind, candidates, broken, classes: BTreeSet::new(), styles: None };
+        let mut inner = folders(root)?;
+        inner.retain(|folder| !is_of_training(folder));
+        if let Some(misnamed) = misnamed(inner.iter().cloned()) {
+            return Err(misnamed.into());
+        }
+        for folder in inner {
             match named(&folder).parse() {
                 Ok(split) => {
                     found.broken.extend(loose(root, &folder)?);
                     for class in folders(&folder)? {
-                        found.collect(root, &class, Some(split), &class)?;
+                        found.take(root, &class, Some(split))?;
                     }
                 }
-                Err(_) => found.collect(root, &folder, None, &folder)?,
+                Err(_) => found.take(root, &folder, None)?,
             }
         }
         Ok(found)
+    }
+
+    /// Takes a class with what is in its folder.
+    fn take(&mut self, root: &Path, class: &Path, split: Option<Split>) -> Result<(), DatasetError> {
+        self.classes.insert(named(class));
+        self.collect(root, class, split, class)
     }
 
     /// Takes what is in a folder of a class.
@@ -143,7 +157,8 @@ impl Found {
             let (path, class) = (root.join(&name), (*class).to_owned());
             candidates.push(Candidate { path, name, rest, class, split: None, row: Some(number) });
         }
-        Ok(Self { kind: Kind::KaggleFashion, candidates, broken, styles: Some(styles) })
+        let classes = BTreeSet::new();
+        Ok(Self { kind: Kind::KaggleFashion, candidates, broken, classes, styles: Some(styles) })
     }
 }
 
@@ -155,6 +170,17 @@ fn named(folder: &Path) -> String {
 fn folders(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let folders = visible(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
     Ok(folders.map(|(path, _)| path).collect())
+}
+
+/// Whether a training has written in the folder, and it has no photos: it is neither a class nor a side.
+fn is_of_training(folder: &Path) -> bool {
+    has(folder, &|path| path.ends_with(RECIPE)) && !has(folder, &is_photo)
+}
+
+/// Whether such a file is somewhere in the folder. What can't be read is told of when its photos are looked for.
+fn has(folder: &Path, is_it: &dyn Fn(&Path) -> bool) -> bool {
+    let mut inner = visible(folder).into_iter().flatten();
+    inner.any(|(path, is_folder)| if is_folder { has(&path, is_it) } else { is_it(&path) })
 }
 
 /// What stands beside folders of classes: photos of which nobody knows what they show, and links to folders.
@@ -234,6 +260,37 @@ mod tests {
         assert_eq!(told, expected);
         let loose: Vec<_> = found.broken.iter().map(|it| (it.path.as_str(), it.reason.as_str())).collect();
         assert_eq!(loose, [("blouses", "link"), ("loose.jpg", "no_class"), ("shirts/up", "link")]);
+    }
+
+    #[test]
+    fn sides_that_are_named_otherwise_are_no_classes() {
+        for names in [["Train", "Test"], ["training", "test"], ["train", "validation"]] {
+            let root = tempfile::tempdir().unwrap();
+            names.iter().for_each(|side| touch(root.path(), &[format!("{side}/shirts/1.jpg").as_str()]));
+            let refused = Found::read(root.path()).unwrap_err();
+            assert!(matches!(refused, DatasetError::Misnamed(_)), "{names:?}: {refused}");
+        }
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), &["training/1.jpg", "shirts/2.jpg"]);
+        assert_eq!(Found::read(root.path()).unwrap().candidates.len(), 2, "one alone may be a class");
+    }
+
+    #[test]
+    fn what_a_training_has_written_is_no_class_and_no_side() {
+        for output in ["training", "training/run1"] {
+            let written = [format!("{output}/lock"), format!("{output}/train.toml")];
+            let (split, unsplit) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            touch(split.path(), &["train/shirts/1.jpg", "test/shirts/2.jpg"]);
+            touch(unsplit.path(), &["shirts/1.jpg", "shirts/2.jpg"]);
+            for root in [split.path(), unsplit.path()] {
+                touch(root, &written.each_ref().map(|file| file.as_str()));
+                let found = Found::read(root).unwrap();
+                assert_eq!((found.candidates.len(), found.classes.len()), (2, 1), "{output}");
+            }
+            touch(split.path(), &["training/3.jpg"]);
+            let refused = Found::read(split.path());
+            assert!(matches!(refused, Err(DatasetError::Misnamed(_))), "it has photos, too: {refused:?}");
+        }
     }
 
     #[test]

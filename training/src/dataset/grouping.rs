@@ -19,7 +19,8 @@ pub enum GroupBy {
     None,
     /// The folder in which they are, below the folder of the class: `shirts/anna/1.jpg` and `tops/anna/2.jpg`.
     Folder,
-    /// What their names begin with, up to the first `-` or `_`: `order17-1.jpg` and `order17-2.jpg`.
+    /// What their names begin with, up to the first `-` or `_`: `order17-1.jpg` and `order17-2.jpg`, and with them
+    /// `order17.jpg`.
     Prefix,
     /// A column of `manifest.csv`, whose column `path` has the photos, or of Kaggle's `styles.csv`.
     Column(String),
@@ -41,7 +42,7 @@ impl GroupBy {
         Ok(match self {
             GroupBy::None => vec![None; found.candidates.len()],
             GroupBy::Folder => candidates.map(inner_folder).collect(),
-            GroupBy::Prefix => candidates.map(prefix).collect(),
+            GroupBy::Prefix => prefixes(&found.candidates),
             GroupBy::Column(name) => {
                 let values = column(found, folder, name)?.into_iter();
                 values.map(|it| it.filter(|it| !it.is_empty())).collect()
@@ -94,21 +95,28 @@ fn inner_folder(photo: &Candidate) -> Option<String> {
         .then(|| readable(photo.rest.parent().unwrap_or(&photo.rest).as_os_str()))
 }
 
-fn prefix(photo: &Candidate) -> Option<String> {
-    let name = readable(photo.rest.file_name()?);
-    let (prefix, _) = name.split_once(['-', '_'])?;
-    (!prefix.is_empty()).then(|| prefix.to_owned())
+/// A name with nothing behind it is a prefix only of others that begin with it: where photos are just numbered, those of one
+/// number in several folders have nothing in common.
+fn prefixes(photos: &[Candidate]) -> Vec<Option<String>> {
+    let names = photos.iter().map(|photo| readable(photo.rest.file_stem().unwrap_or_default()));
+    let names: Vec<_> = names.collect();
+    let begun: HashSet<_> = names.iter().filter_map(|name| Some(name.split_once(['-', '_'])?.0)).collect();
+    let prefix = |name: &String| {
+        let prefix = name.split(['-', '_']).next().filter(|it| !it.is_empty() && begun.contains(it));
+        prefix.map(str::to_owned)
+    };
+    names.iter().map(prefix).collect()
 }
 
 /// What the column has for each photo.
 fn column(found: &Found, folder: &Path, name: &str) -> Result<Vec<Option<String>>, DatasetError> {
-    let missing = |path, columns: &Columns| DatasetError::NoColumn {
+    let missing = |path, wanted: &str, columns: &Columns| DatasetError::NoColumn {
         path,
-        column: name.to_owned(),
+        column: wanted.to_owned(),
         columns: columns.names.join(", "),
     };
     if let Some(styles) = &found.styles {
-        let place = styles.place(name).ok_or_else(|| missing(folder.join(STYLES), styles))?;
+        let place = styles.place(name).ok_or_else(|| missing(folder.join(STYLES), name, styles))?;
         let value = |photo: &Candidate| styles.rows.get(photo.row?)?.get(place).cloned();
         return Ok(found.candidates.iter().map(value).collect());
     }
@@ -117,8 +125,8 @@ fn column(found: &Found, folder: &Path, name: &str) -> Result<Vec<Option<String>
         return Err(DatasetError::NoList { path, column: name.to_owned() });
     }
     let columns = Columns::read(&path)?;
-    let place = columns.place(name).ok_or_else(|| missing(path.clone(), &columns))?;
-    let photo = columns.place("path").ok_or_else(|| missing(path, &columns))?;
+    let place = columns.place(name).ok_or_else(|| missing(path.clone(), name, &columns))?;
+    let photo = columns.place("path").ok_or_else(|| missing(path, "path", &columns))?;
     let rows =
         columns.rows.into_iter().filter_map(|row| Some((row.get(photo)?.clone(), row.get(place)?.clone())));
     let values: HashMap<_, _> = rows.collect();
@@ -159,6 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn a_name_with_nothing_behind_it_is_a_prefix_of_others_only() {
+        let root = tempfile::tempdir().unwrap();
+        let numbered = ["shirts/1.jpg", "tops/1.jpg", "tops/anna/1.jpg"];
+        let files = ["shirts/12345.jpg", "shirts/12345_1.jpg", "tops/12345-2.png", "tops/_1.jpg"];
+        for file in numbered.into_iter().chain(files) {
+            fs::create_dir_all(root.path().join(file).parent().unwrap()).unwrap();
+            fs::write(root.path().join(file), "").unwrap();
+        }
+        let same = Some("12345".to_owned());
+        let expected = [None, same.clone(), same.clone(), None, same, None, None];
+        assert_eq!(keys(root.path(), "prefix").unwrap(), expected);
+    }
+
+    #[test]
     fn photos_are_grouped_as_people_keep_them() {
         let root = tempfile::tempdir().unwrap();
         for file in ["shirts/anna/17-1.jpg", "shirts/b.jpg", "tops/anna/17-2.jpg"] {
@@ -174,6 +196,9 @@ mod tests {
         assert_eq!(keys(root.path(), "who").unwrap(), [None, some("anna"), None]);
         let refused = keys(root.path(), "whom").unwrap_err().to_string();
         assert!(refused.ends_with("has no column whom to group by; it has path, who"), "{refused}");
+        fs::write(root.path().join(MANIFEST), "file,who\nshirts/b.jpg,anna\n").unwrap();
+        let refused = keys(root.path(), "who").unwrap_err().to_string();
+        assert!(refused.ends_with("has no column path to group by; it has file, who"), "{refused}");
         fs::write(root.path().join(MANIFEST), "path,who\nshirts/b.jpg,anna\nb.jpg,anna\nshort\n").unwrap();
         assert_eq!(strays(&Found::read(root.path()).unwrap(), root.path()).unwrap(), 2);
     }

@@ -1,7 +1,12 @@
+use std::ffi::OsStr;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
+use autorma_evaluation::plain;
 use serde::{Deserialize, Serialize};
+
+use super::Misnamed;
 
 /// A side of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,6 +32,29 @@ impl Split {
             Split::Test => "test",
         }
     }
+
+    /// What people may mean by a folder of this name.
+    fn meant(name: &str) -> Option<Self> {
+        match plain(name).as_str() {
+            "train" | "training" => Some(Split::Train),
+            "val" | "valid" | "validation" => Some(Split::Val),
+            "test" | "testing" => Some(Split::Test),
+            _ => None,
+        }
+    }
+}
+
+/// Of folders beside each other the first that seems to be meant as a side and isn't called so, and that side; None if no
+/// other one is named like a side: a class may be called training.
+pub(crate) fn misnamed(folders: impl Iterator<Item = PathBuf>) -> Option<Misnamed> {
+    let side = |folder: PathBuf| {
+        let side = Split::meant(&folder.file_name()?.to_string_lossy())?;
+        Some(Misnamed { folder, side })
+    };
+    let sides: Vec<_> = folders.filter_map(side).collect();
+    let is_split = sides.len() > 1;
+    let is_wrong = |it: &Misnamed| it.folder.file_name() != Some(OsStr::new(it.side.as_str()));
+    sides.into_iter().find(is_wrong).filter(|_| is_split)
 }
 
 impl fmt::Display for Split {

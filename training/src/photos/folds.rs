@@ -1,5 +1,5 @@
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Part, Photo, Photos};
 
@@ -11,7 +11,8 @@ type Sort = (usize, Option<usize>);
 pub(crate) struct Folds {
     /// For each photo the number of the head that judges it, if one does.
     judges: Vec<Option<usize>>,
-    /// For each photo the number of the head that judges its kind as one that nobody has thought of, if one does.
+    /// For each photo the number of the head that must not know it, whoever judges it: the one that judges its kind as one that
+    /// nobody has thought of, or a copy of it; if there is one.
     strange_to: Vec<Option<usize>>,
 }
 
@@ -22,7 +23,7 @@ impl Folds {
     }
 
     /// Whether this fold's head may learn from the photo. A kind that it judges whole it mustn't know from contributors
-    /// either.
+    /// either, nor a photo from a copy.
     pub(crate) fn learns(&self, fold: usize, photo: usize) -> bool {
         ![self.judges[photo], self.strange_to[photo]].contains(&Some(fold))
     }
@@ -94,15 +95,34 @@ impl Photos {
     }
 
     /// Only those whose kinds are held out whole by [`Self::folds`], one by one, so that the heads that judge them have learned
-    /// others of their kinds.
+    /// others of their kinds, and no copies. A photo is left out if there is none of the kind that its head could have learned.
     pub(crate) fn folds_within_kinds(&self, folds: usize) -> Folds {
         let (mut next, mut dealt) = ((0..folds).cycle(), HashMap::new());
-        let judges = self.all.iter().map(|photo| {
+        let others = self.all.iter().map(|photo| {
             let fold = next.next();
             // Copies go where the first of them is.
             dealt.entry(photo.content).or_insert(fold).filter(|_| self.is_of_others(photo))
         });
-        Folds { judges: judges.collect(), strange_to: vec![None; self.all.len()] }
+        let others: Vec<Option<usize>> = others.collect();
+        let mut unknown_to: HashMap<usize, HashSet<Option<usize>>> = HashMap::new();
+        for (photo, fold) in self.all.iter().zip(self.of_copies(&others)) {
+            if photo.part == Part::Train {
+                unknown_to.entry(photo.kind).or_default().insert(fold);
+            }
+        }
+        // Then its head has learned another of its kind: one that is held out from another head, or from none.
+        let is_learned = |photo: &Photo| unknown_to.get(&photo.kind).is_some_and(|heads| heads.len() > 1);
+        let judges = others.into_iter().zip(&self.all);
+        let judges: Vec<_> = judges.map(|(fold, photo)| fold.filter(|_| is_learned(photo))).collect();
+        Folds { strange_to: self.of_copies(&judges), judges }
+    }
+
+    /// For each photo the fold that judges it or a copy of it, wherever that lies and whoever has sent it; if one does.
+    fn of_copies(&self, judges: &[Option<usize>]) -> Vec<Option<usize>> {
+        let judged = self.all.iter().zip(judges);
+        let folds: HashMap<_, _> =
+            judged.filter_map(|(photo, fold)| Some((photo.content, (*fold)?))).collect();
+        self.all.iter().map(|photo| folds.get(&photo.content).copied()).collect()
     }
 
     /// How many photos there are of each sort. Another article is just that.
@@ -190,5 +210,29 @@ mod tests {
             assert!((0..5).all(|fold| folds.learns(fold, number) != folds.judges(fold, number)), "{photo:?}");
         }
         assert!((0..5).all(|fold| (3..=4).contains(&judged(&photos, &folds, fold, 1))));
+    }
+
+    #[test]
+    fn who_judges_within_a_kind_has_learned_others_of_it_and_no_copies() {
+        // Two shirts, four caps, a tie, two hats. The second shirt is a copy of the first cap, a contributor's cap one of the
+        // second, and the hats are one photo.
+        let kinds = [0, 0, 1, 1, 1, 1, 2, 3, 3];
+        let all: Vec<_> = kinds.iter().enumerate().map(|(number, kind)| (*kind, 0, number)).collect();
+        let mut photos = made(&["shirts", "caps", "ties", "hats"], 1, &all);
+        photos.all[5].is_contributed = true;
+        for (copy, of) in [(2, 1), (5, 3), (8, 7)] {
+            photos.all[copy].content = of;
+        }
+        let folds = photos.folds_within_kinds(2);
+        for (judged, copy) in [(2, 1), (3, 5)] {
+            let fold = folds.judges[judged].unwrap();
+            assert!(folds.judges[copy].is_none(), "{copy}");
+            assert!(!folds.learns(fold, copy) && folds.learns(1 - fold, copy), "{copy}");
+        }
+        assert!(folds.judges[4].is_some());
+        for photo in [6, 7, 8] {
+            assert!(folds.judges[photo].is_none(), "{photo}");
+            assert!((0..2).all(|fold| folds.learns(fold, photo)), "{photo}");
+        }
     }
 }

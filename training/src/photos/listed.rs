@@ -16,6 +16,14 @@ pub(super) struct Listed {
     pub(super) group: Option<(usize, String)>,
 }
 
+impl Listed {
+    /// What a further list says of the photo. What it says nothing of stays.
+    fn hear(&mut self, Listed { contributor, group }: Listed) {
+        self.contributor = contributor.or(self.contributor.take());
+        self.group = group.or(self.group.take());
+    }
+}
+
 /// What `manifest.csv` in the folders says of the photos at these paths.
 pub(super) fn listed(folders: &Folders, paths: &[&Path]) -> Result<Vec<Listed>, Error> {
     let mut listed = vec![Listed::default(); paths.len()];
@@ -59,7 +67,9 @@ fn read(folder: &Path, number: usize, paths: &[&Path], listed: &mut [Listed]) ->
         let cell = |column: Option<usize>| column.and_then(|it| row.get(it)).filter(|it| !it.is_empty());
         let said = |column| cell(column).map(|text| (number, text.to_owned()));
         match cell(file).and_then(|file| photos.get(&folder.join(file))) {
-            Some(photo) => listed[*photo] = Listed { contributor: said(contributor), group: said(group) },
+            Some(photo) => {
+                listed[*photo].hear(Listed { contributor: said(contributor), group: said(group) });
+            }
             None => strays += 1,
         }
     }
@@ -91,5 +101,28 @@ mod tests {
             Listed { contributor, group }
         };
         assert_eq!(listed, [said("Anna", ""), said("Ben", "7"), said("", "7"), said("", "")]);
+    }
+
+    #[test]
+    fn of_two_lists_the_second_replaces_what_it_says_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join("home");
+        fs::create_dir(&inner).unwrap();
+        let rows = "path,contributor,group\nhome/shirts/a.jpg,Anna,1\nhome/shirts/b.jpg,Ben,2\n";
+        fs::write(root.path().join("manifest.csv"), rows).unwrap();
+        let rows = "path,contributor,group\nshirts/a.jpg,,7\nshirts/b.jpg,Carl,\n";
+        fs::write(inner.join("manifest.csv"), rows).unwrap();
+        let paths = ["a.jpg", "b.jpg"].map(|name| inner.join("shirts").join(name));
+        let paths: Vec<_> = paths.iter().map(|path| path.as_path()).collect();
+        let mut listed = vec![Listed::default(); 2];
+        for (number, folder) in [root.path(), inner.as_path()].into_iter().enumerate() {
+            assert_eq!(read(folder, number, &paths, &mut listed).unwrap(), 0);
+        }
+        let said = |list: usize, what: &str| Some((list, what.to_owned()));
+        let expected = [
+            Listed { contributor: said(0, "Anna"), group: said(1, "7") },
+            Listed { contributor: said(1, "Carl"), group: said(0, "2") },
+        ];
+        assert_eq!(listed, expected);
     }
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use autorma_evaluation::{entries, is_hidden};
 use autorma_schemas::{is_photo_name, readable};
 
-use super::{Folders, Part};
+use super::{Folders, Part, has_photos};
 use crate::Error;
+use crate::dataset::misnamed;
 
 /// Names of the folders of a split, and what each is for.
 const SPLIT: [(&str, Part); 3] = [("train", Part::Train), ("val", Part::Validation), ("test", Part::Test)];
@@ -18,10 +19,19 @@ const NAMED: usize = 3;
 pub(super) struct Source {
     /// As the system names it.
     pub(super) folder: PathBuf,
+    /// What the folder that was named was called then, and the side's name if that is split.
+    name: PathBuf,
     /// The number of the folder that was named; those of a split have the same.
     pub(super) number: usize,
     pub(super) role: Role,
     pub(super) part: Part,
+}
+
+impl Source {
+    /// The path of a photo in it from the folder that was named on, wherever that lies.
+    pub(super) fn below(&self, photo: &Path) -> PathBuf {
+        self.name.join(photo.strip_prefix(&self.folder).unwrap_or(photo))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,20 +44,25 @@ pub(super) enum Role {
 /// Inner folders first: a photo belongs to the first that it is in. In those `apart` nobody looks for photos.
 ///
 /// # Errors
-/// [`Error::Beside`] if there may be photos in a folder that is split, and on none of its sides.
+/// [`Error::Beside`] if there may be photos in a folder that is split, and on none of its sides; [`Error::Misnamed`] if
+/// sides seem to be named otherwise.
 pub(super) fn sources(folders: &Folders, apart: &[PathBuf]) -> Result<Vec<Source>, Error> {
     let Folders { data, other, backgrounds } = folders;
     let named = [(data, Role::Data), (other, Role::Other), (backgrounds, Role::Backgrounds)];
     let named = named.into_iter().flat_map(|(folders, role)| folders.iter().map(move |it| (it, role)));
+    let named = named.map(|(folder, role)| Ok((real(folder)?, called(folder)?, role)));
+    let named = named.collect::<Result<Vec<_>, Error>>()?;
+    let elsewhere: Vec<_> = named.iter().map(|(folder, ..)| folder).chain(apart).collect();
+    named.iter().try_for_each(|(folder, ..)| nothing_misnamed(folder, &elsewhere))?;
     let (mut sources, mut split) = (Vec::new(), Vec::new());
-    for (number, (folder, role)) in named.enumerate() {
-        let folder = real(folder)?;
+    for (number, (folder, name, role)) in named.into_iter().enumerate() {
         let sides = sides(&folder);
         if sides.is_empty() {
-            sources.push(Source { folder, number, role, part: Part::Train });
+            sources.push(Source { folder, name, number, role, part: Part::Train });
         } else {
             for (side, part) in sides {
-                sources.push(Source { folder: real(&side)?, number, role, part });
+                let name = name.join(side.file_name().unwrap_or_default());
+                sources.push(Source { folder: real(&side)?, name, number, role, part });
             }
             split.push(folder);
         }
@@ -62,6 +77,22 @@ pub(super) fn sources(folders: &Folders, apart: &[PathBuf]) -> Result<Vec<Source
 fn sides(folder: &Path) -> Vec<(PathBuf, Part)> {
     let sides = SPLIT.iter().map(|(name, part)| (folder.join(name), *part));
     sides.filter(|(side, _)| side.is_dir()).collect()
+}
+
+/// No folder in it is meant as a side of a split and named otherwise: all that is in it would be of one kind.
+fn nothing_misnamed(folder: &Path, elsewhere: &[&PathBuf]) -> Result<(), Error> {
+    // One that can't be read is told of when its photos are looked for.
+    let inner = entries(folder).into_iter().flatten();
+    // A folder around another is as that, if all its photos are in there: one around run folders may be called training.
+    let is_elsewhere = |path: &Path| {
+        let is_around = |it: &Path| it.starts_with(path) && !has_photos(path, it);
+        elsewhere.iter().any(|it| it.as_path() == path || is_around(it))
+    };
+    let inner = inner.filter(|(path, is_folder)| *is_folder && !is_elsewhere(path));
+    match misnamed(inner.map(|(path, _)| path)) {
+        Some(misnamed) => Err(misnamed.into()),
+        None => Ok(()),
+    }
 }
 
 /// Nothing that may be photos lies beside the sides of a split, unless somebody has named it: nobody would notice that it
@@ -84,6 +115,12 @@ fn nothing_beside(folder: &Path, used: &[&PathBuf]) -> Result<(), Error> {
         names += &format!(" and {} more", beside.len() - NAMED);
     }
     Err(Error::Beside { folder: folder.to_owned(), names })
+}
+
+/// The name of the folder as somebody writes it: that of a link stays when what it leads to moves. `.` and `..` name nothing.
+fn called(folder: &Path) -> Result<PathBuf, Error> {
+    let real = real(folder)?;
+    Ok(folder.file_name().or(real.file_name()).unwrap_or_default().into())
 }
 
 pub(super) fn real(folder: &Path) -> Result<PathBuf, Error> {
@@ -124,6 +161,71 @@ mod tests {
         }
         assert!(refused(&["other"]).contains("1.JPG, 2.png, 3.gif and 1 more"), "{}", refused(&["other"]));
         assert!(refused(&[]).contains("and 2 more"), "{}", refused(&[]));
+    }
+
+    #[test]
+    fn sides_that_are_named_otherwise_are_no_classes() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for name in ["upper/Train/shirts", "upper/Test/shirts", "long/train/shirts", "long/validation/shirts"]
+        {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        for name in ["articles/Training/caps", "articles/valid/caps", "sports/training", "sports/shirts"] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        let refused = |folders: Folders| sources(&folders, &[]).unwrap_err().to_string();
+        let of = |name: &str| Folders { data: vec![at(name)], ..Folders::default() };
+        for (data, folder, side) in [("upper", "upper/Test", "test"), ("long", "long/validation", "val")] {
+            let refused = refused(of(data));
+            assert!(refused.contains(&format!("{folder} is named")), "{refused}");
+            assert!(refused.contains(&format!("rename it to {side}")), "{refused}");
+        }
+        let refused = refused(Folders { other: vec![at("articles")], ..of("sports") });
+        assert!(refused.contains("rename it to train"), "{refused}");
+        assert_eq!(sources(&of("sports"), &[]).unwrap().len(), 1, "one alone may be a class");
+        let named = Folders { other: vec![at("upper/Test")], ..of("upper") };
+        assert_eq!(sources(&named, &[]).unwrap().len(), 2, "it is named for something else");
+    }
+
+    #[test]
+    fn a_folder_in_which_a_training_writes_may_be_called_training() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for name in ["train/shirts", "val/shirts", "test/shirts", "training/run1/model", "training/run2"] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        let folders = Folders { data: vec![root.path().to_owned()], ..Folders::default() };
+        for output in ["training", "training/run1"] {
+            let apart = at(output).canonicalize().unwrap();
+            assert_eq!(sources(&folders, &[apart]).unwrap().len(), 3, "{output}");
+        }
+        fs::write(at("training/1.jpg"), "").unwrap();
+        let apart = at("training/run1").canonicalize().unwrap();
+        let refused = sources(&folders, &[apart]).unwrap_err().to_string();
+        assert!(refused.contains("rename it to train"), "it has photos, too: {refused}");
+    }
+
+    #[test]
+    fn a_folder_is_called_what_somebody_calls_it() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for name in ["blob7/train/shirts", "blob8/shirts"] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        for (link, folder) in [("studio", "blob7"), ("home", "blob8")] {
+            std::os::unix::fs::symlink(at(folder), at(link)).unwrap();
+        }
+        for (folder, name) in [
+            ("studio", "studio/train"),
+            ("home/", "home"),
+            ("blob8", "blob8"),
+            ("blob8/.", "blob8"),
+            ("home/shirts/..", "blob8"),
+        ] {
+            let folders = Folders { data: vec![at(folder)], ..Folders::default() };
+            assert_eq!(sources(&folders, &[]).unwrap()[0].name, Path::new(name), "{folder}");
+        }
     }
 
     #[test]

@@ -93,6 +93,75 @@ fn folders_say_what_photos_show_and_what_they_are_for() {
 }
 
 #[test]
+fn photos_are_in_the_same_order_wherever_their_folders_lie() {
+    let order = |studio: &str, other: &str| -> Vec<String> {
+        let root = tempfile::tempdir().unwrap();
+        let at = |folder: &str, name: &str| format!("{folder}/{name}");
+        let names = [
+            at(studio, "studio/train/tops/1.jpg"),
+            at(studio, "studio/val/shirts/2.jpg"),
+            at("m", "home/shirts/3.jpg"),
+            at("m", "home/tops/1.jpg"),
+            at(other, "studio/train/tops/1.jpg"),
+            at(other, "studio/train/tops/4.jpg"),
+        ];
+        touch(root.path(), &names.each_ref().map(|name| name.as_str()));
+        let data = [at(studio, "studio"), at("m", "home"), at(other, "studio")];
+        let data = data.map(|folder| root.path().join(folder));
+        let photos = found(&Folders { data: data.to_vec(), ..Folders::default() });
+        let of = |photo: &Photo| format!("{} of {}", photo.path.file_name().unwrap().display(), photo.source);
+        photos.all.iter().map(of).collect()
+    };
+    let expected = ["3.jpg of 1", "1.jpg of 1", "1.jpg of 0", "1.jpg of 2", "4.jpg of 2", "2.jpg of 0"];
+    for (studio, other) in [("a", "z"), ("z", "a"), ("n", "o")] {
+        assert_eq!(order(studio, other), expected, "{studio} and {other}");
+    }
+}
+
+#[test]
+fn a_folder_named_background_holds_scenes() {
+    let root = tempfile::tempdir().unwrap();
+    touch(root.path(), &["shirts/1.jpg", "tops/2.jpg", "background/3.jpg"]);
+    let photos = found(&Folders { data: vec![root.path().into()], ..Folders::default() });
+    assert_eq!((photos.classes, &*photos.kinds), (2, &["shirts", "tops", BACKGROUND].map(str::to_owned)[..]));
+    assert!(photos.is_scene(&photos.all[number(&photos, "3.jpg")]));
+}
+
+#[test]
+fn a_folder_whose_name_no_manifest_may_have_is_refused_before_anything_is_learned() {
+    for name in ["a".repeat(129), "a\nb".into()] {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), &["shirts/1.jpg", &format!("{name}/2.jpg")]);
+        let folders = Folders { data: vec![root.path().into()], ..Folders::default() };
+        let refused = Photos::find(&folders, Path::new("nowhere"));
+        assert!(matches!(&refused, Err(Error::Unnameable(it)) if *it == name), "{refused:?}");
+    }
+}
+
+#[test]
+fn more_kinds_than_a_manifest_may_have_are_refused_before_anything_is_learned() {
+    let root = tempfile::tempdir().unwrap();
+    touch(root.path(), &["shirts/1.jpg", "tops/1.jpg"]);
+    (2..MOST_OUTPUTS).for_each(|kind| touch(root.path(), &[format!("other/kind {kind}/1.jpg").as_str()]));
+    let folders = Folders { data: vec![root.path().into()], ..Folders::default() };
+    assert_eq!(found(&folders).kinds.len(), MOST_OUTPUTS);
+    touch(root.path(), &["other/one more/1.jpg"]);
+    let refused = Photos::find(&folders, Path::new("nowhere")).unwrap_err();
+    assert!(matches!(refused, Error::TooManyKinds(kinds) if kinds == MOST_OUTPUTS + 1), "{refused}");
+    assert!(refused.to_string().contains("at most 1000"), "{refused}");
+}
+
+#[test]
+fn what_is_named_for_none_of_the_classes_must_have_a_photo_of_none() {
+    let root = tempfile::tempdir().unwrap();
+    touch(root.path(), &["shirts/1.jpg", "tops/2.jpg"]);
+    let at = || vec![root.path().to_owned()];
+    let refused =
+        Photos::find(&Folders { data: at(), other: at(), ..Folders::default() }, Path::new("nowhere"));
+    assert!(matches!(refused, Err(Error::Photos(DataSetError::NoStranger(_)))), "{refused:?}");
+}
+
+#[test]
 fn who_judges_a_kind_that_nobody_has_thought_of_has_learned_it_from_nobody() {
     let root = tempfile::tempdir().unwrap();
     let photos = found(&folders(root.path()));
@@ -138,7 +207,7 @@ fn draw(root: &Path, pictures: &[(&str, u8)]) {
 fn found_once(folders: &Folders) -> Photos {
     let mut photos = found(folders);
     let limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
-    let mut contents = Contents::read(&photos, limits);
+    let mut contents = Contents::read(&photos, limits, 2, &mut |_| true).unwrap();
     photos.join_copies(&mut contents);
     for (number, photo) in photos.all.iter().enumerate() {
         assert_eq!(contents.file(&photos, number).unwrap(), fs::read(&photo.path).unwrap());

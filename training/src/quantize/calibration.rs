@@ -40,7 +40,7 @@ pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe)
             Some((order(recipe.seed, &content), photo, content))
         })
         .collect();
-    all.sort_by_key(|(order, photo, _)| (*order, &photo.path));
+    all.sort_by_key(|(order, ..)| *order);
     for (_, photo, content) in all {
         let left = &mut left[number(photo)];
         if *left > 0 {
