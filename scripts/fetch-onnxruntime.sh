@@ -5,14 +5,14 @@ cd "$(dirname "$0")/.."
 
 library=target/onnxruntime/libonnxruntime.so
 pin=scripts/onnxruntime.requirements.txt
-# The pin is kept beside the library: another pin fetches again.
-if [ -f "$library" ] && cmp -s "$pin" target/onnxruntime/pin; then exit 0; fi
-
 case "$(uname -s)-$(uname -m)" in
     Linux-x86_64) platform=manylinux_2_28_x86_64 ;;
     Linux-aarch64) platform=manylinux_2_28_aarch64 ;;
     *) echo "autorma runs on Linux, x86-64 or ARM64, not on $(uname -s) $(uname -m)" >&2; exit 1 ;;
 esac
+# The pin is kept beside the library, with the platform: another one of either fetches again.
+stamp=target/onnxruntime/pin
+if [ -f "$library" ] && { echo "# $platform"; cat "$pin"; } | cmp -s - "$stamp"; then exit 0; fi
 if ! python3 -m pip --version >/dev/null 2>&1; then
     echo "python3 with pip is missing: install it (on Debian: apt-get install python3-pip)" >&2
     exit 1
@@ -33,5 +33,6 @@ with zipfile.ZipFile(wheel) as archive:
     (work / "library").write_bytes(archive.read(name))
 PYTHON
 mkdir -p target/onnxruntime
+rm -f "$stamp"
 mv "$work/library" "$library"
-cp "$pin" target/onnxruntime/pin
+{ echo "# $platform"; cat "$pin"; } >"$stamp"

@@ -29,6 +29,8 @@ if [ "${1:-}" = kafka ]; then
 fi
 need cargo "install Rust 1.92 or newer, with rustup"
 need cc "install a C compiler (on Debian: apt-get install build-essential)"
+need c++ "install a C++ compiler (on Debian: apt-get install build-essential)"
+need pkg-config "install pkg-config (on Debian: apt-get install pkg-config)"
 if command -v cc >/dev/null 2>&1 &&
     ! printf '#include <openssl/ssl.h>\n#include <zlib.h>\n' | cc -E - >/dev/null 2>&1; then
     echo "the headers of OpenSSL and zlib are missing: install them (on Debian: apt-get install libssl-dev zlib1g-dev)" >&2

@@ -43,13 +43,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// Folder of the state of everything: the log, unless it is on Kafka, the locks, the model registry, unless
-    /// `registry` names another one, and what was fetched from MLflow. Setting: data
+    /// `registry` names another one, and what was fetched from MLflow; by default data/autorma. Setting: data
     #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
     pub(crate) data: Vec<PathBuf>,
     /// Configuration file, instead of ./autorma.toml if there is one; AUTORMA_CONFIG in the environment
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub(crate) config: Option<PathBuf>,
-    /// Where the log is: embedded, in the data folder, or kafka. Setting: log.kind
+    /// Where the log is: embedded, in the data folder, or kafka; by default embedded. Setting: log.kind
     #[arg(long, global = true, value_name = "KIND", help_heading = "Settings")]
     pub(crate) log: Option<String>,
     /// Brokers of the Kafka cluster: HOST:PORT, separated by commas; the log is on it then. Setting: log.kafka.brokers
@@ -58,10 +58,11 @@ pub(crate) struct Common {
     /// Any setting, for example --set classifier.max_wait=20ms; may be repeated
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = assignment, help_heading = "Settings")]
     pub(crate) set: Vec<(String, String)>,
-    /// What is logged: error, warn, info, debug, trace, or a filter like autorma_sink=debug
+    /// What is logged: error, warn, info, debug, trace, or a filter like autorma_sink=debug; by default info. Setting:
+    /// logging.level
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Settings")]
     pub(crate) log_level: Option<String>,
-    /// How it is logged, on standard error
+    /// How it is logged, on standard error; by default text. Setting: logging.format
     #[arg(long, global = true, value_enum, value_name = "FORMAT", help_heading = "Settings")]
     pub(crate) log_format: Option<LogFormat>,
 }
@@ -194,7 +195,7 @@ pub(crate) enum Command {
 /// What is read.
 #[derive(Debug, Args, Default)]
 pub(crate) struct Input {
-    /// Folder of the photos. Setting: ingest.input
+    /// Folder of the photos; by default data/inference/input. Setting: ingest.input
     #[arg(long, value_name = "DIR")]
     pub(crate) input: Option<PathBuf>,
     /// Folders in the folder too. Setting: ingest.recursive
@@ -205,7 +206,7 @@ pub(crate) struct Input {
 /// What is written.
 #[derive(Debug, Args, Default)]
 pub(crate) struct Output {
-    /// Folder of the results. Setting: sink.output
+    /// Folder of the results; by default data/inference/output. Setting: sink.output
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -214,10 +215,10 @@ pub(crate) struct Output {
 #[derive(Debug, Args, Default)]
 pub(crate) struct Model {
     /// The model: its folder, or a version of the registry, NAME@ALIAS or NAME/NUMBER. An alias is followed when it moves.
-    /// Setting: classifier.model
+    /// What it is by default: models/shipped, here or beside the program. Setting: classifier.model
     #[arg(long, value_name = "DIR|REF")]
     pub(crate) model: Option<String>,
-    /// Images a micro-batch. Setting: classifier.batch_size
+    /// Images a micro-batch; by default 10. Setting: classifier.batch_size
     #[arg(long, value_name = "N")]
     pub(crate) batch_size: Option<usize>,
 }
@@ -225,7 +226,8 @@ pub(crate) struct Model {
 /// Where metrics and health are served.
 #[derive(Debug, Args, Default)]
 pub(crate) struct Http {
-    /// Address of /metrics, /health/live and /health/ready; `off` for none. Setting: http.address
+    /// Address of /metrics, /health/live and /health/ready; `off` for none. What it is by default: 127.0.0.1:9464 or, if
+    /// that is taken, another free port, and none for `autorma run`. Setting: http.address
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) http: Option<String>,
 }
@@ -346,7 +348,7 @@ pub(crate) enum TopicsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// A file's name or path, or an event's id
-    pub(crate) image: String,
+    pub(crate) image: OsString,
     #[command(flatten)]
     pub(crate) output: Output,
     #[command(flatten)]
@@ -589,10 +591,70 @@ mod tests {
     use autorma_service::settings::Settings;
 
     use super::*;
+    use crate::configuration::Configuration;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The help of a flag of `autorma run`.
+    fn help(flag: &str) -> String {
+        let mut program = Cli::command();
+        program.build();
+        let run = program.find_subcommand("run").unwrap();
+        let flag = run.get_arguments().find(|argument| argument.get_long() == Some(flag));
+        flag.unwrap().get_help().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_flag_that_is_a_setting_says_which_and_what_it_is_by_default() {
+        let status = Cli::read(["autorma", "status"].map(OsString::from)).unwrap();
+        let (_, settings) = Configuration::read(&status).unwrap();
+        for (flag, key) in [
+            ("input", "ingest.input"),
+            ("output", "sink.output"),
+            ("data", "data"),
+            ("model", "classifier.model"),
+            ("batch-size", "classifier.batch_size"),
+            ("http", "http.address"),
+            ("log", "log.kind"),
+            ("log-level", "logging.level"),
+            ("log-format", "logging.format"),
+        ] {
+            let help = help(flag);
+            assert!(help.ends_with(&format!("Setting: {key}")), "{help}");
+            let setting = settings.effective().iter().find(|it| it.key == key).unwrap();
+            // The tester may have set it.
+            if setting.origin == "default" {
+                let (_, default) = help.split_once("by default").unwrap_or_else(|| panic!("{help}"));
+                assert!(default.contains(&setting.value), "{}: {help}", setting.value);
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_class_has_at_least_as_many_photos_as_the_smallest() {
+        let check = |imbalance: &str| {
+            let words = ["autorma", "dataset", "check", env!("CARGO_MANIFEST_DIR"), "--imbalance", imbalance];
+            Cli::read(words.map(OsString::from))
+        };
+        for right in ["1", "2.5", "inf"] {
+            check(right).unwrap();
+        }
+        for wrong in ["nan", "0", "0.9", "many", ""] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_photo_is_shown_whatever_it_is_called() {
+        let words = ["autorma", "show"].map(OsString::from).into_iter();
+        let strange = OsString::from_vec(b"photo\xff.jpg".to_vec());
+        let Command::Show(args) = Cli::read(words.chain([strange.clone()])).unwrap().command else {
+            panic!("another command")
+        };
+        assert_eq!(args.image, strange);
     }
 
     #[test]

@@ -180,10 +180,12 @@ fn security(settings: &mut Settings, is_kafka: bool) -> BTreeMap<String, String>
         [(&CA, "ssl.ca.location"), (&CERTIFICATE, "ssl.certificate.location"), (&KEY, "ssl.key.location")]
     {
         let path: String = settings.get_if(key, |path: &String| {
-            match path.is_empty() || std::fs::File::open(path).is_ok() {
-                true => of_tls(!path.is_empty()),
-                false => Err("a file that can be read".into()),
+            if path.is_empty() {
+                return Ok(());
             }
+            std::fs::File::open(path)
+                .map_err(|error| format!("a file that can be read ({error})"))
+                .and_then(|_| of_tls(true))
         });
         if !path.is_empty() && uses_tls {
             properties.insert(property.into(), path);
@@ -229,6 +231,14 @@ mod tests {
             assert!(problems.contains(key) && problems.contains(told), "{problems}");
             assert!(!problems.contains("hunter2"), "{problems}");
             assert_eq!(read(&[("log.kind", "embedded"), (key, value)]).1, "", "the log isn't there");
+        }
+    }
+
+    #[test]
+    fn why_a_file_can_t_be_read_is_told() {
+        for key in ["log.kafka.password_file", "log.kafka.ca", "log.kafka.certificate", "log.kafka.key"] {
+            let told = read(&[("log.kind", "kafka"), (key, "nowhere.pem")]).1;
+            assert!(told.contains("a file that can be read (No such file"), "{told}");
         }
     }
 

@@ -36,6 +36,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::CommandFactory;
+use clap_complete::Shell;
 
 use args::{Cli, Command, DeadLettersArgs, DeadLettersCommand, RunsCommand};
 use autorma_classifier::trial;
@@ -71,11 +72,7 @@ fn main() -> ExitCode {
 fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Samples(args) => samples::draw(args)?,
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "autorma", &mut script);
-            print(&String::from_utf8(script)?)?;
-        }
+        Command::Completions { shell } => print(&completions(*shell)?)?,
         Command::Man => print(&manual()?)?,
         Command::TryModel { runtime } => {
             let (said, code) = match trial::sit(runtime, &mut std::io::stdin().lock()) {
@@ -142,6 +139,20 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
     Ok(ExitCode::SUCCESS)
 }
 
+/// The completion script of a shell. It would offer hidden commands, too: those are left out.
+fn completions(shell: Shell) -> anyhow::Result<String> {
+    let whole = Cli::command();
+    let commands = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut program = clap::Command::new("autorma")
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .args(whole.get_arguments().cloned())
+        .subcommands(commands);
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut program, "autorma", &mut script);
+    Ok(String::from_utf8(script)?)
+}
+
 /// The manual page: the program, then each command.
 fn manual() -> anyhow::Result<String> {
     let mut program = Cli::command();
@@ -149,7 +160,15 @@ fn manual() -> anyhow::Result<String> {
     let mut page = Vec::new();
     clap_mangen::Man::new(program.clone()).render(&mut page)?;
     commands(&program, &mut page)?;
-    Ok(String::from_utf8(page)?)
+    Ok(String::from_utf8(page)?.lines().map(|line| on_this_page(line) + "\n").collect())
+}
+
+/// A line of the page, in which commands have no pages of their own, as clap_mangen thinks: `autorma\-run(1)`.
+fn on_this_page(line: &str) -> String {
+    match line.strip_prefix("autorma\\-").and_then(|rest| rest.strip_suffix("(1)")) {
+        Some(command) => format!("autorma {command}"),
+        None => line.to_owned(),
+    }
 }
 
 /// Those of a command, and theirs.
@@ -201,7 +220,26 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable_lines;
+    use clap::ValueEnum;
+
+    use super::{Shell, completions, manual, printable_lines};
+
+    #[test]
+    fn what_autorma_starts_itself_is_offered_to_nobody() {
+        for shell in Shell::value_variants() {
+            let script = completions(*shell).unwrap();
+            assert!(script.contains("dead-letters") && script.contains("log-level"), "{shell}: {script}");
+            assert!(!script.contains("try-model"), "{shell}: {script}");
+        }
+        assert!(!manual().unwrap().contains("try\\-model"));
+    }
+
+    #[test]
+    fn the_manual_has_one_page() {
+        let page = manual().unwrap();
+        assert!(page.contains("\nautorma dead\\-letters\n"), "{page}");
+        assert!(!page.contains("(1)"), "{page}");
+    }
 
     #[test]
     fn no_complaint_plays_with_the_terminal() {

@@ -1,11 +1,10 @@
 //! Appending to the log from a command that comes and goes.
 
-use anyhow::Context;
 use autorma_schemas::{Event, Micros, topics};
 use autorma_service::roles::RoleLock;
 use autorma_stream::{Append, Error as LogError, Log, Producer, Transaction};
 
-use crate::home::Home;
+use crate::home::{Home, told_if_none_is_free};
 use crate::reading::{newest_runs, patiently};
 
 /// How many such commands may write to a log from one machine at the same time.
@@ -21,8 +20,9 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Takes the first slot that is free on this machine, so that what a killed predecessor has left half-done ends.
     pub(crate) fn open(home: &Home, command: &str) -> anyhow::Result<Self> {
+        let many = "too many commands are publishing at the same time: wait until one has ended";
         let (lock, number) = RoleLock::take_first_free(&home.folder, "producer-", 0..MOST, command)
-            .context("too many commands are publishing at the same time: wait until one has ended")?;
+            .map_err(|error| told_if_none_is_free(error, many))?;
         let slot = format!("producer-{}", home.slot(&number.to_string()));
         let producer = patiently(|| home.log.producer(&slot))?;
         Ok(Self { producer, _lock: lock })

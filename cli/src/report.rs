@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use autorma_ingest::Batch;
-use autorma_sink::{Finished, Snapshot, Summary, is_outside, is_stamp};
+use autorma_sink::{Finished, Snapshot, Summary, is_stamp};
 use autorma_stream::kafka::KafkaConfig;
 use serde::Serialize;
 
@@ -73,8 +73,8 @@ impl Report {
         let newest = || snapshot.finished.iter().rev();
         let finished = match &batch.run {
             Some(run) => newest().find(|finished| finished.run_id == run.run_id),
-            // One that an earlier process has closed may be all that was left to do, the folder's before others'.
-            None => newest().find(is_of_folder).or_else(|| newest().next()),
+            // One that an earlier process has closed may be all that was left to do. Others' are told by the way.
+            None => newest().find(is_of_folder),
         };
         let summary = finished.map(read).transpose()?;
         let run_id = finished.map(|finished| finished.run_id.as_str());
@@ -158,10 +158,10 @@ impl Report {
         for (count, what, why) in left_out.into_iter().filter(|(count, ..)| *count > 0) {
             writeln!(f, "{} left out, {why}: the log has the names.", counted(count, what))?;
         }
-        for Other { run_id, predictions, dead_letters, .. } in &self.finished_too {
+        for Other { run_id, predictions, dead_letters, results_path, .. } in &self.finished_too {
             writeln!(
                 f,
-                "Run {run_id}, which was waiting, is finished too: {}, {}.",
+                "Run {run_id}, which was waiting, is finished too: {}, {}, in {results_path}",
                 counted(*predictions, "prediction"),
                 counted(*dead_letters, "dead letter")
             )?;
@@ -197,13 +197,12 @@ impl fmt::Display for Report {
                 )?;
                 return self.write_notes(f);
             }
-            writeln!(
-                f,
-                "Nothing new in {}: {} published before ({}).",
-                self.input,
-                counted(self.already_done, "photo"),
-                self.of_before
-            )?;
+            write!(f, "Nothing new in {}", self.input)?;
+            if self.already_done > 0 {
+                let photos = counted(self.already_done, "photo");
+                write!(f, ": {photos} published before ({})", self.of_before)?;
+            }
+            writeln!(f, ".")?;
             return self.write_notes(f);
         };
         let mut table = Table::new(["class", "predictions"]);
@@ -238,12 +237,8 @@ impl fmt::Display for Report {
         writeln!(f, "Results: {}", self.results_path.as_deref().unwrap_or_default())?;
         writeln!(f, "Summary: {}", self.summary_path.as_deref().unwrap_or_default())?;
         if self.dead_letters > 0 {
-            write!(f, "Dead letters: {} dead-letters", self.program)?;
-            // Those of events that say no run aren't found by one.
-            if !is_outside(&summary.run_id) {
-                write!(f, " --run {}", for_a_shell(&summary.run_id))?;
-            }
-            writeln!(f)?;
+            let run = for_a_shell(&summary.run_id);
+            writeln!(f, "Dead letters: {} dead-letters --run {run}", self.program)?;
         }
         Ok(())
     }

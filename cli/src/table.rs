@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_width::UnicodeWidthStr;
+
 /// A table with a line of names above its rows; numbers stand to the right.
 #[derive(Debug)]
 pub(crate) struct Table<const COLUMNS: usize> {
@@ -26,21 +28,27 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |column: usize| {
-            let cells = self.rows.iter().map(|row| row[column].chars().count());
-            cells.chain([self.names[column].chars().count()]).max().unwrap_or(0)
+            let cells = self.rows.iter().map(|row| row[column].width());
+            cells.chain([self.names[column].width()]).max().unwrap_or(0)
         };
         let widths: [usize; COLUMNS] = std::array::from_fn(width);
-        let numbers = |column: usize| self.rows.iter().all(|row| row[column].parse::<f64>().is_ok());
+        let numbers = |column: usize| self.rows.iter().all(|row| is_number(&row[column]));
         let right: [bool; COLUMNS] = std::array::from_fn(numbers);
         let names = self.names.map(str::to_owned);
         for row in std::iter::once(&names).chain(&self.rows) {
             let cells = row.iter().zip(widths).zip(right).map(|((cell, width), right)| {
-                if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                let space = " ".repeat(width - cell.width());
+                if right { space + cell } else { cell.to_owned() + &space }
             });
             writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         Ok(())
     }
+}
+
+/// Whether a cell is a number, or stands for one that isn't known.
+fn is_number(cell: &str) -> bool {
+    cell == "-" || cell.parse::<f64>().is_ok()
 }
 
 /// Without what would move the cursor or turn the line around: a file's name may hold anything.
@@ -84,6 +92,26 @@ mod tests {
         table.row(["handbags".into(), "7".into()]);
         table.row(["tops".into(), "12".into()]);
         assert_eq!(table.to_string(), "class     images\nhandbags       7\ntops          12\n");
+    }
+
+    #[test]
+    fn what_is_not_known_stands_where_numbers_do() {
+        let mut table = Table::new(["run", "predictions"]);
+        table.row(["a".into(), "-".into()]);
+        table.row(["b".into(), "12".into()]);
+        assert_eq!(table.to_string(), "run  predictions\na              -\nb             12\n");
+    }
+
+    #[test]
+    fn names_take_the_columns_that_terminals_give_them() {
+        let mut table = Table::new(["photo", "class"]);
+        // Six columns, four with an accent of its own, and two.
+        for name in ["\u{5199}\u{771F}\u{FF11}", "cafe\u{301}", "\u{1F45C}"] {
+            table.row([name.into(), "tops".into()]);
+        }
+        let expected =
+            ["photo   class", "\u{5199}\u{771F}\u{FF11}  tops", "cafe\u{301}    tops", "\u{1F45C}      tops"];
+        assert_eq!(table.to_string().lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]

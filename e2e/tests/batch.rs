@@ -11,6 +11,12 @@ use autorma_e2e::{Photos, Sandbox, eventually};
 use autorma_schemas::topics;
 use autorma_stream::embedded::Embedded;
 use autorma_stream::{Log, NextOffset, Retention, Topic};
+use serde_json::Value;
+
+/// Whether a time says how far from UTC it is: `2026-11-23T15:31:47.716401+01:00`.
+fn has_offset(time: &Value) -> bool {
+    time.as_str().is_some_and(|time| time.len() == 32 && time[26..].starts_with(['+', '-']))
+}
 
 #[test]
 fn control_c_ends_a_run_with_1_and_the_same_command_goes_on_with_it() {
@@ -116,14 +122,18 @@ fn bad_photos_are_dead_letters_and_the_exit_status_says_so() {
     let letters = sandbox.run(&["dead-letters", "--json"]).expect(0).json();
     assert_eq!(letters[0]["name"], "bad.jpg");
     assert_eq!(letters[0]["run_id"], report["run_id"]);
+    assert!(has_offset(&letters[0]["failed_at"]), "{letters}");
     let story = sandbox.run(&["show", "bad.jpg", "--json"]).expect(0).json();
     assert_eq!(story[0]["state"], "dead letter");
     let story = sandbox.run(&["show", "photo-00003.jpg", "--json"]).expect(0).json();
     assert_eq!(story[0]["state"], "predicted");
+    assert!(["seen_at", "done_at"].iter().all(|key| has_offset(&story[0][key])), "{story}");
     let id = story[0]["event_id"].as_str().unwrap();
     assert_eq!(sandbox.run(&["show", id, "--json"]).expect(0).json(), story);
     let runs = sandbox.run(&["runs", "--json"]).expect(0).json();
     assert_eq!(runs[0]["state"], "finished");
+    assert!(["opened_at", "closed_at"].iter().all(|key| has_offset(&runs[0][key])), "{runs}");
+    assert!(has_offset(&sandbox.status()["last_prediction"]["processed_at"]));
     let shown = sandbox.run(&["runs", "show", report["run_id"].as_str().unwrap(), "--json"]).expect(0).json();
     assert_eq!((&shown["opened_at"], &shown["summary"]["dead_letters"]), (&runs[0]["opened_at"], &1.into()));
 }
@@ -162,7 +172,8 @@ fn a_run_of_another_folder_that_was_waiting_takes_nothing_from_what_was_done_bef
     ingest.signal("TERM");
     ingest.wait().expect(0);
     let report = sandbox.run_batch().expect(0).json();
-    assert_eq!((&report["predictions"], &report["already_done"]), (&2.into(), &3.into()), "{report}");
+    assert_eq!((&report["predictions"], &report["already_done"]), (&0.into(), &3.into()), "{report}");
+    assert_eq!(report["finished_too"][0]["predictions"], 2, "{report}");
 }
 
 #[test]
@@ -204,7 +215,7 @@ fn why_a_run_has_ended_is_json_where_the_log_is() {
     let sandbox = Sandbox::new();
     fs::remove_dir(sandbox.input()).unwrap();
     let said = sandbox.run(&["run", "--log-format", "json"]).expect(1).errors;
-    let last = serde_json::from_str::<serde_json::Value>(said.lines().last().unwrap());
+    let last = serde_json::from_str::<Value>(said.lines().last().unwrap());
     let last = last.unwrap_or_else(|error| panic!("{error}: {said}"));
     assert_eq!(last["level"], "ERROR");
     assert!(last["message"].as_str().unwrap().contains("--input"), "{last}");
@@ -291,6 +302,7 @@ fn no_other_failure_has_the_exit_status_of_dead_letters() {
     eventually("the daemon has its locks", || {
         (sandbox.status()["stages"].as_array()?.len() == 3).then_some(())
     });
+    assert!(has_offset(&sandbox.status()["stages"][0]["since"]), "{}", sandbox.status());
     let ended = sandbox.run(&["run", "--data", "another"]).expect(1);
     assert!(ended.errors.contains("output folder"), "{}", ended.errors);
     daemon.signal("TERM");

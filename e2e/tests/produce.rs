@@ -66,8 +66,12 @@ fn a_run_of_others_that_was_waiting_is_not_taken_for_the_folders() {
     let report = sandbox.run_batch().expect(0).json();
     assert_eq!(
         (&report["run_id"], &report["predictions"], &report["already_done"]),
-        (&"monday".into(), &1.into(), &2.into())
+        (&Value::Null, &0.into(), &2.into())
     );
+    let too = &report["finished_too"];
+    assert_eq!(too.as_array().unwrap().len(), 1, "{report}");
+    assert_eq!((&too[0]["run_id"], &too[0]["predictions"]), (&"monday".into(), &1.into()), "{report}");
+    assert_eq!(results(&sandbox, "monday")["successful"], 1);
 }
 
 #[test]
@@ -200,6 +204,9 @@ fn what_comes_is_printed_as_it_comes() {
     let ended = all.wait().expect(0);
     assert!(ended.output.starts_with("done at"), "{}", ended.output);
     assert_eq!(ended.output.lines().count(), 4);
+    // With their offset: 2026-11-23T15:31:47.716401+01:00.
+    let times = ["seen_at", "processed_at"].map(|key| lines[0][key].as_str().unwrap().len());
+    assert_eq!(times, [32, 32], "{}", lines[0]);
     let class = lines[0]["predicted_class"].as_str().unwrap();
     let chosen = ["tail", "--json", "--from-beginning", "--count", "1", "--class", class];
     assert_eq!(sandbox.run(&chosen).expect(0).json()["predicted_class"], class);

@@ -6,12 +6,13 @@ set -euo pipefail
 
 brokers=127.0.0.1:9092 prefix='' properties='' topic=predictions json=
 usage="usage: consume.sh [--brokers HOST:PORT] [--prefix PREFIX] [--properties FILE] [--topic TOPIC] [--json]"
+has_value() { [ $# -gt 1 ] || { echo "$usage" >&2; exit 2; }; }
 while [ $# -gt 0 ]; do
     case "$1" in
-        --brokers) brokers=$2; shift 2 ;;
-        --prefix) prefix=$2; shift 2 ;;
-        --properties) properties=$2; shift 2 ;;
-        --topic) topic=$2; shift 2 ;;
+        --brokers) has_value "$@"; brokers=$2; shift 2 ;;
+        --prefix) has_value "$@"; prefix=$2; shift 2 ;;
+        --properties) has_value "$@"; properties=$2; shift 2 ;;
+        --topic) has_value "$@"; topic=$2; shift 2 ;;
         --json) json=1; shift ;;
         --help) echo "$usage"; exit 0 ;;
         *) echo "$usage" >&2; exit 2 ;;

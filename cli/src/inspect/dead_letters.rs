@@ -10,6 +10,7 @@ use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::reading::{named_run, scan};
 use crate::table::Table;
+use crate::when::with_offset;
 
 /// A dead letter as it is listed.
 #[derive(Debug, Serialize)]
@@ -57,7 +58,7 @@ impl From<DeadLetter> for Listed {
             path: letter.uri.as_deref().map(place),
             reason: letter.reason,
             message: letter.message,
-            failed_at: letter.failed_at.iso(),
+            failed_at: with_offset(letter.failed_at),
             topic: letter.origin.topic,
             partition: letter.origin.partition,
             offset: letter.origin.offset,
@@ -87,11 +88,12 @@ pub(crate) fn dead_letters(
                 // The table doesn't show it, and all together it may not fit in memory.
                 (letter.raw, letter.headers) = (None, BTreeMap::new());
             }
-            letters.push(Listed::from(letter));
+            letters.push((letter.failed_at, Listed::from(letter)));
         }
         true
     })?;
-    letters.sort_by(|one, other| one.failed_at.cmp(&other.failed_at));
+    letters.sort_by_key(|(failed_at, _)| *failed_at);
+    let letters: Vec<_> = letters.into_iter().map(|(_, letter)| letter).collect();
     if json {
         return json_text(&letters);
     }

@@ -8,6 +8,7 @@ use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::reading::{known_run, newest_runs};
 use crate::table::{Table, flattened};
+use crate::when::with_offset;
 
 /// A run as it is listed.
 #[derive(Debug, Serialize)]
@@ -41,8 +42,8 @@ impl From<&RunRecord> for Listed {
             predictions: outcome(run.predictions),
             dead_letters: outcome(run.dead_letters),
             duplicates: outcome(run.duplicates),
-            opened_at: run.opened_at.iso(),
-            closed_at: run.closed_at.map(|at| at.iso()),
+            opened_at: with_offset(run.opened_at),
+            closed_at: run.closed_at.map(with_offset),
         }
     }
 }
@@ -123,6 +124,7 @@ fn summary(configuration: &Configuration, run: &RunRecord) -> anyhow::Result<Opt
 #[cfg(test)]
 mod tests {
     use autorma_schemas::{Micros, RunKind};
+    use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
@@ -138,7 +140,7 @@ mod tests {
                 images: 1,
                 already_done: 0,
                 opened_at: Micros(0),
-                closed_at: None,
+                closed_at: Some(Micros(1)),
                 predictions: 1,
                 dead_letters: 0,
                 duplicates: 0,
@@ -150,5 +152,8 @@ mod tests {
         let keys = |it: &Value| it.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&open), keys(&finished));
         assert_eq!((&open["opened_at"], &open["summary"]), (&finished["opened_at"], &Value::Null));
+        for key in ["opened_at", "closed_at"] {
+            assert!(open[key].as_str().unwrap().parse::<Timestamp>().is_ok(), "no offset: {open}");
+        }
     }
 }

@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::bail;
@@ -14,6 +15,7 @@ use crate::home::Home;
 use crate::photo;
 use crate::reading::scan;
 use crate::table::{Table, flattened};
+use crate::when::with_offset;
 
 /// What happened to one image event.
 #[derive(Debug, Serialize)]
@@ -42,21 +44,13 @@ struct Story {
 }
 
 /// `autorma show IMAGE_OR_EVENT_ID`.
-pub(crate) fn show(configuration: &Configuration, image: &str, json: bool) -> anyhow::Result<String> {
+pub(crate) fn show(configuration: &Configuration, image: &OsStr, json: bool) -> anyhow::Result<String> {
     let home = Home::look(configuration)?;
-    let url = reference(Path::new(image));
-    let is_it = |event: &ImageEvent| {
-        let uri = event.uri.as_deref();
-        event.event_id == image
-            || event.name == image
-            || uri == Some(image)
-            || uri == Some(&url)
-            || uri.is_some_and(|uri| place(uri) == image)
-    };
+    let asked = Asked::of(image);
     let mut stories = Vec::new();
     scan(&*home.log, topics::IMAGES, |record| {
         if let Ok(event) = ImageEvent::decode(&record.value)
-            && is_it(&event)
+            && asked.is_it(&event)
         {
             stories.push(Story::begin(event, &record.at, record.offset.0));
         }
@@ -83,6 +77,26 @@ pub(crate) fn show(configuration: &Configuration, image: &str, json: bool) -> an
     Ok(tables.join("\n"))
 }
 
+/// What was asked for, as events may have it.
+struct Asked {
+    /// As it was typed, and as events have a name that isn't UTF-8.
+    names: [String; 2],
+    url: String,
+}
+
+impl Asked {
+    fn of(image: &OsStr) -> Self {
+        let names = [image.to_string_lossy().into_owned(), readable(image)];
+        Self { names, url: reference(Path::new(image)) }
+    }
+
+    fn is_it(&self, event: &ImageEvent) -> bool {
+        let is_named = |name: &str| self.names.iter().any(|asked| asked == name);
+        let is_at = |uri: &str| uri == self.url || is_named(uri) || is_named(&place(uri));
+        is_named(&event.event_id) || is_named(&event.name) || event.uri.as_deref().is_some_and(is_at)
+    }
+}
+
 /// How events refer to this file. One that is a link is a photo of its own, whatever it leads to.
 fn reference(file: &Path) -> String {
     file_url(&photo::place(file).or_else(|_| std::path::absolute(file)).unwrap_or_default())
@@ -97,7 +111,7 @@ impl Story {
             path: event.uri.as_deref().map(place),
             sha256: event.sha256,
             bytes: event.length,
-            seen_at: event.seen_at.iso(),
+            seen_at: with_offset(event.seen_at),
             topic: at.topic.clone(),
             partition: at.partition,
             offset,
@@ -133,7 +147,7 @@ impl Story {
             self.model = Some(it.model);
             self.arm = it.arm;
             self.shadow = it.shadow;
-            self.done_at = Some(it.processed_at.iso());
+            self.done_at = Some(with_offset(it.processed_at));
         } else {
             let mut found = None;
             scan(&*home.log, topics::DEAD_LETTERS, |record| {
@@ -146,7 +160,7 @@ impl Story {
             self.state = "dead letter";
             self.reason = Some(it.reason);
             self.message = Some(it.message);
-            self.done_at = Some(it.failed_at.iso());
+            self.done_at = Some(with_offset(it.failed_at));
         }
         if let Some(run) = &self.run_id {
             let results = autorma_sink::results_path(&configuration.sink.output, run);
@@ -187,5 +201,29 @@ mod tests {
         ] {
             assert_eq!(reference(&folder.join(asked)), file_url(&folder.join(meant)), "{asked}");
         }
+    }
+
+    #[test]
+    fn a_name_that_isn_t_utf_8_is_found() {
+        use std::os::unix::ffi::OsStrExt;
+        let event = ImageEvent {
+            event_id: "id".into(),
+            run_id: None,
+            sequence: 0,
+            source: "test".into(),
+            name: "a\\xFF.jpg".into(),
+            uri: Some("file:///photos/a%FF.jpg".into()),
+            bytes: None,
+            sha256: String::new(),
+            length: 0,
+            seen_at: autorma_schemas::Micros(0),
+            attributes: Default::default(),
+        };
+        let asked = [b"a\xff.jpg".as_slice(), b"a\\xFF.jpg", b"/photos/a\xff.jpg", b"id"];
+        for asked in asked {
+            let asked = OsStr::from_bytes(asked);
+            assert!(Asked::of(asked).is_it(&event), "{asked:?}");
+        }
+        assert!(!Asked::of(OsStr::from_bytes(b"a\xfe.jpg")).is_it(&event));
     }
 }

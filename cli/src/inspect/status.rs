@@ -15,6 +15,7 @@ use crate::home::{CLASSIFIER, Home};
 use crate::metrics::GROUPS;
 use crate::reading::newest_runs;
 use crate::table::Table;
+use crate::when;
 
 /// How many finished runs are recent.
 const RECENT: usize = 5;
@@ -137,7 +138,7 @@ impl Status {
 
 impl Stage {
     fn of(Holder { role, process, command, since }: Holder) -> Self {
-        Self { stage: role, process, command, since }
+        Self { stage: role, process, command, since: when::since(&since) }
     }
 }
 
@@ -231,7 +232,7 @@ fn last_prediction(log: &dyn Log) -> anyhow::Result<Option<LastPrediction>> {
     Ok(last.map(|Prediction { model, arm, processed_at, .. }| LastPrediction {
         model,
         arm,
-        processed_at: processed_at.iso(),
+        processed_at: when::with_offset(processed_at),
     }))
 }
 
@@ -240,8 +241,8 @@ impl fmt::Display for Status {
         writeln!(f, "Data folder: {}\nLog: {}\n", self.data, self.log)?;
         let mut stages = Table::new(["stage", "process", "command", "since"]);
         for it in &self.stages {
-            let cells = [it.stage.clone(), it.process.to_string(), it.command.clone(), it.since.clone()];
-            stages.row(cells);
+            let since = it.since.chars().take(19).collect();
+            stages.row([it.stage.clone(), it.process.to_string(), it.command.clone(), since]);
         }
         match stages.is_empty() {
             true => writeln!(f, "No stage is running.\n"),

@@ -32,6 +32,7 @@ fn a_folder_that_can_not_be_read_is_told_and_is_a_failure() {
     let text = report.to_string();
     assert!(text.contains("1 folder left out, unreadable"), "{text}");
     assert!(!text.contains("No photos"), "nobody knows: {text}");
+    assert!(text.starts_with("Nothing new in photos.\n"), "nothing was published before: {text}");
     assert_eq!(serde_json::to_value(&report).unwrap()["unreadable_folders"], 1);
 }
 
@@ -39,9 +40,25 @@ fn a_folder_that_can_not_be_read_is_told_and_is_a_failure() {
 fn what_was_published_before_may_be_dead_letters() {
     let text = |has_dead_letters| Report { has_dead_letters, ..nothing_new() }.to_string();
     let told = text(true);
+    assert!(told.starts_with("Nothing new in photos: 3 photos published before (--reprocess"), "{told}");
     assert!(told.contains("3 photos published before"), "{told}");
     assert!(told.contains("are tried again by: autorma dead-letters retry\n"), "{told}");
     assert!(!text(false).contains("dead-letters"), "there are none");
+}
+
+#[test]
+fn others_runs_are_told_by_the_way_with_the_place_of_their_results() {
+    let other = Other {
+        run_id: "monday".into(),
+        predictions: 1,
+        dead_letters: 0,
+        results_path: "/results/predictions_monday.json".into(),
+        summary_path: "/results/runs/monday/summary.json".into(),
+    };
+    let text = Report { finished_too: vec![other], ..nothing_new() }.to_string();
+    assert!(text.starts_with("Nothing new in photos: "), "{text}");
+    let told = "finished too: 1 prediction, 0 dead letters, in /results/predictions_monday.json\n";
+    assert!(text.contains(told), "{text}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::inspect::{Kept, place};
+use crate::when::with_offset;
 
 /// A prediction for scripts.
 #[derive(Debug, Serialize)]
@@ -56,8 +57,8 @@ pub(super) fn prediction(it: &Prediction) -> String {
         sha256: &it.sha256,
         model: &it.model,
         origin: &it.origin,
-        seen_at: it.seen_at.iso(),
-        processed_at: it.processed_at.iso(),
+        seen_at: with_offset(it.seen_at),
+        processed_at: with_offset(it.processed_at),
         arm: it.arm.as_deref(),
         shadow: it.shadow.as_ref(),
     })
@@ -77,8 +78,8 @@ pub(super) fn letter(it: &DeadLetter) -> String {
         "source": it.source,
         "sha256": it.sha256,
         "origin": it.origin,
-        "seen_at": it.seen_at.iso(),
-        "failed_at": it.failed_at.iso(),
+        "seen_at": with_offset(it.seen_at),
+        "failed_at": with_offset(it.failed_at),
         "raw_base64": raw_base64,
         "headers_base64": headers_base64,
     }))
@@ -100,6 +101,6 @@ pub(super) fn image(it: &ImageEvent, record: &StoredRecord) -> String {
         "origin": {
             "topic": topics::IMAGES, "partition": record.at.partition, "offset": record.offset.0,
         },
-        "seen_at": it.seen_at.iso(),
+        "seen_at": with_offset(it.seen_at),
     }))
 }
