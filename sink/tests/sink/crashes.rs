@@ -1,6 +1,7 @@
 //! A sink that dies at any place is continued by the next one: the same bytes, and nothing twice.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use autorma_schemas::RunState;
@@ -115,76 +116,74 @@ fn between_part_and_manifest() {
 #[test]
 fn in_the_middle_of_a_run_with_all_kinds_of_remains() {
     let workplace = Workplace::new();
-    workplace.append((1..=9).map(|number| outcome(RUN, number)));
-    let sink = workplace.sink();
-    sink.wait_for_outcomes(9);
-    sink.stop();
-    let parts = workplace.hidden().join(RUN);
-    let part = fs::read_dir(&parts).unwrap().next().unwrap().unwrap().path();
+    writes_nine(&workplace);
+    let part = part_of(&workplace);
+    let parts = part.parent().unwrap();
     // A part that was to be the next, half a part, half a manifest.
     fs::copy(&part, parts.join("00009000.jsonl")).unwrap();
     fs::write(parts.join("00009001.jsonl#1"), "{\"part\":").unwrap();
     fs::write(workplace.hidden().join("manifest.json#1"), "{").unwrap();
-    workplace.append((1..=20).skip(9).map(|number| outcome(RUN, number)));
-    workplace.append([run(RUN, RunState::Closed, 20)]);
-    continues(&workplace);
+    goes_on(&workplace);
     assert!(!workplace.hidden().join("manifest.json#1").exists());
+}
+
+/// A sink has the first nine of its run in parts, and has stopped.
+fn writes_nine(workplace: &Workplace) {
+    workplace.append((1..=9).map(|number| outcome(RUN, number)));
+    let sink = workplace.sink();
+    sink.wait_for_outcomes(9);
+    sink.stop();
+}
+
+/// The rest of the twenty comes, and the next sink finishes them.
+fn goes_on(workplace: &Workplace) {
+    workplace.append((10..=20).map(|number| outcome(RUN, number)));
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    continues(workplace);
+}
+
+/// A part of the run.
+fn part_of(workplace: &Workplace) -> PathBuf {
+    fs::read_dir(workplace.hidden().join(RUN)).unwrap().next().unwrap().unwrap().path()
 }
 
 #[test]
 fn a_part_that_cannot_be_read_back_stops_the_sink_before_it_changes_anything() {
     let workplace = Workplace::new();
-    workplace.append((1..=9).map(|number| outcome(RUN, number)));
-    let sink = workplace.sink();
-    sink.wait_for_outcomes(9);
-    sink.stop();
-    let parts = workplace.hidden().join(RUN);
-    let part = fs::read_dir(&parts).unwrap().next().unwrap().unwrap().path();
+    writes_nine(&workplace);
+    let part = part_of(&workplace);
     let content = fs::read(&part).unwrap();
     fs::write(&part, &content[..content.len() / 2]).unwrap();
     let error = workplace.sink().fail();
     assert!(matches!(&error, Error::Unreadable { place, .. } if place.ends_with(".jsonl")), "{error}");
     fs::write(&part, &content).unwrap();
-    workplace.append((1..=20).skip(9).map(|number| outcome(RUN, number)));
-    workplace.append([run(RUN, RunState::Closed, 20)]);
-    continues(&workplace);
+    goes_on(&workplace);
 }
 
 #[test]
 fn a_part_that_cannot_be_read_back_is_moved_away_as_it_was_told() {
     let (workplace, away) = (Workplace::new(), tempfile::tempdir().unwrap());
-    workplace.append((1..=9).map(|number| outcome(RUN, number)));
-    let sink = workplace.sink();
-    sink.wait_for_outcomes(9);
-    sink.stop();
-    let parts = workplace.hidden().join(RUN);
-    let part = fs::read_dir(&parts).unwrap().next().unwrap().unwrap().path();
+    writes_nine(&workplace);
+    let part = part_of(&workplace);
     fs::write(&part, "{").unwrap();
     let told = workplace.sink().fail().to_string();
     assert!(told.starts_with(part.to_str().unwrap()), "{told}");
     assert!(told.contains("move this file away and start again") && !told.contains("folder"), "{told}");
     fs::rename(&part, away.path().join("part")).unwrap();
-    workplace.append((1..=20).skip(9).map(|number| outcome(RUN, number)));
-    workplace.append([run(RUN, RunState::Closed, 20)]);
-    continues(&workplace);
+    goes_on(&workplace);
 }
 
 #[test]
 fn a_manifest_that_cannot_be_read_back_is_moved_away_alone_as_it_was_told() {
     let (workplace, away) = (Workplace::new(), tempfile::tempdir().unwrap());
-    workplace.append((1..=9).map(|number| outcome(RUN, number)));
-    let sink = workplace.sink();
-    sink.wait_for_outcomes(9);
-    sink.stop();
+    writes_nine(&workplace);
     let (manifest, held) = (workplace.hidden().join("manifest.json"), workplace.left_over(RUN));
     fs::write(&manifest, "{").unwrap();
     let told = workplace.sink().fail().to_string();
     assert!(told.starts_with(manifest.to_str().unwrap()), "{told}");
     assert!(told.contains("move this file away, and no other") && told.contains("old-1"), "{told}");
     fs::rename(&manifest, away.path().join("manifest")).unwrap();
-    workplace.append((1..=20).skip(9).map(|number| outcome(RUN, number)));
-    workplace.append([run(RUN, RunState::Closed, 20)]);
-    continues(&workplace);
+    goes_on(&workplace);
     let kept = workplace.hidden().with_extension("old-1").join(RUN);
     assert_eq!(fs::read_dir(kept).unwrap().count(), held.len(), "as it was told");
 }
