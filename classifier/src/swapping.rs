@@ -142,7 +142,7 @@ fn first(
     let answer = registry.resolve(reference).map(|number| (number, registry.load(&reference.name, number)));
     let (named, error) = match &answer {
         Ok((named, Err(error))) if error.is_away() => (Some(*named), error),
-        Err(error) if error.is_away() || says_nothing(error) => (None, error),
+        Err(error) if error.is_away() || error.says_nothing() => (None, error),
         _ => return answer,
     };
     // What is remembered may have been rolled back from: where something is named, only that is meant.
@@ -156,12 +156,6 @@ fn first(
     };
     tracing::warn!(model = %reference, version, %error, "{why}: the version that it named last is served");
     Ok((version, Ok(model)))
-}
-
-/// Whether a refusal says nothing of what was asked for: a server that doesn't know who asks any more, as where a token has
-/// expired, or a proxy's page. Then the code is HTTP's, a number, or the answer none of MLflow's.
-fn says_nothing(error: &RegistryError) -> bool {
-    matches!(error, RegistryError::Refused { code, .. } if code == "NOT_MLFLOW" || code.parse::<u16>().is_ok())
 }
 
 /// What an alias named before a version that can't serve; what it names, if somebody has moved it meanwhile.

@@ -349,10 +349,19 @@ pub enum RegistryError {
     },
 }
 
+/// The code of a refusal that nothing of MLflow's has said.
+pub(crate) const NOT_MLFLOW: &str = "NOT_MLFLOW";
+
 impl RegistryError {
     /// Whether the same may succeed later, with nothing mended but the way to the registry.
     pub fn is_away(&self) -> bool {
         matches!(self, RegistryError::Away { .. })
+    }
+
+    /// Whether a refusal says nothing of what was asked for: of a server that doesn't know who asks any more, as where a token
+    /// has expired, or of a proxy. Then the code is HTTP's, a number, or that of an answer that is none of MLflow's.
+    pub fn says_nothing(&self) -> bool {
+        matches!(self, RegistryError::Refused { code, .. } if code == NOT_MLFLOW || code.parse::<u16>().is_ok())
     }
 }
 

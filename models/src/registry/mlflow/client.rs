@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::registry::RegistryError;
+use crate::registry::{NOT_MLFLOW, RegistryError};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -216,7 +216,7 @@ impl Client {
             // Something between us may not know of pages, and tell the first one for ever.
             if !told.insert(next.clone()) {
                 return Err(self.refused(
-                    "NOT_MLFLOW",
+                    NOT_MLFLOW,
                     "the answer isn't MLflow's: a page of a list comes again and again",
                 ));
             }
@@ -251,7 +251,7 @@ impl Client {
     ) -> Result<T, RegistryError> {
         let text = self.text(self.ask(request, attempts)?)?;
         serde_json::from_slice(&text)
-            .map_err(|error| self.refused("NOT_MLFLOW", &format!("the answer isn't MLflow's: {error}")))
+            .map_err(|error| self.refused(NOT_MLFLOW, &format!("the answer isn't MLflow's: {error}")))
     }
 
     fn text(&self, answer: Response) -> Result<Vec<u8>, RegistryError> {
