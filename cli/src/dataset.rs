@@ -39,7 +39,8 @@ fn prepared(args: &PrepareArgs, cost: Cost, watching: &Watching) -> anyhow::Resu
     watching.clear();
     let info = info?;
     let text = if args.json.json { json_text(&info)? } else { report::prepared(&info, &args.to) };
-    Ok((text, info.broken.is_empty() && info.label_conflicts.is_empty()))
+    let is_clean = info.broken.is_empty() && info.label_conflicts.is_empty() && info.empty_classes.is_empty();
+    Ok((text, is_clean))
 }
 
 fn checked(args: &CheckArgs, cost: Cost, watching: &Watching) -> anyhow::Result<(String, bool)> {

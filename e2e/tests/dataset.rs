@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use autorma_e2e::{Sandbox, eventually, shared};
+use autorma_models::handmade::picture;
 
 /// Every file below the folder with its content, by its path.
 fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -81,6 +82,21 @@ fn control_c_leaves_nothing_and_another_waits_for_its_turn() {
     let ended = process.wait().expect(1);
     assert!(ended.errors.contains("stopped: nothing was written"), "{}", ended.errors);
     assert_eq!(fs::read_dir(sandbox.path().join("sets")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_class_without_photos_is_told_and_left_out() {
+    let sandbox = Sandbox::new();
+    for class in ["shirts", "hats"] {
+        fs::create_dir_all(sandbox.path().join("photos").join(class)).unwrap();
+    }
+    let arguments = ["dataset", "prepare", "--from", "photos", "--to", "set"];
+    let photo = sandbox.path().join("photos/shirts/1.bmp");
+    fs::write(photo, picture([200, 0, 0])).unwrap();
+    let prepared = sandbox.run(&arguments).expect(2);
+    assert!(prepared.output.contains("photo that can be decoded: 1\n  hats\n"), "{}", prepared.output);
+    fs::remove_dir(sandbox.path().join("photos/hats")).unwrap();
+    sandbox.run(&arguments).expect(0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::error::at;
 use crate::{Error, files};
 
 /// What features are of: a hash of photo, backbone and variation, as `Views::key` says; not of the decoder and ONNX Runtime.
@@ -28,10 +29,9 @@ pub(crate) struct Cache {
 impl Cache {
     /// The file at `path`, which is created with its folder; each record has so many features.
     pub(crate) fn open(path: &Path, features: usize) -> Result<Self, Error> {
-        let failed = |cause| Error::File { path: path.to_owned(), cause };
         let file = files::lock(path)?;
         let mut cache = Self { path: path.to_owned(), file, features, places: HashMap::new() };
-        cache.index().map_err(failed)?;
+        at(path, cache.index())?;
         Ok(cache)
     }
 
@@ -69,8 +69,7 @@ impl Cache {
         let check = checksum(&record);
         record.extend(check);
         let place = self.places.len() as u64;
-        let written = self.file.write_all_at(&record, place * record.len() as u64);
-        written.map_err(|cause| Error::File { path: self.path.clone(), cause })?;
+        at(&self.path, self.file.write_all_at(&record, place * record.len() as u64))?;
         self.places.insert(key, place);
         Ok(())
     }
@@ -79,9 +78,8 @@ impl Cache {
     pub(crate) fn read(&self, key: &Key, features: &mut [f32]) -> Result<bool, Error> {
         let Some(place) = self.places.get(key) else { return Ok(false) };
         let mut record = vec![0; self.record()];
-        let at = place * record.len() as u64;
-        let read = self.file.read_exact_at(&mut record, at);
-        read.map_err(|cause| Error::File { path: self.path.clone(), cause })?;
+        let from = place * record.len() as u64;
+        at(&self.path, self.file.read_exact_at(&mut record, from))?;
         let values = record[size_of::<Key>()..].chunks_exact(size_of::<f32>());
         for (to, value) in features.iter_mut().zip(values) {
             *to = f32::from_le_bytes(std::array::from_fn(|byte| value[byte]));

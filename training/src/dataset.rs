@@ -26,6 +26,7 @@ mod watcher;
 pub use alike::{Alike, NEAR, pairs};
 pub use checking::{Across, Check, IMBALANCE, Imbalance, Near, check};
 pub use error::{DatasetError, Misnamed};
+pub(crate) use found::is_of_training;
 pub use found::{Candidate, Found, Kind};
 pub use grouping::GroupBy;
 pub(crate) use groups::Groups;

@@ -1,8 +1,9 @@
 //! Whether there is enough to learn from and to judge by: asked when the files have been read, before anything takes long, and again when
 //! it is known what can be decoded.
 
+use crate::dataset::Split;
 use crate::features::Features;
-use crate::photos::{Folds, Part, Photo, Photos};
+use crate::photos::{Folds, Photo, Photos};
 use crate::{Error, Recipe};
 
 /// Of the classes: before it is asked what is none of them.
@@ -29,7 +30,7 @@ pub(crate) fn found(photos: &Photos, folds: &Folds, recipe: &Recipe) -> Result<(
                  --other or --backgrounds if it is none"
             ));
         }
-        if !of_class.any(|photo| photo.part == Part::Train) {
+        if !of_class.any(|photo| photo.part == Split::Train) {
             return too_little(format!("there is no photo of {name} to learn from: all are in val or test"));
         }
     }
@@ -60,7 +61,7 @@ pub(crate) fn decoded(
 ) -> Result<(), Error> {
     let plain = &features.photos[..features.plain];
     for (class, name) in photos.kinds[..photos.classes].iter().enumerate() {
-        let is_learned = |photo: &Photo| photo.kind == class && photo.part == Part::Train;
+        let is_learned = |photo: &Photo| photo.kind == class && photo.part == Split::Train;
         if plain.iter().any(|photo| is_learned(&photos.all[*photo])) {
             continue;
         }
@@ -85,7 +86,7 @@ fn unknown(
         usable.iter().any(|photo| photos.all[*photo].kind == class && folds.judges(fold, *photo))
     };
     let learns = |fold: usize, class: usize| {
-        let is_of_class = |photo: &Photo| photo.kind == class && photo.part == Part::Train;
+        let is_of_class = |photo: &Photo| photo.kind == class && photo.part == Split::Train;
         usable.iter().any(|photo| is_of_class(&photos.all[*photo]) && folds.learns(fold, *photo))
     };
     let classes = || 0..photos.classes;
@@ -146,7 +147,7 @@ mod tests {
     fn where_all_that_is_learned_from_is_one_contributor_s_val_may_judge_alone() {
         let mut photos = photos([0, 1, 0, 3, 4]);
         for photo in [1, 3] {
-            photos.all[photo].part = Part::Validation;
+            photos.all[photo].part = Split::Val;
         }
         found(&photos, &photos.folds(2), &recipe()).unwrap();
         for photo in [1, 3] {
@@ -179,8 +180,8 @@ mod tests {
     #[test]
     fn an_empty_class_and_one_that_isn_t_learned_from_are_told_apart() {
         let mut all = photos([0, 1, 2, 3, 4]);
-        all.all[2].part = Part::Validation;
-        all.all[3].part = Part::Test;
+        all.all[2].part = Split::Val;
+        all.all[3].part = Split::Test;
         assert!(refused(&all).contains("no photo of tops to learn from: all are in val or test"));
         all.all.truncate(2);
         assert!(refused(&all).contains("there is no photo in it"), "{}", refused(&all));

@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use autorma_classifier::LoadError;
 use autorma_evaluation::{DataSetError, JudgeError};
@@ -109,4 +109,9 @@ pub enum Error {
     /// A fault in autorma.
     #[error("a thread panicked: this is a fault in autorma")]
     Panicked,
+}
+
+/// Says of which file the system speaks.
+pub(crate) fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, Error> {
+    result.map_err(|cause| Error::File { path: path.to_owned(), cause })
 }

@@ -1,13 +1,13 @@
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
 
 use autorma_classifier::{Decoder, Limits, Runtime, Session};
 use ndarray::Array2;
 
 use crate::cache::Cache;
+use crate::dataset::Split;
 use crate::graph::Backbone;
-use crate::photos::Part;
+use crate::parallel::hand_over;
 use crate::views::Views;
 use crate::{Error, Progress, memory};
 
@@ -32,6 +32,15 @@ pub(crate) struct Features {
     pub(crate) copies: u32,
     /// Photos that can't be read or decoded, and why.
     pub(crate) failed: Vec<(PathBuf, String)>,
+}
+
+impl Features {
+    /// Takes over the photos that have failed for others and not for these.
+    pub(crate) fn fail_with(&mut self, others: &Self) {
+        let known: HashSet<_> = self.failed.iter().map(|(path, _)| path.clone()).collect();
+        let further = others.failed.iter().filter(|(path, _)| !known.contains(path));
+        self.failed.extend(further.cloned());
+    }
 }
 
 /// All that is needed to compute the features of any view.
@@ -77,25 +86,26 @@ pub(crate) fn extract(
     let mut failed: Vec<_> = (0..photos.all.len()).map(|_| None::<String>).collect();
     let rounds: Vec<Vec<usize>> = (0..=scope.copies()).map(|copy| work.round(copy)).collect();
     let of: usize = rounds.iter().map(Vec::len).sum();
-    memory::look(of, backbone.features);
+    let bytes = of * backbone.features * size_of::<f32>();
+    memory::look(bytes, "the features of all views", "fewer `copies` in the recipe");
     // Of all rounds at once: what an earlier training has left says nothing of how fast this one is.
     let known = |(copy, round): (u32, &Vec<usize>)| {
         round.iter().filter(|photo| work.is_known(**photo, copy, cache)).count()
     };
     let mut done: usize = (0..).zip(&rounds).map(known).sum();
-    let (mut copies, stopped) = (None, AtomicBool::new(false));
+    let mut copies = None;
     for (copy, round) in (0..).zip(&rounds) {
         let unknown = round.iter().copied().filter(|photo| !work.is_known(*photo, copy, cache));
         let (broken, missing): (Vec<_>, Vec<_>) = unknown.partition(|photo| failed[*photo].is_some());
         // What couldn't be looked at before isn't waited for.
         done += broken.len();
-        let report = |done| match scope {
-            Scope::Learned { .. } => progress(Progress::Features { done, of }),
-            Scope::Judged => progress(Progress::Judged { done, of }),
+        let report = |computed| match (scope, done + computed) {
+            (Scope::Learned { .. }, done) => progress(Progress::Features { done, of }),
+            (Scope::Judged, done) => progress(Progress::Judged { done, of }),
         };
-        let is_whole =
-            work.compute(copy, &missing, &mut sessions, cache, &mut failed, &mut done, &stopped, report)?;
-        if !is_whole {
+        let computed = work.compute(copy, &missing, &mut sessions, cache, &mut failed, report)?;
+        done += computed;
+        if computed < missing.len() {
             break;
         }
         copies = Some(copy);
@@ -113,9 +123,9 @@ impl Work<'_> {
     /// The photos that have such a copy.
     fn round(&self, copy: u32) -> Vec<usize> {
         let has = |number: &usize| match self.views.photos.all[*number].part {
-            Part::Train => true,
-            Part::Validation => copy == 0,
-            Part::Test => false,
+            Split::Train => true,
+            Split::Val => copy == 0,
+            Split::Test => false,
         };
         (0..self.views.photos.all.len()).filter(has).collect()
     }
@@ -125,9 +135,8 @@ impl Work<'_> {
         self.views.key(photo, copy, self.backbone).is_some_and(|key| cache.has(&key))
     }
 
-    /// Puts a copy of each of the photos into the cache, on all threads, until it is told to stop. False if that was before
-    /// the end.
-    #[expect(clippy::too_many_arguments, reason = "they are the state of the loop over all rounds")]
+    /// Puts a copy of each of the photos into the cache, on all threads, until `report`, which hears how many are done,
+    /// first of none, says that it is enough. Returns how many are done.
     fn compute(
         &self,
         copy: u32,
@@ -135,45 +144,30 @@ impl Work<'_> {
         sessions: &mut [Session],
         cache: &mut Cache,
         failed: &mut [Option<String>],
-        done: &mut usize,
-        stopped: &AtomicBool,
         mut report: impl FnMut(usize) -> bool,
-    ) -> Result<bool, Error> {
-        let (next, end) = (AtomicUsize::new(0), *done + missing.len());
-        if !report(*done) {
-            stopped.store(true, Ordering::Relaxed);
+    ) -> Result<usize, Error> {
+        if !report(0) {
+            return Ok(0);
         }
-        std::thread::scope(|scope| {
-            let (results, all) = mpsc::sync_channel(sessions.len() * 4);
-            for session in sessions {
-                let (results, next) = (results.clone(), &next);
-                scope.spawn(move || {
-                    let input = &self.backbone.input;
-                    let mut decoder = Decoder::new(input.width, input.height, self.views.limits);
-                    while !stopped.load(Ordering::Relaxed) {
-                        let Some(photo) = missing.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                        let features = self.one(*photo, copy, &mut decoder, session);
-                        if results.send((*photo, features)).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(results);
-            for (photo, features) in all {
+        let input = &self.backbone.input;
+        let decoder = || Decoder::new(input.width, input.height, self.views.limits);
+        let owned = sessions.iter_mut().map(|session| (decoder(), session));
+        let mut done = 0;
+        hand_over(
+            missing.len(),
+            owned,
+            |(decoder, session), number| self.one(missing[number], copy, decoder, session),
+            |number, features| {
+                let photo = missing[number];
                 match (features, self.views.key(photo, copy, self.backbone)) {
                     (Ok(features), Some(key)) => cache.add(key, &features)?,
                     (Ok(_), None) => failed[photo] = Some("it can't be read".into()),
                     (Err(problem), _) => failed[photo] = Some(problem),
                 }
-                *done += 1;
-                if !report(*done) {
-                    stopped.store(true, Ordering::Relaxed);
-                }
-            }
-            Ok::<(), Error>(())
-        })?;
-        Ok(*done == end)
+                done += 1;
+                Ok(report(done))
+            },
+        )
     }
 
     /// What the backbone says of one view.
@@ -185,7 +179,12 @@ impl Work<'_> {
         session: &mut Session,
     ) -> Result<Vec<f32>, String> {
         let picture = self.views.picture(photo, copy, decoder)?;
-        session.infer(&[&picture])?.pop().ok_or_else(|| "the backbone says nothing".to_owned())
+        let features = session.infer(&[&picture])?.pop().ok_or("the backbone says nothing")?;
+        // A single one would be in all that heads learn.
+        match features.iter().all(|it| it.is_finite()) {
+            true => Ok(features),
+            false => Err("the backbone says what is no number".into()),
+        }
     }
 
     fn collect(
@@ -211,5 +210,61 @@ impl Work<'_> {
             problem.as_ref().map(|problem| (photo.path.clone(), problem.clone()))
         });
         Ok(Features { values, photos, plain, copies, failed: failed.collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use autorma_models::handmade;
+
+    use super::*;
+    use crate::contents::Contents;
+    use crate::onnx::{Node, Tensor};
+    use crate::photos::Photos;
+    use crate::{Folders, Recipe};
+
+    /// What it says of a picture that is black all over is no number.
+    fn afraid_of_the_dark() -> Backbone {
+        let backbone = Backbone::parse(handmade::backbone()).unwrap();
+        let mut graph = backbone.graph();
+        let said = graph.node.iter_mut().flat_map(|node| &mut node.output);
+        said.filter(|name| name.as_str() == Backbone::OUTPUT).for_each(|name| *name = "means".into());
+        graph.initializer.push(Tensor::floats("black", &[], std::iter::once(127.0 / 128.0)));
+        graph.node.extend([
+            Node::of("ReduceMax", &["image"], "brightest"),
+            Node::of("Add", &["brightest", "black"], "light"),
+            Node::of("Log", &["light"], "logarithm"),
+            Node::of("Add", &["means", "logarithm"], Backbone::OUTPUT),
+        ]);
+        backbone.with_graph(graph).unwrap()
+    }
+
+    #[test]
+    fn a_photo_of_which_the_backbone_says_what_is_no_number_is_left_out_and_told() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, grey) in [("shirts/1.bmp", 200), ("shirts/2.bmp", 0), ("tops/3.bmp", 90)] {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, handmade::picture([grey; 3])).unwrap();
+        }
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
+        let runtime = Runtime::load(&library).unwrap();
+        let limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
+        let machine = Machine { runtime: &runtime, limits, threads: 2 };
+        let folders = Folders { data: vec![root.path().into()], ..Folders::default() };
+        let photos = Photos::find(&folders, &root.path().join("run")).unwrap();
+        let contents = Contents::read(&photos, limits, 2, &mut |_| true).unwrap();
+        let (backbone, recipe) = (afraid_of_the_dark(), Recipe::default());
+        let views = Views::prepare(&photos, &contents, &backbone, &recipe, machine, &mut |_| true).unwrap();
+        let mut cache = Cache::open(&root.path().join("run/features"), backbone.features).unwrap();
+        let scope = Scope::Learned { copies: 0 };
+        let features = extract(&views, &backbone, scope, machine, &mut cache, &mut |_| true).unwrap();
+        assert_eq!((&*features.photos, features.plain), (&[0, 2][..], 2));
+        assert!(features.values.iter().all(|it| it.is_finite()), "{features:?}");
+        let [(path, why)] = &*features.failed else { panic!("{:?}", features.failed) };
+        assert!(path.ends_with("shirts/2.bmp") && why.contains("no number"), "{path:?}: {why}");
     }
 }

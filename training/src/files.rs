@@ -1,34 +1,45 @@
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
 
 use crate::Error;
+use crate::error::at;
 
 /// Takes the file, which is created with its folder and may be read and written, as long as what is returned lives.
 pub(crate) fn lock(path: &Path) -> Result<File, Error> {
-    let failed = |cause| Error::File { path: path.to_owned(), cause };
-    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(failed)?;
+    at(path, fs::create_dir_all(path.parent().unwrap_or(path)))?;
     let mut options = File::options();
-    let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    let file = at(path, options.read(true).write(true).create(true).truncate(false).open(path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(Error::InUse(path.to_owned())),
-        Err(fs::TryLockError::Error(cause)) => Err(failed(cause)),
+        Err(fs::TryLockError::Error(cause)) => at(path, Err(cause)),
     }
 }
 
 /// Writes a file that appears when it is whole, and after what was written before; its folder is created.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let failed = |cause| Error::File { path: path.to_owned(), cause };
     let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(failed)?;
+    at(path, fs::create_dir_all(folder))?;
     let temporary = path.with_extension("tmp");
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(content)?;
         file.sync_all()
     });
     let appeared = written.and_then(|()| fs::rename(&temporary, path));
-    appeared.and_then(|()| File::open(folder)?.sync_all()).map_err(failed)
+    at(path, appeared.and_then(|()| File::open(folder)?.sync_all()))
+}
+
+/// Where the path leads, as far as something is there already.
+pub(crate) fn meant(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let there =
+        path.ancestors().find_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?)));
+    Ok(match there {
+        // What isn't there can't be gone back from.
+        Some((above, rest)) if !rest.components().any(|it| it == Component::ParentDir) => above.join(rest),
+        _ => path,
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use crate::lbfgs::minimise;
+use crate::parallel::each;
 use crate::recipe;
 
 /// Rows that are computed at once: a fixed number, so that sums are added up in the same order on any number of threads.
@@ -138,27 +136,11 @@ fn in_turn<T: Send>(
     compute: impl Fn(usize) -> T + Sync,
     mut add: impl FnMut(T),
 ) {
-    let at_once = threads.max(1) * WAITING;
+    let at_once = threads * WAITING;
     for first in (0..parts).step_by(at_once) {
-        let end = parts.min(first + at_once);
-        let (next, done) = (AtomicUsize::new(first), Mutex::new(Vec::with_capacity(end - first)));
-        std::thread::scope(|scope| {
-            for _ in 0..threads.min(end - first) {
-                scope.spawn(|| {
-                    loop {
-                        let part = next.fetch_add(1, Ordering::Relaxed);
-                        if part >= end {
-                            return;
-                        }
-                        let result = compute(part);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((part, result));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(part, _)| *part);
-        done.into_iter().for_each(|(_, part)| add(part));
+        let of = at_once.min(parts - first);
+        let done = each(of, threads, || {}, |(), part| compute(first + part), |_| true);
+        done.into_iter().flatten().for_each(&mut add);
     }
 }
 
@@ -175,6 +157,8 @@ fn head(at: &[f64], scale: &Scale, outputs: usize, features: usize) -> Head {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::dice::Dice;
 

@@ -1,7 +1,8 @@
+use crate::dataset::Split;
 use crate::decisions::{HeldOut, Unseen};
 use crate::features::Features;
 use crate::head::{Head, Lesson};
-use crate::photos::{Folds, Part, Photo, Photos};
+use crate::photos::{Folds, Photo, Photos};
 use crate::{Progress, Recipe};
 
 /// The heads that are fitted on the same features.
@@ -135,7 +136,7 @@ impl<'a> Heads<'a> {
 pub(crate) fn weight(photos: &Photos, photo: &Photo, recipe: &Recipe) -> f32 {
     let weights = &recipe.weights;
     match photo {
-        Photo { part: Part::Validation | Part::Test, .. } => 0.0,
+        Photo { part: Split::Val | Split::Test, .. } => 0.0,
         Photo { is_contributed: true, .. } if photos.is_of_class(photo) => weights.contributed,
         Photo { is_contributed: true, .. } => weights.contributed_other,
         _ if photos.is_scene(photo) => weights.background,

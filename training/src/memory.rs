@@ -2,17 +2,16 @@
 
 use std::fs;
 
-/// Warns if the features of so many views won't fit into the memory that is free: who has them all at the end would be killed
-/// then, after hours.
-pub(crate) fn look(views: usize, features: usize) {
-    let needed = (views * features * size_of::<f32>()) as u64;
+/// Warns if so many bytes of `what` won't fit into the memory that is free: who has them all at the end would be killed then,
+/// after hours. `instead` needs less.
+pub(crate) fn look(bytes: usize, what: &str, instead: &str) {
+    let needed = bytes as u64;
     let free = [of_system(), of_container()].into_iter().flatten().min();
     if let Some(free) = free.filter(|free| *free < needed) {
         tracing::warn!(
-            views,
             needed_bytes = needed,
             free_bytes = free,
-            "the features of all views need more memory than is free: fewer `copies` in the recipe need less"
+            "{what} need more memory than is free: {instead} need less"
         );
     }
 }

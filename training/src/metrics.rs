@@ -6,15 +6,16 @@ use autorma_models::{Manifest, Thresholds};
 use serde::Serialize;
 
 use crate::Recipe;
+use crate::dataset::Split;
 use crate::decisions::{HeldOut, UnknownErrors, Unseen};
-use crate::photos::{Part, Photo, Photos};
+use crate::photos::{Photo, Photos};
 
 /// All that is known of a training: `metrics.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metrics {
     /// How it was done.
     pub recipe: Recipe,
-    /// How many photos were used of each kind, by what they are for: `train`, `val` or `test`.
+    /// How many photos of each kind are used wherever they could be, by what they are for: `train`, `val` or `test`.
     pub photos: BTreeMap<String, BTreeMap<String, usize>>,
     /// How many variations of each photo there were.
     pub copies: u32,
@@ -158,14 +159,14 @@ type Belongs<'a> = &'a dyn Fn(&Photo) -> bool;
 /// The photos of held-out groups all together and by where they come from, then those of held-out photos only; those that
 /// there are.
 pub(crate) fn sections(photos: &Photos, unseen: &Unseen, manifest: &Manifest) -> Vec<Section> {
-    let is_of_shop = |photo: &Photo| photo.part == Part::Train && !photo.is_contributed;
+    let is_of_shop = |photo: &Photo| photo.part == Split::Train && !photo.is_contributed;
     let sections: [(_, Belongs<'_>); 6] = [
         ("all", &|_| true),
         ("train", &|photo| is_of_shop(photo) && photos.is_of_class(photo)),
-        ("validation", &|photo| photo.part == Part::Validation),
+        ("validation", &|photo| photo.part == Split::Val),
         (CONTRIBUTORS, &|photo| photo.is_contributed),
         (OTHERS, &|photo| photos.is_of_others(photo)),
-        ("backgrounds", &|photo| photo.part == Part::Train && photos.is_scene(photo)),
+        ("backgrounds", &|photo| photo.part == Split::Train && photos.is_scene(photo)),
     ];
     let of_groups = sections.into_iter().map(|(name, belongs)| {
         let held_out = unseen.groups.iter().filter(|it| belongs(&photos.all[it.photo]));
@@ -201,12 +202,8 @@ pub(crate) fn count(
     let is_used = |photo: &&Photo| !left_out.contains(&*photo.path.display().to_string());
     let mut counts: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
     for photo in photos.all.iter().filter(is_used) {
-        let part = match photo.part {
-            Part::Train => "train",
-            Part::Validation => "val",
-            Part::Test => "test",
-        };
-        *counts.entry(part.into()).or_default().entry(photos.kinds[photo.kind].clone()).or_default() += 1;
+        let of_part = counts.entry(photo.part.to_string()).or_default();
+        *of_part.entry(photos.kinds[photo.kind].clone()).or_default() += 1;
     }
     counts
 }

@@ -1,31 +1,32 @@
 //! Work that is divided among threads.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use crate::Error;
 
-/// What `work` makes of each number below `of`, in order. Each thread works with what `begin` gives it. `report` hears how
-/// many are done, first of none; when it says false, no more are begun.
+/// So many results may wait to be taken.
+const WAITING: usize = 16;
+
+/// Hands what `work` makes of each number below `of` to `take`, as it comes. Each of `owned` is a thread's, for its work.
+/// When `take` says false, no more are begun. Returns how many were taken.
 ///
 /// # Errors
-/// [`Error::Stopped`] if not all are done.
-pub(crate) fn each<S, T: Send>(
+/// That of `take`, after which no more are begun.
+pub(crate) fn hand_over<S: Send, T: Send, E>(
     of: usize,
-    threads: usize,
-    begin: impl Fn() -> S + Sync,
+    owned: impl IntoIterator<Item = S>,
     work: impl Fn(&mut S, usize) -> T + Sync,
-    mut report: impl FnMut(usize) -> bool,
-) -> Result<Vec<T>, Error> {
-    let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(!report(0)));
-    let mut all: Vec<Option<T>> = (0..of).map(|_| None).collect();
+    mut take: impl FnMut(usize, T) -> Result<bool, E>,
+) -> Result<usize, E> {
+    let (next, stopped, mut taken) = (AtomicUsize::new(0), AtomicBool::new(false), 0);
     std::thread::scope(|scope| {
-        let (results, done) = mpsc::sync_channel(threads * 4);
-        for _ in 0..threads.min(of) {
-            let (results, next, stopped) = (results.clone(), &next, &stopped);
-            let (begin, work) = (&begin, &work);
+        // None waits there for long: who takes them is quicker than who makes them.
+        let (results, done) = mpsc::sync_channel(WAITING);
+        for mut own in owned.into_iter().take(of) {
+            let (results, next, stopped, work) = (results.clone(), &next, &stopped, &work);
             scope.spawn(move || {
-                let mut own = begin();
                 while !stopped.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= of || results.send((number, work(&mut own, number))).is_err() {
@@ -35,13 +36,38 @@ pub(crate) fn each<S, T: Send>(
             });
         }
         drop(results);
-        for (count, (number, result)) in (1..).zip(done) {
-            all[number] = Some(result);
-            if !report(count) {
+        for (number, result) in done {
+            taken += 1;
+            if !take(number, result)? {
                 stopped.store(true, Ordering::Relaxed);
             }
         }
-    });
+        Ok(taken)
+    })
+}
+
+/// What `work` makes of each number below `of`, in order. Each thread works with what `begin` gives it. `report` hears how
+/// many are done, first of none; when it says false, no more are begun.
+///
+/// # Errors
+/// [`Error::Stopped`] if not all are done.
+pub(crate) fn each<S: Send, T: Send>(
+    of: usize,
+    threads: usize,
+    begin: impl Fn() -> S,
+    work: impl Fn(&mut S, usize) -> T + Sync,
+    mut report: impl FnMut(usize) -> bool,
+) -> Result<Vec<T>, Error> {
+    let mut all: Vec<Option<T>> = (0..of).map(|_| None).collect();
+    if report(0) {
+        let mut done = 0;
+        let take = |number: usize, result| {
+            all[number] = Some(result);
+            done += 1;
+            Ok::<_, Infallible>(report(done))
+        };
+        let Ok(_) = hand_over(of, (0..threads).map(|_| begin()), work, take);
+    }
     all.into_iter().collect::<Option<Vec<_>>>().ok_or(Error::Stopped)
 }
 

@@ -12,7 +12,9 @@ use autorma_evaluation::{DataSet, DataSetError, Label, Labelled, classes_in, ent
 use autorma_models::{MOST_OUTPUTS, is_a_name};
 use autorma_schemas::is_photo_name;
 
-use crate::dataset::Groups;
+use crate::dataset::{Groups, Split, is_of_training};
+use crate::error::at;
+use crate::files::meant;
 use crate::{Error, enough};
 pub(crate) use folds::Folds;
 use listed::{Listed, listed};
@@ -23,7 +25,7 @@ pub(crate) const BACKGROUND: &str = "background";
 /// The column of `manifest.csv` that says who has sent a photo.
 pub(crate) const CONTRIBUTOR: &str = "contributor";
 /// The column of `manifest.csv` that says which photos look alike: those of one number.
-const GROUP: &str = "group";
+pub(crate) const GROUP: &str = "group";
 
 /// Folders of photos to learn from. What is hidden in them isn't looked at.
 #[derive(Debug, Clone, Default)]
@@ -38,24 +40,16 @@ pub struct Folders {
     pub backgrounds: Vec<PathBuf>,
 }
 
-/// What a photo is for. Whatever is said of learning here, scenes of all parts but `Test` stand behind cut-out articles in
-/// what every head learns; only as scenes they are held out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Part {
-    /// The shipped head learns from it, and of the heads that judge all but the one that judges its group, and the one that
-    /// judges its kind as a whole.
-    Train,
-    /// No head learns from it, and one judges it, which hasn't learned from its group, if any does.
-    Validation,
-    /// Looked at once in a training, at the end.
-    Test,
-}
-
 /// A photo to learn from or to judge by.
 #[derive(Debug, Clone)]
 pub(crate) struct Photo {
     pub(crate) path: PathBuf,
-    pub(crate) part: Part,
+    /// What it is for. From one in `train` the shipped head learns, and of the heads that judge all but the one that judges
+    /// its group, and the one that judges its kind as a whole. From one in `val` no head learns, and one judges it, which
+    /// hasn't learned from its group, if any does. One in `test` is looked at once in a training, at the end. Whatever is
+    /// said of learning here, scenes of all parts but `test` stand behind cut-out articles in what every head learns; only
+    /// as scenes they are held out.
+    pub(crate) part: Split,
     /// The number of its kind in [`Photos::kinds`].
     pub(crate) kind: usize,
     /// The number of the folder that was named and that it is in.
@@ -80,20 +74,23 @@ pub(crate) struct Photos {
 }
 
 impl Photos {
-    /// Those in the folders, but for what lies in the folder `output`, where a training writes.
+    /// Those in the folders, but for what lies in the folder `output`, where a training writes, and where others have written.
     pub(crate) fn find(folders: &Folders, output: &Path) -> Result<Self, Error> {
-        // Before it is there, nothing lies in it.
-        let output: Vec<_> = output.canonicalize().into_iter().collect();
-        let sources = sources(folders, &output)?;
-        let named = folders.other.iter().chain(&folders.backgrounds).map(|folder| real(folder));
-        let mut apart = named.collect::<Result<Vec<_>, _>>()?;
+        let output = at(output, meant(output))?;
+        let named = all_real(&folders.data)?;
+        let others = all_real(&[&folders.other[..], &folders.backgrounds].concat())?;
+        let mut apart: Vec<_> = named.iter().chain(&others).flat_map(|folder| of_trainings(folder)).collect();
+        apart.push(output.clone());
+        let sources = sources(folders, &apart)?;
         let of = |is_data: bool| -> Vec<PathBuf> {
             let wanted = sources.iter().filter(|it| (it.role == Role::Data) == is_data);
             wanted.map(|it| it.folder.clone()).collect()
         };
         let (data, strangers) = (of(true), of(false));
-        apart.extend(output.iter().flat_map(|output| only_around(output, &data)));
-        apart.extend(output);
+        apart.extend(only_around(&output, &data));
+        apart.extend(others);
+        // What lies in another folder of data is none of its classes.
+        apart.extend(named.into_iter().filter(|folder| is_in_another(folder, &data)));
         let mut kinds = classes_in(&data, &apart)?;
         let classes = kinds.len();
         enough::classes(classes)?;
@@ -132,12 +129,12 @@ impl Photos {
                 return Err(DataSetError::NoStranger(folder.clone()).into());
             }
         }
-        let paths: Vec<_> = found.iter().map(|(photo, ..)| photo.path.as_path()).collect();
+        let paths: Vec<_> = found.iter().map(|(photo, source, _)| (photo.path.as_path(), *source)).collect();
         let listed = listed(folders, &paths)?;
         let all =
             found.iter().zip(&listed).enumerate().map(|(number, ((photo, source, kind), listed))| Photo {
                 path: photo.path.clone(),
-                part: source.part,
+                part: source.part(),
                 kind: kinds.iter().position(|it| it == kind).unwrap_or_default(),
                 source: source.number,
                 group: number,
@@ -169,11 +166,11 @@ impl Photos {
 
     /// How many of the groups are learned from and looked at in the test.
     fn known_in_test(&self, groups: &mut Groups) -> usize {
-        let mut of_part = |part: Part| -> BTreeSet<usize> {
+        let mut of_part = |part: Split| -> BTreeSet<usize> {
             let photos = self.all.iter().enumerate().filter(|(_, photo)| photo.part == part);
             photos.map(|(number, _)| groups.first(number)).collect()
         };
-        let (learned, test) = (of_part(Part::Train), of_part(Part::Test));
+        let (learned, test) = (of_part(Split::Train), of_part(Split::Test));
         learned.intersection(&test).count()
     }
 
@@ -199,7 +196,7 @@ impl Photos {
 
     /// Whether it is learned from and shows something else that no contributor has sent: neither a class nor a scene.
     pub(crate) fn is_of_others(&self, photo: &Photo) -> bool {
-        self.is_of_whole_kind(photo) && photo.part == Part::Train
+        self.is_of_whole_kind(photo) && photo.part == Split::Train
     }
 
     /// Whether it shows no article at all.
@@ -218,10 +215,24 @@ impl Photos {
     }
 }
 
+fn all_real(folders: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    folders.iter().map(|folder| real(folder)).collect()
+}
+
+/// What trainings have written in the folder.
+fn of_trainings(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    // One that can't be read is told of when its photos are looked for.
+    let inner = entries(folder).into_iter().flatten();
+    inner.filter(|(path, is_folder)| *is_folder && is_of_training(path)).map(|(path, _)| path)
+}
+
+fn is_in_another(folder: &Path, data: &[PathBuf]) -> bool {
+    data.iter().any(|data| folder.starts_with(data) && folder != data)
+}
+
 /// The folders in `data` that `output` is in, if all their photos are in there.
 fn only_around<'a>(output: &'a Path, data: &'a [PathBuf]) -> impl Iterator<Item = PathBuf> + use<'a> {
-    let is_in_data = |folder: &&Path| data.iter().any(|data| folder.starts_with(data) && *folder != data);
-    let around = output.ancestors().skip(1).take_while(is_in_data);
+    let around = output.ancestors().skip(1).take_while(|folder| is_in_another(folder, data));
     around.filter(|folder| !has_photos(folder, output)).map(Path::to_owned)
 }
 
@@ -240,7 +251,7 @@ fn stranger(path: &Path, source: &Source, classes: &[String]) -> String {
         .into_iter()
         .flat_map(Path::components)
         .map(|it| plain(&it.as_os_str().to_string_lossy()));
-    let name = match source.role {
+    let mut name = match source.role {
         Role::Backgrounds => BACKGROUND.to_owned(),
         Role::Other => names.next().unwrap_or_else(|| "other".into()),
         // `other/caps/1.jpg`: what is a folder of its own in there is a kind of its own.
@@ -252,5 +263,9 @@ fn stranger(path: &Path, source: &Source, classes: &[String]) -> String {
             }
         }
     };
-    if classes.contains(&name) { format!("other {name}") } else { name }
+    // A class may be called `other shirts`, too.
+    while classes.contains(&name) {
+        name.insert_str(0, "other ");
+    }
+    name
 }

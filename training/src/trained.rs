@@ -4,11 +4,13 @@ use std::time::Instant;
 use autorma_evaluation::{DataSet, Figures, Label, Labelled, judge};
 use autorma_models::Model;
 
+use crate::dataset::Split;
 use crate::decisions::{choose, curve};
 use crate::features::Features;
 use crate::graph::Backbone;
 use crate::metrics::{InFloats, Metrics, Quality, Section, count, sections};
-use crate::photos::{Part, Photo, Photos};
+use crate::photos::{Photo, Photos};
+use crate::training::write_recipe;
 use crate::tuner::Fitted;
 use crate::{Error, MODEL, Progress, Training, Tuning, card, files, made, report};
 
@@ -89,7 +91,7 @@ impl Trained<'_> {
         Ok(metrics)
     }
 
-    /// Writes all that is kept of it but the recipe. `model` is told what was measured.
+    /// Writes all that is kept of it. `model` is told what was measured.
     pub(crate) fn write(
         &self,
         model: &mut Model,
@@ -99,6 +101,7 @@ impl Trained<'_> {
         let Training { output, limits, .. } = *self.training;
         made::record(&mut model.manifest, metrics);
         made::write(&metrics.model, model, reference)?;
+        write_recipe(self.training)?;
         let card = card::render(&model.manifest, metrics);
         files::write(&metrics.model.join("CARD.md"), card.as_bytes())?;
         let page =
@@ -111,7 +114,7 @@ impl Trained<'_> {
     /// How the head was made, for the manifest.
     fn how(&self) -> String {
         let plain = self.features.photos[..self.features.plain].iter();
-        let learned = plain.filter(|photo| self.photos.all[**photo].part == Part::Train).count();
+        let learned = plain.filter(|photo| self.photos.all[**photo].part == Split::Train).count();
         let (copies, seed) = (self.features.copies, self.training.recipe.seed);
         let fitted =
             format!("softmax regression on {learned} photos and {copies} variations of each, seed {seed}");
@@ -127,7 +130,7 @@ impl Trained<'_> {
     }
 
     fn test_photos(&self) -> impl Iterator<Item = &Photo> {
-        self.photos.all.iter().filter(|photo| photo.part == Part::Test)
+        self.photos.all.iter().filter(|photo| photo.part == Split::Test)
     }
 
     /// How good the model is on the test photos, asked as the classifier would ask it; None if there are none. It is loaded

@@ -62,7 +62,10 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     // Nobody else trains in this folder as long as this one has it, whatever backbone he has.
     let _alone = files::lock(&output.join("lock"))?;
     let mut cache = kept(output, &backbone)?;
-    write_recipe(training)?;
+    // Where a model is, its recipe stays until there is another model.
+    if !output.join(MODEL).exists() {
+        write_recipe(training)?;
+    }
     let machine = Machine { runtime, limits, threads };
     let views = Views::prepare(&photos, &contents, &backbone, recipe, machine, &mut progress)?;
     let Looked { quantized, judging, features } =
@@ -99,7 +102,8 @@ fn backbone(training: &Training<'_>) -> Result<Backbone, Error> {
     Ok(backbone)
 }
 
-fn write_recipe(Training { recipe, output, .. }: &Training<'_>) -> Result<(), Error> {
+/// Writes all of the recipe.
+pub(crate) fn write_recipe(Training { recipe, output, .. }: &Training<'_>) -> Result<(), Error> {
     let text = toml::to_string(recipe).map_err(|error| Error::Made(error.to_string()))?;
     files::write(&output.join(RECIPE), text.as_bytes())
 }
@@ -132,7 +136,11 @@ fn look(
         quantized = Some(it);
     }
     let scope = Scope::Learned { copies: recipe.copies };
-    let features = extract(views, backbone, scope, machine, cache, progress)?;
+    let mut features = extract(views, backbone, scope, machine, cache, progress)?;
+    // Whoever is missing where thresholds are chosen is told of, too.
+    if let Some(judging) = &judging {
+        features.fail_with(judging);
+    }
     Ok(Looked { quantized, judging, features })
 }
 

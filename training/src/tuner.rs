@@ -1,6 +1,4 @@
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use autorma_classifier::{Decoder, Session};
 use sha2::{Digest, Sha256};
@@ -10,6 +8,7 @@ use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::head::Head;
 use crate::heads::{Heads, weight};
+use crate::parallel::hand_over;
 use crate::quantize::{Quantized, quantize};
 use crate::tuning::{Checkpoint, Learner};
 use crate::views::Views;
@@ -137,28 +136,24 @@ impl Tuner<'_> {
         let plain = &features.photos[..features.plain];
         let photos: Vec<usize> = plain.iter().copied().filter(|photo| folds.judges(fold, *photo)).collect();
         let onnx = backbone.with_head("judge", &head.weight, &head.bias);
-        let (next, said) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let (input, outputs) = (&backbone.input, head.bias.len());
         let session = |_| Session::of(self.machine.runtime, &onnx, input, &Backbone::output(), outputs, 1);
         let sessions = (0..self.machine.threads).map(session).collect::<Result<Vec<_>, _>>()?;
-        std::thread::scope(|scope| {
-            for mut session in sessions {
-                let (next, said, photos) = (&next, &said, &photos);
-                scope.spawn(move || {
-                    let mut decoder = Decoder::new(input.width, input.height, self.views.limits);
-                    while let Some(photo) = photos.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let picture = self.views.picture(*photo, 0, &mut decoder);
-                        let logits = picture.and_then(|picture| session.infer(&[&picture]));
-                        said.lock().unwrap_or_else(PoisonError::into_inner).push((*photo, logits));
-                    }
-                });
-            }
-        });
-        let said = said.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let held_out = said.into_iter().map(|(photo, logits)| {
-            let logits = logits.map_err(Error::View)?.pop().unwrap_or_default();
-            Ok(self.heads.held_out(photo, logits))
-        });
-        held_out.collect()
+        let decoder = || Decoder::new(input.width, input.height, self.views.limits);
+        let mut held_out = Vec::new();
+        hand_over(
+            photos.len(),
+            sessions.into_iter().map(|session| (decoder(), session)),
+            |(decoder, session), number| {
+                let picture = self.views.picture(photos[number], 0, decoder)?;
+                session.infer(&[&picture])
+            },
+            |number, logits| {
+                let logits = logits.map_err(Error::View)?.pop().unwrap_or_default();
+                held_out.push(self.heads.held_out(photos[number], logits));
+                Ok::<_, Error>(true)
+            },
+        )?;
+        Ok(held_out)
     }
 }

@@ -8,9 +8,6 @@ mod network;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use autorma_classifier::{Decoder, Picture};
 use autorma_models::Input;
 use ndarray::{Array1, Array2};
@@ -19,6 +16,7 @@ use crate::Error;
 use crate::dice::Dice;
 use crate::graph::Backbone;
 use crate::head::Head;
+use crate::parallel::each;
 use crate::recipe::Tuning;
 use crate::views::Views;
 use adam::State;
@@ -105,26 +103,15 @@ impl Learner<'_> {
         let drawn = self.draw(state.step);
         let lanes: Vec<&[usize]> = drawn.chunks(drawn.len().div_ceil(LANES)).collect();
         let first = self.recipe.batch as u32 * state.step;
-        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(lanes.len())));
-        std::thread::scope(|scope| {
-            for _ in 0..self.threads.min(lanes.len()) {
-                scope.spawn(|| {
-                    let input = &self.backbone.input;
-                    let mut decoder = Decoder::new(input.width, input.height, self.views.limits);
-                    loop {
-                        let lane = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(photos) = lanes.get(lane) else { return };
-                        let draw = first + (lane * lanes[0].len()) as u32;
-                        let slopes = self.lane(network, layout, state, photos, draw, &mut decoder);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((lane, slopes));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(lane, _)| *lane);
+        let input = &self.backbone.input;
+        let decoder = || Decoder::new(input.width, input.height, self.views.limits);
+        let slopes = |decoder: &mut Decoder, lane: usize| {
+            let draw = first + (lane * lanes[0].len()) as u32;
+            self.lane(network, layout, state, lanes[lane], draw, decoder)
+        };
+        let all = each(lanes.len(), self.threads, decoder, slopes, |_| true)?;
         let mut sum = Slopes { loss: 0.0, gradient: vec![0.0; state.parameters.len()] };
-        for (_, slopes) in done {
+        for slopes in all {
             let Slopes { loss, gradient } = slopes?;
             sum.loss += loss / drawn.len() as f64;
             let share = 1.0 / drawn.len() as f32;

@@ -5,12 +5,16 @@ use sha2::{Digest, Sha256};
 use crate::augment::{SIDE, vary};
 use crate::cache::Key;
 use crate::contents::Contents;
+use crate::dataset::Split;
 use crate::dice::Dice;
 use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::parallel::each;
-use crate::photos::{Part, Photos};
-use crate::{Error, Progress, Recipe};
+use crate::photos::Photos;
+use crate::{Error, Progress, Recipe, memory};
+
+/// Bytes of a scene when it is decoded: about as many, for one of 4:3.
+const SCENE: usize = 4 * (SIDE * SIDE) as usize;
 
 /// Photos as they are and in variations, of which each has a number above 0.
 #[derive(Debug)]
@@ -42,10 +46,11 @@ impl<'a> Views<'a> {
         let Machine { limits, threads, .. } = machine;
         let is_scene = |number: &usize| {
             let photo = &photos.all[*number];
-            photos.is_scene(photo) && photo.part != Part::Test
+            photos.is_scene(photo) && photo.part != Split::Test
         };
         let numbers: Vec<_> = (0..photos.all.len()).filter(is_scene).collect();
         let of = numbers.len();
+        memory::look(of * SCENE, "all scenes, decoded,", "fewer photos of `--backgrounds`");
         let decode = |decoder: &mut Decoder, place: usize| {
             contents.file(photos, numbers[place]).and_then(|file| whole(&file, decoder))
         };

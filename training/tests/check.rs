@@ -86,6 +86,22 @@ fn a_contributor_on_two_sides_is_found_whatever_is_asked_for() {
 }
 
 #[test]
+fn a_list_is_clean_that_train_takes_and_no_other() {
+    let root = tempfile::tempdir().unwrap();
+    draw(root.path(), ["shirts/0.jpg", "tops/1.jpg"].map(str::to_owned), 0);
+    put(root.path(), "manifest.csv", b"path,contributor\n./shirts/0.jpg,Anna\ntops/./1.jpg,Ben\n");
+    let clean = check(root.path());
+    assert!(clean.is_clean(), "{clean:?}");
+    put(root.path(), "manifest.csv", b"path,contributor\nshirts/0.jpg\ntops/1.jpg,Andr\xe9\n");
+    let found = check(root.path());
+    let broken: Vec<_> = found.broken.iter().map(|it| (&*it.path, &*it.reason)).collect();
+    assert_eq!(broken, [("manifest.csv", "bad_row"); 2], "{found:?}");
+    assert!(found.unknown.is_empty() && found.missing.is_empty(), "{found:?}");
+    put(root.path(), "manifest.csv", b"path,shelf\nshirts/0.jpg\ntops/1.jpg,7\n");
+    assert!(check(root.path()).broken.is_empty(), "nothing is read of it");
+}
+
+#[test]
 fn classes_of_too_different_sizes_are_found_but_not_those_of_strangers() {
     let root = tempfile::tempdir().unwrap();
     draw(root.path(), (0..12).map(|number| format!("shirts/{number}.jpg")), 0);

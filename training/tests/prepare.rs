@@ -169,6 +169,40 @@ fn a_broken_file_costs_no_other_its_place() {
 }
 
 #[test]
+fn a_class_without_photos_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    draw(&from, (0..10).map(|number| format!("shirts/{number}.jpg")), 0);
+    for empty in ["hats", "other"] {
+        fs::create_dir(from.join(empty)).unwrap();
+    }
+    let said = prepare(&from, &to, &options()).unwrap();
+    assert_eq!(said.classes, ["shirts"]);
+    assert_eq!(said.empty_classes, ["hats"]);
+    assert_eq!(info(&to), said);
+}
+
+#[test]
+fn a_contributor_is_known_however_the_list_writes_a_path() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    draw(&from, (0..10).map(|number| format!("shirts/{number}.jpg")), 0);
+    let list = (0..10).map(|number| format!("./shirts/{number}.jpg,person {}\n", number % 5));
+    put(&from, "manifest.csv", format!("path,contributor\n{}", list.collect::<String>()).as_bytes());
+    let info = prepare(&from, &to, &options()).unwrap();
+    assert_eq!((info.group_by.as_str(), info.groups), ("contributor", 5));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_a_file_system_is_mounted_nothing_is_begun() {
+    let root = tempfile::tempdir().unwrap();
+    draw(root.path(), ["shirts/1.jpg".to_owned()], 0);
+    let refused = prepare(root.path(), "/proc".as_ref(), &options()).unwrap_err();
+    assert!(matches!(&refused, DatasetError::Mounted(_)), "{refused}");
+}
+
+#[test]
 fn nothing_that_is_somebody_elses_is_replaced() {
     let root = tempfile::tempdir().unwrap();
     let (from, to) = (root.path().join("from"), root.path().join("to"));

@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 
 use autorma_classifier::{Limits, Runtime};
 use autorma_models::{Model, handmade};
-use autorma_training::{Error, Folders, Metrics, Precision, Progress, Recipe, Training, Tuning, train};
+use autorma_training::{
+    Error, Folders, Metrics, Precision, Progress, Recipe, Section, Training, Tuning, train,
+};
 use image::{Rgb, RgbImage};
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1_000_000, memory: 16 << 20 };
@@ -345,6 +347,43 @@ fn what_is_stopped_before_the_first_whole_round_is_no_model_and_goes_on() {
     }
     home.train("stopped", 1, 2, |_| true).unwrap();
     assert_eq!(home.model("stopped"), home.model("whole"));
+}
+
+#[test]
+fn a_photo_that_is_missing_only_where_int8_is_judged_is_told() {
+    let home = Home::new();
+    let [photo, away] = ["home/red_things/0.png", "away.png"].map(|name| home.path(name));
+    let metrics = home.train("run", 1, 2, |progress| {
+        match progress {
+            Progress::Judged { done: 0, .. } => fs::rename(&photo, &away).unwrap(),
+            Progress::Judged { done, of } if done == of => fs::rename(&away, &photo).unwrap(),
+            _ => {}
+        }
+        true
+    });
+    let metrics = metrics.unwrap();
+    let [(path, _)] = &*metrics.failed else { panic!("{:?}", metrics.failed) };
+    assert!(path.ends_with("home/red_things/0.png"), "{path}");
+    assert_eq!(metrics.photos["train"]["red things"], 12 + 4 - 1);
+    let judged = |sections: &[Section]| sections[0].quality.accuracy.of;
+    let in_floats = metrics.in_floats.as_ref().unwrap();
+    assert_eq!((judged(&metrics.held_out), judged(&in_floats.held_out)), (43, 44));
+}
+
+#[test]
+fn a_recipe_stays_beside_its_model_until_there_is_another_model() {
+    let home = Home::new();
+    let stopped = |progress: Progress| !matches!(progress, Progress::Calibration { .. });
+    let seed = || {
+        let recipe = fs::read_to_string(home.path("run/train.toml")).unwrap();
+        Recipe::parse(&recipe).unwrap().seed
+    };
+    for (trained, before, after) in [(7, 7, 7), (1, 7, 1), (2, 1, 2)] {
+        assert!(matches!(home.train("run", trained, 2, stopped), Err(Error::Stopped)));
+        assert_eq!(seed(), before, "while {trained} is computed");
+        home.train("run", trained, 2, |_| true).unwrap();
+        assert_eq!(seed(), after);
+    }
 }
 
 #[test]

@@ -23,15 +23,17 @@ pub(crate) enum DatasetCommand {
     /// dataset_info.json, manifest.csv and contact_sheet.html to look at. Photos that are the same or look alike, and
     /// those of one group, are on one side. Files that can't be decoded are left out and listed. The data set appears when
     /// it is whole; the same photos, options and seed give the same bytes. Exit status: 0 prepared; 2 prepared, but some
-    /// files are broken or in no folder of a class, or two classes have the same picture; 1 not prepared.
+    /// files are broken or in no folder of a class, a class has no photo, or two classes have the same picture; 1 not
+    /// prepared.
     Prepare(PrepareArgs),
     /// Say what is wrong with a data set: duplicates across the split, label conflicts, imbalance, classes that can't be
     /// learned, broken and changed files
     ///
     /// Takes any folder of class folders, split or not; manifest.csv and dataset_info.json are held against the files, if
-    /// they are there. Each folder is checked alone, whatever it is trained with. Classes without photos are found, and those
-    /// without any in train where others have some. Photos that are the same or look alike on one side of the split are
-    /// counted, and no finding. Exit status: 0 clean; 2 something was found; 1 anything else.
+    /// they are there, and rows are found for which `train` would refuse the list. Each folder is checked alone, whatever it
+    /// is trained with. Classes without photos are found, and those without any in train where others have some. Photos that
+    /// are the same or look alike on one side of the split are counted, and no finding. Exit status: 0 clean; 2 something was
+    /// found; 1 anything else.
     Check(CheckArgs),
 }
 

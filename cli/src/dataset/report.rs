@@ -41,6 +41,7 @@ pub(crate) fn prepared(info: &DatasetInfo, to: &Path) -> String {
         &info.label_conflicts,
         conflict,
     );
+    text += &listed("classes without a photo that can be decoded", &info.empty_classes, String::clone);
     text += &listed("broken or of no class, and left out", &info.broken, broken);
     text + &format!("\nLook at it: {}\n", printable(&to.join(SHEET).display().to_string()))
 }

@@ -7,10 +7,10 @@ use autorma_models::registry::{Figure, Location, MlflowRegistry, Recorded, Recor
 use autorma_models::{Manifest, Model};
 use autorma_schemas::Micros;
 use autorma_training::{Metrics, Quality};
-use serde_json::Value;
 
 use crate::args::TrainArgs;
 use crate::configuration::Configuration;
+use crate::table::flattened;
 
 /// The server, if one is configured; it isn't asked anything yet.
 pub(super) fn server(configuration: &Configuration) -> anyhow::Result<Option<MlflowRegistry>> {
@@ -61,22 +61,7 @@ fn name(folder: &Path) -> String {
 fn parameters(metrics: &Metrics) -> anyhow::Result<Vec<(String, String)>> {
     // Through its text: a value would have 0.35 of a narrow float with all the digits that a wide one has.
     let recipe = serde_json::from_str(&serde_json::to_string(&metrics.recipe)?).context("the recipe")?;
-    let mut all = Vec::new();
-    flatten("", &recipe, &mut all);
-    Ok(all)
-}
-
-fn flatten(name: &str, value: &Value, all: &mut Vec<(String, String)>) {
-    match value {
-        Value::Object(parts) => {
-            for (part, value) in parts {
-                let name = if name.is_empty() { part.clone() } else { format!("{name}.{part}") };
-                flatten(&name, value, all);
-            }
-        }
-        Value::String(text) => all.push((name.into(), text.clone())),
-        number => all.push((name.into(), number.to_string())),
-    }
+    Ok(flattened(&recipe))
 }
 
 /// The head's curve and the tuning's, then what was measured in the end.
@@ -152,13 +137,12 @@ mod tests {
     use autorma_training::Recipe;
     use serde_json::json;
 
-    use super::{flatten, set};
+    use super::{flattened, set};
 
     #[test]
     fn names_are_those_of_the_recipe_and_sets_have_names_that_mlflow_takes() {
-        let mut all = Vec::new();
         let recipe = serde_json::from_str(&serde_json::to_string(&Recipe::default()).unwrap()).unwrap();
-        flatten("", &recipe, &mut all);
+        let all = flattened(&recipe);
         for (name, value) in [
             ("name", "refund-classifier"),
             ("precision", "int8"),
@@ -168,9 +152,7 @@ mod tests {
         ] {
             assert!(all.contains(&(name.into(), value.into())), "{name} = {value}: {all:?}");
         }
-        let mut none = Vec::new();
-        flatten("", &json!({}), &mut none);
-        assert!(none.is_empty());
+        assert!(flattened(&json!({})).is_empty());
         for (row, name) in [
             ("held out: all", "held_out"),
             ("held out: contributors", "held_out.contributors"),

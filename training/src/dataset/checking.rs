@@ -6,7 +6,7 @@ use autorma_evaluation::{is_stranger, plain};
 use autorma_schemas::sha256;
 use serde::Serialize;
 
-use super::columns::Columns;
+use super::columns::{Columns, refused};
 use super::grouping::contributors;
 use super::reading::{Photo, read};
 use super::{Alike, Broken, Cost, DatasetError, Found, GroupBy, INFO, MANIFEST, Split, Watcher, pairs};
@@ -36,7 +36,7 @@ pub struct Check {
     pub unlearned_classes: Vec<String>,
     /// Classes of too different sizes.
     pub imbalance: Option<Imbalance>,
-    /// Files that can't be decoded.
+    /// Files that can't be decoded, and rows for which `autorma train` refuses `manifest.csv`.
     pub broken: Vec<Broken>,
     /// Photos that `manifest.csv` doesn't have.
     pub unknown: Vec<String>,
@@ -106,6 +106,9 @@ pub fn check(
     }
     watcher.begins("reading", found.candidates.len());
     let (mut photos, mut broken) = (Vec::new(), found.broken.clone());
+    if let Some(manifest) = &manifest {
+        broken.extend(refused(manifest)?);
+    }
     for photo in read(&found.candidates, cost.limits, cost.threads, watcher)? {
         match photo {
             Ok(photo) => photos.push(photo),
@@ -226,7 +229,7 @@ fn groups_across(found: &Found, keys: Vec<Option<String>>) -> Vec<Across> {
 
 /// The classes that nothing can be trained with: those without photos, and those of which none is to learn from. The
 /// latter are no finding in a set of which no photo is: it is only to judge by.
-fn unlearned(classes: &BTreeSet<String>, photos: &[Photo]) -> [Vec<String>; 2] {
+pub(super) fn unlearned(classes: &BTreeSet<String>, photos: &[Photo]) -> [Vec<String>; 2] {
     let is_learned = |photo: &&Photo| photo.candidate.split.is_none_or(|split| split == Split::Train);
     let of = |photo: &Photo| plain(&photo.candidate.class);
     let there: BTreeSet<_> = photos.iter().map(of).collect();

@@ -1,9 +1,10 @@
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use autorma_classifier::read_file;
 
-use super::DatasetError;
 use super::error::list;
+use super::{Broken, DatasetError, MANIFEST};
+use crate::photos::{CONTRIBUTOR, GROUP};
 
 /// The largest list that is read, in bytes: Kaggle's has 4 MB.
 const MOST: u64 = 512 << 20;
@@ -16,13 +17,17 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// A CSV file as RFC 4180 has it.
+    /// A CSV file as RFC 4180 has it, with a photo's `path` in the way in which photos are named, however it is written.
     pub(super) fn read(path: &Path) -> Result<Self, DatasetError> {
         let bytes = read_file(path, MOST).map_err(|failure| list(path, &failure))?;
         let mut rows =
             records(&bytes).map_err(|cause| DatasetError::List { path: path.to_owned(), cause })?;
         let names = if rows.is_empty() { Vec::new() } else { rows.remove(0) };
-        Ok(Self { names, rows })
+        let mut columns = Self { names, rows };
+        if let Some(place) = columns.place("path") {
+            columns.rows.iter_mut().filter_map(|row| row.get_mut(place)).for_each(|path| *path = plain(path));
+        }
+        Ok(columns)
     }
 
     /// Kaggle's `styles.csv`: a line is a row, and the last column has whatever is left of it, for some names of products
@@ -42,6 +47,26 @@ impl Columns {
     pub(super) fn place(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|it| it == name)
     }
+}
+
+/// What `autorma train`, which is strict, refuses a list for that says who has sent photos or which look alike: rows that are
+/// shorter or longer than the first, and what is no UTF-8.
+pub(super) fn refused(path: &Path) -> Result<Vec<Broken>, DatasetError> {
+    let unreadable =
+        |error: csv::Error| DatasetError::List { path: path.to_owned(), cause: error.to_string() };
+    let mut rows = csv::Reader::from_path(path).map_err(unreadable)?;
+    let names = rows.headers().cloned();
+    if names.as_ref().is_ok_and(|names| !names.iter().any(|it| it == CONTRIBUTOR || it == GROUP)) {
+        return Ok(Vec::new());
+    }
+    let wrong = names.err().into_iter().chain(rows.records().filter_map(Result::err));
+    Ok(wrong.map(|error| Broken::new(MANIFEST.to_owned(), "bad_row", &error.to_string())).collect())
+}
+
+/// A path without `.` in it.
+fn plain(path: &str) -> String {
+    let parts = Path::new(path).components().filter(|it| *it != Component::CurDir);
+    parts.collect::<PathBuf>().display().to_string()
 }
 
 fn unquoted(field: &str) -> &str {
@@ -91,5 +116,15 @@ mod tests {
         let columns = Columns::read(&path).unwrap();
         assert_eq!(columns.place("path"), Some(0));
         assert_eq!(columns.rows, [vec!["a,\n\"b\".jpg", "1"], vec!["short"]]);
+    }
+
+    #[test]
+    fn a_path_is_a_photo_s_name_however_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.csv");
+        std::fs::write(&path, "who,path\n./1,./shirts/1.jpg\n,shirts/.//1.jpg\n,\nshort\n").unwrap();
+        let columns = Columns::read(&path).unwrap();
+        let expected = [vec!["./1", "shirts/1.jpg"], vec!["", "shirts/1.jpg"], vec!["", ""], vec!["short"]];
+        assert_eq!(columns.rows, expected);
     }
 }

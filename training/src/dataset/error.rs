@@ -81,6 +81,11 @@ pub enum DatasetError {
         /// What speaks against it.
         why: String,
     },
+    /// A folder that can't be renamed.
+    #[error(
+        "a file system is mounted at {0}, so it can't be replaced by a data set: name a folder in it with --to"
+    )]
+    Mounted(PathBuf),
     /// Another process writes there.
     #[error("another process prepares {0} just now: wait for it")]
     Busy(PathBuf),

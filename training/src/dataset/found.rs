@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::Columns;
 use super::error::at;
 use super::{Broken, DatasetError, Split, misnamed};
-use crate::training::RECIPE;
+use crate::training::{MODEL, RECIPE};
 
 /// Kaggle's list.
 pub(super) const STYLES: &str = "styles.csv";
@@ -172,9 +172,11 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     Ok(folders.map(|(path, _)| path).collect())
 }
 
-/// Whether a training has written in the folder, and it has no photos: it is neither a class nor a side.
-fn is_of_training(folder: &Path) -> bool {
-    has(folder, &|path| path.ends_with(RECIPE)) && !has(folder, &is_photo)
+/// Whether a training has written in the folder, and it has no photos: it is neither a class nor a side. So is the model's
+/// where a training has written into the folder of the photos itself.
+pub(crate) fn is_of_training(folder: &Path) -> bool {
+    let is_model = folder.ends_with(MODEL) && folder.with_file_name(RECIPE).is_file();
+    (is_model || has(folder, &|path| path.ends_with(RECIPE))) && !has(folder, &is_photo)
 }
 
 /// Whether such a file is somewhere in the folder. What can't be read is told of when its photos are looked for.
@@ -291,6 +293,18 @@ mod tests {
             let refused = Found::read(split.path());
             assert!(matches!(refused, Err(DatasetError::Misnamed(_))), "it has photos, too: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_model_beside_its_recipe_is_no_class() {
+        let root = tempfile::tempdir().unwrap();
+        let classes = || Found::read(root.path()).unwrap().classes.len();
+        touch(root.path(), &["shirts/1.jpg", "model/manifest.json"]);
+        assert_eq!(classes(), 2, "no training has written there");
+        touch(root.path(), &["train.toml"]);
+        assert_eq!(classes(), 1);
+        touch(root.path(), &["model/2.jpg"]);
+        assert_eq!(classes(), 2, "it has photos");
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub struct DatasetInfo {
     pub perceptual_hash: String,
     /// The names of the classes' folders, in order.
     pub classes: Vec<String>,
+    /// Folders of classes of which no photo can be decoded: most have none. They aren't among those.
+    #[serde(default)]
+    pub empty_classes: Vec<String>,
     /// Photos in the data set.
     pub files: usize,
     /// Their bytes.

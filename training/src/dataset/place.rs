@@ -3,7 +3,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use autorma_schemas::readable;
 
@@ -11,6 +11,7 @@ use super::columns::Columns;
 use super::error::at;
 use super::found::entries;
 use super::{DatasetError, DatasetInfo, FORMAT, INFO, MANIFEST, SHEET};
+use crate::files::meant;
 
 /// Where a data set is put together: a hidden folder beside its place, to which it is renamed when it is whole. Who holds
 /// the lock on the folder writes; the lock ends with its process, and what a killed one has left is emptied by the next.
@@ -32,9 +33,12 @@ impl Place {
             false => Ok(()),
         };
         // Before a folder is made for it, as well.
-        apart(&meant(to)?)?;
+        apart(&at(to, meant(to))?)?;
         let target = real(to)?;
         apart(&target)?;
+        if is_mounted(&target) {
+            return Err(DatasetError::Mounted(target));
+        }
         let beside = |what: &str| {
             let mut name = OsString::from(".");
             name.push(target.file_name().unwrap_or_default());
@@ -97,18 +101,6 @@ impl Drop for Place {
     }
 }
 
-/// Where the path leads, as far as something is there already.
-fn meant(path: &Path) -> Result<PathBuf, DatasetError> {
-    let path = at(path, std::path::absolute(path))?;
-    let there =
-        path.ancestors().find_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?)));
-    Ok(match there {
-        // What isn't there can't be gone back from.
-        Some((above, rest)) if !rest.components().any(|it| it == Component::ParentDir) => above.join(rest),
-        _ => path,
-    })
-}
-
 /// The path without links and `..`; the folder needn't be there, but that around it is made.
 fn real(path: &Path) -> Result<PathBuf, DatasetError> {
     if let Ok(real) = path.canonicalize() {
@@ -119,6 +111,13 @@ fn real(path: &Path) -> Result<PathBuf, DatasetError> {
     let (name, parent) = (at(&path, name)?, path.parent().unwrap_or(&path));
     at(parent, fs::create_dir_all(parent))?;
     Ok(at(parent, parent.canonicalize())?.join(name))
+}
+
+/// Whether it is another file system's folder than the one that it is in: then it can't be renamed.
+fn is_mounted(target: &Path) -> bool {
+    let device = |folder: &Path| fs::metadata(folder).ok().map(|it| it.dev());
+    let around = target.parent().and_then(device);
+    device(target).is_some_and(|own| around.is_some_and(|around| around != own))
 }
 
 /// Makes the folder, and locks it for this process.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use autorma_classifier::{Limits, read_file};
 use autorma_schemas::{readable, sha256};
 
+use super::checking::unlearned;
 use super::error::{at, list};
 use super::grouping::{contributors, grouped_by, strays};
 use super::groups::Groups;
@@ -81,6 +82,7 @@ pub fn prepare(
     info.source = readable(from.file_name().unwrap_or_default());
     info.kind = found.kind;
     info.group_by = grouped_by;
+    [info.empty_classes, _] = unlearned(&found.classes, &set.photos);
     info.broken = found.broken.into_iter().chain(broken).collect();
     found.candidates.iter().for_each(|it| *info.found.entry(it.class.clone()).or_default() += 1);
     set.write(&place, &mut info, options.seed, cost, watcher)?;
@@ -192,6 +194,7 @@ impl<'a> Set<'a> {
             near: self.options.near,
             perceptual_hash: "DCT, 16 × 16 coefficients of 64 × 64 grey pixels, 256 bits".to_owned(),
             classes: self.classes.clone(),
+            empty_classes: Vec::new(),
             files: self.photos.len(),
             bytes: self.photos.iter().map(|photo| photo.bytes).sum(),
             counts,

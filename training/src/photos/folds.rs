@@ -1,7 +1,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{Part, Photo, Photos};
+use super::{Photo, Photos};
+use crate::dataset::Split;
 
 /// What photos have in common that folds are to have as many of: what they show, and maybe the folder that they are in.
 type Sort = (usize, Option<usize>);
@@ -39,7 +40,7 @@ impl Photos {
     /// nothing to learn a class from.
     pub(crate) fn folds(&self, folds: usize) -> Folds {
         let needed = self.only_learned();
-        let is_judged = |photo: &&Photo| photo.part != Part::Test && Some(photo.group) != needed;
+        let is_judged = |photo: &&Photo| photo.part != Split::Test && Some(photo.group) != needed;
         let mut groups: BTreeMap<usize, Vec<&Photo>> = BTreeMap::new();
         for photo in self.all.iter().filter(is_judged) {
             groups.entry(photo.group).or_default().push(photo);
@@ -57,11 +58,11 @@ impl Photos {
     /// The group of all photos of the classes that are learned from, if it is one, and `val` has others of the
     /// classes to judge by.
     pub(crate) fn only_learned(&self) -> Option<usize> {
-        let groups = |part: Part| -> BTreeSet<usize> {
+        let groups = |part: Split| -> BTreeSet<usize> {
             let photos = self.all.iter().filter(|photo| photo.part == part && self.is_of_class(photo));
             photos.map(|photo| photo.group).collect()
         };
-        let (learned, judging) = (groups(Part::Train), groups(Part::Validation));
+        let (learned, judging) = (groups(Split::Train), groups(Split::Val));
         let group = learned.first().copied().filter(|_| learned.len() == 1)?;
         judging.iter().any(|it| *it != group).then_some(group)
     }
@@ -106,7 +107,7 @@ impl Photos {
         let others: Vec<Option<usize>> = others.collect();
         let mut unknown_to: HashMap<usize, HashSet<Option<usize>>> = HashMap::new();
         for (photo, fold) in self.all.iter().zip(self.of_copies(&others)) {
-            if photo.part == Part::Train {
+            if photo.part == Split::Train {
                 unknown_to.entry(photo.kind).or_default().insert(fold);
             }
         }
@@ -176,7 +177,7 @@ mod tests {
     #[test]
     fn test_photos_are_judged_by_none_of_them() {
         let mut photos = made(&["shirts", "tops"], 2, &[(0, 0, 0), (1, 0, 1)]);
-        photos.all[0].part = Part::Test;
+        photos.all[0].part = Split::Test;
         let folds = photos.folds(2);
         assert!((0..2).all(|fold| !folds.judges(fold, 0)) && folds.judges[1].is_some());
     }
@@ -186,7 +187,7 @@ mod tests {
         // Three photos of one contributor, of which one is in `val`, and two of others there.
         let all = [(0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 3), (1, 0, 4)];
         let mut photos = made(&["shirts", "tops"], 2, &all);
-        photos.all[2..].iter_mut().for_each(|photo| photo.part = Part::Validation);
+        photos.all[2..].iter_mut().for_each(|photo| photo.part = Split::Val);
         let folds = photos.folds(2);
         let judged: Vec<_> = folds.judges.iter().map(Option::is_some).collect();
         assert_eq!(judged, [false, false, false, true, true]);
@@ -200,7 +201,7 @@ mod tests {
         // Two photos of a class and twenty others, of which one isn't learned from and a contributor has sent one.
         let all: Vec<_> = (0..22).map(|number| (usize::from(number > 1), 0, number)).collect();
         let mut photos = made(&["shirts", "caps"], 1, &all);
-        photos.all[20].part = Part::Validation;
+        photos.all[20].part = Split::Val;
         photos.all[21].is_contributed = true;
         photos.all[8].content = 5;
         let folds = photos.folds_within_kinds(5);

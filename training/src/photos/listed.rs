@@ -3,9 +3,10 @@ use std::path::Path;
 
 use autorma_schemas::readable;
 
-use super::sources::real;
+use super::sources::{Source, real};
 use super::{CONTRIBUTOR, Folders, GROUP};
 use crate::Error;
+use crate::dataset::MANIFEST;
 
 /// What a list says of a photo. With it goes the number of the list: another one's Anna is another Anna.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,15 +25,15 @@ impl Listed {
     }
 }
 
-/// What `manifest.csv` in the folders says of the photos at these paths.
-pub(super) fn listed(folders: &Folders, paths: &[&Path]) -> Result<Vec<Listed>, Error> {
+/// What `manifest.csv` in the folders says of the photos at these paths, each with the folder that it belongs to.
+pub(super) fn listed(folders: &Folders, paths: &[(&Path, &Source)]) -> Result<Vec<Listed>, Error> {
     let mut listed = vec![Listed::default(); paths.len()];
     for (number, folder) in folders.data.iter().chain(&folders.other).enumerate() {
         let folder = real(folder)?;
         let strays = read(&folder, number, paths, &mut listed)?;
         if strays > 0 {
             tracing::warn!(
-                list = %folder.join("manifest.csv").display(),
+                list = %folder.join(MANIFEST).display(),
                 rows = strays,
                 "rows that name no photo there: what they say of contributors and look-alikes counts for nothing"
             );
@@ -43,8 +44,13 @@ pub(super) fn listed(folders: &Folders, paths: &[&Path]) -> Result<Vec<Listed>, 
 
 /// Reads the list in a folder, if there is one that says who has sent photos or which look alike. How many of its rows name
 /// no photo.
-fn read(folder: &Path, number: usize, paths: &[&Path], listed: &mut [Listed]) -> Result<usize, Error> {
-    let list = folder.join("manifest.csv");
+fn read(
+    folder: &Path,
+    number: usize,
+    paths: &[(&Path, &Source)],
+    listed: &mut [Listed],
+) -> Result<usize, Error> {
+    let list = folder.join(MANIFEST);
     if !list.is_file() {
         return Ok(0);
     }
@@ -56,9 +62,13 @@ fn read(folder: &Path, number: usize, paths: &[&Path], listed: &mut [Listed]) ->
     if contributor.is_none() && group.is_none() {
         return Ok(0);
     }
-    // As a prepared data set writes them, whose names may be no UTF-8.
-    let named = |(photo, path): (usize, &&Path)| {
-        Some((folder.join(readable(path.strip_prefix(folder).ok()?.as_os_str())), photo))
+    let named = |(photo, (path, source)): (usize, &(&Path, &Source))| {
+        let inside = match source.number == number {
+            true => source.inside(path),
+            false => path.strip_prefix(folder).ok()?.to_owned(),
+        };
+        // As a prepared data set writes them, whose names may be no UTF-8.
+        Some((folder.join(readable(inside.as_os_str())), photo))
     };
     let photos: HashMap<_, _> = paths.iter().enumerate().filter_map(named).collect();
     let mut strays = 0;
@@ -81,8 +91,15 @@ mod tests {
     use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::ffi::OsStrExt;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::photos::sources::Role;
+
+    /// The folder that was named as the one of this number.
+    fn source(folder: &Path, number: usize) -> Source {
+        Source { folder: folder.into(), name: PathBuf::new(), side: None, number, role: Role::Data }
+    }
 
     #[test]
     fn photos_are_found_by_what_people_read_of_their_names_and_rows_of_no_photo_are_counted() {
@@ -92,7 +109,8 @@ mod tests {
         fs::write(root.path().join("manifest.csv"), rows).unwrap();
         let names = [&b"shirts/a\\b.jpg"[..], b"shirts/caf\xe9.jpg", b"shirts/c.jpg", b"shirts/d.jpg"];
         let paths = names.map(|name| root.path().join(OsStr::from_bytes(name)));
-        let paths: Vec<_> = paths.iter().map(|path| path.as_path()).collect();
+        let source = source(root.path(), 3);
+        let paths: Vec<_> = paths.iter().map(|path| (path.as_path(), &source)).collect();
         let mut listed = vec![Listed::default(); 4];
         assert_eq!(read(root.path(), 3, &paths, &mut listed).unwrap(), 1);
         let said = |contributor: &str, group: &str| {
@@ -113,7 +131,8 @@ mod tests {
         let rows = "path,contributor,group\nshirts/a.jpg,,7\nshirts/b.jpg,Carl,\n";
         fs::write(inner.join("manifest.csv"), rows).unwrap();
         let paths = ["a.jpg", "b.jpg"].map(|name| inner.join("shirts").join(name));
-        let paths: Vec<_> = paths.iter().map(|path| path.as_path()).collect();
+        let source = source(&inner, 1);
+        let paths: Vec<_> = paths.iter().map(|path| (path.as_path(), &source)).collect();
         let mut listed = vec![Listed::default(); 2];
         for (number, folder) in [root.path(), inner.as_path()].into_iter().enumerate() {
             assert_eq!(read(folder, number, &paths, &mut listed).unwrap(), 0);

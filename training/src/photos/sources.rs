@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use autorma_evaluation::{entries, is_hidden};
 use autorma_schemas::{is_photo_name, readable};
 
-use super::{Folders, Part, has_photos};
+use super::{Folders, has_photos};
 use crate::Error;
-use crate::dataset::misnamed;
+use crate::dataset::{Split, misnamed};
+use crate::error::at;
 
-/// Names of the folders of a split, and what each is for.
-const SPLIT: [(&str, Part); 3] = [("train", Part::Train), ("val", Part::Validation), ("test", Part::Test)];
 /// Of what isn't used, so many are named.
 const NAMED: usize = 3;
 
@@ -19,18 +18,30 @@ const NAMED: usize = 3;
 pub(super) struct Source {
     /// As the system names it.
     pub(super) folder: PathBuf,
-    /// What the folder that was named was called then, and the side's name if that is split.
-    name: PathBuf,
+    /// What the folder that was named was called then.
+    pub(super) name: PathBuf,
+    /// Which side of that it is, if that is split.
+    pub(super) side: Option<Split>,
     /// The number of the folder that was named; those of a split have the same.
     pub(super) number: usize,
     pub(super) role: Role,
-    pub(super) part: Part,
 }
 
 impl Source {
     /// The path of a photo in it from the folder that was named on, wherever that lies.
     pub(super) fn below(&self, photo: &Path) -> PathBuf {
-        self.name.join(photo.strip_prefix(&self.folder).unwrap_or(photo))
+        self.name.join(self.inside(photo))
+    }
+
+    /// The path of a photo in it below the folder that was named, wherever a side leads that is a link.
+    pub(super) fn inside(&self, photo: &Path) -> PathBuf {
+        let below = photo.strip_prefix(&self.folder).unwrap_or(photo);
+        self.side.map_or_else(|| below.to_owned(), |side| Path::new(side.as_str()).join(below))
+    }
+
+    /// What its photos are for.
+    pub(super) fn part(&self) -> Split {
+        self.side.unwrap_or(Split::Train)
     }
 }
 
@@ -58,11 +69,11 @@ pub(super) fn sources(folders: &Folders, apart: &[PathBuf]) -> Result<Vec<Source
     for (number, (folder, name, role)) in named.into_iter().enumerate() {
         let sides = sides(&folder);
         if sides.is_empty() {
-            sources.push(Source { folder, name, number, role, part: Part::Train });
+            sources.push(Source { folder, name, side: None, number, role });
         } else {
-            for (side, part) in sides {
-                let name = name.join(side.file_name().unwrap_or_default());
-                sources.push(Source { folder: real(&side)?, name, number, role, part });
+            for side in sides {
+                let path = real(&folder.join(side.as_str()))?;
+                sources.push(Source { folder: path, name: name.clone(), side: Some(side), number, role });
             }
             split.push(folder);
         }
@@ -74,9 +85,8 @@ pub(super) fn sources(folders: &Folders, apart: &[PathBuf]) -> Result<Vec<Source
 }
 
 /// The sides of a split that are in the folder.
-fn sides(folder: &Path) -> Vec<(PathBuf, Part)> {
-    let sides = SPLIT.iter().map(|(name, part)| (folder.join(name), *part));
-    sides.filter(|(side, _)| side.is_dir()).collect()
+fn sides(folder: &Path) -> Vec<Split> {
+    Split::ALL.into_iter().filter(|side| folder.join(side.as_str()).is_dir()).collect()
 }
 
 /// No folder in it is meant as a side of a split and named otherwise: all that is in it would be of one kind.
@@ -98,10 +108,9 @@ fn nothing_misnamed(folder: &Path, elsewhere: &[&PathBuf]) -> Result<(), Error> 
 /// Nothing that may be photos lies beside the sides of a split, unless somebody has named it: nobody would notice that it
 /// isn't used. What is hidden isn't meant.
 fn nothing_beside(folder: &Path, used: &[&PathBuf]) -> Result<(), Error> {
-    let unreadable = |cause| Error::File { path: folder.to_owned(), cause };
     let is_used =
         |path: &Path| path.canonicalize().is_ok_and(|it| used.iter().any(|used| used.starts_with(&it)));
-    let beside = entries(folder).map_err(unreadable)?.into_iter().filter_map(|(path, _)| {
+    let beside = at(folder, entries(folder))?.into_iter().filter_map(|(path, _)| {
         let name = path.file_name()?;
         let may_be_photos = path.is_dir() || is_photo_name(name);
         (may_be_photos && !is_used(&path) && !is_hidden(&path)).then(|| readable(name))
@@ -124,7 +133,7 @@ fn called(folder: &Path) -> Result<PathBuf, Error> {
 }
 
 pub(super) fn real(folder: &Path) -> Result<PathBuf, Error> {
-    fs::canonicalize(folder).map_err(|cause| Error::File { path: folder.to_owned(), cause })
+    at(folder, fs::canonicalize(folder))
 }
 
 #[cfg(test)]
@@ -224,7 +233,8 @@ mod tests {
             ("home/shirts/..", "blob8"),
         ] {
             let folders = Folders { data: vec![at(folder)], ..Folders::default() };
-            assert_eq!(sources(&folders, &[]).unwrap()[0].name, Path::new(name), "{folder}");
+            let source = &sources(&folders, &[]).unwrap()[0];
+            assert_eq!(source.below(&source.folder), Path::new(name), "{folder}");
         }
     }
 

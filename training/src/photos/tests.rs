@@ -12,7 +12,7 @@ use crate::dataset::{Cost, Options, Watcher, prepare};
 pub(crate) fn made(kinds: &[&str], classes: usize, all: &[(usize, usize, usize)]) -> Photos {
     let all = all.iter().enumerate().map(|(number, &(kind, source, group))| Photo {
         path: format!("{number}.jpg").into(),
-        part: Part::Train,
+        part: Split::Train,
         kind,
         source,
         group,
@@ -78,14 +78,14 @@ fn folders_say_what_photos_show_and_what_they_are_for() {
     assert_eq!(photos.kinds[2..], ["background", "caps", "other", "other shirts", "t shirts"]);
     let photo = |name: &str| &photos.all[number(&photos, name)];
     let told = |name: &str| (photos.kinds[photo(name).kind].as_str(), photo(name).part);
-    assert_eq!(told("studio/train/shirts/1.jpg"), ("shirts", Part::Train));
-    assert_eq!(told("studio/val/casual_shoes/1.jpg"), ("casual shoes", Part::Validation));
-    assert_eq!(told("studio/test/shirts/2.jpg"), ("shirts", Part::Test));
-    assert_eq!(told("studio/train/other/caps/1.jpg"), ("caps", Part::Train));
-    assert_eq!(told("home/other/T-shirts/3.jpg"), ("t shirts", Part::Train));
-    assert_eq!(told("home/other/4.jpg"), ("other", Part::Train));
-    assert_eq!(told("articles/shirts/7.jpg"), ("other shirts", Part::Train));
-    assert_eq!(told("scenes/deeper/9.jpg"), (BACKGROUND, Part::Train));
+    assert_eq!(told("studio/train/shirts/1.jpg"), ("shirts", Split::Train));
+    assert_eq!(told("studio/val/casual_shoes/1.jpg"), ("casual shoes", Split::Val));
+    assert_eq!(told("studio/test/shirts/2.jpg"), ("shirts", Split::Test));
+    assert_eq!(told("studio/train/other/caps/1.jpg"), ("caps", Split::Train));
+    assert_eq!(told("home/other/T-shirts/3.jpg"), ("t shirts", Split::Train));
+    assert_eq!(told("home/other/4.jpg"), ("other", Split::Train));
+    assert_eq!(told("articles/shirts/7.jpg"), ("other shirts", Split::Train));
+    assert_eq!(told("scenes/deeper/9.jpg"), (BACKGROUND, Split::Train));
     let sent: Vec<_> = photos.all.iter().filter(|it| it.is_contributed).map(|it| it.group).collect();
     assert_eq!(sent, [number(&photos, "T-shirts/3.jpg"); 2]);
     assert_eq!(photo("articles/t_shirts/5.jpg").group, photo("articles/t_shirts/6.jpg").group);
@@ -269,7 +269,7 @@ fn copies_that_are_together_anyway_change_no_group() {
 #[test]
 fn groups_that_are_learned_from_and_in_the_test_are_counted() {
     let mut photos = made(&["shirts", "tops"], 2, &[(0, 0, 0); 6]);
-    let parts = [Part::Train, Part::Test, Part::Train, Part::Test, Part::Validation, Part::Test];
+    let parts = [Split::Train, Split::Test, Split::Train, Split::Test, Split::Val, Split::Test];
     photos.all.iter_mut().zip(parts).for_each(|(photo, part)| photo.part = part);
     let mut groups = Groups::new(6);
     assert_eq!(photos.known_in_test(&mut groups), 0);
@@ -294,10 +294,68 @@ fn what_is_named_for_something_else_is_no_class() {
     for (output, kinds) in [
         ("run", ["runs", "shirts", "tops", BACKGROUND, "other"]),
         ("runs/1", ["run", "shirts", "tops", BACKGROUND, "other"]),
+        ("runs/2", ["run", "shirts", "tops", BACKGROUND, "other"]),
     ] {
         let photos = Photos::find(&folders, &at(output)).unwrap();
         assert_eq!((photos.kinds, photos.all.len()), (kinds.map(str::to_owned).to_vec(), 5), "{output}");
     }
+}
+
+#[test]
+fn a_folder_of_data_in_another_is_none_of_its_classes() {
+    let root = tempfile::tempdir().unwrap();
+    touch(root.path(), &["shirts/1.jpg", "tops/2.jpg", "home/shirts/3.jpg"]);
+    touch(root.path(), &["studio/train/tops/4.jpg", "tops/more/shirts/5.jpg"]);
+    let data = ["", "home", "studio", "tops/more"].map(|name| root.path().join(name));
+    let photos = found(&Folders { data: data.into(), ..Folders::default() });
+    assert_eq!(photos.kinds, ["shirts", "tops"]);
+    let kind = |name: &str| photos.all[number(&photos, name)].kind;
+    assert_eq!(["1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg"].map(kind), [0, 1, 0, 1, 0]);
+}
+
+#[test]
+fn what_trainings_have_written_is_no_class_wherever_the_next_one_writes() {
+    for names in [["shirts/1.jpg", "tops/2.jpg"], ["train/shirts/1.jpg", "val/tops/2.jpg"]] {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), &names);
+        touch(root.path(), &["first/train.toml", "runs/1/train.toml", "runs/1/model/manifest.json"]);
+        let folders = Folders { data: vec![root.path().into()], ..Folders::default() };
+        let look = |output: &str| {
+            let photos = Photos::find(&folders, &root.path().join(output)).unwrap();
+            assert_eq!(photos.kinds, ["shirts", "tops"], "{names:?}, then {output:?}");
+        };
+        for output in ["first", "second", "runs/2", ""] {
+            look(output);
+        }
+        // The last one has written beside the photos.
+        touch(root.path(), &["train.toml", "model/manifest.json"]);
+        for output in ["", "second"] {
+            look(output);
+        }
+    }
+}
+
+#[test]
+fn another_article_is_of_no_class_whatever_classes_are_called() {
+    let root = tempfile::tempdir().unwrap();
+    touch(root.path(), &["data/shirts/1.jpg", "data/other_shirts/2.jpg", "articles/shirts/3.jpg"]);
+    let at = |name| vec![root.path().join(name)];
+    let photos = found(&Folders { data: at("data"), other: at("articles"), ..Folders::default() });
+    assert_eq!((photos.classes, &*photos.kinds[2]), (2, "other other shirts"));
+    assert!(!photos.is_of_class(&photos.all[number(&photos, "3.jpg")]));
+}
+
+#[test]
+fn what_a_list_says_is_known_of_a_side_that_is_a_link_too() {
+    let root = tempfile::tempdir().unwrap();
+    touch(root.path(), &["elsewhere/shirts/1.jpg", "elsewhere/tops/2.jpg", "set/val/shirts/3.jpg"]);
+    std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("set/train")).unwrap();
+    let rows = "path,contributor,group\ntrain/shirts/1.jpg,Anna,\ntrain/tops/2.jpg,,7\nval/shirts/3.jpg,,7\n";
+    fs::write(root.path().join("set/manifest.csv"), rows).unwrap();
+    let photos = found(&Folders { data: vec![root.path().join("set")], ..Folders::default() });
+    let photo = |name: &str| &photos.all[number(&photos, name)];
+    assert!(photo("1.jpg").is_contributed && photo("1.jpg").part == Split::Train);
+    assert_eq!(photo("2.jpg").group, photo("3.jpg").group);
 }
 
 #[test]
@@ -315,8 +373,8 @@ fn others_and_scenes_may_be_split_too() {
     let photos = found(&Folders { data: at("photos"), other: at("articles"), backgrounds: at("scenes") });
     assert_eq!(photos.kinds[2..], [BACKGROUND, "caps", "ties"]);
     let part = |name: &str| photos.all[number(&photos, name)].part;
-    assert_eq!(["3.jpg", "4.jpg"].map(part), [Part::Train, Part::Validation]);
-    assert_eq!(["5.jpg", "6.jpg", "7.jpg"].map(part), [Part::Train, Part::Validation, Part::Test]);
+    assert_eq!(["3.jpg", "4.jpg"].map(part), [Split::Train, Split::Val]);
+    assert_eq!(["5.jpg", "6.jpg", "7.jpg"].map(part), [Split::Train, Split::Val, Split::Test]);
     assert!(photos.all[number(&photos, "5.jpg")].is_contributed);
 }
 

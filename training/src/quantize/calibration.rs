@@ -6,10 +6,11 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
 use crate::contents::{Contents, file};
+use crate::dataset::Split;
 use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::onnx::{Node, Number};
-use crate::photos::{Part, Photo, Photos};
+use crate::photos::{Photo, Photos};
 use crate::{Error, Progress, Recipe};
 
 /// What the network says that tells how large its numbers are.
@@ -34,7 +35,7 @@ pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe)
         .all
         .iter()
         .enumerate()
-        .filter(|(_, photo)| photo.part == Part::Train)
+        .filter(|(_, photo)| photo.part == Split::Train)
         .filter_map(|(number, photo)| {
             let content = contents.of(number)?;
             Some((order(recipe.seed, &content), photo, content))

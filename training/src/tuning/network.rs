@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::convolution::{Convolution, Kind, Shape};
-use crate::onnx::{FLOAT, Graph, Node, Tensor};
+use crate::onnx::{Graph, Node, Tensor};
 
 /// A network that can be learned: convolutions of batches of pictures, each maybe clipped, sums of two, means or maxima over
 /// all pixels at the end, and several of these in a row.
@@ -306,7 +306,7 @@ impl<'a> Reading<'a> {
         }
         let bound = |number: usize| -> Option<f32> {
             let tensor = self.tensors.get(node.input.get(number)?.as_str())?;
-            floats(tensor)?.first().copied()
+            tensor.values()?.first().copied()
         };
         Ok((bound(1).ok_or("it has no lower bound")?, bound(2).ok_or("it has no upper bound")?))
     }
@@ -367,7 +367,7 @@ impl<'a> Reading<'a> {
         if self.network.places.iter().any(|(other, _)| other == name) {
             return Err(format!("{name} serves twice"));
         }
-        let numbers = self.tensors.get(name).and_then(|tensor| floats(tensor)).unwrap_or_default();
+        let numbers = self.tensors.get(name).and_then(|tensor| tensor.values()).unwrap_or_default();
         if numbers.len() != count || count == 0 {
             return Err(format!("{name} has {} numbers, not {count}", numbers.len()));
         }
@@ -376,15 +376,4 @@ impl<'a> Reading<'a> {
         self.network.places.push((name.to_owned(), place.clone()));
         Ok(place)
     }
-}
-
-fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
-    if tensor.data_type != FLOAT {
-        return None;
-    }
-    if tensor.raw_data.is_empty() {
-        return Some(tensor.float_data.clone());
-    }
-    let numbers = tensor.raw_data.chunks_exact(size_of::<f32>());
-    Some(numbers.map(|bytes| f32::from_le_bytes(std::array::from_fn(|byte| bytes[byte]))).collect())
 }
