@@ -8,7 +8,7 @@ use std::time::Duration;
 use autorma_models::Model;
 use autorma_models::registry::{Location, Source, alias_named};
 use autorma_service::Shutdown;
-use autorma_service::settings::{Key, Settings};
+use autorma_service::settings::{Key, Settings, Table};
 
 use crate::{Limits, LoadError, Split, Trial};
 
@@ -18,9 +18,13 @@ const MODEL: Key = Key::new(
     "the model: a folder with manifest.json and its ONNX files, or a version of the registry, NAME@ALIAS or NAME/NUMBER",
 );
 /// One setting an alias: `model.split.production`.
-const SPLIT: &str = "model.split.";
-const SPLIT_IS: &str =
-    "this alias's share of the images, of the sum of all shares; an image's arm follows from its content";
+const SPLIT: Table = Table {
+    prefix: "model.split.",
+    rest: "ALIAS",
+    about: "this alias's share of the images, of the sum of all shares; an image's arm follows from its content",
+    // Aliases have underscores and no dots.
+    dotted: false,
+};
 const SHADOW: Key = Key::new(
     "model.shadow",
     "",
@@ -140,9 +144,7 @@ impl Config {
 fn split(settings: &mut Settings) -> Split {
     let share = |value: &str| value.trim().parse::<u32>().ok().filter(|share| *share <= 1_000_000);
     let shares = settings.table(
-        SPLIT,
-        "ALIAS",
-        SPLIT_IS,
+        &SPLIT,
         |_| false,
         |alias, value| {
             alias_named(alias).map_err(|error| error.to_string())?;

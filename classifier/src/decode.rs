@@ -140,7 +140,10 @@ fn swaps_axes(orientation: Orientation) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use image::codecs::jpeg::JpegEncoder;
+    use image::imageops::{self, FilterType as Filter};
     use image::{ImageEncoder, Rgb};
 
     use super::*;
@@ -180,6 +183,26 @@ mod tests {
         // Where no proportion is changed, both are the same pixels.
         let Picture(stretched) = decoder.decode(&photo(1)).unwrap();
         assert_eq!(decoder.in_proportion(&photo(1), 20).unwrap().into_raw(), stretched);
+    }
+
+    /// What the manifest calls `stretch-bilinear-antialiased` is what others call a triangle, as wide as the pixel.
+    #[test]
+    fn pictures_are_stretched_as_the_manifest_says() {
+        let mut noise = 1_u32;
+        let noisy = RgbImage::from_fn(97, 53, |_, _| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            Rgb([24, 16, 8].map(|bits| (noise >> bits) as u8))
+        });
+        let mut file = Cursor::new(Vec::new());
+        noisy.write_to(&mut file, ImageFormat::Bmp).unwrap();
+        for (width, height) in [(40, 20), (200, 100), (120, 30)] {
+            let Picture(stretched) = Decoder::new(width, height, LIMITS).decode(file.get_ref()).unwrap();
+            let expected = imageops::resize(&noisy, width, height, Filter::Triangle).into_raw();
+            assert_eq!(stretched.len(), expected.len());
+            let furthest = stretched.iter().zip(&expected).map(|(it, expected)| it.abs_diff(*expected)).max();
+            // Each rounds in its own places.
+            assert!(furthest <= Some(2), "{furthest:?} off at {width} × {height}");
+        }
     }
 
     #[test]

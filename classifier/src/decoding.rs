@@ -3,39 +3,39 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use autorma_schemas::{Event, ImageEvent, Reason};
 use autorma_stream::Record;
 
-use crate::fetch::Fetcher;
 use crate::outcome::{Decoded, Finished, dead, fits, origin, unreadable};
 use crate::trace::carried;
-use crate::{Config, Decoder, Error, Failure};
+use crate::working::Bench;
+use crate::{Decoder, Error, Failure};
 
-/// From a record to a picture or a dead letter. The outer error is no fault of the record.
+/// From a record to a picture or a dead letter; None where the photo isn't there by the end, and is left to who comes next.
+/// The outer error is no fault of the record.
 pub(crate) fn picture(
     record: Record,
-    fetcher: &Fetcher<'_>,
+    bench: &Bench<'_>,
     decoder: &mut Decoder,
-    config: &Config,
-) -> Result<Result<Decoded, Finished>, Error> {
+) -> Result<Option<Result<Decoded, Finished>>, Error> {
     let mut event = match ImageEvent::decode(&record.stored.value) {
         Ok(event) => event,
-        Err(error) => return Ok(Err(unreadable(record, error.to_string()))),
+        Err(error) => return Ok(Some(Err(unreadable(record, error.to_string())))),
     };
     if let Err(message) = fits(&event) {
-        return Ok(Err(unreadable(record, message)));
+        return Ok(Some(Err(unreadable(record, message))));
     }
-    let origin = origin(&record.stored);
-    let trace = carried(&record.stored, Some(&event.event_id), &origin);
-    let assignment = record.assignment;
-    let made = fetcher.fetch(&event)?.and_then(|file| contained(|| decoder.decode(&file)));
-    Ok(match made {
-        Ok(picture) => {
-            event.bytes = None;
-            Ok(Decoded { assignment, origin, event, picture, trace })
-        }
+    let Record { stored, assignment } = record;
+    let origin = origin(&stored);
+    let trace = carried(&stored, Some(&event.event_id), &origin);
+    // A photo that travels in it is in the event now, and needn't be held twice.
+    drop(stored);
+    let Some(file) = bench.fetcher.fetch(&mut event, bench.shutdown)? else { return Ok(None) };
+    let made = file.and_then(|file| contained(|| decoder.decode(&file)));
+    Ok(Some(match made {
+        Ok(picture) => Ok(Decoded { assignment, origin, event, picture, trace }),
         Err(failure) => {
             tracing::debug!(event_id = event.event_id, name = event.name, %failure, "dead letter");
-            Err(dead((assignment, origin, trace), event, failure, config.batch_size))
+            Err(dead((assignment, origin, trace), event, failure, bench.config.batch_size))
         }
-    })
+    }))
 }
 
 /// What `decode` makes of a file. One that makes a decoder panic costs itself only.

@@ -119,8 +119,11 @@ impl Desk {
     /// Waits until so many records have room, or `longest`. Returns how many have.
     pub(crate) fn wait_for_room(&self, wanted: usize, longest: Duration) -> usize {
         let full = |state: &mut State| self.max_in_flight - state.in_flight < wanted && !state.stopped();
-        let (state, _) =
+        let (state, waited) =
             self.room.wait_timeout_while(self.lock(), longest, full).unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            self.clear_away();
+        }
         self.max_in_flight - state.in_flight
     }
 
@@ -200,6 +203,16 @@ impl Desk {
         }
     }
 
+    /// A record that [`Desk::next_task`] gave out isn't worked on any more, for all is over. It stays pending, so that no
+    /// commit passes over it, and what is done behind it is left with it.
+    pub(crate) fn leave(&self) {
+        let mut state = self.lock();
+        state.decoding -= 1;
+        state.in_flight -= 1;
+        drop(state);
+        self.wake();
+    }
+
     /// A micro-batch has its outcomes.
     pub(crate) fn finish(&self, outcomes: Vec<Finished>) {
         let mut state = self.lock();
@@ -243,7 +256,8 @@ impl Desk {
                 return Some(committable);
             }
             self.room.notify_all();
-            if state.closed && state.in_flight == 0 {
+            // What is done and can't be committed lies behind what was left.
+            if state.closed && state.in_flight == state.done.len() {
                 return None;
             }
             state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -276,8 +290,7 @@ impl Desk {
         self.done.notify_one();
         // Nothing may be coming any more for those who wait to fill a micro-batch.
         self.work.notify_all();
-        let busy =
-            |state: &mut State| state.failure.is_none() && partitions.iter().any(|at| state.is_busy(at));
+        let busy = |state: &mut State| !state.stopped() && partitions.iter().any(|at| state.is_busy(at));
         let waited = self.room.wait_timeout_while(state, longest, busy);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         for at in partitions {
@@ -304,11 +317,16 @@ impl Desk {
     pub(crate) fn wait_until_idle(&self, longest: Duration) -> bool {
         let mut state = self.lock();
         state.urgent = true;
-        // An outcome whose assignment has ended since may still lie there, with nobody to clear it away.
-        self.done.notify_one();
+        self.clear_away();
         let busy = |state: &mut State| state.in_flight > 0 && state.failure.is_none();
         let waited = self.room.wait_timeout_while(state, longest, busy);
         waited.unwrap_or_else(PoisonError::into_inner).0.in_flight == 0
+    }
+
+    /// Outcomes whose assignments have ended since they were done may still lie there: the committer clears them away, and
+    /// nothing else would wake it.
+    fn clear_away(&self) {
+        self.done.notify_one();
     }
 
     /// No further record comes: the threads return when what is here is done.

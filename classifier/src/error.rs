@@ -2,7 +2,6 @@ use std::io;
 
 use autorma_models::Error as ModelError;
 use autorma_models::registry::RegistryError;
-use autorma_stream::Disposition;
 use rustix::io::Errno;
 
 use crate::LoadError;
@@ -60,15 +59,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it.
-    pub fn disposition(&self) -> Disposition {
-        match self {
-            Error::Log(error) => error.disposition(),
-            Error::OutOfFiles(_) => Disposition::Transient,
-            _ => Disposition::Fatal,
-        }
-    }
-
     /// The same or, where that is the cause, that there are no files left, or no processes: then it says nothing of what was to
     /// be read or tried.
     pub(crate) fn or_out_of_files(self) -> Self {

@@ -2,20 +2,24 @@
 
 mod file;
 mod object;
+mod readers;
 mod roots;
 mod store;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use autorma_schemas::{ImageEvent, Reason, file_path, sha256};
+use autorma_service::Shutdown;
 use autorma_stream::{Error as LogError, Log};
 use rustix::io::Errno;
 
 use crate::decode::too_many_bytes;
 use crate::{Error, Failure};
 use object::Objects;
+use readers::Readers;
 use roots::Roots;
 
 pub use file::read_file;
@@ -26,7 +30,8 @@ pub use roots::{is_below, published_folders};
 #[derive(Debug)]
 pub(crate) struct Fetcher<'a> {
     roots: Roots<'a>,
-    objects: Objects,
+    objects: Arc<Objects>,
+    readers: Readers,
     max_bytes: u64,
 }
 
@@ -36,6 +41,8 @@ enum Trouble {
     Lasting(Failure),
     /// The log, which is to say what may be read, can't be asked.
     Log(LogError),
+    /// The stage is over, and nobody waits for them any more.
+    Over,
 }
 
 impl From<Failure> for Trouble {
@@ -62,29 +69,41 @@ impl<'a> Fetcher<'a> {
         max_bytes: u64,
         log: &'a dyn Log,
     ) -> Result<Self, StoreError> {
-        Ok(Self { roots: Roots::new(roots.to_vec(), log), objects: Objects::open(stores)?, max_bytes })
+        let (roots, objects) = (Roots::new(roots, log), Arc::new(Objects::open(stores)?));
+        Ok(Self { roots, objects, readers: Readers::default(), max_bytes })
     }
 
-    /// The event's bytes, which are those that it was made for: length and SHA-256 are checked. The outer error is the
-    /// log's, or that there are no files left, and not this image's fault.
-    pub(crate) fn fetch(&self, event: &ImageEvent) -> Result<Result<Vec<u8>, Failure>, Error> {
-        let bytes = match (&event.bytes, &event.uri) {
+    /// The event's bytes, which are those that it was made for: length and SHA-256 are checked. What is inline is taken out
+    /// of the event. None where it is `over` before they are there: they may never come. The outer error is the log's, or
+    /// that there are no files left, and not this image's fault.
+    pub(crate) fn fetch(
+        &self,
+        event: &mut ImageEvent,
+        over: &Shutdown,
+    ) -> Result<Option<Result<Vec<u8>, Failure>>, Error> {
+        Ok(match (event.bytes.take(), &event.uri) {
             (Some(bytes), _) if bytes.len() as u64 > self.max_bytes => {
-                Err(too_many_bytes(bytes.len() as u64, self.max_bytes))
+                Some(Err(too_many_bytes(bytes.len() as u64, self.max_bytes)))
             }
-            (Some(bytes), _) => Ok(bytes.clone()),
-            (None, Some(uri)) => self.dereference(uri)?,
+            (Some(bytes), _) => {
+                Some(meant(event, bytes, Reason::InvalidEvent, "the bytes in the event have"))
+            }
+            (None, Some(uri)) => {
+                let found = |bytes| meant(event, bytes, Reason::ContentChanged, "the content has by now");
+                self.dereference(uri, over)?.map(|bytes| bytes.and_then(found))
+            }
             (None, None) => {
-                Err(Failure::new(Reason::InvalidEvent, "the event has neither bytes nor a reference"))
+                let message = "the event has neither bytes nor a reference";
+                Some(Err(Failure::new(Reason::InvalidEvent, message)))
             }
-        };
-        Ok(bytes.and_then(|bytes| meant(event, bytes)))
+        })
     }
 
-    fn dereference(&self, uri: &str) -> Result<Result<Vec<u8>, Failure>, Error> {
+    /// None where it is over before that.
+    fn dereference(&self, uri: &str, over: &Shutdown) -> Result<Option<Result<Vec<u8>, Failure>>, Error> {
         let mut failed = 0;
         loop {
-            match self.read(uri) {
+            match self.read(uri, over) {
                 Err(Trouble::Passing(error)) if failed < ATTEMPTS => {
                     failed += 1;
                     tracing::debug!(%error, uri, failed, "reading again");
@@ -94,20 +113,23 @@ impl<'a> Fetcher<'a> {
                     return Err(Error::OutOfFiles(error));
                 }
                 Err(Trouble::Passing(error)) => {
-                    return Ok(Err(Failure::new(Reason::Unreadable, error.to_string())));
+                    return Ok(Some(Err(Failure::new(Reason::Unreadable, error.to_string()))));
                 }
-                Err(Trouble::Lasting(failure)) => return Ok(Err(failure)),
+                Err(Trouble::Lasting(failure)) => return Ok(Some(Err(failure))),
                 Err(Trouble::Log(error)) => return Err(error.into()),
-                Ok(bytes) => return Ok(Ok(bytes)),
+                Err(Trouble::Over) => return Ok(None),
+                Ok(bytes) => return Ok(Some(Ok(bytes))),
             }
         }
     }
 
-    fn read(&self, uri: &str) -> Result<Vec<u8>, Trouble> {
-        match file_path(uri) {
-            Some(path) => file::read(&path, &self.roots, self.max_bytes),
-            None => self.objects.read(uri, self.max_bytes),
-        }
+    fn read(&self, uri: &str, over: &Shutdown) -> Result<Vec<u8>, Trouble> {
+        let Some(path) = file_path(uri) else {
+            let (objects, uri, most) = (Arc::clone(&self.objects), uri.to_owned(), self.max_bytes);
+            let read = self.readers.unless_over(over, move || objects.read(&uri, most));
+            return read.ok_or(Trouble::Over)?;
+        };
+        file::read(path, &self.roots, self.max_bytes, (&self.readers, over))
     }
 }
 
@@ -116,16 +138,12 @@ pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// The bytes, if they are those that the event was made for.
-fn meant(event: &ImageEvent, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+/// The bytes, if they are those that the event was made for; if not, the reason with what it is that differs.
+fn meant(event: &ImageEvent, bytes: Vec<u8>, reason: Reason, what: &str) -> Result<Vec<u8>, Failure> {
     let found = sha256(&bytes);
     if event.sha256.eq_ignore_ascii_case(&found) {
         return Ok(bytes);
     }
-    let (reason, what) = match event.bytes {
-        Some(_) => (Reason::InvalidEvent, "the bytes in the event have"),
-        None => (Reason::ContentChanged, "the content has by now"),
-    };
     Err(Failure::new(reason, format!("{what} the sha-256 {found}, not {}", event.sha256)))
 }
 
@@ -134,7 +152,7 @@ mod tests {
     use std::process::Command;
 
     use autorma_schemas::file_url;
-    use autorma_stream::memory::Memory;
+    use autorma_stream::embedded::Embedded;
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     use super::*;
@@ -150,11 +168,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let photo = folder.path().join("a.jpg");
         std::fs::write(&photo, b"photo").unwrap();
-        let log = Memory::new().unwrap();
+        let log = Embedded::in_memory().unwrap();
         let fetcher = Fetcher::new(&[folder.path().to_owned()], &[], 10, &log).unwrap();
         let before = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: before.maximum }).unwrap();
-        let read = fetcher.dereference(&file_url(&photo));
+        let read = fetcher.dereference(&file_url(&photo), &Shutdown::new());
         setrlimit(Resource::Nofile, before).unwrap();
         assert!(matches!(read, Err(Error::OutOfFiles(_))), "{read:?}");
         println!("\nno dead letter");

@@ -1,9 +1,10 @@
 //! The middle stage: image events in, predictions and dead letters out, in micro-batches through ONNX Runtime.
 //!
 //! One thread owns the consumer ([`run`] polls on the thread that calls it), workers decode and run the model, each with
-//! sessions of its own, and one thread commits. They meet at the desk (`desk.rs`), which bounds what is in flight. Where
-//! an alias names the model, or one of several, or a shadow, one more thread follows all these aliases (`swapping.rs`).
-//! Images may be split among several versions, and another one may compute along, the shadow (`arms.rs`).
+//! sessions of its own and a thread beside it that reads its photos (`fetch/readers.rs`), and one thread commits. They meet
+//! at the desk (`desk.rs`), which bounds what is in flight. Where an alias names the model, or one of several, or a shadow,
+//! one more thread for each follows it (`swapping.rs`). Images may be split among several versions, and another one may
+//! compute along, the shadow (`arms.rs`).
 
 mod arms;
 mod bisect;

@@ -113,7 +113,7 @@ fn classify(
         desk.close();
     });
     let failure = desk.take_failure();
-    // Without a failure everything is committed; with one, what isn't goes to the others at once.
+    // What isn't committed, after a failure or because it took longer than it may, goes to the others at once.
     let left = consumer.leave();
     match failure {
         Some(error) => Err(error),
@@ -159,3 +159,6 @@ impl Drop for Alarm<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

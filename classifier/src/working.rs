@@ -16,7 +16,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) rack: &'a Rack,
     pub(crate) config: &'a Config,
     pub(crate) metrics: &'a Metrics,
-    /// Requested when no more photos are begun, for whatever reason: nobody needs another version then.
+    /// Requested when no more photos are begun, for whatever reason: nobody needs another version then, or waits for a photo
+    /// that is still being read.
     pub(crate) shutdown: &'a Shutdown,
 }
 
@@ -27,15 +28,16 @@ pub(crate) struct Bench<'a> {
 /// There is one a processor, and both are its work: threads for each would take turns on the processors and each
 /// other's data out of the caches.
 pub(crate) fn work(bench: &Bench<'_>, number: usize, mut kit: Kit, mut decoder: Decoder) {
-    let Bench { desk, fetcher, rack, config, metrics, .. } = bench;
+    let Bench { desk, rack, config, metrics, .. } = bench;
     while let Some(task) = desk.next_task() {
         let begun = Instant::now();
         match task {
             Task::Decode(record) => {
-                let picture = decoding::picture(record, fetcher, &mut decoder, config);
+                let picture = decoding::picture(record, bench, &mut decoder);
                 metrics.decode_seconds.observe(begun.elapsed().as_secs_f64());
                 match picture {
-                    Ok(picture) => desk.decoded(picture),
+                    Ok(Some(picture)) => desk.decoded(picture),
+                    Ok(None) => desk.leave(),
                     Err(error) => return desk.fail(error),
                 }
             }
@@ -49,3 +51,6 @@ pub(crate) fn work(bench: &Bench<'_>, number: usize, mut kit: Kit, mut decoder: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

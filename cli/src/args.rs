@@ -1,27 +1,31 @@
-//! The command line: every command, flag and help text. Flags that are settings end up in a [`Layer`].
+//! The command line: every command, flag and help text. Flags that are settings end up in [`Cli::layer`].
 
 mod dataset;
 mod events;
+mod flags;
+mod looking;
 mod models;
+mod stages;
 mod train;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use autorma_service::settings::Layer;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{Error, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use dataset::{CheckArgs, DatasetArgs, DatasetCommand, PrepareArgs};
 pub(crate) use events::{
     Chosen, DeadLettersArgs, DeadLettersCommand, ProduceArgs, ReplayArgs, RetryArgs, TailArgs, Topic,
 };
+pub(crate) use looking::{RunsArgs, RunsCommand, ShowArgs, StatusArgs};
 pub(crate) use models::{
     CompareLiveArgs, DiffArgs, EnsembleArgs, EvaluateArgs, GcArgs, ModelsArgs, ModelsCommand, MoveArgs,
     Photos, PromoteArgs, RegisterArgs, Signature,
 };
+pub(crate) use stages::{ClassifyArgs, IngestArgs, Output, RunArgs, SinkArgs, Whole};
 pub(crate) use train::TrainArgs;
 
 /// Turns photographs of returned goods into labels: a folder of photos in, durable predictions out, exactly once.
@@ -63,14 +67,8 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "LEVEL", help_heading = "Settings")]
     pub(crate) log_level: Option<String>,
     /// How it is logged, on standard error; by default text. Setting: logging.format
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", help_heading = "Settings")]
-    pub(crate) log_format: Option<LogFormat>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = ["text", "json"], help_heading = "Settings")]
+    pub(crate) log_format: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -132,7 +130,7 @@ pub(crate) enum Command {
     /// some are dead letters; 1 not finished.
     Replay(ReplayArgs),
     /// Show topics, lag, runs, the configured model and which stages are alive
-    Status(Json),
+    Status(StatusArgs),
     /// List the runs, or show one
     Runs(RunsArgs),
     /// List the images that couldn't be classified, with the reasons; `retry` publishes them again
@@ -192,140 +190,12 @@ pub(crate) enum Command {
     },
 }
 
-/// What is read.
-#[derive(Debug, Args, Default)]
-pub(crate) struct Input {
-    /// Folder of the photos; by default data/inference/input. Setting: ingest.input
-    #[arg(long, value_name = "DIR")]
-    pub(crate) input: Option<PathBuf>,
-    /// Folders in the folder too. Setting: ingest.recursive
-    #[arg(long)]
-    pub(crate) recursive: bool,
-}
-
-/// What is written.
-#[derive(Debug, Args, Default)]
-pub(crate) struct Output {
-    /// Folder of the results; by default data/inference/output. Setting: sink.output
-    #[arg(long, value_name = "DIR")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-/// How it is classified.
-#[derive(Debug, Args, Default)]
-pub(crate) struct Model {
-    /// The model: its folder, or a version of the registry, NAME@ALIAS or NAME/NUMBER. An alias is followed when it moves.
-    /// What it is by default: models/shipped, here or beside the program. Setting: classifier.model
-    #[arg(long, value_name = "DIR|REF")]
-    pub(crate) model: Option<String>,
-    /// Images a micro-batch; by default 10. Setting: classifier.batch_size
-    #[arg(long, value_name = "N")]
-    pub(crate) batch_size: Option<usize>,
-}
-
-/// Where metrics and health are served.
-#[derive(Debug, Args, Default)]
-pub(crate) struct Http {
-    /// Address of /metrics, /health/live and /health/ready; `off` for none. What it is by default: 127.0.0.1:9464 or, if
-    /// that is taken, another free port, and none for `autorma run`. Setting: http.address
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) http: Option<String>,
-}
-
-/// What all three stages together need.
-#[derive(Debug, Args)]
-pub(crate) struct Whole {
-    #[command(flatten)]
-    pub(crate) input: Input,
-    #[command(flatten)]
-    pub(crate) output: Output,
-    #[command(flatten)]
-    pub(crate) model: Model,
-    #[command(flatten)]
-    pub(crate) http: Http,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) whole: Whole,
-    /// Classify again what was published before
-    #[arg(long)]
-    pub(crate) reprocess: bool,
-    /// Print the report as one JSON object on standard output; everything else goes to standard error
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print nothing but errors
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IngestArgs {
-    #[command(flatten)]
-    pub(crate) input: Input,
-    #[command(flatten)]
-    pub(crate) http: Http,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ClassifyArgs {
-    #[command(flatten)]
-    pub(crate) model: Model,
-    #[command(flatten)]
-    pub(crate) http: Http,
-    /// Stable name among several classifiers; by default the first free number. Setting: classifier.slot
-    #[arg(long, value_name = "NAME")]
-    pub(crate) slot: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SinkArgs {
-    #[command(flatten)]
-    pub(crate) output: Output,
-    #[command(flatten)]
-    pub(crate) http: Http,
-}
-
 /// Tables for people or JSON for scripts.
 #[derive(Debug, Args)]
 pub(crate) struct Json {
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RunsArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<RunsCommand>,
-    #[command(flatten)]
-    pub(crate) output: Output,
-    #[command(flatten)]
-    pub(crate) json: Json,
-}
-
-impl RunsArgs {
-    /// What stands before the subcommand is meant for it, too.
-    fn hand_down(&mut self) {
-        if let Some(RunsCommand::Show { output, json, .. }) = &mut self.command {
-            output.output = output.output.take().or_else(|| self.output.output.take());
-            json.json |= self.json.json;
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RunsCommand {
-    /// Show one run with its summary
-    Show {
-        /// The run's id, as `autorma runs` lists it
-        id: String,
-        #[command(flatten)]
-        output: Output,
-        #[command(flatten)]
-        json: Json,
-    },
 }
 
 #[derive(Debug, Args)]
@@ -343,16 +213,6 @@ pub(crate) enum TopicsCommand {
     Create(Json),
     /// Compare the topics with what they should be; exit status 1 if something would go wrong
     Check(Json),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ShowArgs {
-    /// A file's name or path, or an event's id
-    pub(crate) image: OsString,
-    #[command(flatten)]
-    pub(crate) output: Output,
-    #[command(flatten)]
-    pub(crate) json: Json,
 }
 
 #[derive(Debug, Args)]
@@ -412,46 +272,6 @@ impl Cli {
         self
     }
 
-    /// The flags that are settings.
-    pub(crate) fn layer(&self) -> Layer {
-        let mut flags = Flags(Layer::new("flags"));
-        self.common.flags(&mut flags);
-        if self.photos().is_none() {
-            flags.path("data", self.common.data.last(), "--data");
-        }
-        match &self.command {
-            Command::Run(args) => {
-                args.whole.flags(&mut flags);
-                flags.switch("ingest.reprocess", args.reprocess, "--reprocess");
-            }
-            Command::Up(args) => args.flags(&mut flags),
-            Command::Ingest(args) => {
-                args.input.flags(&mut flags);
-                args.http.flags(&mut flags);
-            }
-            Command::Classify(args) => {
-                args.model.flags(&mut flags);
-                args.http.flags(&mut flags);
-                flags.value("classifier.slot", args.slot.as_ref(), "--slot");
-            }
-            Command::Sink(args) => {
-                args.output.flags(&mut flags);
-                args.http.flags(&mut flags);
-            }
-            Command::Runs(args) => match &args.command {
-                Some(RunsCommand::Show { output, .. }) => output.flags(&mut flags),
-                None => args.output.flags(&mut flags),
-            },
-            Command::Show(args) => args.output.flags(&mut flags),
-            Command::Replay(args) => args.output.flags(&mut flags),
-            Command::Evaluate(args) => flags.value("classifier.model", args.model.as_ref(), "--model"),
-            _ => {}
-        }
-        flags.0
-    }
-}
-
-impl Cli {
     /// The configuration file, if one is named.
     pub(crate) fn configuration_file(&self) -> Option<PathBuf> {
         self.configuration_flag().or_else(|| std::env::var_os("AUTORMA_CONFIG").map(PathBuf::from))
@@ -474,86 +294,6 @@ impl Cli {
             },
             _ => None,
         }
-    }
-}
-
-impl Common {
-    fn flags(&self, flags: &mut Flags) {
-        match (&self.log, &self.brokers) {
-            (None, Some(_)) => flags.value("log.kind", Some(&"kafka"), "--brokers"),
-            (log, _) => flags.value("log.kind", log.as_ref(), "--log"),
-        }
-        flags.value("log.kafka.brokers", self.brokers.as_ref(), "--brokers");
-        flags.value("logging.level", self.log_level.as_ref(), "--log-level");
-        let format = self.log_format.map(|format| match format {
-            LogFormat::Text => "text",
-            LogFormat::Json => "json",
-        });
-        flags.value("logging.format", format.as_ref(), "--log-format");
-        for (key, value) in &self.set {
-            flags.value(key, Some(value), "--set");
-        }
-    }
-}
-
-impl Whole {
-    fn flags(&self, flags: &mut Flags) {
-        self.input.flags(flags);
-        self.output.flags(flags);
-        self.model.flags(flags);
-        self.http.flags(flags);
-    }
-}
-
-impl Input {
-    fn flags(&self, flags: &mut Flags) {
-        flags.path("ingest.input", self.input.as_ref(), "--input");
-        flags.switch("ingest.recursive", self.recursive, "--recursive");
-    }
-}
-
-impl Output {
-    fn flags(&self, flags: &mut Flags) {
-        flags.path("sink.output", self.output.as_ref(), "--output");
-    }
-}
-
-impl Model {
-    fn flags(&self, flags: &mut Flags) {
-        flags.value("classifier.model", self.model.as_ref(), "--model");
-        flags.value("classifier.batch_size", self.batch_size.as_ref(), "--batch-size");
-    }
-}
-
-impl Http {
-    fn flags(&self, flags: &mut Flags) {
-        flags.value("http.address", self.http.as_ref(), "--http");
-    }
-}
-
-/// The layer of flags in the making.
-struct Flags(Layer);
-
-impl Flags {
-    fn value(&mut self, key: &str, value: Option<&impl ToString>, flag: &str) {
-        if let Some(value) = value {
-            self.0 = std::mem::take(&mut self.0).with(key, value.to_string(), flag);
-        }
-    }
-
-    fn path(&mut self, key: &str, value: Option<&PathBuf>, flag: &str) {
-        match value.map(|path| path.to_str()) {
-            // What it would look like in UTF-8 is another path.
-            Some(None) => {
-                self.0 =
-                    std::mem::take(&mut self.0).with_problem(key, flag, "a path that is UTF-8: rename it");
-            }
-            text => self.value(key, text.flatten().as_ref(), flag),
-        }
-    }
-
-    fn switch(&mut self, key: &str, on: bool, flag: &str) {
-        self.value(key, on.then_some("true").as_ref(), flag);
     }
 }
 
@@ -585,177 +325,4 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::ffi::OsStringExt;
-
-    use autorma_service::settings::Settings;
-
-    use super::*;
-    use crate::configuration::Configuration;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    /// The help of a flag of `autorma run`.
-    fn help(flag: &str) -> String {
-        let mut program = Cli::command();
-        program.build();
-        let run = program.find_subcommand("run").unwrap();
-        let flag = run.get_arguments().find(|argument| argument.get_long() == Some(flag));
-        flag.unwrap().get_help().unwrap().to_string()
-    }
-
-    #[test]
-    fn a_flag_that_is_a_setting_says_which_and_what_it_is_by_default() {
-        let status = Cli::read(["autorma", "status"].map(OsString::from)).unwrap();
-        let (_, settings) = Configuration::read(&status).unwrap();
-        for (flag, key) in [
-            ("input", "ingest.input"),
-            ("output", "sink.output"),
-            ("data", "data"),
-            ("model", "classifier.model"),
-            ("batch-size", "classifier.batch_size"),
-            ("http", "http.address"),
-            ("log", "log.kind"),
-            ("log-level", "logging.level"),
-            ("log-format", "logging.format"),
-        ] {
-            let help = help(flag);
-            assert!(help.ends_with(&format!("Setting: {key}")), "{help}");
-            let setting = settings.effective().iter().find(|it| it.key == key).unwrap();
-            // The tester may have set it.
-            if setting.origin == "default" {
-                let (_, default) = help.split_once("by default").unwrap_or_else(|| panic!("{help}"));
-                assert!(default.contains(&setting.value), "{}: {help}", setting.value);
-            }
-        }
-    }
-
-    #[test]
-    fn the_largest_class_has_at_least_as_many_photos_as_the_smallest() {
-        let check = |imbalance: &str| {
-            let words = ["autorma", "dataset", "check", env!("CARGO_MANIFEST_DIR"), "--imbalance", imbalance];
-            Cli::read(words.map(OsString::from))
-        };
-        for right in ["1", "2.5", "inf"] {
-            check(right).unwrap();
-        }
-        for wrong in ["nan", "0", "0.9", "many", ""] {
-            assert!(check(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_photo_is_shown_whatever_it_is_called() {
-        let words = ["autorma", "show"].map(OsString::from).into_iter();
-        let strange = OsString::from_vec(b"photo\xff.jpg".to_vec());
-        let Command::Show(args) = Cli::read(words.chain([strange.clone()])).unwrap().command else {
-            panic!("another command")
-        };
-        assert_eq!(args.image, strange);
-    }
-
-    #[test]
-    fn what_stands_before_a_subcommand_is_meant_for_it() {
-        let command = |words: &[&str]| Cli::read(words.iter().map(Into::into)).unwrap().command;
-        let Command::DeadLetters(args) =
-            command(&["autorma", "dead-letters", "--run", "a", "--json", "retry"])
-        else {
-            panic!("another command")
-        };
-        let Some(DeadLettersCommand::Retry(retry)) = args.command else { panic!("no retry") };
-        assert_eq!((retry.run.as_deref(), retry.json.json), (Some("a"), true));
-        let Command::Runs(args) = command(&["autorma", "runs", "--json", "--output", "o", "show", "b"])
-        else {
-            panic!("another command")
-        };
-        let Some(RunsCommand::Show { output, json, .. }) = args.command else { panic!("no show") };
-        assert_eq!((output.output, json.json), (Some("o".into()), true));
-    }
-
-    #[test]
-    fn a_data_folder_that_photos_would_replace_is_refused() {
-        let photos = ["--data", env!("CARGO_MANIFEST_DIR")];
-        let read = |words: &[&[&str]]| {
-            let words = std::iter::once("autorma").chain(words.concat());
-            Cli::read(words.map(OsString::from))
-        };
-        let commands: [&[&str]; 4] = [
-            &["evaluate"],
-            &["train", "--output", "o"],
-            &["models", "promote", "m/2"],
-            &["models", "ensemble", "m/1", "m/2", "--output", "o"],
-        ];
-        for command in commands {
-            read(&[command, &photos, &photos]).unwrap();
-            for data in [&["--data", "state"][..], &["--data=state"]] {
-                let error = read(&[data, command, &photos]).unwrap_err().to_string();
-                assert!(error.contains("--set data=DIR"), "{command:?}: {error}");
-            }
-        }
-        let between: [&[&str]; 4] = [&["models"], &["--data", "state"], &["promote", "m/2"], &photos];
-        assert!(read(&between).is_err());
-        assert_eq!(read(&[&["--data", "state"], &["models", "list"]]).unwrap().common.data.len(), 1);
-    }
-
-    #[test]
-    fn settings_on_both_sides_of_a_subcommand_are_refused() {
-        let read = |words: &str| Cli::read(words.split(' ').map(OsString::from));
-        for together in [
-            "autorma --set drain=3s --set=data=a classify",
-            "autorma models list --set drain=3s --set=data=a",
-        ] {
-            assert_eq!(read(together).unwrap().common.set.len(), 2, "{together}");
-        }
-        for split in [
-            "autorma --set classifier.roots=/safe classify --set drain=3s",
-            "autorma --set=classifier.roots=/safe classify --set=drain=3s",
-            "autorma models --set drain=3s list --set data=a",
-        ] {
-            let error = read(split).unwrap_err().to_string();
-            assert!(error.contains("put all of them behind it"), "{split}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_path_that_is_not_utf_8_is_refused_and_not_taken_for_another() {
-        let strange = OsString::from_vec(b"photos\xff".to_vec());
-        for (flag, key) in [("--input", "ingest.input"), ("--output", "sink.output"), ("--data", "data")] {
-            let words = ["autorma", "run", flag].map(OsString::from).into_iter().chain([strange.clone()]);
-            let settings = Settings::new(vec![Cli::read(words).unwrap().layer()]);
-            let told = settings.finish().unwrap_err().to_string();
-            assert!(told.contains(&format!("{key} (from {flag}): a path that is UTF-8")), "{told}");
-        }
-    }
-
-    /// What `autorma train` is told, behind and before its name.
-    fn train(before: &[&str], behind: &[&str]) -> Result<TrainArgs, Error> {
-        let photos = ["train", "--data", env!("CARGO_MANIFEST_DIR"), "--output", "o"];
-        let words = [&["autorma"][..], before, &photos, behind].concat();
-        match Cli::read(words.into_iter().map(OsString::from))?.command {
-            Command::Train(args) => Ok(args),
-            other => panic!("another command: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn settings_that_a_recipe_would_replace_are_refused() {
-        for before in [&["--config", "settings.toml"][..], &["--config=settings.toml"]] {
-            let error = train(before, &["--config", "recipe.toml"]).unwrap_err().to_string();
-            assert!(error.contains("AUTORMA_CONFIG"), "{error}");
-        }
-        let recipe = train(&[], &["--config", "recipe.toml"]).unwrap().config;
-        assert_eq!(recipe, Some("recipe.toml".into()));
-    }
-
-    #[test]
-    fn a_seed_is_whatever_a_recipe_takes() {
-        let seed = |seed: &str| train(&[], &["--seed", seed]).map(|args| args.seed);
-        assert_eq!(seed("9223372036854775807").unwrap(), Some(i64::MAX as u64));
-        for wrong in ["9223372036854775808", "-1", "many"] {
-            assert!(seed(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

@@ -47,10 +47,7 @@ impl Configuration {
         let mut settings = settings::load(file.as_deref(), Path::new("."), cli.layer())?;
         let mut configuration = Self {
             file: cli.configuration_flag(),
-            data: settings.get_if(&DATA, |data: &PathBuf| match data.as_os_str().is_empty() {
-                true => Err("a folder; . is the current one".into()),
-                false => Ok(()),
-            }),
+            data: settings.folder(&DATA),
             log: LogSettings::read(&mut settings),
             drain: settings.get(&DRAIN, ..=Duration::from_secs(3600)),
             logging: logging::Config::read(&mut settings),

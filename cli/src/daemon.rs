@@ -44,10 +44,7 @@ pub(crate) fn run(
         // Not ready until it says so.
         health.stage(stage.name());
     }
-    let server = serve(configuration, &metrics, &health)?;
-    if let Some(server) = &server {
-        tracing::info!(address = %server.address(), "serving /metrics, /health/live and /health/ready");
-    }
+    let _server = serve(configuration, &metrics, &health)?;
     let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
     pipeline.report_signals()?;
     std::thread::scope(|scope| {

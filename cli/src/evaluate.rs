@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod fixtures;
+mod not_judged;
 mod page;
 mod report;
 mod unfinished;
@@ -20,6 +21,7 @@ use crate::exit;
 use crate::inspect::json_text;
 use crate::progress;
 use crate::table::printable;
+pub(crate) use not_judged::NotJudged;
 use report::{Compared, HeldAgainst, Report};
 use unfinished::Unfinished;
 
@@ -79,9 +81,7 @@ impl<'a> Examiner<'a> {
 /// `autorma evaluate`.
 pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let registry = &*configuration.registry()?;
-    // An alias that moves now moves neither of them.
-    let source = configuration.classifier.model.clone().pinned(registry)?;
-    let (model, reference) = (source.load(registry)?, source.reference(registry)?);
+    let (model, reference) = configuration.classifier.model.load_with_reference(registry)?;
     let other = args.against.as_deref().map(|it| Source::meant(it).load(registry)).transpose()?;
     if other.as_ref().is_some_and(|other| other.manifest.classes != model.manifest.classes) {
         bail!("the two models know different classes: there is nothing to compare");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -152,15 +153,21 @@ impl Home {
             let kafka = Kafka::new(config.clone())?;
             return Ok(Self::of(folder, Arc::new(kafka.clone()), Some(kafka)));
         }
-        let failed = || format!("opening the log in {} (--data)", folder.display());
+        // Who only looks does both, too.
+        let failed = || format!("opening the log in {} (--data) to read and write", folder.display());
         let log = Embedded::open(&place(&folder)).with_context(failed)?;
         Ok(Self::of(folder, Arc::new(log), None))
     }
 
-    /// Takes a role for this process.
+    /// Takes the role of ingest or of the sink, of which a log has one. Another data folder would do only where it has a log
+    /// of its own, and all stages would work there.
     pub(crate) fn take(&self, role: &str, command: &str) -> anyhow::Result<RoleLock> {
-        RoleLock::take(&self.folder, role, command)
-            .map_err(|error| advised(error, "stop it or use another --data"))
+        let has_all_stages = ["autorma up", "autorma run"].contains(&command);
+        let advice = match has_all_stages && self.kafka.is_none() {
+            true => "stop it or use another --data",
+            false => "a log has only one: stop it first",
+        };
+        RoleLock::take(&self.folder, role, command).map_err(|error| advised(error, advice))
     }
 
     /// Takes a role of those that come and go, and that are about this very log: no other data folder would do.
@@ -175,7 +182,6 @@ impl Home {
         configuration: &Configuration,
         command: &str,
     ) -> anyhow::Result<RoleLock> {
-        expect_output(configuration)?;
         let output = &configuration.sink.output;
         autorma_sink::create_output(output)?;
         RoleLock::take(&output.join(".autorma"), SINK, command)
@@ -191,7 +197,9 @@ impl Home {
     ) -> anyhow::Result<(RoleLock, String)> {
         if configuration.slot_chosen {
             let slot = configuration.classifier.slot.clone();
-            return Ok((self.take(&format!("{CLASSIFIER}{slot}"), command)?, slot));
+            let lock = RoleLock::take(&self.folder, &format!("{CLASSIFIER}{slot}"), command)
+                .map_err(|error| advised(error, "choose another --slot, or leave it out"))?;
+            return Ok((lock, slot));
         }
         let (lock, slot) = RoleLock::take_first_free(&self.folder, CLASSIFIER, 0..MOST_CLASSIFIERS, command)
             .map_err(|error| told_if_none_is_free(error, "no slot is free for another classifier"))?;
@@ -221,7 +229,8 @@ impl Home {
     /// drops.
     pub(crate) fn drop_old_records(&self) {
         let (log, (tell, done)) = (Arc::clone(&self.log), channel());
-        std::thread::spawn(move || tell.send(log.housekeep()));
+        // Where the system gives no thread, nobody tells.
+        drop(Builder::new().name("tidy".into()).spawn(move || tell.send(log.housekeep())));
         match done.recv_timeout(TIDYING) {
             Ok(done) => told(done),
             Err(_) => {
@@ -243,14 +252,6 @@ fn told(housekeeping: Result<Housekeeping, LogError>) {
         Ok(done) => tracing::debug!(done.expired, done.compacted, "dropped old records"),
         Err(error) => tracing::warn!(%error, "old records stay for now"),
     }
-}
-
-/// An error if no folder is named for the results.
-fn expect_output(configuration: &Configuration) -> anyhow::Result<()> {
-    if configuration.sink.output.as_os_str().is_empty() {
-        bail!("sink.output is empty: name the folder of the results; . is the current one");
-    }
-    Ok(())
 }
 
 /// An error if a classifier couldn't take the slot that is configured.
@@ -324,9 +325,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [data, output] = ["data", "output"].map(|name| folder.path().join(name).display().to_string());
         let configuration = Configuration::of(&["up", "--data", &data, "--output", &output]);
-        let home = Home::open(&configuration).unwrap();
-        let takes: [(&dyn Fn() -> anyhow::Result<RoleLock>, &str); 3] = [
+        let slot = Configuration::of(&["classify", "--data", &data, "--slot", "0"]);
+        let cluster = Configuration::of(&["up", "--data", &data, "--brokers", "127.0.0.1:1"]);
+        let (home, on_kafka) = (Home::open(&configuration).unwrap(), Home::open(&cluster).unwrap());
+        let only_one = "a log has only one: stop it first";
+        let takes: [(&dyn Fn() -> anyhow::Result<RoleLock>, &str); 6] = [
             (&|| home.take(INGEST, "autorma up"), "another --data"),
+            (&|| home.take(SINK, "autorma sink"), only_one),
+            // There, with another folder it would end the one that runs.
+            (&|| on_kafka.take(INGEST, "autorma up"), only_one),
+            (
+                &|| Ok(home.take_classifier(&slot, "autorma classify")?.0),
+                "choose another --slot, or leave it out",
+            ),
             (&|| home.take_in_turn("retry", "autorma retry"), "wait until it has ended, or stop it"),
             (&|| home.take_output(&configuration, "autorma up"), "another --output"),
         ];

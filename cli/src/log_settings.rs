@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autorma_service::settings::{Key, Settings, Verbatim};
+use autorma_service::settings::{Key, Settings, Table, Verbatim};
 use autorma_stream::kafka::{KafkaConfig, guarded, unfit};
 
 const KIND: Key =
@@ -62,7 +62,8 @@ const TRANSACTION: Key = Key::new(
     "10s",
     "how long a transaction may take; so long may one that died hide what was written behind it",
 );
-const PROPERTIES: &str = "log.kafka.properties.";
+const PROPERTIES: Table =
+    Table { prefix: "log.kafka.properties.", rest: "NAME", about: "a property of librdkafka", dotted: true };
 
 /// What is called secret, by librdkafka or by Java, whose properties people try, too.
 const SECRETS: [&str; 5] = ["pass", "secret", "pem", "oauthbearer.config", "jaas"];
@@ -109,8 +110,7 @@ fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
     let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
     let session_timeout = settings.get(&SESSION, second..=hour);
     let transaction_timeout = settings.get(&TRANSACTION, second..=hour / 4);
-    let about = "a property of librdkafka";
-    let properties = settings.table(PROPERTIES, "NAME", about, is_secret, |name, value| {
+    let properties = settings.table(&PROPERTIES, is_secret, |name, value| {
         if let Some(why) = guarded(name) {
             return Err(format!("what autorma sets itself, so leave it out: {why}"));
         }

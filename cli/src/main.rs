@@ -124,14 +124,12 @@ fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) 
         _ => {}
     }
     let text = match &cli.command {
-        Command::Status(args) => inspect::status(configuration, args.json)?,
+        Command::Status(args) => inspect::status(configuration, args.json.json)?,
         Command::Runs(args) => match &args.command {
             Some(RunsCommand::Show { id, json, .. }) => inspect::show_run(configuration, id, json.json)?,
-            None => inspect::runs(configuration, args.json.json)?,
+            None => inspect::runs(configuration, args.last, args.json.json)?,
         },
-        Command::DeadLetters(args) => {
-            inspect::dead_letters(configuration, args.run.as_deref(), args.json.json)?
-        }
+        Command::DeadLetters(args) => inspect::dead_letters(configuration, args)?,
         Command::Show(args) => inspect::show(configuration, &args.image, args.json.json)?,
         _ => String::new(),
     };

@@ -46,13 +46,13 @@ pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::R
         ModelsCommand::List(json) => listing::list(registry, json.json)?,
         ModelsCommand::Show { reference, json } => listing::show(registry, reference, json.json)?,
         ModelsCommand::Register(args) => register(registry, args)?,
-        ModelsCommand::Ensemble(args) => ensemble::make(configuration, registry, args)?,
         ModelsCommand::Alias(args) => point(registry, args)?,
         ModelsCommand::Rollback { alias, signature, json } => {
             roll_back(registry, alias, &signed(signature), json.json)?
         }
         ModelsCommand::Diff(args) => difference::diff(registry, args)?,
         ModelsCommand::Gc(args) => collect(registry, args)?,
+        ModelsCommand::Ensemble(args) => return ensemble::make(configuration, registry, args),
         ModelsCommand::CompareLive(args) => return live::compare(configuration, args),
         ModelsCommand::Promote(args) => return promoting::promote(configuration, args),
         ModelsCommand::Verify { references, json } => {
@@ -111,13 +111,9 @@ fn moved(name: &str, alias: &str, made: &Move, former: Option<u64>, json: bool) 
     Ok(format!("{name}@{alias} names version {}{before}\n", made.version))
 }
 
-fn collect(registry: &dyn Registry, args: &GcArgs) -> anyhow::Result<String> {
-    let name = &args.name;
-    if registry.numbers(name)?.is_empty() {
-        bail!("there is no model {name}; `autorma models list` shows what there is");
-    }
-    let gone = registry.collect(name, args.keep)?;
-    if args.json.json {
+fn collect(registry: &dyn Registry, GcArgs { name, keep, json }: &GcArgs) -> anyhow::Result<String> {
+    let gone = registry.collect(name, *keep)?;
+    if json.json {
         return json_text(&gone);
     }
     let gone: Vec<_> = gone.iter().map(u64::to_string).collect();

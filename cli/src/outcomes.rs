@@ -4,24 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use autorma_schemas::{DeadLetter, Decision, Event, Micros, Prediction, sha256, topics};
+pub(crate) use autorma_schemas::Id;
+use autorma_schemas::{DeadLetter, Decision, Event, Micros, Prediction, topics};
 use autorma_stream::Log;
 
 use crate::reading::scan;
-
-/// What tells an event from all others, in few bytes: the ids of a large selection are kept in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Id(u128);
-
-impl Id {
-    /// An event's id is its own 128 bits if it is one of ours, 32 hexadecimal digits, and a hash otherwise.
-    pub(crate) fn of(event_id: &str) -> Self {
-        let is_ours =
-            event_id.len() == 32 && event_id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let digits = if is_ours { event_id.to_owned() } else { sha256(event_id.as_bytes()) };
-        Self(u128::from_str_radix(&digits[..32], 16).unwrap_or_default())
-    }
-}
 
 /// What is said of an event.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,14 +108,6 @@ pub(crate) fn newest(log: &dyn Log, is_wanted: impl Fn(Id) -> bool) -> anyhow::R
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_tell_events_apart() {
-        let ours = "0123456789abcdef0123456789abcdef";
-        assert_eq!(Id::of(ours), Id(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef));
-        assert_ne!(Id::of("a"), Id::of("b"));
-        assert_ne!(Id::of(&ours.to_uppercase()), Id::of(ours), "written otherwise, it is another event");
-    }
 
     #[test]
     fn to_be_surer_is_no_other_verdict() {

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use autorma_ingest::{Batch, Found};
-use autorma_schemas::topics;
+use autorma_schemas::{RunState, topics};
 use autorma_service::http::Health;
 use autorma_service::{Shutdown, lag, signals};
 use autorma_sink::{Counts, Progress, Snapshot};
@@ -19,9 +19,13 @@ use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::Home;
 use crate::metrics::Metrics;
+use crate::reading::newest_runs;
 
 /// How often the log is asked for outcomes that a run still waits for.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The topics that the sink reads.
+const OUTCOMES: [&str; 3] = [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS];
 
 /// The pauses of a stage that begins anew.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -39,9 +43,26 @@ pub(crate) struct Pipeline<'a> {
     pub(crate) progress: Progress,
     /// One a stage: they stop one after the other.
     stop: [Shutdown; 3],
-    /// When the log was last asked whether everything is done.
-    looked: Mutex<Instant>,
+    /// What is still waited for, since somebody first asked whether everything is done.
+    goal: Mutex<Option<Goal>>,
     news: Sender<News>,
+}
+
+/// Where topics end.
+type Ends = Vec<(TopicPartition, NextOffset)>;
+
+/// What the log had when somebody began to wait for its end: whoever waited for what others go on publishing would wait for
+/// ever.
+#[derive(Debug)]
+struct Goal {
+    /// The closed runs.
+    closed: BTreeSet<String>,
+    /// Where the images ended.
+    images: Ends,
+    /// Where the outcomes ended when all these were classified.
+    outcomes: Option<Ends>,
+    /// When the log was last asked whether everything is done.
+    looked: Option<Instant>,
 }
 
 /// The thread that waits for what happens to a pipeline.
@@ -92,16 +113,18 @@ impl<'a> Pipeline<'a> {
         let (sender, news) = channel();
         let stop = std::array::from_fn(|_| Shutdown::new());
         let progress = Progress::default();
-        let looked = Mutex::new(Instant::now());
-        let pipeline = Self { configuration, home, metrics, health, progress, stop, looked, news: sender };
+        let goal = Mutex::default();
+        let pipeline = Self { configuration, home, metrics, health, progress, stop, goal, news: sender };
         (pipeline, Control { news, running: BTreeSet::new() })
     }
 
     /// From now on the first signal is news, and the second ends the process on the spot.
     pub(crate) fn report_signals(&self) -> io::Result<()> {
-        let news = self.news.clone();
+        let (news, hurry) = (self.news.clone(), self.hurrying());
         signals::install(move |times| {
             exit::at_once_if(times > 1);
+            // Whoever is to hear the news may be waiting for the log.
+            hurry();
             drop(news.send(News::Signal));
         })
     }
@@ -159,7 +182,10 @@ impl<'a> Pipeline<'a> {
             let (metrics, progress) = (&self.metrics.sink, &self.progress);
             Ok(autorma_sink::run(config, log, metrics, progress, stop, || health.ready())?)
         });
-        scope.spawn(|| self.home.keep_house(self.stopper(Stage::Sink)));
+        let keep_house = || self.home.keep_house(self.stopper(Stage::Sink));
+        if let Err(error) = Builder::new().name("housekeeping".into()).spawn_scoped(scope, keep_house) {
+            tracing::warn!(%error, "no thread could be started: old records stay until a process ends");
+        }
     }
 
     /// A named thread whose end is news. A panic is an error like any other.
@@ -231,16 +257,23 @@ impl<'a> Pipeline<'a> {
 
     /// Whoever waits for a log that doesn't answer gives up after the drain time.
     pub(crate) fn hurry(&self) {
+        self.hurrying()();
+    }
+
+    fn hurrying(&self) -> impl Fn() + Send + 'static {
         // The log ends with its owner: a client of Kafka whose threads outlive `main` can fall over what OpenSSL frees then.
         let (log, drain) = (Arc::downgrade(&self.home.log), self.configuration.drain);
-        let wait = move || {
-            std::thread::sleep(drain);
-            if let Some(log) = log.upgrade() {
-                log.hurry();
-            }
-        };
-        // Without it the process would only wait longer.
-        drop(Builder::new().name("hurry".into()).spawn(wait));
+        move || {
+            let log = Weak::clone(&log);
+            let wait = move || {
+                std::thread::sleep(drain);
+                if let Some(log) = log.upgrade() {
+                    log.hurry();
+                }
+            };
+            // Without it the process would only wait longer.
+            drop(Builder::new().name("hurry".into()).spawn(wait));
+        }
     }
 
     fn report(&self, news: News) {
@@ -262,13 +295,8 @@ impl<'a> Pipeline<'a> {
         self.stopper(stage).request();
     }
 
-    /// Whether all that was published is classified.
-    fn is_classified(&self) -> anyhow::Result<bool> {
-        let lag = lag::lag(&*self.home.log, autorma_classifier::GROUP, &[topics::IMAGES])?;
-        Ok(lag.iter().all(|partition| partition.lag == 0))
-    }
-
-    /// Whether all that was published is classified, and in files, and each closed run finished.
+    /// Whether all that was published when this was first asked is classified, and in files, and each run finished that was
+    /// closed then.
     pub(crate) fn is_done(&self) -> anyhow::Result<bool> {
         match self.is_all_durable() {
             Err(error) if of_the_log(&error).is_some_and(|it| it.may_begin_anew() || is_given_up(it)) => {
@@ -280,32 +308,53 @@ impl<'a> Pipeline<'a> {
     }
 
     fn is_all_durable(&self) -> anyhow::Result<bool> {
+        let (log, snapshot) = (&*self.home.log, self.progress.snapshot());
+        let mut goal = self.goal.lock().unwrap_or_else(PoisonError::into_inner);
+        let goal = match &mut *goal {
+            Some(goal) => goal,
+            none => none.insert(Goal::of(log)?),
+        };
         // This is asked often: while a run waits for outcomes, the log is looked at now and then only.
-        let waits = self.progress.snapshot().open.values().any(|counts| counts.images.is_some());
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if waits && looked.elapsed() < LOOK {
+        let was_looked = goal.looked.is_some_and(|at| at.elapsed() < LOOK);
+        if was_looked && goal.unfinished(&snapshot).next().is_some() {
             return Ok(false);
         }
-        *looked = Instant::now();
-        if !self.is_classified()? {
-            return Ok(false);
+        goal.looked = Some(Instant::now());
+        if goal.outcomes.is_none() && is_classified(log, &goal.images)? {
+            goal.outcomes = Some(ends(log, &OUTCOMES)?);
         }
-        let ends = ends(&*self.home.log)?;
         let snapshot = self.progress.snapshot();
-        if !has_reached(&snapshot, &ends) {
+        if !goal.outcomes.as_ref().is_some_and(|ends| has_reached(&snapshot, ends)) {
             return Ok(false);
         }
         // Everything was read, so a run that still lacks outcomes is one that can't be completed.
-        Ok(!snapshot
-            .open
-            .values()
-            .any(|counts| counts.images.is_some_and(|images| outcomes(counts) >= images)))
+        Ok(!goal
+            .unfinished(&snapshot)
+            .any(|(_, counts)| counts.images.is_some_and(|images| outcomes(counts) >= images)))
     }
 
     /// The closed runs that aren't finished, once everything is done: outcomes of theirs are missing from the log.
     pub(crate) fn incomplete(&self) -> Vec<String> {
-        let open = self.progress.snapshot().open.into_iter();
-        open.filter(|(_, counts)| counts.images.is_some()).map(|(run_id, _)| run_id).collect()
+        let goal = self.goal.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = self.progress.snapshot();
+        let unfinished = goal.iter().flat_map(|goal| goal.unfinished(&snapshot));
+        unfinished.map(|(run_id, _)| run_id.clone()).collect()
+    }
+}
+
+impl Goal {
+    fn of(log: &dyn Log) -> anyhow::Result<Self> {
+        log.settle(&[topics::RUNS])?;
+        let closed = newest_runs(log)?.into_iter().filter(|run| run.state == RunState::Closed);
+        let closed = closed.map(|run| run.run_id).collect();
+        // After them, so that it has all of their images.
+        let images = ends(log, &[topics::IMAGES])?;
+        Ok(Self { closed, images, outcomes: None, looked: None })
+    }
+
+    /// The closed runs that aren't finished, as far as the sink has heard of them.
+    fn unfinished<'a>(&self, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a String, &'a Counts)> {
+        snapshot.open.iter().filter(move |(run_id, _)| self.closed.contains(*run_id))
     }
 }
 
@@ -385,6 +434,11 @@ impl Control {
     /// no news here: the process ends by itself at the second one.
     pub(crate) fn stop(&mut self, pipeline: &Pipeline<'_>) -> anyhow::Result<()> {
         pipeline.hurry();
+        self.stop_patiently(pipeline)
+    }
+
+    /// The same where the process itself has something left to do on the log.
+    pub(crate) fn stop_patiently(&mut self, pipeline: &Pipeline<'_>) -> anyhow::Result<()> {
         for stage in Stage::ALL {
             pipeline.stop(stage);
             while !self.wait(pipeline, Duration::from_secs(1), |control| Ok(!control.is_running(stage)))? {}
@@ -421,14 +475,21 @@ fn is_given_up(error: &LogError) -> bool {
     matches!(error, LogError::GivenUp { .. })
 }
 
-/// Where the topics that the sink reads end at the moment.
-fn ends(log: &dyn Log) -> anyhow::Result<Vec<(TopicPartition, NextOffset)>> {
+/// Where the topics end, with everything that was committed to them by now.
+fn ends(log: &dyn Log, topics: &[&str]) -> anyhow::Result<Ends> {
+    log.settle(topics)?;
     let mut ends = Vec::new();
-    for topic in [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS] {
+    for topic in topics {
         let bounds = log.bounds(topic)?.into_iter();
-        ends.extend(bounds.map(|bounds| (TopicPartition::new(topic, bounds.partition), bounds.end)));
+        ends.extend(bounds.map(|bounds| (TopicPartition::new(*topic, bounds.partition), bounds.end)));
     }
     Ok(ends)
+}
+
+/// Whether the images up to `ends` are classified: what the classifier still has before it came later.
+fn is_classified(log: &dyn Log, ends: &[(TopicPartition, NextOffset)]) -> anyhow::Result<bool> {
+    let lag = lag::lag(log, autorma_classifier::GROUP, &[topics::IMAGES])?;
+    Ok(ends.iter().zip(&lag).all(|((_, end), it)| it.lag as i64 <= (it.end.0 - end.0).max(0)))
 }
 
 fn outcomes(counts: &Counts) -> u64 {

@@ -1,5 +1,6 @@
 //! `autorma produce`: photos from a script, as image events.
 
+mod before;
 mod forbidden;
 mod report;
 mod run;
@@ -18,7 +19,7 @@ use crate::exit;
 use crate::home::Home;
 use crate::inspect::json_text;
 use crate::photo::{self, Photo};
-use crate::publishing::{Publisher, append};
+use crate::publishing::{Publisher, append, rivalled};
 use report::{Published, Report};
 use run::Run;
 
@@ -28,13 +29,27 @@ const CHUNK_BYTES: usize = 8 << 20;
 
 /// Publishes the files.
 pub(crate) fn run(configuration: &Configuration, args: &ProduceArgs) -> anyhow::Result<ExitCode> {
+    let rival = "another call with the same --run has begun, and goes on with the run in place of this one";
+    publish(configuration, args).map_err(|error| rivalled(error, rival))
+}
+
+fn publish(configuration: &Configuration, args: &ProduceArgs) -> anyhow::Result<ExitCode> {
     let attributes = attributes(&args.attributes)?;
     let home = Home::open(configuration)?;
     // A script is told within seconds that there is nobody to tell it to.
     home.expect_topics()?;
-    let run = args.run.as_deref().map(|id| Run::open(&home, id, &args.source)).transpose()?;
+    let (run, publisher) = match &args.run {
+        Some(id) => {
+            let (run, publisher) = Run::open(&home, id, &args.source)?;
+            if run.is_closed() {
+                return told(&before::report(&*home.log, &run, args, &attributes)?, args);
+            }
+            (Some(run), publisher)
+        }
+        None => (None, Publisher::open(&home, "autorma produce")?),
+    };
     let mut calling = Calling {
-        publisher: Publisher::open(&home, "autorma produce")?,
+        publisher,
         run,
         chunk: Vec::new(),
         bytes: 0,
@@ -56,8 +71,11 @@ pub(crate) fn run(configuration: &Configuration, args: &ProduceArgs) -> anyhow::
     if let Err(error) = forbidden::warn(configuration, &home, &references) {
         tracing::warn!(%error, "whether the classifier may read these files wasn't found out");
     }
-    let report = calling.report;
-    crate::print(&if args.json.json { json_text(&report)? } else { report.text() })?;
+    told(&calling.report, args)
+}
+
+fn told(report: &Report, args: &ProduceArgs) -> anyhow::Result<ExitCode> {
+    crate::print(&if args.json.json { json_text(report)? } else { report.text() })?;
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
 }
 
@@ -79,24 +97,22 @@ impl Calling {
         source: &str,
         attributes: &BTreeMap<String, String>,
     ) -> anyhow::Result<()> {
-        let event_id = photo.event_id();
+        let published = Published::of(file, &photo);
         let event = ImageEvent {
-            event_id: event_id.clone(),
+            event_id: published.event_id.clone(),
             run_id: self.run.as_ref().map(|run| run.id().to_owned()),
             sequence: self.run.as_ref().map_or(0, |run| run.images() + self.chunk.len() as i64 + 1),
             source: source.into(),
             name: readable(photo.path.file_name().unwrap_or_default()),
             uri: photo.bytes.is_none().then(|| photo.uri.clone()),
             bytes: photo.bytes,
-            sha256: photo.sha256.clone(),
+            sha256: photo.sha256,
             length: photo.length as i64,
             seen_at: Micros::now(),
             attributes: attributes.clone(),
         };
-        let append = append(topics::IMAGES, &event_id, &event);
+        let append = append(topics::IMAGES, &published.event_id, &event);
         self.bytes += append.value.len();
-        let file = readable(file.as_os_str());
-        let published = Published { file, event_id, sha256: photo.sha256, bytes: photo.length };
         self.chunk.push((published, append));
         if self.chunk.len() >= CHUNK || self.bytes >= CHUNK_BYTES { self.flush(false) } else { Ok(()) }
     }

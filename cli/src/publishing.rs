@@ -23,7 +23,13 @@ impl Publisher {
         let many = "too many commands are publishing at the same time: wait until one has ended";
         let (lock, number) = RoleLock::take_first_free(&home.folder, "producer-", 0..MOST, command)
             .map_err(|error| told_if_none_is_free(error, many))?;
-        let slot = format!("producer-{}", home.slot(&number.to_string()));
+        Self::of(home, &home.slot(&number.to_string()), lock)
+    }
+
+    /// Takes this slot. Where its name is the same on each machine, whoever had it before on another one, which knows nothing
+    /// of the lock, publishes nothing more from now on.
+    pub(crate) fn of(home: &Home, slot: &str, lock: RoleLock) -> anyhow::Result<Self> {
+        let slot = format!("producer-{slot}");
         let producer = patiently(|| home.log.producer(&slot))?;
         Ok(Self { producer, _lock: lock })
     }
@@ -35,14 +41,17 @@ impl Publisher {
     }
 }
 
+/// Where another call has taken the slot, the error says first what has become of this one.
+pub(crate) fn rivalled(error: anyhow::Error, what: &'static str) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(LogError::Fenced { .. }) => error.context(what),
+        _ => error,
+    }
+}
+
 /// An event on its way to a topic.
 pub(crate) fn append(topic: &str, key: &str, event: &impl Event) -> Append {
-    Append {
-        topic: topic.into(),
-        key: Some(key.as_bytes().to_vec()),
-        value: event.encode(),
-        ..Append::default()
-    }
+    Append::keyed(topic, key, event.encode())
 }
 
 /// A name for a run that none has: `prefix` and the time, moved on by seconds.
@@ -50,11 +59,11 @@ pub(crate) fn free_run_id(
     log: &dyn Log,
     prefix: &str,
     now: Micros,
-    mut is_taken: impl FnMut(&str) -> bool,
+    is_taken: impl Fn(&str) -> bool,
 ) -> anyhow::Result<String> {
     patiently(|| log.settle(&[topics::RUNS]))?;
     let known = newest_runs(log)?;
-    let names = (0..).map(|seconds| format!("{prefix}{}", Micros(now.0 + seconds * 1_000_000).stamp()));
-    let mut free = names.filter(|name| !known.iter().any(|run| run.run_id == *name) && !is_taken(name));
-    Ok(free.next().expect("there are more seconds than runs"))
+    Ok(autorma_schemas::free_run_id(prefix, now, |name| {
+        known.iter().any(|run| run.run_id == name) || is_taken(name)
+    }))
 }

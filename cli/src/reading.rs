@@ -57,12 +57,12 @@ pub(crate) fn named_run(log: &dyn Log, id: &str) -> anyhow::Result<RunRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use autorma_stream::memory::Memory;
+    use autorma_stream::embedded::Embedded;
     use autorma_stream::{Append, Retention, Topic, Transaction};
 
     #[test]
     fn every_record_is_scanned_once() {
-        let log = Memory::new().unwrap();
+        let log = Embedded::in_memory().unwrap();
         let keep = Retention::Age(std::time::Duration::from_secs(60));
         log.create(&[Topic { name: "numbers".into(), partitions: 3, retention: keep }]).unwrap();
         let append = |number: u32| Append {

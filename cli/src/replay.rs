@@ -68,11 +68,8 @@ pub(crate) fn run(
         let mut publisher = Publisher::open(&home, "autorma replay")?;
         let opened_at = Micros::now();
         let is_taken = |id: &str| results_path(output, id).exists() || summary_path(output, id).exists();
-        let run = run_record(
-            free_run_id(&*home.log, "replay_", opened_at, is_taken)?,
-            criteria.text.clone(),
-            opened_at,
-        );
+        let run_id = free_run_id(&*home.log, "replay_", opened_at, is_taken)?;
+        let run = RunRecord::open(run_id, RunKind::Replay, &criteria.text, opened_at);
         let mut inner = configuration.clone();
         inner.classifier.model = model;
         (inner.classifier.split, inner.classifier.shadow) = Default::default();
@@ -142,39 +139,20 @@ fn classify(
             Ok(finished().is_some())
         })?;
         Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
-        control.stop(&pipeline)?;
         if !done {
+            control.stop(&pipeline)?;
             anyhow::bail!("stopped before the end: nothing was written, the same command starts again");
         }
+        // The real log is still to hear of the run.
+        control.stop_patiently(&pipeline)?;
         closed.zip(finished()).context("the run has ended without being closed: this is a fault in autorma")
     })
 }
 
 /// Tells the sink how many outcomes there will be.
 fn close(view: &View, run: &RunRecord, images: u64) -> anyhow::Result<RunRecord> {
-    let closed = RunRecord {
-        state: RunState::Closed,
-        images: images as i64,
-        closed_at: Some(Micros::now()),
-        ..run.clone()
-    };
+    let closed = RunRecord { images: images as i64, ..run.clone() }.closed(Micros::now());
     let appends = vec![append(topics::RUNS, &closed.run_id, &closed)];
     view.producer("replay")?.commit(&Transaction { appends, advance: None })?;
     Ok(closed)
-}
-
-fn run_record(run_id: String, input: String, opened_at: Micros) -> RunRecord {
-    RunRecord {
-        run_id,
-        kind: RunKind::Replay,
-        state: RunState::Open,
-        input,
-        images: 0,
-        already_done: 0,
-        opened_at,
-        closed_at: None,
-        predictions: 0,
-        dead_letters: 0,
-        duplicates: 0,
-    }
 }

@@ -6,8 +6,7 @@ mod report;
 use std::collections::{HashMap, HashSet};
 use std::process::ExitCode;
 
-use anyhow::bail;
-use autorma_schemas::{DeadLetter, Event, ImageEvent, Micros, Reason, RunKind, RunRecord, RunState, topics};
+use autorma_schemas::{DeadLetter, Event, ImageEvent, Micros, RunKind, RunRecord, topics};
 use autorma_stream::{Append, Log, NextOffset};
 
 use crate::args::RetryArgs;
@@ -16,7 +15,7 @@ use crate::exit;
 use crate::home::Home;
 use crate::inspect::json_text;
 use crate::outcomes::{self, Id};
-use crate::publishing::{Publisher, append, free_run_id};
+use crate::publishing::{Publisher, append, free_run_id, rivalled};
 use crate::reading::{named_run, patiently, scan};
 use report::{Published, Report, Run};
 
@@ -35,11 +34,17 @@ struct Again {
 
 /// Publishes the dead letters that are meant.
 pub(crate) fn run(configuration: &Configuration, args: &RetryArgs) -> anyhow::Result<ExitCode> {
+    let rival = "another call has begun, on another machine, and goes on in place of this one";
+    retry(configuration, args).map_err(|error| rivalled(error, rival))
+}
+
+fn retry(configuration: &Configuration, args: &RetryArgs) -> anyhow::Result<ExitCode> {
     let home = Home::look(configuration)?;
     let log = &*home.log;
-    check(args, log)?;
-    // Two at a time would publish the same ones.
-    let _alone = home.take_in_turn("retry", "autorma dead-letters retry")?;
+    args.run.as_ref().map(|run| named_run(log, run)).transpose()?;
+    // Two at a time would publish the same ones, on whatever machines.
+    let alone = home.take_in_turn("retry", "autorma dead-letters retry")?;
+    let mut publisher = Publisher::of(&home, "retry", alone)?;
     patiently(|| log.settle(&[topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS]))?;
     let mut report = Report::default();
     let mut again = Vec::new();
@@ -53,12 +58,9 @@ pub(crate) fn run(configuration: &Configuration, args: &RetryArgs) -> anyhow::Re
         }
     }
     leave_out_done(log, &mut again, &mut report)?;
-    if !again.is_empty() {
-        let mut publisher = Publisher::open(&home, "autorma dead-letters retry")?;
-        let mut waiting = again.into_iter().peekable();
-        while waiting.peek().is_some() {
-            publish(log, &mut publisher, args, &mut waiting, &mut report)?;
-        }
+    let mut waiting = again.into_iter().peekable();
+    while waiting.peek().is_some() {
+        publish(log, &mut publisher, args, &mut waiting, &mut report)?;
     }
     crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
@@ -104,17 +106,6 @@ fn publish(
     Ok(())
 }
 
-/// Whether there can be such dead letters.
-fn check(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<()> {
-    args.run.as_ref().map(|run| named_run(log, run)).transpose()?;
-    let is_known = |reason: &&String| !Reason::ALL.iter().any(|known| known.as_str() == **reason);
-    if let Some(reason) = args.reasons.iter().find(is_known) {
-        let all: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        bail!("--reason {reason}: there is no such reason, only {}", all.join(", "));
-    }
-    Ok(())
-}
-
 /// The dead letters that are meant, the newest of each event, oldest first.
 fn letters(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<Vec<DeadLetter>> {
     let is_meant =
@@ -125,9 +116,7 @@ fn letters(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<Vec<DeadLetter>> {
             && is_meant(&letter)
         {
             // What could never be read has no id, but a place.
-            let origin = &letter.origin;
-            let place = || format!("{}-{}@{}", origin.topic, origin.partition, origin.offset);
-            let key = letter.event_id.clone().unwrap_or_else(place);
+            let key = letter.event_id.clone().unwrap_or_else(|| letter.origin.to_string());
             if newest.get(&key).is_none_or(|known| known.failed_at <= letter.failed_at) {
                 newest.insert(key, letter);
             }
@@ -181,17 +170,7 @@ fn image(event: ImageEvent, run_id: &str, sequence: i64) -> (String, Append) {
 fn closed(run_id: &str, args: &RetryArgs, images: usize) -> RunRecord {
     let now = Micros::now();
     let of_run = args.run.as_ref().map(|run| format!(" of run {run}")).unwrap_or_default();
-    RunRecord {
-        run_id: run_id.to_owned(),
-        kind: RunKind::Replay,
-        state: RunState::Closed,
-        input: format!("retry of dead letters{of_run}"),
-        images: images as i64,
-        already_done: 0,
-        opened_at: now,
-        closed_at: Some(now),
-        predictions: 0,
-        dead_letters: 0,
-        duplicates: 0,
-    }
+    let input = format!("retry of dead letters{of_run}");
+    let run = RunRecord::open(run_id, RunKind::Replay, input, now).closed(now);
+    RunRecord { images: images as i64, ..run }
 }

@@ -54,7 +54,7 @@ pub(crate) fn run(
         pipeline.batch(scope, tell, |done| *lock(&batch) = Some(done));
         let finished = classify(&pipeline, &mut control, || display.show(&lock(&found), &pipeline.progress))?;
         if finished {
-            // Nobody has anything left for the next one.
+            // Nobody has anything left for the next one, but for what others have published since, which can wait.
             Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
         }
         control.stop(&pipeline)?;

@@ -60,14 +60,24 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
-/// The values of JSON, each named by its way there, in order.
+/// The values of JSON as cells, each named by its way there, in order.
 pub(crate) fn flattened(value: &serde_json::Value) -> Vec<(String, String)> {
+    values(value).into_iter().map(|(name, value)| (name, cell(value))).collect()
+}
+
+/// The values of JSON, each named by its way there, in order.
+pub(crate) fn values(value: &serde_json::Value) -> Vec<(String, &serde_json::Value)> {
     let mut values = Vec::new();
     flatten("", value, &mut values);
     values
 }
 
-fn flatten(name: &str, value: &serde_json::Value, values: &mut Vec<(String, String)>) {
+/// A value of JSON: text stands for itself.
+pub(crate) fn cell(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn flatten<'a>(name: &str, value: &'a serde_json::Value, values: &mut Vec<(String, &'a serde_json::Value)>) {
     let inner = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
     match value {
         serde_json::Value::Object(fields) => {
@@ -77,8 +87,7 @@ fn flatten(name: &str, value: &serde_json::Value, values: &mut Vec<(String, Stri
             let numbered = items.iter().enumerate();
             numbered.for_each(|(number, value)| flatten(&inner(&number.to_string()), value, values));
         }
-        serde_json::Value::String(text) => values.push((name.into(), text.clone())),
-        other => values.push((name.into(), other.to_string())),
+        other => values.push((name.into(), other)),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::args::{TailArgs, Topic};
 use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::Home;
-use crate::reading::patiently;
+use crate::reading::{known_run, named_run, patiently};
 use line::Style;
 
 /// How often new records are looked for.
@@ -30,6 +30,11 @@ pub(crate) fn run(configuration: &Configuration, args: &TailArgs) -> anyhow::Res
     }
     configuration.warn_of_unknown_class(chosen.class.as_deref());
     let home = Home::look(configuration)?;
+    let known = match args.topic {
+        Topic::Runs => known_run,
+        Topic::Images | Topic::Predictions | Topic::DeadLetters => named_run,
+    };
+    chosen.run.as_ref().map(|run| known(&*home.log, run)).transpose()?;
     let stop = exit::stop_at_signals()?;
     let mut tail = Tail::new(&*home.log, args)?;
     let style = Style { topic: args.topic, json: args.json.json, chosen: &args.chosen };
@@ -149,12 +154,12 @@ fn newest(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use autorma_stream::memory::Memory;
+    use autorma_stream::embedded::Embedded;
     use autorma_stream::{Append, Retention, Transaction};
 
     #[test]
     fn the_newest_are_found_however_rare_they_are() {
-        let log = Memory::new().unwrap();
+        let log = Embedded::in_memory().unwrap();
         let retention = Retention::Age(Duration::from_secs(60));
         log.create(&[autorma_stream::Topic { name: "t".into(), partitions: 1, retention }]).unwrap();
         let append = |number: u8| Append { topic: "t".into(), value: vec![number], ..Append::default() };

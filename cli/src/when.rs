@@ -39,6 +39,11 @@ pub(crate) fn since(told: &str) -> String {
     with_offset(at.map_or_else(|_| Micros::now(), |at| Micros(at.as_microsecond())))
 }
 
+/// A time for people, of one that is written in more detail: `2026-11-24T20:01:02`.
+pub(crate) fn to_the_second(written: &str) -> String {
+    written.chars().take("2026-11-24T20:01:02".len()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

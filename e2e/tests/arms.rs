@@ -110,6 +110,9 @@ fn what_a_shadow_says_is_told_and_published_nowhere() {
     sandbox.run(&["run", "--model", "means@production"]).expect(0);
     let nothing = sandbox.run(&["models", "compare-live"]).expect(1);
     assert!(nothing.errors.contains("model.shadow=staging"), "{}", nothing.errors);
+    for expected in ["60 predictions and no other version", "let the shadow's alias name another version"] {
+        assert!(nothing.errors.contains(expected), "{}", nothing.errors);
+    }
 
     models(&sandbox, &["alias", "means/2", "staging"]);
     let shadowed =
@@ -215,7 +218,7 @@ fn a_shadow_that_fails_harms_nothing() {
                 assert!((says - said).abs() < 1e-6, "{name}: {says} and {said}");
                 assert_eq!(prediction["shadow"]["predicted_class"], beside[0]["predicted_class"], "{name}");
             }
-            None => assert!(prediction.get("shadow").is_none(), "{name}"),
+            None => assert_eq!(prediction.get("shadow"), Some(&Value::Null), "{name}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `autorma run`: reports, exit statuses, what is new and what isn't.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use autorma_e2e::{Photos, Sandbox, eventually};
-use autorma_schemas::topics;
+use autorma_schemas::{Event, ImageEvent, Micros, RunKind, RunRecord, sha256, topics};
 use autorma_stream::embedded::Embedded;
-use autorma_stream::{Log, NextOffset, Retention, Topic};
+use autorma_stream::{Append, Log, NextOffset, Retention, Topic, TopicPartition, Transaction};
 use serde_json::Value;
 
 /// Whether a time says how far from UTC it is: `2026-11-23T15:31:47.716401+01:00`.
@@ -25,7 +25,7 @@ fn control_c_ends_a_run_with_1_and_the_same_command_goes_on_with_it() {
     sandbox.drop_photos(photos.good.iter().take(150).map(|(path, _)| path));
     // What is in hand is finished: that must not be all.
     let mut command = sandbox.command(&["run", "--json"]);
-    command.env("AUTORMA_CLASSIFIER_MAX_IN_FLIGHT", "10");
+    command.env("AUTORMA_CLASSIFIER_MAX_IN_FLIGHT", "10").env("AUTORMA_CLASSIFIER_WORKERS", "1");
     let mut run = sandbox.spawn(command);
     eventually("some are classified", || {
         let lag = sandbox.has_log().then(|| sandbox.status()["lag"].clone())?;
@@ -176,6 +176,99 @@ fn a_run_of_another_folder_that_was_waiting_takes_nothing_from_what_was_done_bef
     assert_eq!(report["finished_too"][0]["predictions"], 2, "{report}");
 }
 
+/// How many images the classifier has before it.
+fn behind(log: &Embedded) -> i64 {
+    let committed = log.committed("classifier").unwrap();
+    let behind = |partition, end: NextOffset| {
+        end.0 - committed.get(&TopicPartition::new(topics::IMAGES, partition)).map_or(0, |next| next.0)
+    };
+    log.bounds(topics::IMAGES).unwrap().into_iter().map(|it| behind(it.partition, it.end)).sum()
+}
+
+/// Publishes a photo again and again as other systems do, so that the classifier has never done them all. It ends at last.
+fn publish_ahead(log: &Embedded, photo: &[u8], is_over: &AtomicBool) {
+    let image = |number: usize| ImageEvent {
+        event_id: format!("others-{number}"),
+        run_id: None,
+        sequence: 0,
+        source: "others".into(),
+        name: format!("others-{number}.jpg"),
+        uri: None,
+        bytes: Some(photo.to_vec()),
+        sha256: sha256(photo),
+        length: photo.len() as i64,
+        seen_at: Micros::now(),
+        attributes: BTreeMap::new(),
+    };
+    let append =
+        |number| Append { topic: topics::IMAGES.into(), value: image(number).encode(), ..Append::default() };
+    let (mut producer, mut published) = (log.producer("others").unwrap(), 0);
+    while published < 1500 && !is_over.load(Ordering::Relaxed) {
+        if behind(log) < 100 {
+            let appends = (published..published + 20).map(append).collect();
+            producer.commit(&Transaction { appends, advance: None }).unwrap();
+            published += 20;
+        } else {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
+fn a_run_ends_though_others_go_on_publishing() {
+    let Some(photos) = Photos::shared() else { return };
+    let sandbox = Sandbox::new();
+    if sandbox.is_on_kafka() {
+        // The others open the file.
+        return;
+    }
+    sandbox.drop_photo(&photos.good[0].0, "first.jpg");
+    sandbox.run_batch().expect(0);
+    let log = Embedded::open(&sandbox.data().join("log.sqlite")).unwrap();
+    let (photo, is_over) = (fs::read(&photos.good[1].0).unwrap(), AtomicBool::new(false));
+    sandbox.drop_photo(&photos.good[2].0, "second.jpg");
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| publish_ahead(&log, &photo, &is_over));
+        let run = || {
+            eventually("the others are ahead", || (behind(&log) >= 100).then_some(()));
+            let mut command = sandbox.command(&["run", "--json"]);
+            // Fewer than they are ahead by.
+            command.env("AUTORMA_CLASSIFIER_MAX_IN_FLIGHT", "10");
+            sandbox.spawn(command).wait()
+        };
+        let ended = catch_unwind(AssertUnwindSafe(run));
+        is_over.store(true, Ordering::Relaxed);
+        ended
+    });
+    let ended = ended.unwrap().expect(0);
+    assert!(behind(&log) > 0, "it has waited for all of them");
+    assert!(!ended.errors.contains("outcomes are missing"), "{}", ended.errors);
+    let report = ended.json();
+    assert_eq!((&report["predictions"], &report["already_done"]), (&1.into(), &1.into()), "{report}");
+}
+
+/// However soon it is asked whether everything is done: the sink may not have heard of any run by then.
+#[test]
+fn a_closed_run_whose_image_the_log_has_not_is_told_and_not_waited_for() {
+    let sandbox = Sandbox::new();
+    if sandbox.is_on_kafka() {
+        return;
+    }
+    sandbox.run_batch().expect(0);
+    let log = Embedded::open(&sandbox.data().join("log.sqlite")).unwrap();
+    let run = RunRecord::open("monday", RunKind::Upload, "a test", Micros::now());
+    let run = RunRecord { images: 1, ..run }.closed(Micros::now());
+    let append = Append::keyed(topics::RUNS, "monday", run.encode());
+    log.producer("others").unwrap().commit(&Transaction { appends: vec![append], advance: None }).unwrap();
+    drop(log);
+    let ended = sandbox.run_batch().expect(0);
+    assert!(
+        ended.errors.contains("outcomes are missing") && ended.errors.contains("monday"),
+        "{}",
+        ended.errors
+    );
+}
+
 #[test]
 fn an_empty_folder_is_done_and_a_missing_one_an_error_that_says_what_to_do() {
     let sandbox = Sandbox::new();
@@ -185,6 +278,14 @@ fn an_empty_folder_is_done_and_a_missing_one_an_error_that_says_what_to_do() {
     let ended = sandbox.run_batch().expect(1);
     assert!(ended.errors.contains("--input"), "{}", ended.errors);
     assert_eq!(ended.output, "");
+}
+
+#[test]
+fn a_run_says_where_it_serves() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.run(&["run", "--http", "127.0.0.1:0"]).expect(0).errors;
+    assert!(said.contains("serving /metrics") && said.contains("address=127.0.0.1:"), "{said}");
+    assert!(!said.contains("address=127.0.0.1:0\n"), "that is no port: {said}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use autorma_e2e::{
     Daemon, Results, Sandbox, alone, drop_picture, eventually, labelled, models, read_json, register,
 };
 use autorma_models::handmade::{hostile, means, negatives, write_ensemble};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const PICTURES: usize = 12;
 
@@ -55,6 +55,9 @@ fn a_run_with_an_ensemble_says_the_mean_of_what_its_members_say() {
     let names: Vec<_> =
         differences.as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"members.1.model.sha256") && names.contains(&"model.sha256"), "{names:?}");
+    let mut differences = differences.as_array().unwrap().iter();
+    let weight = differences.find(|it| it["name"] == "members.0.weight").unwrap();
+    assert_eq!((&weight["from"], &weight["to"]), (&Value::Null, &3.0.into()), "a number stays one");
 }
 
 /// The file of a version's second member, as the registry keeps it.
@@ -136,6 +139,18 @@ fn an_ensemble_is_made_judged_and_promoted_like_any_other_model() {
     let told = sandbox.run(&again).expect(0).output;
     assert!(told.contains("chosen by 8 photos") && told.contains("Model: both"), "{told}");
     fs::rename(sandbox.path().join("both"), sandbox.path().join("made")).unwrap();
+    // A photo that can't be judged chooses nothing, and is told.
+    let broken = "labelled/reds/broken.jpg";
+    fs::write(sandbox.path().join(broken), "no picture").unwrap();
+    let told = sandbox.run(&again).expect(2).output;
+    assert!(told.contains("by 8 photos.\nnot judged: ") && told.contains(&format!("{broken}: ")), "{told}");
+    fs::remove_dir_all(sandbox.path().join("both")).unwrap();
+    let without = sandbox.run(&[&again[..], &["--json"]].concat()).expect(2).json();
+    assert_eq!((&without["sha256"], &without["photos"]), (&made["sha256"], &8.into()));
+    let [named] = &without["failed"].as_array().unwrap()[..] else { panic!("{without}") };
+    assert!(named["path"].as_str().unwrap().ends_with(broken) && named["why"].is_string(), "{named}");
+    fs::remove_dir_all(sandbox.path().join("both")).unwrap();
+    fs::remove_file(sandbox.path().join(broken)).unwrap();
     let registered = models(&sandbox, &["register", "made"]);
     assert_eq!((&registered["version"], &registered["sha256"]), (&3.into(), &made["sha256"]));
     models(&sandbox, &["verify", "means/3"]);
@@ -146,7 +161,7 @@ fn an_ensemble_is_made_judged_and_promoted_like_any_other_model() {
     assert_eq!(sandbox.run(&promote).expect(0).json()["promoted"], true);
 
     for (arguments, expected) in [
-        (with(&["--weights", "1"]), "2 models and 1 weights"),
+        (with(&["--weights", "1"]), "2 models and 1 weight:"),
         (with(&["--recipe", "none.toml"]), "the recipe none.toml"),
         (with(&["--weights", "1,0"]), "weight must be above 0"),
         (with(&["--weights", "1,nan"]), "weight must be above 0"),

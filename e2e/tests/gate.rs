@@ -86,6 +86,12 @@ fn failed(promotion: &Value) -> Vec<&str> {
     checks.filter(|it| it["passed"] == false).map(|it| it["what"].as_str().unwrap()).collect()
 }
 
+/// One of the things that the gate asks.
+fn check<'a>(promotion: &'a Value, what: &str) -> &'a Value {
+    let mut checks = promotion["checks"].as_array().unwrap().iter();
+    checks.find(|it| it["what"] == what).unwrap_or_else(|| panic!("nobody asks for {what}: {promotion}"))
+}
+
 #[test]
 fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
     let sandbox = Sandbox::new();
@@ -100,7 +106,11 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
     assert_eq!((&passed["promoted"], &passed["former"]), (&true.into(), &1.into()));
     let refused = promote(&["means/2", "--speed", "0", "--json"], 1).json();
     let decided = ["photos of the classes accepted", "accuracy of the accepted"];
-    assert_eq!(failed(&refused), [&["expected calibration error", "accuracy"], &decided[..]].concat());
+    let lost = "classes found less often";
+    assert_eq!(failed(&refused), [&["expected calibration error", "accuracy", lost], &decided[..]].concat());
+    assert_eq!(check(&refused, lost)["found"], "reds, greens, blues");
+    let accuracy = check(&refused, "accuracy");
+    assert_eq!((&accuracy["figure"], &accuracy["bound"]), (&json!(0.0), &json!(99.5)));
     let (judged, fails) = ("photos of the classes judged", sandbox.path().join("fails"));
     write(&fails, "means", &fussy()).unwrap();
     models(&sandbox, &["register", fails.to_str().unwrap()]);
@@ -115,7 +125,16 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
             ]
             .concat(),
         ),
-        ("means/5", vec!["classes it knows", "expected calibration error", "accuracy", "unknowns found"]),
+        (
+            "means/5",
+            vec![
+                "classes it knows",
+                "expected calibration error",
+                "accuracy",
+                "unknowns found",
+                "unknowns accepted",
+            ],
+        ),
     ] {
         let refused = promote(&[version, "--speed", "0", "--json"], 1).json();
         assert_eq!(failed(&refused), expected);
@@ -135,11 +154,63 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
     assert_eq!(moves.last().unwrap()["why"], "forced: an experiment");
     // It can't tell what is none of the classes.
     let first = promote(&["means/1", "--to", "staging", "--json"], 1).json();
-    assert_eq!(failed(&first), ["unknowns found"]);
+    assert_eq!(failed(&first), ["unknowns found", "unknowns accepted"]);
     let known = known(&sandbox);
     let first = ["models", "promote", "means/1", "--to", "staging", "--data", &known, "--json"];
     let first = sandbox.run(&first).expect(0).json();
     assert_eq!((&first["former"], &first["alias"]), (&Value::Null, &"staging".into()));
+}
+
+#[test]
+fn photos_without_a_verdict_are_named_by_who_is_refused_for_them_and_by_who_is_not() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[0.01, 1000.0, 0.02]);
+    let photos = known(&sandbox);
+    let broken = "known/reds/broken.jpg";
+    fs::write(sandbox.path().join(broken), "no picture").unwrap();
+    let promote = |arguments: &[&str], status| {
+        let all = ["models", "promote", "means/3", "--data", &photos, "--speed", "0"];
+        sandbox.run(&[&all[..], arguments].concat()).expect(status)
+    };
+    let refused = promote(&["--to", "first"], 1).output;
+    assert!(refused.contains("\nnot judged: ") && refused.contains(&format!("{broken}: ")), "{refused}");
+    // What serves has no verdict on it either.
+    let passed = promote(&["--json"], 0).json();
+    let [named] = &passed["failed"].as_array().unwrap()[..] else { panic!("{passed}") };
+    assert!(named["path"].as_str().unwrap().ends_with(broken) && named["why"].is_string(), "{named}");
+    assert_eq!((&passed["photos"], &passed["forced"]), (&7.into(), &false.into()));
+    assert_eq!(passed["why"], models(&sandbox, &["show", "means/3"])["moves"]["production"][1]["why"]);
+    let already = promote(&["--json"], 0).json();
+    assert_eq!(
+        (&already["failed"], &already["photos"], &already["why"]),
+        (&json!([]), &0.into(), &Value::Null)
+    );
+}
+
+#[test]
+fn what_accepts_more_unknowns_or_loses_a_class_is_not_promoted_whatever_else_is_as_good() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let photos = known(&sandbox);
+    // Each class is as likely as the others; neither version has another word for it.
+    let greys = sandbox.path().join("greys");
+    fs::create_dir(&greys).unwrap();
+    fs::write(greys.join("grey.bmp"), picture([100; 3])).unwrap();
+    let bold = model(&sandbox, "bold", &means(), "/thresholds/accept", json!(0));
+    let blind = model(&sandbox, "blind", &means(), "/input/mean/2", json!(1000));
+    for folder in [bold, blind] {
+        models(&sandbox, &["register", folder.to_str().unwrap()]);
+    }
+    let promote = |arguments: &[&str]| {
+        let all = ["models", "promote", "--data", &photos, "--speed", "0", "--calibration-error", "1"];
+        let strangers = ["--unknown", greys.to_str().unwrap(), "--json"];
+        sandbox.run(&[&all[..], &strangers, arguments].concat()).json()
+    };
+    assert_eq!(failed(&promote(&["means/2"])), ["unknowns accepted"]);
+    assert_eq!(failed(&promote(&["means/2", "--to", "first"])), ["unknowns found", "unknowns accepted"]);
+    assert_eq!(failed(&promote(&["means/1", "--to", "first"])), ["unknowns found"]);
+    // Of all photos of the classes it is right about two thirds, and accepts these.
+    assert_eq!(failed(&promote(&["means/3", "--margin", "40"])), ["classes found less often"]);
 }
 
 #[test]
@@ -272,6 +343,11 @@ fn the_gate_asks_what_is_decided_how_sure_it_is_and_what_the_quantizing_has_cost
         let refused = promote("production");
         assert_eq!(failed(&refused), beside, "{pointer}");
         assert_eq!(refused["promoted"], false);
+        // What accepts nothing is right about no share of it.
+        if beside.contains(&right) {
+            let right = check(&refused, right);
+            assert_eq!((&right["figure"], &right["found"]), (&Value::Null, &"none".into()), "{pointer}");
+        }
     }
     // A reference that fails on every photo is no measure.
     let (folder, floats) = (model(&sandbox, "held", &means(), "/model/precision", json!("int8")), fussy());

@@ -164,6 +164,38 @@ fn an_interrupted_call_is_completed_by_the_same_command() {
 }
 
 #[test]
+fn a_call_that_was_killed_when_all_was_published_says_so_when_it_is_repeated() {
+    let sandbox = Sandbox::new();
+    let file = |number: u8, size: usize| {
+        let file = sandbox.path().join(format!("scan-{number}.jpg"));
+        fs::write(&file, vec![number; size]).unwrap();
+        file
+    };
+    // Two transactions: what is inline fills the first.
+    let files = [file(0, 5_000_000), file(1, 5_000_000), file(2, 10)];
+    let mut arguments = vec!["produce", "--inline", "--run", "r", "--json"];
+    arguments.extend(files.iter().map(|path| text(path)));
+    let mut command = sandbox.command(&arguments);
+    command.env("AUTORMA_FAILPOINT", "log-after-commit:2");
+    assert_eq!(sandbox.spawn(command).wait().code, None, "it should have been killed");
+    let run = |sandbox: &Sandbox| sandbox.run(&["runs", "--json"]).expect(0).json()[0].take();
+    assert_eq!((&run(&sandbox)["state"], &run(&sandbox)["images"]), (&"closed".into(), &3.into()));
+    let report = sandbox.run(&arguments).expect(0).json();
+    assert_eq!((&report["published"], &report["run_id"]), (&3.into(), &"r".into()), "{report}");
+    assert_eq!((&run(&sandbox)["state"], &run(&sandbox)["images"]), (&"closed".into(), &3.into()));
+    sandbox.run_batch().expect(2);
+    let finished = run(&sandbox);
+    assert_eq!((&finished["state"], &finished["dead_letters"]), (&"finished".into(), &3.into()));
+    assert_eq!(sandbox.run(&arguments).expect(0).json()["events"], report["events"]);
+    let told = sandbox.run(&[&arguments[..], &["--attribute", "order=2"]].concat()).expect(1).errors;
+    assert!(told.contains("choose another name"), "an order that is on no event: {told}");
+    let other = file(3, 10);
+    arguments.push(text(&other));
+    let told = sandbox.run(&arguments).expect(1).errors;
+    assert!(told.contains("of 3 images") && told.contains("choose another name"), "{told}");
+}
+
+#[test]
 fn what_comes_is_printed_as_it_comes() {
     let Some(photos) = Photos::shared() else { return };
     let sandbox = Sandbox::new();

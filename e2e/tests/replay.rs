@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use autorma_e2e::{Photos, Sandbox, eventually, read_json};
 use serde_json::Value;
@@ -250,6 +252,49 @@ fn a_killed_replay_leaves_nothing_that_anyone_sees() {
         true
     });
     assert!(stopped, "a replay doesn't hear of a signal");
+}
+
+/// Begins to write to an embedded log, and doesn't end.
+const WRITES: &str = "import sqlite3, sys, time
+log = sqlite3.connect(sys.argv[1], isolation_level=None)
+log.execute('BEGIN IMMEDIATE')
+print('writing', flush=True)
+time.sleep(600)
+";
+
+/// Only who must end doesn't wait for others who write: the files are there by then, and the run is still to be listed.
+#[test]
+fn a_replay_waits_at_its_end_for_others_who_write() {
+    let Some(photos) = Photos::shared() else { return };
+    let has_python = Command::new("python3").arg("--version").output().is_ok();
+    assert!(has_python || std::env::var_os("CI").is_none(), "python3 is missing");
+    let (sandbox, run) = classified(&photos, 40, 0);
+    if !has_python || sandbox.is_on_kafka() {
+        eprintln!("skipped: this takes python3 and a log that is a file");
+        return;
+    }
+    let before = visible(&sandbox.output());
+    let mut command = sandbox.command(&["replay", "--json", "--run", &run]);
+    command.env("AUTORMA_CLASSIFIER_WORKERS", "1").env("AUTORMA_CLASSIFIER_BATCH_SIZE", "1");
+    let mut replay = sandbox.spawn(command);
+    let staged = sandbox.output().join(".autorma/replay/.autorma");
+    eventually("it has its slot and is at work", || staged.exists().then_some(()));
+    let mut command = Command::new("python3");
+    command.args(["-c", WRITES]).arg(sandbox.data().join("log.sqlite"));
+    let other = sandbox.spawn(command);
+    eventually("the other writes", || other.output().contains("writing").then_some(()));
+    assert_eq!(visible(&sandbox.output()), before, "it was too late");
+    eventually("the files are there", || {
+        (visible(&sandbox.output()).len() == before.len() + 2).then_some(())
+    });
+    // Four times as long as one waits who is in a hurry.
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(replay.is_running(), "{}", replay.said());
+    other.kill();
+    let report = replay.wait().expect(0).json();
+    let runs = sandbox.run(&["runs", "--json"]).expect(0).json();
+    let listed = runs.as_array().unwrap().iter().find(|run| run["run_id"] == report["run_id"]).unwrap();
+    assert_eq!(listed["state"], "finished", "{runs}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autorma_e2e::{Process, Random, Sandbox, eventually};
+use autorma_e2e::{Process, Random, Sandbox, eventually, seeds};
 use autorma_models::handmade::{FEATURES, backbone, picture};
 use serde_json::{Value, json};
 use server::Mlflow;
@@ -71,30 +71,34 @@ fn a_training_that_is_killed_again_and_again_comes_to_the_same_model() {
     prepare(&sandbox, 60);
     let whole = sandbox.run(&train("whole")).expect(0);
     assert!(whole.output.contains("held out: all"), "{}", whole.output);
-    // Once half of the features are there, what comes after goes on with these.
-    let folders = ["whole", "killed"].map(|folder| sandbox.path().join(folder));
-    let [whole, killed] = &folders;
-    let half = features(whole).unwrap() / 2;
-    let training = sandbox.start(&train("killed"));
-    let kept = eventually("half of the features", || features(killed).filter(|length| *length >= half));
-    training.kill();
-    let mut random = Random::new(5);
+    for seed in seeds(1) {
+        is_killed_again_and_again(&sandbox, &format!("killed-{seed}"), &mut Random::new(seed));
+    }
+}
+
+fn is_killed_again_and_again(sandbox: &Sandbox, folder: &str, random: &mut Random) {
+    let [whole, killed] = ["whole", folder].map(|folder| sandbox.path().join(folder));
+    // Once so many of the features are there, what comes after goes on with these.
+    let some = features(&whole).unwrap() * random.within(0, 101) as u64 / 100;
+    let training = sandbox.start(&train(folder));
+    let kept = eventually("some of the features", || features(&killed).filter(|length| *length >= some));
+    training.kill_or_wait();
     let mut kills = 1;
     // Each gets a little longer than the last one, so that it comes to an end.
     let end = loop {
-        let mut training = sandbox.start(&train("killed"));
+        let mut training = sandbox.start(&train(folder));
         std::thread::sleep(Duration::from_millis(random.within(0, 40 + kills * 40) as u64));
         if !training.is_running() {
             break training.wait();
         }
         training.kill_or_wait();
         kills += 1;
-        assert!(features(killed).unwrap() >= kept, "the features are computed anew after {kills} kills");
+        assert!(features(&killed).unwrap() >= kept, "the features are computed anew after {kills} kills");
         assert!(kills < 200, "it doesn't come to an end");
     };
     end.expect(0);
     assert!(kills > 2, "{kills} kills say little");
-    assert_eq!(model(&sandbox, "killed"), model(&sandbox, "whole"), "after {kills} kills");
+    assert_eq!(model(sandbox, folder), model(sandbox, "whole"), "after {kills} kills");
 }
 
 /// Ctrl-C, once there are features of all photos as they are, and of some variations.
@@ -287,7 +291,8 @@ fn int8_is_held_against_the_floats_that_it_was_quantized_from() {
         refused["checks"].as_array().unwrap().iter().filter(|check| check["passed"] == false).count() == 1
     );
     let forced = promote("refund-classifier/2", &["--to", "staging", "--force", "--why", "a test"], 0);
-    assert_eq!(forced["promoted"], true);
+    assert_eq!((&forced["promoted"], &forced["forced"]), (&true.into(), &true.into()));
+    assert_eq!(forced["why"], "forced: a test");
     let shown = sandbox.run(&["models", "show", "refund-classifier/2", "--json"]).expect(0).json();
     assert_eq!(shown["moves"]["staging"][0]["why"], "forced: a test");
 

@@ -1,5 +1,4 @@
-use autorma_models::Verdict;
-use autorma_schemas::Decision;
+use autorma_schemas::{Agreement, Decision};
 use serde::Serialize;
 
 use crate::statistics::mcnemar;
@@ -28,11 +27,7 @@ impl Comparison {
         let (mut counts, mut same) = ([0; 4], Vec::new());
         for ((_, one), (_, other)) in first.judged.iter().zip(&second.judged) {
             let (Ok(one), Ok(other)) = (one, other) else { continue };
-            let said = |it: &Judged| {
-                let Verdict { predicted_class, decision, .. } = &it.verdict;
-                (*decision, (*decision != Decision::Unknown).then(|| predicted_class.clone()))
-            };
-            same.push(said(one) == said(other));
+            same.push(Agreement::of(said(one), said(other)) == Agreement::Same);
             let Label::Class(class) = one.label else { continue };
             let [one, other] = [one, other].map(|it| it.verdict.predicted_class == classes[class]);
             counts[usize::from(!one) * 2 + usize::from(!other)] += 1;
@@ -43,9 +38,15 @@ impl Comparison {
     }
 }
 
+fn said(it: &Judged) -> (&str, Decision) {
+    (&it.verdict.predicted_class, it.verdict.decision)
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use autorma_models::Verdict;
 
     use super::*;
 

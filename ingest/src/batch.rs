@@ -62,7 +62,13 @@ pub fn batch(
     let publisher = &mut batch.intake.publisher;
     // Flushed first: a shutdown during that leaves photos behind, and then the run isn't complete.
     finished = publisher.flush()? && finished;
-    let run = if finished { publisher.close()? } else { publisher.leave_open()? };
+    let run = if finished {
+        // Photos that are gone with their folder are still to come.
+        batch.intake.root.expect_there()?;
+        publisher.close()?
+    } else {
+        publisher.leave_open()?
+    };
     metrics.pending.set(0);
     batch.tell();
     Ok(Batch { found: batch.found, run, interrupted: !finished })
@@ -136,13 +142,10 @@ impl Folder<'_, '_> {
         paths.sort_unstable();
         self.found.left_out = paths.len() as u64;
         for path in paths.iter().take(NAMED) {
-            tracing::warn!(?path, "left out: the file is still being written");
+            tracing::warn!(?path, "left out: the file is still being written, or couldn't be opened");
         }
         if paths.len() > NAMED {
-            tracing::warn!(
-                files = paths.len() - NAMED,
-                "left out, still being written, like the files above"
-            );
+            tracing::warn!(files = paths.len() - NAMED, "left out, like the files above");
         }
     }
 

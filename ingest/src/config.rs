@@ -48,7 +48,7 @@ impl Config {
     pub fn read(settings: &mut Settings) -> Self {
         const DAY: Duration = Duration::from_secs(86_400);
         Self {
-            input: settings.get(&INPUT, ..),
+            input: settings.folder(&INPUT),
             recursive: settings.get(&RECURSIVE, ..),
             reprocess: settings.get::<bool>(&REPROCESS, ..).then(Micros::now),
             settle: settings.get(&SETTLE, Duration::ZERO..=DAY),

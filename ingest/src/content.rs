@@ -40,6 +40,11 @@ pub(crate) fn read(
     Ok(Content::Whole(sha256))
 }
 
+/// Whether the system gives no more files to this process, or to any: that says nothing about the one that was asked for.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 fn changed(file: &File) -> io::Result<Content> {
     Ok(Content::Changed(Seen::of(&file.metadata()?, false)))
 }
@@ -110,6 +115,12 @@ mod tests {
             writer.write_all(b"!").is_ok()
         };
         assert!(matches!(read(file.path(), &seen, &mut [0; 2], grow).unwrap(), Content::Changed(_)));
+    }
+
+    #[test]
+    fn that_no_more_files_can_be_opened_is_no_files_fault() {
+        let is_out = |code| is_out_of_files(&io::Error::from_raw_os_error(code));
+        assert!(is_out(libc::EMFILE) && is_out(libc::ENFILE) && !is_out(libc::EACCES));
     }
 
     #[test]

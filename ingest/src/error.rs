@@ -2,7 +2,6 @@ use std::io;
 use std::path::PathBuf;
 
 use autorma_schemas::{DecodeError, readable};
-use autorma_stream::Disposition;
 
 /// Why the stage stops. What wasn't committed is found again by the next start.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +23,13 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
+    /// It isn't there any more, or another folder is.
+    #[error(
+        "the input folder {} went away while it was read, or another one has come in its place: bring it back, and the same \
+         command goes on",
+        .0.display()
+    )]
+    InputGone(PathBuf),
     /// Its path, links resolved, isn't UTF-8, so no run could name it, and the classifier reads only where runs say.
     #[error(
         "the path of the input folder, {}, isn't UTF-8 (each \\x is a byte that isn't), so its runs couldn't name it: \
@@ -49,14 +55,4 @@ pub enum Error {
         /// What is wrong with it.
         cause: DecodeError,
     },
-}
-
-impl Error {
-    /// What to do about it.
-    pub fn disposition(&self) -> Disposition {
-        match self {
-            Error::Log(error) => error.disposition(),
-            _ => Disposition::Fatal,
-        }
-    }
 }

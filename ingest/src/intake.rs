@@ -181,6 +181,13 @@ impl<'a> Intake<'a> {
             }
             Ok(Content::Interrupted) => return Ok(Taken::Interrupted),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Taken::Gone),
+            Err(error) if content::is_out_of_files(&error) => {
+                if self.warned.first(self.root.path(), OUT_OF_FILES) {
+                    tracing::warn!(%error, "no more files can be opened (ulimit -n): photos are looked at again later");
+                }
+                self.settling.changed(path, seen.version, Moment::now());
+                return Ok(Taken::Pending);
+            }
             Err(error) => return Ok(self.unreadable(path, &error)),
         };
         self.warned.over(path, UNREADABLE);
@@ -253,3 +260,4 @@ impl<'a> Intake<'a> {
 }
 
 const UNREADABLE: &str = "unreadable";
+const OUT_OF_FILES: &str = "out of files";

@@ -121,7 +121,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
     use autorma_schemas::hex;
-    use autorma_stream::memory::Memory;
+    use autorma_stream::embedded::Embedded;
     use autorma_stream::{Append, Retention, Topic, Transaction};
     use proptest::prelude::*;
 
@@ -136,8 +136,8 @@ mod tests {
         }
     }
 
-    fn log_with(values: Vec<(String, Vec<u8>)>, partitions: u32) -> Memory {
-        let log = Memory::new().unwrap();
+    fn log_with(values: Vec<(String, Vec<u8>)>, partitions: u32) -> Embedded {
+        let log = Embedded::in_memory().unwrap();
         log.create(&[Topic { name: topics::LEDGER.into(), partitions, retention: Retention::Compact }])
             .unwrap();
         let append = |(key, value): (String, Vec<u8>)| Append {

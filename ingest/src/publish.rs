@@ -3,14 +3,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use autorma_schemas::{
-    Event, ImageEvent, LedgerRecord, Micros, RunKind, RunRecord, RunState, event_id, hex, readable, topics,
+    Event, ImageEvent, LedgerRecord, Micros, RunKind, RunRecord, event_id, hex, readable, run_is_over, topics,
 };
 use autorma_service::Shutdown;
 use autorma_stream::{Append, Bounds, Log, Producer, TopicPartition, Transaction, failpoint};
 
 use crate::metrics::Outcome;
 use crate::reading::patiently;
-use crate::runs::{Runs, is_over};
+use crate::runs::Runs;
 use crate::settle::Version;
 use crate::{Config, Error, Metrics};
 
@@ -260,7 +260,9 @@ impl<'a> Publisher<'a> {
     /// Closes a run of the daemon that has had its time.
     pub(crate) fn end_run_in_time(&mut self) -> Result<(), Error> {
         let length = self.config.run_length;
-        let over = |run: &RunRecord| run.kind == RunKind::Stream && is_over(run, length, Micros::now());
+        let over = |run: &RunRecord| {
+            run.kind == RunKind::Stream && run_is_over(run.opened_at, length, Micros::now())
+        };
         if self.run.as_ref().is_some_and(over) {
             self.close()?;
         }
@@ -277,19 +279,8 @@ impl<'a> Publisher<'a> {
     fn open_run(&mut self) -> Result<(String, i64), Error> {
         if self.run.is_none() {
             let now = Micros::now();
-            self.run = Some(RunRecord {
-                run_id: self.runs.name(self.log, now)?,
-                kind: self.kind,
-                state: RunState::Open,
-                input: self.input.clone(),
-                images: 0,
-                already_done: 0,
-                opened_at: now,
-                closed_at: None,
-                predictions: 0,
-                dead_letters: 0,
-                duplicates: 0,
-            });
+            let run_id = self.runs.name(self.log, now)?;
+            self.run = Some(RunRecord::open(run_id, self.kind, self.input.as_str(), now));
         }
         let run = self.run.as_ref().expect("opened above");
         Ok((run.run_id.clone(), run.images))
@@ -348,26 +339,21 @@ fn longest_wait(behind: u64) -> Duration {
 
 fn closed(run: RunRecord) -> RunRecord {
     tracing::info!(run_id = run.run_id, images = run.images, "run closed");
-    RunRecord { state: RunState::Closed, closed_at: Some(Micros::now()), ..run }
+    run.closed(Micros::now())
 }
 
 fn append(topic: &str, key: &str, event: &impl Event) -> Append {
-    Append {
-        topic: topic.into(),
-        key: Some(key.as_bytes().to_vec()),
-        value: event.encode(),
-        ..Append::default()
-    }
+    Append::keyed(topic, key, event.encode())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use autorma_stream::memory::Memory;
+    use autorma_stream::embedded::Embedded;
     use autorma_stream::{Retention, Topic};
 
-    fn log() -> Memory {
-        let log = Memory::new().unwrap();
+    fn log() -> Embedded {
+        let log = Embedded::in_memory().unwrap();
         let topic = |name: &str| Topic { name: name.into(), partitions: 1, retention: Retention::Compact };
         log.create(&[topics::IMAGES, topics::RUNS, topics::LEDGER].map(topic)).unwrap();
         log

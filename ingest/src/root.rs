@@ -12,6 +12,7 @@ pub(crate) struct Root {
     /// Canonical.
     path: PathBuf,
     text: String,
+    identity: (u64, u64),
 }
 
 /// What is at a path.
@@ -35,7 +36,6 @@ pub(crate) enum Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) version: Version,
-    /// Which file it is, whatever its path: device and number.
     identity: (u64, u64),
     /// Whether it can have come without being written: a link, hard or symbolic, is made in one step.
     pub(crate) is_link: bool,
@@ -46,7 +46,7 @@ impl Seen {
         let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         Self {
             version: Version { size: metadata.len(), modified_ns: modified },
-            identity: (metadata.dev(), metadata.ino()),
+            identity: identity(metadata),
             is_link: is_link || metadata.nlink() > 1,
         }
     }
@@ -56,6 +56,11 @@ impl Seen {
         let now = Seen::of(metadata, false);
         metadata.is_file() && (self.identity, self.version) == (now.identity, now.version)
     }
+}
+
+/// Which file or folder it is, whatever its path: device and number.
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 impl Root {
@@ -68,7 +73,14 @@ impl Root {
         let path = input.canonicalize().map_err(failed)?;
         fs::read_dir(&path).map_err(failed)?;
         let Some(text) = path.to_str().map(str::to_owned) else { return Err(Error::InputNotUtf8(path)) };
-        Ok(Self { path, text })
+        let identity = identity(&fs::metadata(&path).map_err(failed)?);
+        Ok(Self { path, text, identity })
+    }
+
+    /// An error if it isn't there any more: then that files of it are gone says nothing.
+    pub(crate) fn expect_there(&self) -> Result<(), Error> {
+        let is_there = fs::metadata(&self.path).is_ok_and(|now| identity(&now) == self.identity);
+        if is_there { Ok(()) } else { Err(Error::InputGone(self.path.clone())) }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use autorma_schemas::{Event, Micros, RunKind, RunRecord, RunState, topics};
+use autorma_schemas::{Event, Micros, RunKind, RunRecord, RunState, free_run_id, run_is_over, topics};
 use autorma_stream::Log;
 
 use crate::Error;
 use crate::reading::Reading;
-
-/// How far back the clock may be set without ending a run.
-const SET_BACK: Duration = Duration::from_secs(60);
 
 /// The runs of the log.
 #[derive(Debug)]
@@ -36,11 +33,10 @@ impl Runs {
         Ok(runs)
     }
 
-    /// A name that no run has: `now`, moved on by whole seconds.
+    /// A name that no run has.
     pub(crate) fn name(&mut self, log: &dyn Log, now: Micros) -> Result<String, Error> {
         self.refresh(log)?;
-        let mut names = (0..).map(|seconds| Micros(now.0 + seconds * 1_000_000).stamp());
-        Ok(names.find(|name| !self.newest.contains_key(name)).expect("there are more seconds than runs"))
+        Ok(free_run_id("", now, |name| self.newest.contains_key(name)))
     }
 
     /// See [`choose`].
@@ -80,24 +76,17 @@ fn choose<'a>(
     length: Duration,
     now: Micros,
 ) -> Choice {
-    let of_ingest = |run: &&RunRecord| matches!(run.kind, RunKind::Batch | RunKind::Stream);
-    let matches = |run: &RunRecord| {
-        run.kind == kind && run.input == input && (kind == RunKind::Batch || !is_over(run, length, now))
-    };
+    let is_over = |run: &RunRecord| run_is_over(run.opened_at, length, now);
+    let matches =
+        |run: &RunRecord| run.kind == kind && run.input == input && (kind == RunKind::Batch || !is_over(run));
     let mut choice = Choice::default();
-    for run in runs.filter(|run| run.state == RunState::Open).filter(of_ingest) {
+    for run in runs.filter(|run| run.state == RunState::Open && run.kind.is_of_ingest()) {
         let better = choice.adopted.as_ref().is_none_or(|adopted| adopted.opened_at < run.opened_at);
         let rejected =
             if matches(run) && better { choice.adopted.replace(run.clone()) } else { Some(run.clone()) };
         choice.to_close.extend(rejected);
     }
     choice
-}
-
-/// Whether a run of the daemon has had its time.
-pub(crate) fn is_over(run: &RunRecord, length: Duration, now: Micros) -> bool {
-    let age = now.seconds_since(run.opened_at);
-    age >= length.as_secs_f64() || age < -SET_BACK.as_secs_f64()
 }
 
 #[cfg(test)]
@@ -142,12 +131,13 @@ mod tests {
             let kind = if batch { RunKind::Batch } else { RunKind::Stream };
             let choice = choose(runs.iter(), kind, "/in", HOUR, NOW);
             let open = runs.iter().filter(|run| run.state == RunState::Open);
-            let ours: Vec<_> = open.filter(|run| matches!(run.kind, RunKind::Batch | RunKind::Stream)).collect();
+            let ours: Vec<_> = open.filter(|run| run.kind.is_of_ingest()).collect();
             prop_assert_eq!(ours.len(), choice.to_close.len() + usize::from(choice.adopted.is_some()));
             for run in &ours {
                 prop_assert!(choice.adopted.as_ref() == Some(run) || choice.to_close.contains(run));
             }
-            let fits = |run: &RunRecord| run.kind == kind && run.input == "/in" && (batch || !is_over(run, HOUR, NOW));
+            let is_over = |run: &RunRecord| run_is_over(run.opened_at, HOUR, NOW);
+            let fits = |run: &RunRecord| run.kind == kind && run.input == "/in" && (batch || !is_over(run));
             prop_assert_eq!(choice.adopted.is_some(), ours.iter().any(|run| fits(run)));
             if let Some(adopted) = &choice.adopted {
                 prop_assert!(fits(adopted));
@@ -173,15 +163,5 @@ mod tests {
         ]);
         let runs = Runs { reading: Reading::new(topics::RUNS), newest };
         assert_eq!(runs.unfinished(Micros(then)), ["1", "2", "4"].map(String::from).into());
-    }
-
-    #[test]
-    fn a_run_ends_with_its_hour_and_with_a_clock_set_far_back() {
-        let run = |minutes_old| run(1, RunKind::Stream, RunState::Open, "/in", minutes_old);
-        assert!(!is_over(&run(0), HOUR, NOW));
-        assert!(!is_over(&run(59), HOUR, NOW));
-        assert!(is_over(&run(60), HOUR, NOW));
-        assert!(!is_over(&run(-1), HOUR, NOW));
-        assert!(is_over(&run(-2), HOUR, NOW));
     }
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use autorma_ingest::{Error, Found};
 use autorma_schemas::{RunKind, RunState, event_id, file_path, file_url, sha256, topics};
 use autorma_service::Shutdown;
-use autorma_stream::Disposition;
 use shared::{Classifier, World, age, run_record, text};
 
 #[test]
@@ -247,6 +246,41 @@ fn an_interrupted_batch_is_continued_by_the_next() {
     assert!(heard.is_sorted() && heard.last() == Some(&(500 - published)), "{heard:?}");
 }
 
+/// A network's file system that is unmounted, and a folder that somebody renames.
+#[test]
+fn a_batch_whose_folder_goes_away_is_continued_when_it_is_back() {
+    for is_replaced in [false, true] {
+        let world = World::new();
+        (0..500).for_each(|number| drop(world.photo(&format!("{number:03}.jpg"), &number.to_string())));
+        let (input, away) = (world.input(), world.folder.path().join("away"));
+        let mut published = 0;
+        let mut tell = |found: Found| {
+            if published == 0 && found.published > 0 {
+                fs::rename(&input, &away).unwrap();
+                if is_replaced {
+                    fs::create_dir(&input).unwrap();
+                }
+            }
+            published = found.published;
+        };
+        let error =
+            autorma_ingest::batch(&world.config, &*world.log, &world.metrics, &world.shutdown, &mut tell);
+        let error = error.unwrap_err();
+        assert!(matches!(error, Error::InputGone(_)), "{error}");
+        assert!((1..500).contains(&published), "{published}");
+        let open = world.runs().remove(0);
+        assert_eq!((open.state, open.images as u64), (RunState::Open, published));
+        if is_replaced {
+            fs::remove_dir(&input).unwrap();
+        }
+        fs::rename(&away, &input).unwrap();
+        let second = world.batch();
+        assert_eq!(second.found, Found { discovered: 500, published: 500 - published, ..Found::default() });
+        let closed = second.run.unwrap();
+        assert_eq!((&closed.run_id, closed.images, closed.state), (&open.run_id, 500, RunState::Closed));
+    }
+}
+
 #[test]
 fn other_open_runs_are_closed() {
     let world = World::new();
@@ -378,6 +412,6 @@ fn an_input_that_is_not_there_is_an_error_that_says_what_to_do() {
     let error =
         autorma_ingest::batch(&world.config, &*world.log, &world.metrics, &world.shutdown, &mut nobody);
     let error = error.unwrap_err();
-    assert!(matches!(error, Error::InputMissing(_)) && error.disposition() == Disposition::Fatal);
+    assert!(matches!(error, Error::InputMissing(_)), "{error}");
     assert!(error.to_string().contains("--input"), "{error}");
 }

@@ -143,6 +143,10 @@ impl Manifest {
                 are_unique(|it| &it.file) && are_unique(|it| &it.sha256),
                 "a file is listed twice: each member and each reference must be another one",
             ),
+            (
+                self.references().all(|it| it.precision == "fp32"),
+                "a reference is in floats: its precision must be fp32",
+            ),
             // Asked before anything is fetched.
             (
                 fit(self) && self.of_reference().as_ref().is_none_or(fit),

@@ -53,11 +53,24 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// What a model's aliases name.
     fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError>;
 
-    /// Lets an alias name another version, if the home itself has that whole. Returns the move.
-    fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError>;
+    /// Lets an alias name another version, if the home itself has that whole and `may` allows it. Returns the move. A folder
+    /// knows for certain what the alias names just before; on an MLflow server, which can't be asked that, there is a moment
+    /// between the look and the move.
+    fn make_move(
+        &self,
+        name: &str,
+        alias: &str,
+        number: u64,
+        signed: &Signed,
+        may: &May<'_>,
+    ) -> Result<Move, RegistryError>;
 
-    /// The same, if the alias still names what it named when somebody decided on the move, `former`. A folder knows for
-    /// certain; on an MLflow server, which can't be asked that, there is a moment between the look and the move.
+    /// Lets an alias name another version, whatever it names. Returns the move.
+    fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError> {
+        self.make_move(name, alias, number, signed, &|_, _| Ok(()))
+    }
+
+    /// The same, if the alias still names what it named when somebody decided on the move, `former`.
     fn point_from(
         &self,
         former: Option<u64>,
@@ -65,7 +78,9 @@ pub trait Registry: fmt::Debug + Send + Sync {
         alias: &str,
         number: u64,
         signed: &Signed,
-    ) -> Result<Move, RegistryError>;
+    ) -> Result<Move, RegistryError> {
+        self.make_move(name, alias, number, signed, &|now, _| expect(former, now, name, alias))
+    }
 
     /// The same, if the version still is what somebody has examined before they decided, `examined`. On an MLflow server, where
     /// what others have registered can be exchanged as long as no alias was moved to it from here, what the alias names from
@@ -78,19 +93,28 @@ pub trait Registry: fmt::Debug + Send + Sync {
         number: u64,
         signed: &Signed,
     ) -> Result<Move, RegistryError> {
-        expect_examined(examined, &self.version(&examined.name, number)?.manifest, number)?;
-        self.point_from(former, &examined.name, alias, number, signed)
+        let name = &*examined.name;
+        self.make_move(name, alias, number, signed, &|now, is| {
+            expect(former, now, name, alias)?;
+            expect_examined(examined, is, number)
+        })
     }
 
     /// The moves of an alias, oldest first.
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError>;
 
     /// Removes the versions that no alias names or has named last before, except the newest `keep`, of which there is
-    /// always one; and what killed processes have left. Returns what has gone.
+    /// always one; and what killed processes have left, also of a model that has no version yet. Returns the versions that
+    /// have gone.
     fn collect(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError>;
 
+    /// Takes note of the version that serves where an alias is followed, for [`Registry::remembered`]. A disk that takes no
+    /// note, full or broken, keeps nobody from serving.
+    fn remember(&self, _reference: &Reference, _number: u64) {}
+
     /// What is known here of a version that is meant, for those who can't wait until a home that is away answers again:
-    /// its number, or what its alias named last, and the model. None where nothing is known, or a home is never away.
+    /// its number, or what has served last where an alias is followed, and the model. None where nothing is known, or a home
+    /// is never away.
     fn remembered(&self, _reference: &Reference) -> Option<(u64, Model)> {
         None
     }
@@ -124,6 +148,9 @@ pub trait Registry: fmt::Debug + Send + Sync {
         }
     }
 }
+
+/// Allows a move of an alias or says why not, by what the alias names just before and what the version is that it is to name.
+pub type May<'a> = dyn Fn(Option<u64>, &Manifest) -> Result<(), RegistryError> + 'a;
 
 /// Where a registry is.
 #[derive(Debug, Clone)]
@@ -219,17 +246,22 @@ impl Source {
         }
     }
 
-    /// The model's reference, verified, if it has one.
-    pub fn reference(&self, registry: &dyn Registry) -> Result<Option<Model>, RegistryError> {
+    /// The model with its reference, if it has one, both verified: no alias that moves meanwhile, and nobody who replaces
+    /// what is in a folder, gives one model another one's reference.
+    pub fn load_with_reference(
+        &self,
+        registry: &dyn Registry,
+    ) -> Result<(Model, Option<Model>), RegistryError> {
         match self {
-            Source::Folder(folder) => Ok(Model::open_reference(folder)?),
+            Source::Folder(folder) => Ok(Model::open_with_reference(folder)?),
             Source::Registered(reference) => {
-                registry.reference(&reference.name, registry.resolve(reference)?)
+                let (name, number) = (&reference.name, registry.resolve(reference)?);
+                Ok((registry.load(name, number)?, registry.reference(name, number)?))
             }
         }
     }
 
-    /// The same, whatever alias moves from now on.
+    /// The same source, whatever alias moves from now on.
     pub fn pinned(self, registry: &dyn Registry) -> Result<Self, RegistryError> {
         match self {
             Source::Folder(_) => Ok(self),
@@ -262,6 +294,9 @@ pub enum Which {
 /// Why a registry can't do something.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
+    /// No such model.
+    #[error("there is no model {0}; `autorma models list` shows what there is")]
+    NoModel(String),
     /// No such version.
     #[error("there is no version {number} of the model {name}; `autorma models list` shows what there is")]
     NoVersion {
@@ -304,7 +339,7 @@ pub enum RegistryError {
     },
     /// A name that can't be one.
     #[error(
-        "{0:?} can't be a name: letters, digits, '-', '_' and '.', at most 64, the first a letter or digit"
+        "{0:?} can't be a name: letters, digits, '-', '_' and '.', at most 64, the first a letter or digit; nor can `lock`"
     )]
     Name(String),
     /// No reference.
@@ -388,10 +423,11 @@ impl fmt::Display for Reference {
     }
 }
 
-/// The name, if it can be a model's or an alias's: it becomes part of paths.
+/// The name, if it can be a model's or an alias's: it becomes part of paths, where the file `lock` is another thing.
 pub fn named(name: &str) -> Result<String, RegistryError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_one = name.len() <= 64
+        && name != "lock"
         && name.chars().all(fits)
         && name.starts_with(|first: char| first.is_ascii_alphanumeric());
     if is_one { Ok(name.to_owned()) } else { Err(RegistryError::Name(name.to_owned())) }

@@ -81,7 +81,14 @@ impl Model {
         Self::verified_reference(folder, &Self::manifest(folder)?)
     }
 
-    /// The same of the model with this manifest, whatever the one in `folder` says.
+    /// Both, by one look at the manifest: somebody may replace the model meanwhile.
+    pub fn open_with_reference(folder: &Path) -> Result<(Self, Option<Self>), Error> {
+        let model = Self::open(folder)?;
+        let reference = Self::verified_reference(folder, &model.manifest)?;
+        Ok((model, reference))
+    }
+
+    /// The reference of the model with this manifest, whatever the one in `folder` says.
     pub(crate) fn verified_reference(folder: &Path, manifest: &Manifest) -> Result<Option<Self>, Error> {
         manifest.of_reference().map(|reference| Self::verified(folder, reference)).transpose()
     }
@@ -89,10 +96,10 @@ impl Model {
     /// What a registry keeps of the model in `folder`: the manifest with files that are named after their content, and each
     /// of these files, those of its reference too.
     pub(crate) fn open_all(folder: &Path) -> Result<(Manifest, BTreeMap<String, Vec<u8>>), Error> {
-        let model = Self::open(folder)?;
+        let (model, reference) = Self::open_with_reference(folder)?;
         let named = model.manifest.with_named_files();
         let mut files = BTreeMap::new();
-        for Self { manifest, onnx } in std::iter::once(model).chain(Self::open_reference(folder)?) {
+        for Self { manifest, onnx } in std::iter::once(model).chain(reference) {
             let names = manifest.with_named_files().members.into_iter().map(|member| member.model.file);
             files.extend(names.zip(onnx));
         }
@@ -142,7 +149,7 @@ impl Model {
         let mut line = Vec::new();
         from.by_ref().take(MOST_OF_A_MANIFEST).read_until(b'\n', &mut line)?;
         let manifest = Self::manifest_in(&line, Path::new(MANIFEST)).map_err(io::Error::other)?;
-        announced(manifest.members.iter().map(|member| member.model.bytes).sum())?;
+        announced(manifest.bytes())?;
         let mut onnx = Vec::new();
         for Member { model, .. } in &manifest.members {
             let mut content = Vec::new();
@@ -206,6 +213,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn shipped() -> PathBuf {
@@ -254,6 +263,36 @@ mod tests {
         assert!(said(&manifest).unwrap_err().contains("reference.file must be a name"));
         manifest.members[0].reference = Some(manifest.members[0].model.clone());
         assert!(said(&manifest).unwrap_err().contains("a file is listed twice"));
+    }
+
+    #[test]
+    fn a_model_that_is_replaced_meanwhile_is_the_one_or_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let file = |name: &str, precision: &str| {
+            fs::write(at(name), name).unwrap();
+            let (file, precision) = (name.to_owned(), precision.to_owned());
+            File { file, sha256: sha256(name.as_bytes()), bytes: name.len() as u64, precision }
+        };
+        let of = |members: Vec<Member>| Manifest { members, ..Model::manifest(&shipped()).unwrap() };
+        let manifests = [
+            of(Member::only(file("one.onnx", "fp32"), None)),
+            of(Member::only(file("other.onnx", "int8"), Some(file("floats.onnx", "fp32")))),
+        ];
+        let texts = manifests.map(|manifest| serde_json::to_vec(&manifest).unwrap());
+        let replace = |text: &Vec<u8>| {
+            fs::write(at("next"), text).unwrap();
+            fs::rename(at("next"), at(MANIFEST)).unwrap();
+        };
+        replace(&texts[0]);
+        std::thread::scope(|scope| {
+            let replacing = scope.spawn(|| texts.iter().cycle().take(2000).for_each(replace));
+            while !replacing.is_finished() {
+                let (manifest, files) = Model::open_all(folder.path()).unwrap();
+                let named = manifest.members.iter().flat_map(Member::files).map(|it| &it.file);
+                assert_eq!(files.keys().collect::<BTreeSet<_>>(), named.collect::<BTreeSet<_>>());
+            }
+        });
     }
 
     #[test]

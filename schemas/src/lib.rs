@@ -7,6 +7,7 @@
 //! This crate does no I/O.
 
 mod dead_letter;
+mod id;
 mod image_event;
 mod ledger;
 mod photo;
@@ -17,14 +18,15 @@ mod time;
 mod wire;
 
 pub use dead_letter::{DeadLetter, HeaderValue, Reason};
+pub use id::Id;
 pub use image_event::{ImageEvent, event_id, hex, sha256};
 pub use ledger::LedgerRecord;
 pub use photo::is_photo_name;
-pub use place::{file_path, file_url, readable};
+pub use place::{file_path, file_url, readable, readable_url};
 pub use prediction::{
     Agreement, ClassProbability, Decision, ModelVersion, Origin, Prediction, Shadow, batch_number,
 };
-pub use run::{RunKind, RunRecord, RunState};
+pub use run::{RunKind, RunRecord, RunState, free_run_id, run_is_over};
 pub use time::Micros;
 pub use wire::{DecodeError, Event, compatible_versions};
 

@@ -46,6 +46,11 @@ pub fn readable(name: &OsStr) -> String {
     text
 }
 
+/// Where a photo is, for people: a path if it is a file, the URL of any other.
+pub fn readable_url(url: &str) -> String {
+    file_path(url).map_or_else(|| url.to_owned(), |path| readable(path.as_os_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +76,12 @@ mod tests {
         assert_eq!(readable(OsStr::from_bytes(b"red\xffshoe\\x.jpg")), "red\\xFFshoe\\x5Cx.jpg");
         assert_eq!(file_url(Path::new("/in/a b#1.jpg")), "file:///in/a%20b%231.jpg");
         assert_eq!(file_path("s3://bucket/a.jpg"), None);
+    }
+
+    #[test]
+    fn a_url_is_what_people_can_open() {
+        assert_eq!(readable_url("file:///in/a%20b.jpg"), "/in/a b.jpg");
+        assert_eq!(readable_url("file:///in/%ff.jpg"), "/in/\\xFF.jpg");
+        assert_eq!(readable_url("s3://bucket/a%20b.jpg"), "s3://bucket/a%20b.jpg");
     }
 }

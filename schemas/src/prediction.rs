@@ -51,7 +51,7 @@ pub struct Shadow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Agreement {
-    /// The same class and decision, however sure each is.
+    /// The same class and decision, however sure each is; or both unknown, whatever classes come next.
     Same,
     /// The same class, to be treated otherwise.
     OtherDecision,
@@ -74,7 +74,8 @@ impl Agreement {
 
     /// Of two verdicts, each a class and what to do.
     pub fn of(one: (&str, Decision), other: (&str, Decision)) -> Self {
-        match (one.0 == other.0, one.1 == other.1) {
+        let are_unknown = [one.1, other.1] == [Decision::Unknown; 2];
+        match (one.0 == other.0 || are_unknown, one.1 == other.1) {
             (true, true) => Agreement::Same,
             (true, false) => Agreement::OtherDecision,
             (false, _) => Agreement::OtherClass,
@@ -147,6 +148,12 @@ pub struct Origin {
     pub offset: i64,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}@{}", self.topic, self.partition, self.offset)
+    }
+}
+
 /// The contract's batch number: images of a run in groups of `batch_size`, both from 1. Images that weren't
 /// numbered by their producer (`sequence` 0) are in batch 1.
 pub fn batch_number(sequence: i64, batch_size: usize) -> i64 {
@@ -155,7 +162,20 @@ pub fn batch_number(sequence: i64, batch_size: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::batch_number;
+    use super::{Agreement, Decision, batch_number};
+
+    #[test]
+    fn two_that_say_unknown_say_the_same() {
+        use Decision::{Accept, Review, Unknown};
+        let of = |one: (&str, Decision), other: (&str, Decision)| Agreement::of(one, other);
+        assert_eq!(of(("tops", Unknown), ("shirts", Unknown)), Agreement::Same);
+        assert_eq!(of(("tops", Accept), ("tops", Accept)), Agreement::Same);
+        assert_eq!(of(("tops", Unknown), ("tops", Review)), Agreement::OtherDecision);
+        for other in [Accept, Review] {
+            assert_eq!(of(("tops", Unknown), ("shirts", other)), Agreement::OtherClass);
+            assert_eq!(of(("tops", other), ("shirts", other)), Agreement::OtherClass);
+        }
+    }
 
     #[test]
     fn ten_images_are_a_batch() {

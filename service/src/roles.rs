@@ -29,6 +29,15 @@ pub struct RoleLock {
     role: String,
 }
 
+/// Who has which role of a data folder, as far as this user may know.
+#[derive(Debug, Default)]
+pub struct Holders {
+    /// Living processes.
+    pub living: Vec<Holder>,
+    /// Roles whose locks this user may not open: whether anybody has them, nobody can say.
+    pub unknown: Vec<String>,
+}
+
 /// A role can't be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum RoleError {
@@ -125,25 +134,20 @@ impl RoleLock {
         }
     }
 
-    /// The roles of the data folder that living processes have, by name. Of a lock that this user may not open nobody
-    /// knows; the log names it.
-    pub fn holders(folder: &Path) -> io::Result<Vec<Holder>> {
+    /// The roles of the data folder that living processes have, and those of which that isn't known, by name.
+    pub fn holders(folder: &Path) -> io::Result<Holders> {
+        let mut holders = Holders::default();
         let entries = match std::fs::read_dir(folder.join(FOLDER)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(holders),
             other => other?,
         };
-        let mut holders = Vec::new();
         for entry in entries {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str());
             let Some(role) = name.and_then(|name| name.strip_suffix(SUFFIX)) else { continue };
             let file = match File::open(&path) {
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                    tracing::warn!(
-                        role,
-                        ?path,
-                        "whether anybody has this role isn't known: its lock is another user's"
-                    );
+                    holders.unknown.push(role.into());
                     continue;
                 }
                 other => other?,
@@ -151,11 +155,12 @@ impl RoleLock {
             // Shared, so that two who look don't take each other for holders.
             match file.try_lock_shared() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => holders.push(Holder::read(&path, role)),
+                Err(TryLockError::WouldBlock) => holders.living.push(Holder::read(&path, role)),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
-        holders.sort_by(|one, other| one.role.cmp(&other.role));
+        holders.living.sort_by(|one, other| one.role.cmp(&other.role));
+        holders.unknown.sort();
         Ok(holders)
     }
 

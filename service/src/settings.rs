@@ -36,11 +36,12 @@ mod value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeBounds;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 pub use file::SyntaxError;
-pub use key::Key;
+pub use key::{Key, Table};
 pub use layer::Layer;
 pub use load::{LoadError, load};
 pub use problem::{Invalid, Problem};
@@ -89,34 +90,39 @@ impl Settings {
         })
     }
 
-    /// All settings whose names begin with `prefix`, by the rest of the name: those of another program, which autorma
-    /// passes on, or those whose names nobody knows beforehand. `check` says what is wrong with a name and its value; a
-    /// secret's value is never shown. In the environment an underscore stands for each dot; in `model.split`, whose names
-    /// have no dots, it is one. Names have small letters there. Where nothing is set, the table is listed with `rest`,
-    /// which says what the rest of a name is.
+    /// A folder, which must have a name.
+    pub fn folder(&mut self, key: &Key) -> PathBuf {
+        self.get_if(key, |folder: &PathBuf| match folder.as_os_str().is_empty() {
+            true => Err("a folder; . is the current one".into()),
+            false => Ok(()),
+        })
+    }
+
+    /// All settings of a table, by the rest of their names: those of another program, which autorma passes on, or those
+    /// whose names nobody knows beforehand. `check` says what is wrong with a name and its value; a secret's value is never
+    /// shown. Names have small letters in the environment.
     pub fn table(
         &mut self,
-        prefix: &str,
-        rest: &str,
-        about: &str,
+        table: &Table,
         is_secret: impl Fn(&str) -> bool,
         check: impl Fn(&str, &str) -> Result<(), String>,
     ) -> BTreeMap<String, String> {
+        let Table { prefix, rest, about, .. } = *table;
         let mut found = BTreeMap::new();
         for layer in &self.layers {
-            found.extend(layer.below(prefix));
+            found.extend(layer.below(table));
         }
         if found.is_empty() {
             let (key, origin, about) = (format!("{prefix}{rest}"), "default".into(), about.into());
             self.effective.push(Effective { key, value: String::new(), origin, about });
         }
-        let mut table = BTreeMap::new();
+        let mut values = BTreeMap::new();
         for (rest, entry) in found {
             let key = format!("{prefix}{rest}");
             let value = if is_secret(&rest) { "(hidden)".to_owned() } else { entry.value.clone() };
             let (origin, about) = (entry.origin.clone(), about.to_owned());
             match check(&rest, &entry.value) {
-                Ok(()) => drop(table.insert(rest, entry.value)),
+                Ok(()) => drop(values.insert(rest, entry.value)),
                 Err(allowed) => {
                     let value = Some(value.clone());
                     self.problems.push(Problem { key: key.clone(), value, origin: origin.clone(), allowed });
@@ -124,7 +130,7 @@ impl Settings {
             }
             self.effective.push(Effective { key, value, origin, about });
         }
-        table
+        values
     }
 
     /// Whether the value in force is that of the alias, which may mean other things to whoever has made it.

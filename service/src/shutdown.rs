@@ -112,30 +112,24 @@ impl Shutdown {
         late: impl FnOnce(),
         start: impl Fn(Work) -> io::Result<JoinHandle<()>>,
     ) -> Option<T> {
+        let (begun, mut late) = (Instant::now(), Some(late));
+        let mut is_awaited = || {
+            if begun.elapsed() >= patience {
+                late.take().into_iter().for_each(|late| late());
+            }
+            !self.is_requested()
+        };
         let (tell, told) = mpsc::channel();
         // Nobody may listen any more.
-        let asking: Work = Box::new(move || drop(tell.send(ask())));
-        let asking = Arc::new(Mutex::new(Some(asking)));
-        let (begun, mut late) = (Instant::now(), Some(late));
-        let (mut thread, mut is_refused) = (None, false);
+        let thread = working(Box::new(move || drop(tell.send(ask()))), start, &mut is_awaited)?;
         loop {
-            if thread.is_none() {
-                let started = start(taking(&asking));
-                if let (Err(error), false) = (&started, is_refused) {
-                    tracing::warn!(%error, "no thread could be started: one is waited for");
-                }
-                (is_refused, thread) = (started.is_err(), started.ok());
-            }
             match told.recv_timeout(HEARING) {
                 Ok(answer) => return Some(answer),
-                Err(RecvTimeoutError::Timeout) if self.is_requested() => return None,
-                Err(RecvTimeoutError::Timeout) if begun.elapsed() >= patience => {
-                    late.take().into_iter().for_each(|late| late());
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) if is_awaited() => {}
+                Err(RecvTimeoutError::Timeout) => return None,
                 Err(RecvTimeoutError::Disconnected) => {
                     // It can only have panicked.
-                    return thread?.join().map_or_else(|panic| std::panic::resume_unwind(panic), |()| None);
+                    return thread.join().map_or_else(|panic| std::panic::resume_unwind(panic), |()| None);
                 }
             }
         }
@@ -146,13 +140,32 @@ impl Shutdown {
     }
 }
 
-/// Takes the work and does it: where there is no thread for this, the work stays where it is.
-fn taking(work: &Arc<Mutex<Option<Work>>>) -> Work {
-    let work = Arc::clone(work);
-    Box::new(move || {
-        let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.into_iter().for_each(|work| work());
-    })
+/// A thread that does the work, as soon as `start` gives one; None if that isn't awaited any more.
+fn working(
+    work: Work,
+    start: impl Fn(Work) -> io::Result<JoinHandle<()>>,
+    is_awaited: &mut impl FnMut() -> bool,
+) -> Option<JoinHandle<()>> {
+    let mut is_told = false;
+    loop {
+        // It is given its work when it is there: work that went with a refused one would be lost.
+        let (give, given) = mpsc::channel::<Work>();
+        match start(Box::new(move || given.into_iter().for_each(|work| work()))) {
+            Ok(thread) => {
+                drop(give.send(work));
+                return Some(thread);
+            }
+            Err(error) if !is_told => {
+                tracing::warn!(%error, "no thread could be started: one is waited for");
+                is_told = true;
+            }
+            Err(_) => {}
+        }
+        std::thread::sleep(HEARING);
+        if !is_awaited() {
+            return None;
+        }
+    }
 }
 
 impl fmt::Debug for Shutdown {

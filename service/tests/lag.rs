@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autorma_service::lag::{LagCollector, PartitionLag, lag};
-use autorma_stream::memory::Memory;
+use autorma_stream::embedded::Embedded;
 use autorma_stream::{
     Advance, Append, Log, NextOffset, NoRebalance, Retention, Subscription, Topic, TopicPartition,
     Transaction,
@@ -47,7 +47,7 @@ fn numbers(log: &dyn Log) -> Vec<u64> {
 
 #[test]
 fn lag_counts_what_is_not_committed() {
-    let log = Memory::new().unwrap();
+    let log = Embedded::in_memory().unwrap();
     create(&log, "images");
     assert_eq!(numbers(&log), [0, 0]);
     append(&log, 0, 5);
@@ -65,7 +65,7 @@ fn lag_counts_what_is_not_committed() {
 
 #[test]
 fn a_scrape_tells_the_lag_and_nothing_when_it_cannot() {
-    let log = Memory::new().unwrap();
+    let log = Embedded::in_memory().unwrap();
     let registry = Registry::new();
     let collector = LagCollector::new(Arc::new(log.clone()), &[("classifier", &["images"])]);
     registry.register(Box::new(collector)).unwrap();

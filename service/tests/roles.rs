@@ -44,12 +44,12 @@ fn a_role_has_one_holder_at_a_time() {
 #[test]
 fn the_living_are_listed() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(RoleLock::holders(folder.path()).unwrap().is_empty());
+    assert!(RoleLock::holders(folder.path()).unwrap().living.is_empty());
     let _sink = RoleLock::take(folder.path(), "sink", "autorma sink").unwrap();
     let _ingest = RoleLock::take(folder.path(), "ingest", "autorma ingest").unwrap();
     drop(RoleLock::take(folder.path(), "classifier-0", "autorma classify").unwrap());
     let holders = RoleLock::holders(folder.path()).unwrap();
-    let listed: Vec<_> = holders.iter().map(|it| (it.role.as_str(), it.command.as_str())).collect();
+    let listed: Vec<_> = holders.living.iter().map(|it| (it.role.as_str(), it.command.as_str())).collect();
     assert_eq!(listed, [("ingest", "autorma ingest"), ("sink", "autorma sink")]);
 }
 
@@ -103,13 +103,15 @@ fn a_lock_of_another_user_is_passed_over() {
 }
 
 #[test]
-fn a_lock_that_can_t_be_opened_hides_nobody() {
+fn a_lock_that_can_t_be_opened_hides_nobody_and_is_told() {
     let folder = tempfile::tempdir().unwrap();
     lock_of_another_user(folder.path(), "ingest", UNREADABLE);
+    lock_of_another_user(folder.path(), "classifier-0", UNREADABLE);
     let _sink = RoleLock::take(folder.path(), "sink", "autorma sink").unwrap();
     let holders = RoleLock::holders(folder.path()).unwrap();
-    let listed: Vec<_> = holders.iter().map(|it| it.role.as_str()).collect();
+    let listed: Vec<_> = holders.living.iter().map(|it| it.role.as_str()).collect();
     assert_eq!(listed, ["sink"]);
+    assert_eq!(holders.unknown, ["classifier-0", "ingest"]);
 }
 
 #[test]
@@ -156,9 +158,9 @@ fn death_releases_a_role() {
     let error = RoleLock::take(folder.path(), "ingest", "autorma up").unwrap_err();
     let RoleError::Held { holder, .. } = &error else { panic!("{error}") };
     assert_eq!((holder.process, holder.command.as_str()), (child.0.id(), "autorma child"));
-    assert_eq!(&RoleLock::holders(folder.path()).unwrap(), std::slice::from_ref(holder));
+    assert_eq!(&RoleLock::holders(folder.path()).unwrap().living, std::slice::from_ref(holder));
 
     drop(child);
-    assert!(RoleLock::holders(folder.path()).unwrap().is_empty());
+    assert!(RoleLock::holders(folder.path()).unwrap().living.is_empty());
     RoleLock::take(folder.path(), "ingest", "autorma up").unwrap();
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use autorma_service::settings::{self, Effective, Invalid, Key, Layer, LoadError, Settings, Verbatim};
+use autorma_service::settings::{self, Effective, Invalid, Key, Layer, LoadError, Settings, Table, Verbatim};
 
 const DATA: Key = Key::new("data", "data/autorma", "the state");
 const SIZE: Key = Key::new("classifier.batch_size", "10", "images a micro-batch").alias("BATCH_SIZE");
@@ -177,7 +177,8 @@ fn secrets_are_never_shown() {
 fn a_table_shows_what_can_be_in_it() {
     let listed = |layers: Vec<Layer>| {
         let mut settings = Settings::new(layers);
-        let table = settings.table("model.split.", "ALIAS", "its share", |_| false, |_, _| Ok(()));
+        let split = Table { prefix: "model.split.", rest: "ALIAS", about: "its share", dotted: false };
+        let table = settings.table(&split, |_| false, |_, _| Ok(()));
         let listed: Vec<_> =
             settings.effective().iter().map(|it| (it.key.clone(), it.value.clone())).collect();
         (table.len(), listed)
@@ -198,8 +199,11 @@ fn an_underscore_in_the_environment_is_a_dot_but_where_no_name_has_dots() {
         ]),
     ];
     let mut settings = Settings::new(layers);
-    let mut table = |prefix| settings.table(prefix, "NAME", "a value", |_| false, |_, _| Ok(()));
-    let pairs = ["model.split.", "log.kafka.properties."].map(|prefix| Vec::from_iter(table(prefix)));
+    let mut pairs = |prefix, dotted| {
+        let table = Table { prefix, rest: "NAME", about: "a value", dotted };
+        Vec::from_iter(settings.table(&table, |_| false, |_, _| Ok(())))
+    };
+    let pairs = [pairs("model.split.", false), pairs("log.kafka.properties.", true)];
     let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     assert_eq!(pairs, [pair("blue_green", "90"), pair("linger.ms", "5")]);
     settings.finish().unwrap();

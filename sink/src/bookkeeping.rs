@@ -7,11 +7,11 @@ mod tests;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use autorma_schemas::{Micros, RunRecord, RunState};
+use autorma_schemas::{Id, Micros, RunRecord, RunState};
 
 use crate::Counts;
 use crate::names::is_outside;
-use crate::outcome::{Id, Kind};
+use crate::outcome::Kind;
 pub(crate) use outside::Outside;
 
 /// The runs that the sink knows.

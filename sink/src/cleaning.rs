@@ -4,7 +4,7 @@
 //! This goes past `object_store`, which doesn't list its own temporary files and doesn't fsync after a removal.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -84,41 +84,67 @@ struct Whose {
     opened_at: String,
 }
 
+/// How much of a results file's end is looked at for the name of its run: what stands behind that is much shorter.
+const END: u64 = 64 << 10;
+
 /// Puts the files of another run aside that has the same place as ours: it was of another log, or its name is
-/// another one only where cases are told apart. The summary goes last: if the sink is killed before, it is found by the
-/// next start.
+/// another one only where cases are told apart; or of the earlier system, which wrote no summaries. The summary goes last: if
+/// the sink is killed before, it is found by the next start.
 pub(crate) fn keep_former(store: &Store, ours: &Summary) -> Result<(), Error> {
     let names = [results_file(&ours.run_id), summary_file(&ours.run_id)];
-    let Some(text) = store.get(&names[1])? else { return Ok(()) };
+    let files = names.each_ref().map(|name| store.output().join(name));
+    let failed = |file: &Path, error: io::Error| Error::at(file.display().to_string(), &error);
     let is_ours = |it: Whose| it.run_id == ours.run_id && it.opened_at == ours.opened_at;
-    if serde_json::from_slice::<Whose>(&text).is_ok_and(is_ours) {
+    let is_of_another = match store.get(&names[1])? {
+        Some(text) => !serde_json::from_slice::<Whose>(&text).is_ok_and(is_ours),
+        None => are_of_another(&files[0], &ours.run_id).map_err(|error| failed(&files[0], error))?,
+    };
+    if !is_of_another {
         return Ok(());
     }
-    let files = names.map(|name| store.output().join(name));
     let kept = |number: u32| files.each_ref().map(|file| file.with_extension(format!("old-{number}")));
     let is_free =
         |kept: &[PathBuf; 2]| files.iter().zip(kept).all(|(file, kept)| !kept.exists() || !file.exists());
     let kept = (1..).map(kept).find(is_free).expect("there are more numbers than files");
-    for (file, kept) in files.iter().zip(&kept) {
-        put_aside(file, kept).map_err(|error| Error::at(file.display().to_string(), &error))?;
+    let mut aside = Vec::new();
+    for (file, kept) in files.iter().zip(kept) {
+        if put_aside(file, &kept).map_err(|error| failed(file, error))? {
+            aside.push(kept);
+        }
     }
-    let [results, summary] = kept;
     tracing::warn!(
         run_id = ours.run_id,
-        results = %results.display(),
-        summary = %summary.display(),
-        "there were results of another run, of another log or of a name that differs in case alone: they are kept there"
+        kept = ?aside,
+        "there were results of another run, of another log or system or of a name that differs in case alone: they are kept \
+         there"
     );
     Ok(())
 }
 
-/// Renames a file, if it is there; also after a power cut.
-fn put_aside(file: &Path, kept: &Path) -> io::Result<()> {
+/// Whether there are results, without a summary, that don't say at their end that they are of this run.
+fn are_of_another(results: &Path, run_id: &str) -> io::Result<bool> {
+    let mut file = match File::open(results) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    let ours = format!("\n  \"run_id\": {},\n", serde_json::Value::from(run_id));
+    Ok(!end.windows(ours.len()).any(|text| text == ours.as_bytes()))
+}
+
+/// Renames a file so that it is so after a power cut, too. False if it isn't there.
+fn put_aside(file: &Path, kept: &Path) -> io::Result<bool> {
     match fs::rename(file, kept) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        renamed => renamed?,
     }
+    if let Some(folder) = file.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(true)
 }
 
 /// The temporary files of a folder for the names that `is_ours`: `<name>#<number>`.

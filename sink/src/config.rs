@@ -24,7 +24,7 @@ impl Config {
     /// Reads the settings of the stage.
     pub fn read(settings: &mut Settings) -> Self {
         Self {
-            output: settings.get(&OUTPUT, ..),
+            output: settings.folder(&OUTPUT),
             run_length: settings
                 .get(&RUN_LENGTH, Duration::from_secs(1)..=Duration::from_secs(31 * 24 * 3600)),
         }

@@ -1,10 +1,9 @@
 //! What the results file says of an image: the contract's keys first, in its order, then those that autorma adds.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 
 use autorma_schemas::{
-    ClassProbability, DeadLetter, Decision, ModelVersion, Origin, Prediction, file_path, readable,
+    ClassProbability, DeadLetter, Decision, ModelVersion, Origin, Prediction, readable_url,
 };
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -72,8 +71,7 @@ pub(crate) struct FailedEntry<'a> {
 impl<'a> FailedEntry<'a> {
     pub(crate) fn of(it: &'a DeadLetter) -> Self {
         // A record that isn't an image event has no name either.
-        let Origin { topic, partition, offset } = &it.origin;
-        let name = if it.name.is_empty() { format!("{topic}-{partition}@{offset}") } else { it.name.clone() };
+        let name = if it.name.is_empty() { it.origin.to_string() } else { it.name.clone() };
         let error = match &*it.message {
             "" => it.reason.clone(),
             message => format!("{}: {message}", it.reason),
@@ -93,10 +91,9 @@ impl<'a> FailedEntry<'a> {
     }
 }
 
-/// Where the photo is, for people: a path if it is a file, the URL of any other, the name if it came with its event.
+/// Where the photo is, for people; the name if it came with its event.
 fn image_path(uri: Option<&str>, name: &str) -> String {
-    let path = |uri| file_path(uri).map(|path| readable(OsStr::new(&path)));
-    uri.map_or_else(|| name.to_owned(), |uri| path(uri).unwrap_or_else(|| uri.to_owned()))
+    uri.map_or_else(|| name.to_owned(), readable_url)
 }
 
 /// Written as an object, in the order of the model's classes.
@@ -120,8 +117,6 @@ mod tests {
     #[test]
     fn a_path_is_what_people_can_open() {
         assert_eq!(image_path(Some("file:///in/a%20b.jpg"), "a b.jpg"), "/in/a b.jpg");
-        assert_eq!(image_path(Some("file:///in/%ff.jpg"), "\\xFF.jpg"), "/in/\\xFF.jpg");
-        assert_eq!(image_path(Some("s3://bucket/a%20b.jpg"), "a b.jpg"), "s3://bucket/a%20b.jpg");
         assert_eq!(image_path(None, "inline.jpg"), "inline.jpg");
     }
 }

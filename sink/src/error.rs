@@ -1,6 +1,6 @@
 use std::io;
 
-use autorma_stream::{Disposition, TopicPartition};
+use autorma_stream::TopicPartition;
 
 /// Why the stage stops. Nothing is lost: what isn't in the manifest is read again by the next start.
 #[derive(Debug, thiserror::Error)]
@@ -59,14 +59,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it.
-    pub fn disposition(&self) -> Disposition {
-        match self {
-            Error::Log(error) => error.disposition(),
-            _ => Disposition::Fatal,
-        }
-    }
-
     /// What a failure at a file or folder means.
     pub(crate) fn at(place: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
         let (place, cause) = (place.into(), error.to_string());

@@ -119,11 +119,6 @@ fn finished_record(run: RunRecord, summary: &Summary) -> Transaction {
         duplicates: summary.duplicates as i64,
         ..run
     };
-    let append = Append {
-        topic: topics::RUNS.into(),
-        key: Some(record.run_id.clone().into_bytes()),
-        value: record.encode(),
-        ..Append::default()
-    };
+    let append = Append::keyed(topics::RUNS, &record.run_id, record.encode());
     Transaction { appends: vec![append], advance: None }
 }

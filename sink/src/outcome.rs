@@ -1,9 +1,8 @@
 use autorma_schemas::{
-    Agreement, DeadLetter, DecodeError, Event, Micros, ModelVersion, Origin, Prediction, hex, topics,
+    Agreement, DeadLetter, DecodeError, Event, Id, Micros, ModelVersion, Prediction, topics,
 };
 use autorma_stream::StoredRecord;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
+use serde::Serialize;
 
 use crate::Error;
 use crate::entry::{FailedEntry, PredictionEntry};
@@ -28,10 +27,6 @@ pub(crate) enum Kind {
     Prediction,
     DeadLetter,
 }
-
-/// What tells an image event from all others in its run: 128 bits, so that the ids of a large run stay in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Id(pub(crate) u128);
 
 /// What a line begins with; the entry of the results file follows, under the name of its kind. What only the summary is
 /// made of stands here: the results file is a contract.
@@ -124,38 +119,5 @@ impl Kind {
             Kind::Prediction => b",\"prediction\":",
             Kind::DeadLetter => b",\"dead_letter\":",
         }
-    }
-}
-
-impl Id {
-    /// An event's id is its own 128 bits if it is one of ours, 32 hexadecimal digits, and a hash otherwise.
-    fn of(event_id: &str) -> Self {
-        let is_ours =
-            event_id.len() == 32 && event_id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let ours = is_ours.then(|| u128::from_str_radix(event_id, 16).ok()).flatten();
-        Self(ours.unwrap_or_else(|| hash(event_id)))
-    }
-
-    /// A record that isn't an image event has no id; its place in the log is one.
-    fn of_record(origin: &Origin) -> Self {
-        Self(hash(&format!("{}-{}@{}", origin.topic, origin.partition, origin.offset)))
-    }
-}
-
-fn hash(text: &str) -> u128 {
-    let digest = Sha256::digest(text);
-    digest.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte))
-}
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex(&self.0.to_be_bytes()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let digits = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        u128::from_str_radix(&digits, 16).map(Self).map_err(serde::de::Error::custom)
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use autorma_schemas::{Agreement, Decision, Micros, ModelVersion};
+use autorma_schemas::{Agreement, Decision, Id, Micros, ModelVersion};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::outcome::{Id, Kind};
+use crate::outcome::Kind;
 
 /// What to do about a part that isn't what the sink wrote. The manifest knows how much it held.
 const REMEDY: &str = "move this file away and start again: what it held is read anew from the log";

@@ -47,7 +47,10 @@ pub(crate) fn recover(
             stranded.are_put_aside();
             first_manifest(store, folder, identity, log)?
         }
-        Some(manifest) => manifest,
+        Some(mut manifest) => {
+            pass_dropped(&mut manifest, log)?;
+            manifest
+        }
         None => {
             if keep_unknown_parts(store, folder)? {
                 stranded.are_put_aside();
@@ -82,6 +85,31 @@ fn is_of_other_topics(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error>
         }
     }
     Ok(false)
+}
+
+/// Goes on behind what retention has dropped: where nothing has come since, no record would ever lead there. What the group
+/// has gone past is in another folder; of the rest nobody has read anything.
+fn pass_dropped(manifest: &mut Manifest, log: &dyn Log) -> Result<(), Error> {
+    let committed = committed(log)?;
+    for topic in TOPICS {
+        for bounds in log.bounds(topic)? {
+            let at = TopicPartition::new(topic, bounds.partition);
+            let next = next_of(manifest, &at);
+            if next >= bounds.start {
+                continue;
+            }
+            let read = committed.get(&at).copied().unwrap_or_default().max(next);
+            if read < bounds.start {
+                tracing::error!(
+                    partition = %at,
+                    records = bounds.start.0 - read.0,
+                    "records were dropped before they were read: raise the topic's retention.ms (log.retention)"
+                );
+            }
+            manifest.offsets.insert(at, bounds.start);
+        }
+    }
+    Ok(())
 }
 
 /// There is a manifest before there is a part, so parts without one were known to a manifest that somebody has removed.

@@ -90,8 +90,10 @@ impl Store {
     /// A file's content, if there is the file.
     pub(crate) fn get(&self, path: &str) -> Result<Option<Bytes>, Error> {
         let location = Location::from(path);
-        let get = async { self.files.get(&location).await?.bytes().await };
-        let content = self.found(path, self.runtime.block_on(get))?;
+        let content = self.persist(|| {
+            let get = async { self.files.get(&location).await?.bytes().await };
+            self.found(path, self.runtime.block_on(get))
+        })?;
         content.iter().for_each(|content| self.count(content));
         Ok(content)
     }
@@ -129,37 +131,40 @@ impl Store {
 
     /// The files below a folder, in order; none if there is no such folder.
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
-        let listing = self.files.list(Some(&Location::from(folder)));
-        let paths = listing.map_ok(|file| file.location.to_string()).try_collect::<Vec<_>>();
-        let mut paths =
-            self.runtime.block_on(paths).map_err(|error| Error::at(self.place(folder), &error))?;
+        let mut paths = self.persist(|| {
+            let listing = self.files.list(Some(&Location::from(folder)));
+            let paths = listing.map_ok(|file| file.location.to_string()).try_collect::<Vec<_>>();
+            self.runtime.block_on(paths).map_err(|error| Error::at(self.place(folder), &error))
+        })?;
         paths.sort_unstable();
         Ok(paths)
     }
 
     /// Removes files, and the folders that become empty. What isn't there is fine.
     pub(crate) fn remove(&self, paths: &[String]) -> Result<(), Error> {
-        let locations = futures::stream::iter(paths.to_vec()).map(|path| Ok(Location::from(path))).boxed();
-        let mut removals = self.files.delete_stream(locations);
-        self.runtime.block_on(async {
-            while let Some(removed) = removals.next().await {
-                match removed {
-                    Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => return Err(Error::at(self.output.display().to_string(), &error)),
+        self.persist(|| {
+            let locations = futures::stream::iter(paths.to_vec()).map(|path| Ok(Location::from(path)));
+            let mut removals = self.files.delete_stream(locations.boxed());
+            self.runtime.block_on(async {
+                while let Some(removed) = removals.next().await {
+                    match removed {
+                        Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                        Err(error) => return Err(Error::at(self.output.display().to_string(), &error)),
+                    }
                 }
-            }
-            Ok(())
+                Ok(())
+            })
         })
     }
 
     /// Tries again what may pass. A full disk doesn't.
-    fn persist(&self, attempt: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+    fn persist<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         let disposition = |error: &Error| match error {
             Error::Output { .. } => Disposition::Transient,
             _ => Disposition::Fatal,
         };
         let pause = |pause: Duration| {
-            tracing::warn!(?pause, output = %self.output.display(), "writing again");
+            tracing::warn!(?pause, output = %self.output.display(), "the output folder fails: trying again");
             std::thread::sleep(pause);
             true
         };
@@ -180,4 +185,22 @@ fn create(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(&folder)?;
     let parents = missing.iter().filter_map(|folder| folder.parent());
     parents.into_iter().try_for_each(|parent| File::open(parent)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    /// As where a network's file system is away for a moment, or the process has no file left.
+    #[test]
+    fn what_can_not_be_read_is_tried_again_for_a_while() {
+        let output = tempfile::tempdir().unwrap();
+        let store = Store::open(output.path()).unwrap();
+        // Nobody can open a link to itself.
+        std::os::unix::fs::symlink("loop", output.path().join("loop")).unwrap();
+        let begun = Instant::now();
+        assert!(matches!(store.get("loop"), Err(Error::Output { .. })));
+        assert!(begun.elapsed() >= BACKOFF.longest, "{:?}", begun.elapsed());
+    }
 }

@@ -131,7 +131,7 @@ pub struct PairSummary {
 pub struct Agreements {
     /// Predictions beside which the shadow says something.
     pub compared: u64,
-    /// The same class and decision.
+    /// The same class and decision, or both unknown.
     pub same: u64,
     /// The same class, to be treated otherwise.
     pub other_decision: u64,
@@ -192,11 +192,11 @@ impl Summary {
             duplicates: tally.duplicates,
             already_done: run.already_done.max(0) as u64,
             dead_letters_by_reason: tally.reasons.clone(),
-            predictions_by_class: tally.classes.clone(),
-            decisions: tally.decisions.clone(),
-            confidence: quantiles(&tally.confidences, [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])
+            predictions_by_class: tally.all.classes.clone(),
+            decisions: tally.all.decisions.clone(),
+            confidence: quantiles(&tally.all.confidences, [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])
                 .map(|[min, p05, p25, p50, p75, p95, max]| Confidence { min, p05, p25, p50, p75, p95, max }),
-            models: models(&tally.models),
+            models: models(&tally.all.models),
             arms: tally.arms.iter().map(|(alias, arm)| (alias.clone(), ArmSummary::of(arm))).collect(),
             shadow: ShadowSummary::of(tally),
             duration_seconds: round(seconds, 2),

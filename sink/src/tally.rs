@@ -1,41 +1,38 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use autorma_schemas::{Agreement, Decision, Micros, ModelVersion};
+use autorma_schemas::{Agreement, Decision, Id, Micros, ModelVersion};
 
 use crate::Counts;
 use crate::Error;
 use crate::coverage::Coverage;
-use crate::outcome::Id;
 use crate::part::{Line, Part, Predicted};
 use crate::store::Store;
 
 /// What the parts of one run hold: counts for the summary, and where the entries of the results file stand. The
 /// entries themselves stay on the disk.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// Their paths.
     pub(crate) parts: Vec<String>,
     pub(crate) predictions: Vec<Entry>,
     pub(crate) failed: Vec<Entry>,
     pub(crate) duplicates: u64,
-    pub(crate) classes: BTreeMap<String, u64>,
-    pub(crate) decisions: BTreeMap<String, u64>,
     pub(crate) reasons: BTreeMap<String, u64>,
-    pub(crate) models: BTreeMap<ModelVersion, u64>,
+    /// Of all predictions, whatever their arm.
+    pub(crate) all: Arm,
     pub(crate) arms: BTreeMap<String, Arm>,
     /// What the shadow says, beside how many predictions.
     pub(crate) shadow: BTreeMap<Agreement, u64>,
     /// The same of each version that was published with each that was its shadow.
     pub(crate) pairs: BTreeMap<(ModelVersion, ModelVersion), BTreeMap<Agreement, u64>>,
-    pub(crate) confidences: Vec<f64>,
     /// Seconds from an event being seen to its outcome being on the disk.
     pub(crate) latencies: Vec<f64>,
     /// When the last image was done.
     pub(crate) last: Option<Micros>,
 }
 
-/// What an arm of a split has said.
+/// What an arm of a split has said, or all of them together.
 #[derive(Debug)]
 pub(crate) struct Arm {
     pub(crate) classes: BTreeMap<String, u64>,
@@ -69,7 +66,7 @@ impl Tally {
         paths: &[String],
         alive: &mut dyn FnMut() -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let (mut tally, mut seen, mut coverage) = (Self::new(), HashSet::new(), Coverage::default());
+        let (mut tally, mut seen, mut coverage) = (Self::default(), HashSet::new(), Coverage::default());
         for path in paths {
             let content = store.get(path)?.ok_or_else(|| gone(store, path))?;
             let part = Part::read(&store.place(path), content)?;
@@ -104,26 +101,6 @@ impl Tally {
         Ok(())
     }
 
-    fn new() -> Self {
-        Self {
-            parts: Vec::new(),
-            predictions: Vec::new(),
-            failed: Vec::new(),
-            duplicates: 0,
-            classes: BTreeMap::new(),
-            // Who compares runs wants to see the zeros.
-            decisions: no_decisions(),
-            reasons: BTreeMap::new(),
-            models: BTreeMap::new(),
-            arms: BTreeMap::new(),
-            shadow: BTreeMap::new(),
-            pairs: BTreeMap::new(),
-            confidences: Vec::new(),
-            latencies: Vec::new(),
-            last: None,
-        }
-    }
-
     fn add(&mut self, line: Line, part: usize, range: Range<usize>, stored_at: Micros) {
         let entry = Entry { sequence: line.sequence, id: line.id, part, start: range.start, end: range.end };
         self.last = self.last.max(Some(line.done_at));
@@ -140,10 +117,7 @@ impl Tally {
             if let Some(arm) = line.arm {
                 self.arms.entry(arm).or_default().add(&predicted);
             }
-            *self.classes.entry(predicted.predicted_class).or_default() += 1;
-            *self.decisions.entry(predicted.decision.to_string()).or_default() += 1;
-            *self.models.entry(predicted.model).or_default() += 1;
-            self.confidences.extend(predicted.confidence);
+            self.all.add(&predicted);
         } else {
             self.failed.push(entry);
             let reason = line.dead_letter.map_or_else(String::new, |failed| failed.reason);
@@ -160,16 +134,18 @@ impl Tally {
     fn sort(&mut self) {
         self.predictions.sort_unstable();
         self.failed.sort_unstable();
-        self.confidences.sort_unstable_by(f64::total_cmp);
         self.latencies.sort_unstable_by(f64::total_cmp);
-        self.arms.values_mut().for_each(|arm| arm.confidences.sort_unstable_by(f64::total_cmp));
+        let arms = self.arms.values_mut().chain([&mut self.all]);
+        arms.for_each(|arm| arm.confidences.sort_unstable_by(f64::total_cmp));
     }
 }
 
 impl Default for Arm {
     fn default() -> Self {
         let (classes, models, confidences) = Default::default();
-        Self { classes, decisions: no_decisions(), models, confidences }
+        // Who compares runs wants to see the zeros.
+        let decisions = Decision::ALL.iter().map(|decision| (decision.to_string(), 0)).collect();
+        Self { classes, decisions, models, confidences }
     }
 }
 
@@ -180,10 +156,6 @@ impl Arm {
         *self.models.entry(it.model.clone()).or_default() += 1;
         self.confidences.extend(it.confidence);
     }
-}
-
-fn no_decisions() -> BTreeMap<String, u64> {
-    Decision::ALL.iter().map(|decision| (decision.to_string(), 0)).collect()
 }
 
 /// A part that was there a moment ago.

@@ -60,7 +60,7 @@ impl Embedded {
     }
 
     /// A log in memory, gone with its last handle.
-    pub(crate) fn in_memory() -> Result<Self> {
+    pub fn in_memory() -> Result<Self> {
         Self::of(PathBuf::new(), Database::in_memory()?, Wake::alone_in_memory())
     }
 

@@ -1,8 +1,8 @@
 //! The log between the stages: ordered, durable topics whose unit of work is a transaction, *append these records
 //! and advance these input offsets, all or nothing*.
 //!
-//! [`Log`] is the interface; [`embedded`] is its home on one machine, [`kafka`] the one on a cluster, [`memory`] the one
-//! for fast tests. A stage doesn't know which it runs on. Beside it stands what every consumer of a log needs, as plain synchronous code:
+//! [`Log`] is the interface; [`embedded`] is its home on one machine, or in memory for tests and replays, [`kafka`] the one on a
+//! cluster. A stage doesn't know which it runs on. Beside it stands what every consumer of a log needs, as plain synchronous code:
 //! the [`Batcher`], the offsets that may be committed ([`Progress`]), [`retry`] and the dead-letter policy
 //! ([`DeadShare`]).
 
@@ -21,7 +21,6 @@ pub mod retry;
 
 pub mod embedded;
 pub mod kafka;
-pub mod memory;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

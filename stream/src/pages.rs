@@ -69,12 +69,12 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Memory;
+    use crate::embedded::Embedded;
     use crate::{Append, Retention, Topic, Transaction};
 
     #[test]
     fn what_lies_between_two_offsets_is_read_once_and_nothing_beyond() {
-        let log = Memory::new().unwrap();
+        let log = Embedded::in_memory().unwrap();
         let retention = Retention::Age(std::time::Duration::from_secs(60));
         log.create(&[Topic { name: "numbers".into(), partitions: 1, retention }]).unwrap();
         let append = |number: u16| Append {

@@ -62,6 +62,13 @@ pub struct StoredRecord {
     pub appended_at: i64,
 }
 
+impl StoredRecord {
+    /// Bytes of its key and its value.
+    pub fn size(&self) -> usize {
+        self.value.len() + self.key.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// A record handed to a member of a group, with the assignment under which it may be worked on.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -93,6 +100,13 @@ pub struct Append {
     pub value: Vec<u8>,
     /// Further facts about it.
     pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Append {
+    /// A record whose partition follows from its key.
+    pub fn keyed(topic: &str, key: &str, value: Vec<u8>) -> Self {
+        Self { topic: topic.into(), key: Some(key.into()), value, ..Self::default() }
+    }
 }
 
 /// Append these records and advance these input offsets, all or nothing.

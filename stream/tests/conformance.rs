@@ -1,11 +1,11 @@
 //! The conformance suite on the two homes of the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use autorma_stream::Log;
 use autorma_stream::conformance::Open;
 use autorma_stream::embedded::Embedded;
-use autorma_stream::memory::Memory;
 
 fn file() -> Open {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -16,16 +16,21 @@ fn file() -> Open {
 }
 
 fn memory() -> Open {
-    let log = Memory::new().expect("SQLite has memory");
+    let log = Embedded::in_memory().expect("SQLite has memory");
     Arc::new(move || Arc::new(log.clone()) as Arc<dyn Log>)
 }
 
+/// Leases last five seconds.
+const SOON: Duration = Duration::from_secs(4);
+
 mod embedded {
     autorma_stream::conformance_tests!(super::file);
+    autorma_stream::promptness_tests!(super::file, super::SOON);
     autorma_stream::housekeeping_tests!(super::file);
 }
 
 mod in_memory {
     autorma_stream::conformance_tests!(super::memory);
+    autorma_stream::promptness_tests!(super::memory, super::SOON);
     autorma_stream::housekeeping_tests!(super::memory);
 }

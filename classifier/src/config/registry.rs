@@ -74,11 +74,9 @@ pub(super) fn read(settings: &mut Settings) -> Location {
     });
     let (token, username) = (settings.get(&TOKEN, ..), settings.get(&USERNAME, ..));
     let Verbatim(password) = settings.get(&PASSWORD, ..);
-    let ca = settings.get_if(&CA, |path: &PathBuf| {
-        match path.as_os_str().is_empty() || File::open(path).is_ok() {
-            true => Ok(()),
-            false => Err("a file that can be read".into()),
-        }
+    let ca = settings.get_if(&CA, |path: &PathBuf| match path.as_os_str().is_empty() {
+        true => Ok(()),
+        false => File::open(path).map(drop).map_err(|error| format!("a file that can be read ({error})")),
     });
     match registry.is_url() {
         true => {
@@ -121,6 +119,17 @@ mod tests {
         let flags = Layer::new("flags").with("registry", "models", "--set");
         assert!(
             matches!(read(&mut Settings::new(vec![flags])), Location::Folder(it) if it.to_str() == Some("models"))
+        );
+    }
+
+    #[test]
+    fn why_a_file_can_t_be_read_is_told() {
+        let mut settings = Settings::new(vec![Layer::new("flags").with("mlflow.ca", "nowhere.pem", "--set")]);
+        read(&mut settings);
+        let told = settings.finish().unwrap_err().to_string();
+        assert!(
+            told.contains("mlflow.ca") && told.contains("a file that can be read (No such file"),
+            "{told}"
         );
     }
 

@@ -1,10 +1,13 @@
 //! What a JPEG's segments say before its first scan (ITU-T T.81, Annex B).
 
+use image::metadata::Orientation;
+
 const START_OF_IMAGE: u8 = 0xD8;
 const END_OF_IMAGE: u8 = 0xD9;
 const START_OF_SCAN: u8 = 0xDA;
-/// A segment of applications: what it begins with says whose.
+/// Segments of applications: what one begins with says whose.
 const JFIF: u8 = 0xE0;
+const EXIF: u8 = 0xE1;
 const PROGRESSIVE: [u8; 4] = [0xC2, 0xC6, 0xCA, 0xCE];
 /// Of the markers from 0xC0 to 0xCF, those that begin no frame.
 const NO_FRAME: [u8; 3] = [0xC4, 0xC8, 0xCC];
@@ -27,6 +30,14 @@ pub(super) fn coefficients(file: &[u8]) -> u64 {
         }
     }
     0
+}
+
+/// How it was held when it was taken, as its EXIF says; of several the last. None where none says it.
+pub(super) fn orientation(file: &[u8]) -> Option<Orientation> {
+    let before = Segments::of(file).take_while(|(marker, _)| *marker != START_OF_SCAN);
+    let of_applications = before.filter(|(marker, _)| *marker == EXIF);
+    let exif = of_applications.filter_map(|(_, segment)| segment.strip_prefix(b"Exif\0\0"));
+    Orientation::from_exif_chunk(exif.last()?)
 }
 
 /// The file with what only matters to the decoder's strictness as it should be: nothing between the segments before the
@@ -134,7 +145,9 @@ impl Frame {
 
 #[cfg(test)]
 mod tests {
-    use super::{coefficients, is_cut_off, tidied};
+    use image::metadata::Orientation;
+
+    use super::{coefficients, is_cut_off, orientation, tidied};
 
     /// A header whose frame has 4:2:0, and whose first scan has so many components.
     fn header(frame: u8, components: u8) -> Vec<u8> {
@@ -152,6 +165,23 @@ mod tests {
             [(0xC0, 3), (0xC0, 1), (0xC2, 3), (0xC2, 1)].map(|(f, c)| coefficients(&header(f, c))),
             [0, all, all, all]
         );
+    }
+
+    #[test]
+    fn exif_is_looked_for_among_what_applications_say_and_not_in_the_scan() {
+        let segment = |content: &[u8]| [&[0xFF, 0xE1, 0, content.len() as u8 + 2][..], content].concat();
+        let exif = |value: u8| {
+            let entry = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0";
+            segment(&[&entry[..], &[value, 0, 0, 0, 0, 0, 0, 0]].concat())
+        };
+        let other = segment(b"http://ns.adobe.com/xap/1.0/\0");
+        let file = |before: &[u8], behind: &[u8]| {
+            let header = header(0xC0, 3);
+            orientation(&[&header[..2], before, &header[2..], behind].concat())
+        };
+        assert_eq!(file(&exif(6), &[]), Some(Orientation::Rotate90));
+        assert_eq!(file(&[exif(3), exif(6), other.clone()].concat(), &[]), Some(Orientation::Rotate90));
+        assert_eq!(file(&other, &exif(6)), None);
     }
 
     #[test]

@@ -1,12 +1,9 @@
-use std::io::Cursor;
-
 use autorma_schemas::Reason;
-use image::codecs::jpeg::JpegDecoder;
+use image::ImageFormat;
 use image::metadata::Orientation;
-use image::{ImageDecoder, ImageFormat};
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Error, Image, PixelFormat, ScalingFactor};
 
-use super::frame::{coefficients, tidied};
+use super::frame::{coefficients, orientation, tidied};
 use super::{Limits, Raw, other};
 use crate::Failure;
 
@@ -57,7 +54,8 @@ fn strictly(file: &[u8], side: u32, limits: &Limits) -> Result<Raw, Failure> {
     decompressor
         .decompress(file, image)
         .or_else(|error| if is_filling(&error) { Ok(()) } else { Err(broken(error)) })?;
-    Ok(Raw { width: width as u32, height: height as u32, pixels, orientation: orientation(file) })
+    let orientation = orientation(file).unwrap_or(Orientation::NoTransforms);
+    Ok(Raw { width: width as u32, height: height as u32, pixels, orientation })
 }
 
 fn open() -> turbojpeg::Result<Decompressor> {
@@ -71,13 +69,6 @@ fn scale(header: &DecompressHeader, side: usize) -> ScalingFactor {
     let large =
         |factor: &ScalingFactor| factor.scale(header.width) >= side && factor.scale(header.height) >= side;
     factors.into_iter().find(large).unwrap_or(ScalingFactor::ONE)
-}
-
-/// As its EXIF says; upright where that can't be read.
-fn orientation(file: &[u8]) -> Orientation {
-    JpegDecoder::new(Cursor::new(file))
-        .and_then(|mut decoder| decoder.orientation())
-        .unwrap_or(Orientation::NoTransforms)
 }
 
 /// Whether libjpeg only remarks on bytes behind the picture. It says the first remark alone, and of what is missing or

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::mpsc;
 
 use autorma_schemas::{ImageEvent, Micros};
 use autorma_stream::{Assignment, StoredRecord};
@@ -87,6 +88,52 @@ fn no_commit_passes_over_what_was_abandoned() {
     desk.committed(1);
     desk.close();
     assert!(desk.next_task().is_none() && desk.next_commit().is_none());
+}
+
+#[test]
+fn no_commit_passes_over_what_was_left_and_nobody_waits_for_what_is_done_behind_it() {
+    let (desk, assignment) = (desk(), Assignment::begin());
+    desk.admit(records(&assignment, 4));
+    let [first, left, behind, _in_hand] = std::array::from_fn(|_| take(&desk));
+    die(&desk, first);
+    die(&desk, behind);
+    drop(left);
+    desk.leave();
+    assert_eq!(committable(&desk), (1, Some(NextOffset(1))));
+    desk.committed(1);
+    desk.close();
+    std::thread::scope(|scope| {
+        let committer = scope.spawn(|| desk.next_commit());
+        let worker = scope.spawn(|| desk.next_task());
+        desk.leave();
+        assert!(committer.join().unwrap().is_none() && worker.join().unwrap().is_none());
+    });
+    desk.give_up(&[at()], Duration::from_secs(3600));
+}
+
+/// Else what was done too late for its assignment takes the room until something else is done.
+#[test]
+fn who_waits_for_room_in_vain_has_what_is_nobody_s_cleared_away() {
+    let (desk, assignment) = (Desk::new(2, 10, Duration::from_secs(3600)), Assignment::begin());
+    desk.admit(records(&assignment, 2));
+    let [first, _slow] = std::array::from_fn(|_| take(&desk));
+    die(&desk, first);
+    desk.give_up(&[at()], Duration::ZERO);
+    assignment.end();
+    let (says, said) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // As the committer, which has looked before the assignment ended.
+            let state = desk.lock();
+            says.send(()).unwrap();
+            let (mut state, waited) = desk.done.wait_timeout(state, Duration::from_secs(60)).unwrap();
+            assert!(!waited.timed_out(), "nobody has woken it");
+            state.take_committable();
+        });
+        said.recv().unwrap();
+        assert_eq!(desk.wait_for_room(1, Duration::from_millis(1)), 0);
+    });
+    assert_eq!(desk.wait_for_room(1, Duration::ZERO), 1);
 }
 
 #[test]

@@ -3,24 +3,36 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use autorma_schemas::Reason;
+use autorma_service::Shutdown;
 use rustix::fs::OFlags;
 
 use super::Trouble;
-use super::roots::Roots;
+use super::readers::Readers;
+use super::roots::{Roots, is_below};
 use crate::Failure;
 use crate::decode::too_many_bytes;
 
 /// The content of a file below one of the roots.
-pub(super) fn read(path: &Path, roots: &Roots<'_>, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
-    let path = path.canonicalize()?;
-    if !roots.allow(&path)? {
+pub(super) fn read(
+    path: PathBuf,
+    roots: &Roots<'_>,
+    max_bytes: u64,
+    (readers, over): (&Readers, &Shutdown),
+) -> Result<Vec<u8>, Trouble> {
+    let configured = roots.configured();
+    let place = move || {
+        let path = path.canonicalize()?;
+        Ok::<_, io::Error>((is_below(&path, &configured), path))
+    };
+    let (is_below, path) = readers.unless_over(over, place).ok_or(Trouble::Over)??;
+    if !is_below && !roots.are_published_above(&path)? {
         let message = format!("{} is not below an allowed root (classifier.roots)", path.display());
         return Err(Failure::new(Reason::ForbiddenReference, message).into());
     }
-    content(&path, max_bytes)
+    readers.unless_over(over, move || content(&path, max_bytes)).ok_or(Trouble::Over)?
 }
 
 /// The content of a file of at most so many bytes, wherever it is; the classifier itself reads only below its roots.
@@ -28,8 +40,9 @@ pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     content(path, max_bytes).map_err(|trouble| match trouble {
         Trouble::Passing(error) => Failure::new(Reason::Unreadable, error.to_string()),
         Trouble::Lasting(failure) => failure,
-        // Nothing here asks the log; it would be no reason to read on.
+        // Nothing here asks the log or hears of an end; it would be no reason to read on.
         Trouble::Log(error) => Failure::new(Reason::Unreadable, error.to_string()),
+        Trouble::Over => Failure::new(Reason::Unreadable, "nobody waits for it"),
     })
 }
 
@@ -83,11 +96,12 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use autorma_stream::memory::Memory;
+    use autorma_stream::embedded::Embedded;
 
     fn reason(path: &Path, root: &Path) -> Option<Reason> {
-        let log = Memory::new().unwrap();
-        match read(path, &Roots::new(vec![root.to_owned()], &log), 10) {
+        let log = Embedded::in_memory().unwrap();
+        let (readers, over) = (Readers::default(), Shutdown::new());
+        match read(path.to_owned(), &Roots::new(&[root.to_owned()], &log), 10, (&readers, &over)) {
             Err(Trouble::Lasting(failure)) => Some(failure.reason),
             _ => None,
         }

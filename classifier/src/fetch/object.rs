@@ -67,7 +67,9 @@ impl Objects {
     pub(super) fn read(&self, uri: &str, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
         let found = self.stores.iter().find_map(|store| Some((store, uri.strip_prefix(store.url.as_str())?)));
         let (Some((store, rest)), Some(runtime)) = (found, &self.runtime) else {
-            let message = format!("{uri:?} is neither file:// nor below one of classifier.stores");
+            let message = format!(
+                "{uri:?} is neither file:///PATH, absolute and without a host, nor below classifier.stores"
+            );
             return Err(Failure::new(Reason::ForbiddenReference, message).into());
         };
         let invalid = |error: &dyn std::fmt::Display| Failure::new(Reason::InvalidEvent, error.to_string());

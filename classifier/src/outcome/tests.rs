@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use autorma_schemas::Decision;
-use autorma_stream::memory::Memory;
+use autorma_schemas::{ClassProbability, Decision};
+use autorma_stream::embedded::Embedded;
 use autorma_stream::{Log, NextOffset, Retention, Topic, Transaction};
 
 use super::*;
@@ -59,9 +59,26 @@ fn model() -> ModelVersion {
     ModelVersion { name: "m".into(), version: "1".into(), sha256: String::new() }
 }
 
+/// As much as can be said: with as many classes as a model may have, whose names are as long as names may be, in an arm and
+/// beside a shadow.
+fn said_at_length(model: &ModelVersion) -> Said<'_> {
+    let name = |number: usize| format!("{number:0128}");
+    let probabilities = (0..1000).map(|number| ClassProbability { label: name(number), probability: 0.001 });
+    let verdict =
+        Verdict { predicted_class: name(0), probabilities: probabilities.collect(), ..said(model).verdict };
+    let shadow = Shadow {
+        predicted_class: name(1),
+        confidence: 1.0,
+        unknown_probability: 0.0,
+        decision: Decision::Accept,
+        model: model.clone(),
+    };
+    Said { verdict, model, arm: Some(&model.name), shadow: Some(shadow) }
+}
+
 /// Of the only record in that topic, after a log.
 fn headers(outcome: &Outcome, topic: &str) -> Headers {
-    let log = Memory::new().unwrap();
+    let log = Embedded::in_memory().unwrap();
     log.create(&[Topic { name: topic.into(), partitions: 1, retention: Retention::Compact }]).unwrap();
     let transaction = Transaction { appends: vec![outcome.append()], advance: None };
     log.producer("classifier").unwrap().commit(&transaction).unwrap();
@@ -102,11 +119,13 @@ fn whatever_the_record_is_its_outcome_can_be_written() {
         ImageEvent { name: "n".repeat(longest - 7), ..event() },
         ImageEvent { attributes: [("a".repeat(1000), "b".repeat(longest - 1012))].into(), ..event() },
     ];
+    let model = ModelVersion { name: "m".repeat(128), version: "1".repeat(128), sha256: "f".repeat(64) };
     for event in events {
         assert_eq!(fits(&event), Ok(()));
         let failure = Failure::new(Reason::InvalidEvent, "?".repeat(mebibyte));
+        let said = said_at_length(&model);
         for finished in
-            [decoded(event.clone()).predicted(said(&model()), 10), decoded(event.clone()).failed(failure, 10)]
+            [decoded(event.clone()).predicted(said, 10), decoded(event.clone()).failed(failure, 10)]
         {
             assert!(size(&finished.outcome.append()) < mebibyte);
         }

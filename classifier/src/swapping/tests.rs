@@ -1,18 +1,23 @@
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
+use autorma_models::MANIFEST;
 use autorma_models::handmade::{hostile, means, negatives, write};
-use autorma_models::registry::{FolderRegistry, Location, Move, Signed, Version};
+use autorma_models::registry::{
+    FolderRegistry, Location, May, Move, Reference, Registry, RegistryError, Signed, Source, Version, Which,
+};
 use autorma_schemas::Micros;
 use autorma_service::settings::Settings;
-use autorma_stream::memory::Memory;
+use autorma_stream::embedded::Embedded;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::opening::first;
 use super::*;
 use crate::desk::Desk;
 use crate::fetch::Fetcher;
-use crate::{Split, Trial};
+use crate::{Metrics, Split, Trial};
 
 fn signed() -> Signed {
     Signed { at: Micros(7), by: "a test".into(), why: String::new() }
@@ -93,6 +98,33 @@ fn who_starts_while_a_version_cannot_serve_begins_with_the_former_one() {
 }
 
 #[test]
+fn who_starts_while_an_arm_is_unlike_begins_with_its_former_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registered(folder.path(), &[means()]);
+    let large = folder.path().join("large");
+    write(&large, "means", &means()).unwrap();
+    let mut manifest = Model::manifest(&large).unwrap();
+    manifest.input.width *= 2;
+    std::fs::write(large.join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    registry.register(&large, &signed()).unwrap();
+    for (alias, number) in [("canary", 1), ("canary", 2), ("next", 2)] {
+        registry.point("means", alias, number, &signed()).unwrap();
+    }
+    let metrics = metrics();
+    // Whatever is first by its name, all go by what classifier.model names.
+    let beside = |alias: &str| {
+        let shares = ["production", alias].map(|alias| (alias.to_owned(), 1));
+        let config = config(folder.path(), "means@production");
+        begun(&Config { split: Split::new(BTreeMap::from(shares)), ..config }, &metrics)
+    };
+    assert_eq!(beside("canary").unwrap(), [[Some(1), None], [Some(1), Some(2)]]);
+    assert_eq!(metrics.model_behind.get(), 1);
+    let error = beside("next").unwrap_err().to_string();
+    let expected = "means@next, an arm of model.split, takes pictures of another size than means@production";
+    assert_eq!(error, expected);
+}
+
+#[test]
 fn who_starts_without_a_version_that_can_serve_ends_with_the_first_error() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registered(folder.path(), &[means(), negatives()]);
@@ -130,12 +162,12 @@ struct Fickle {
     saying: Mutex<Option<Trouble>>,
     giving: Mutex<Option<Trouble>>,
     /// The version that is remembered.
-    remembers: u64,
+    remembers: Mutex<u64>,
 }
 
 impl Fickle {
     fn of(home: FolderRegistry) -> Self {
-        Self { home, saying: Mutex::default(), giving: Mutex::default(), remembers: 1 }
+        Self { home, saying: Mutex::default(), giving: Mutex::default(), remembers: Mutex::new(1) }
     }
 }
 
@@ -166,8 +198,16 @@ impl Registry for Fickle {
         }
     }
 
-    fn remembered(&self, reference: &Reference) -> Option<(u64, Model)> {
-        Some((self.remembers, self.home.load(&reference.name, self.remembers).ok()?))
+    fn remember(&self, _: &Reference, number: u64) {
+        *self.remembers.lock().unwrap() = number;
+    }
+
+    fn remembered(&self, Reference { name, which }: &Reference) -> Option<(u64, Model)> {
+        let number = *self.remembers.lock().unwrap();
+        match which {
+            Which::Number(meant) if *meant != number => None,
+            _ => Some((number, self.home.load(name, number).ok()?)),
+        }
     }
 
     fn register(&self, _: &Path, _: &Signed) -> Result<Version, RegistryError> {
@@ -194,23 +234,15 @@ impl Registry for Fickle {
         unreachable!()
     }
 
-    fn point(&self, _: &str, _: &str, _: u64, _: &Signed) -> Result<Move, RegistryError> {
-        unreachable!()
-    }
-
-    fn point_from(
-        &self,
-        _: Option<u64>,
-        _: &str,
-        _: &str,
-        _: u64,
-        _: &Signed,
-    ) -> Result<Move, RegistryError> {
+    fn make_move(&self, _: &str, _: &str, _: u64, _: &Signed, _: &May<'_>) -> Result<Move, RegistryError> {
         unreachable!()
     }
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
-        self.home.moves(name, alias)
+        match *self.saying.lock().unwrap() {
+            Some(trouble) => Err(trouble()),
+            None => self.home.moves(name, alias),
+        }
     }
 
     fn collect(&self, _: &str, _: usize) -> Result<Vec<u64>, RegistryError> {
@@ -225,10 +257,47 @@ fn following(registry: &Arc<Fickle>) -> Follower {
 
 /// At a bench where nobody works.
 fn at_a_bench(config: &Config, metrics: &Metrics, test: impl FnOnce(&Bench<'_>)) {
-    let log = Memory::new().unwrap();
+    let log = Embedded::in_memory().unwrap();
     let fetcher = Fetcher::new(&[], &[], 10, &log).unwrap();
     let (desk, rack, shutdown) = (Desk::new(1, 1, Duration::ZERO), Rack::new(1), Shutdown::new());
     test(&Bench { desk: &desk, fetcher: &fetcher, rack: &rack, config, metrics, shutdown: &shutdown });
+}
+
+/// Of who serves version 1 while the registry names another one and doesn't give it.
+#[track_caller]
+fn is_told_of_once_and_asked_for_again_soon(follower: &Follower) {
+    assert_eq!(follower.number(), Some(1));
+    let soon = |(_, again): (u64, Instant)| again < Instant::now() + AGAIN / 2;
+    assert!(follower.refused.is_none_or(soon), "it isn't the version that is at fault");
+    assert!(follower.is_silent, "that is told once, and not at each look");
+}
+
+#[test]
+fn who_starts_while_a_version_is_not_given_asks_for_it_at_the_next_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let fickle = Arc::new(Fickle::of(registered(folder.path(), &[means(), negatives()])));
+    *fickle.giving.lock().unwrap() = Some(away);
+    let (config, runtime, shutdown) = (config(folder.path(), "means@production"), runtime(), Shutdown::new());
+    let workshop = Workshop { config: &config, runtime: &runtime, shutdown: &shutdown, like: None };
+    let mut follower = following(&fickle);
+    assert!(follower.begin(&workshop).unwrap().is_some());
+    is_told_of_once_and_asked_for_again_soon(&follower);
+}
+
+#[test]
+fn who_starts_while_the_registry_is_away_serves_what_has_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let fickle = Arc::new(Fickle::of(registered(folder.path(), &[means(), senseless()])));
+    *fickle.remembers.lock().unwrap() = 2;
+    let (config, runtime, shutdown) = (config(folder.path(), "means@production"), runtime(), Shutdown::new());
+    let workshop = Workshop { config: &config, runtime: &runtime, shutdown: &shutdown, like: None };
+    for trouble in [None, Some(away as Trouble)] {
+        *fickle.saying.lock().unwrap() = trouble;
+        let mut follower = following(&fickle);
+        let begun = follower.begin(&workshop).map(drop);
+        assert_eq!(begun.map_err(|error| error.to_string()), Ok(()), "away: {}", trouble.is_some());
+        assert_eq!(follower.number(), Some(1));
+    }
 }
 
 #[test]
@@ -243,16 +312,14 @@ fn a_version_that_the_registry_does_not_give_is_asked_for_at_the_next_look() {
 
     let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
     at_a_bench(&config, &metrics, |bench| {
+        let workshop = Workshop::at(bench, &runtime, &serving.manifest);
         for _ in 0..2 {
-            assert!(follower.is_behind(&runtime, &serving.manifest, bench));
-            assert_eq!(follower.number(), Some(1));
-            let soon = |(_, again): (u64, Instant)| again < Instant::now() + AGAIN / 2;
-            assert!(follower.refused.is_none_or(soon), "it isn't the version that is at fault");
-            assert!(follower.is_silent, "that is told once, and not at each look");
+            assert!(follower.is_behind(&workshop, bench));
+            is_told_of_once_and_asked_for_again_soon(&follower);
         }
         *fickle.giving.lock().unwrap() = None;
         let begun = Instant::now();
-        while follower.is_behind(&runtime, &serving.manifest, bench) {
+        while follower.is_behind(&workshop, bench) {
             assert!(begun.elapsed() < AGAIN / 2, "it is asked for again");
         }
         assert_eq!((follower.number(), follower.is_silent), (Some(2), false));
@@ -322,10 +389,10 @@ fn who_starts_while_something_else_answers_for_the_registry_serves_what_is_remem
 #[test]
 fn who_starts_while_a_version_is_not_given_serves_no_other_one_that_is_remembered() {
     let folder = tempfile::tempdir().unwrap();
-    let mut fickle = Fickle::of(registered(folder.path(), &[means(), negatives()]));
+    let fickle = Fickle::of(registered(folder.path(), &[means(), negatives()]));
     *fickle.giving.lock().unwrap() = Some(away);
     for (remembers, is_given) in [(1, false), (2, true)] {
-        fickle.remembers = remembers;
+        *fickle.remembers.lock().unwrap() = remembers;
         let begun = first(&fickle, &"means@production".parse().unwrap());
         let begun = begun.map(|(number, model)| (number, model.is_ok())).unwrap();
         assert_eq!(begun, (2, is_given), "version {remembers} is remembered");
@@ -350,7 +417,8 @@ fn a_child_that_gets_no_more_files() {
     let open = |config: &Config| Opening::of(config, &runtime, &metrics, &shutdown).map(drop);
     let before = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: before.maximum }).unwrap();
-    let prepared = prepare(&tried, &runtime, model, &shutdown).map(drop).map_err(Error::or_out_of_files);
+    let workshop = Workshop { config: &tried, runtime: &runtime, shutdown: &shutdown, like: None };
+    let prepared = workshop.prepare(model).map(drop).map_err(Error::or_out_of_files);
     let begun = [open(&registered), open(&in_a_folder), prepared];
     setrlimit(Resource::Nofile, before).unwrap();
     for begun in begun {
@@ -375,8 +443,9 @@ fn who_lacks_files_at_the_start_does_not_go_back_to_the_former_version() {
     let folder = tempfile::tempdir().unwrap();
     let fickle = Arc::new(Fickle::of(registered(folder.path(), &[means(), negatives()])));
     *fickle.giving.lock().unwrap() = Some(no_file);
-    let config = config(folder.path(), "means@production");
-    let begun = following(&fickle).begin(&config, &runtime(), &Shutdown::new()).map(drop);
+    let (config, runtime, shutdown) = (config(folder.path(), "means@production"), runtime(), Shutdown::new());
+    let workshop = Workshop { config: &config, runtime: &runtime, shutdown: &shutdown, like: None };
+    let begun = following(&fickle).begin(&workshop).map(drop);
     assert!(matches!(begun, Err(Error::OutOfFiles(_))), "{begun:?}");
 }
 

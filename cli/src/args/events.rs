@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use autorma_schemas::{Decision, Reason};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::{Json, Output, assignment};
@@ -59,33 +61,18 @@ pub(crate) enum Topic {
     Runs,
 }
 
-/// Which predictions.
+/// Which records.
 #[derive(Debug, Args, Default)]
 pub(crate) struct Chosen {
+    /// Only what is of this run
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
     /// Only predictions of this class
     #[arg(long, value_name = "CLASS")]
     pub(crate) class: Option<String>,
     /// Only predictions with this decision
-    #[arg(long, value_enum, value_name = "DECISION")]
+    #[arg(long, value_name = "DECISION", value_parser = decision())]
     pub(crate) decision: Option<Decision>,
-}
-
-/// What is done with a prediction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Decision {
-    Accept,
-    Review,
-    Unknown,
-}
-
-impl From<Decision> for autorma_schemas::Decision {
-    fn from(decision: Decision) -> Self {
-        match decision {
-            Decision::Accept => Self::Accept,
-            Decision::Review => Self::Review,
-            Decision::Unknown => Self::Unknown,
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -108,7 +95,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "CLASS", group = "events")]
     pub(crate) class: Option<String>,
     /// Events whose newest prediction has this decision
-    #[arg(long, value_enum, value_name = "DECISION", group = "events")]
+    #[arg(long, value_name = "DECISION", value_parser = decision(), group = "events")]
     pub(crate) decision: Option<Decision>,
     /// The model: its folder, a version of the registry (NAME@ALIAS, NAME/NUMBER), or the version of the configured model,
     /// in the registry or in a folder beside it
@@ -130,6 +117,9 @@ pub(crate) struct DeadLettersArgs {
     /// Only those of this run
     #[arg(long, value_name = "ID")]
     pub(crate) run: Option<String>,
+    /// Only those with this reason, for example missing; may be repeated
+    #[arg(long = "reason", value_name = "REASON", value_parser = reason())]
+    pub(crate) reasons: Vec<String>,
     #[command(flatten)]
     pub(crate) json: Json,
 }
@@ -139,6 +129,7 @@ impl DeadLettersArgs {
     pub(super) fn hand_down(&mut self) {
         if let Some(DeadLettersCommand::Retry(retry)) = &mut self.command {
             retry.run = retry.run.take().or_else(|| self.run.take());
+            retry.reasons.append(&mut self.reasons);
             retry.json.json |= self.json.json;
         }
     }
@@ -161,8 +152,21 @@ pub(crate) struct RetryArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) run: Option<String>,
     /// Only those whose newest dead letter has this reason, for example missing; may be repeated
-    #[arg(long = "reason", value_name = "REASON")]
+    #[arg(long = "reason", value_name = "REASON", value_parser = reason())]
     pub(crate) reasons: Vec<String>,
     #[command(flatten)]
     pub(crate) json: Json,
+}
+
+/// One of the decisions.
+fn decision() -> impl TypedValueParser<Value = Decision> {
+    let named = |name: String| {
+        Decision::ALL.into_iter().find(|it| it.as_str() == name).expect("it is one of the possible values")
+    };
+    PossibleValuesParser::new(Decision::ALL.map(Decision::as_str)).map(named)
+}
+
+/// One of the reasons for dead letters.
+fn reason() -> PossibleValuesParser {
+    PossibleValuesParser::new(Reason::ALL.map(Reason::as_str))
 }

@@ -42,7 +42,7 @@ pub(crate) enum ModelsCommand {
     /// --unknown they are chosen as `autorma train` chooses them. These must be photos that none of the models has learned
     /// from, or else the ensemble is too sure of itself; nobody can check that here. What was measured on the models isn't
     /// said of the ensemble: `autorma evaluate` measures it, on still other photos. Here --data names photos; --set data=DIR
-    /// names the data folder.
+    /// names the data folder. Exit status: 0 made; 2 made, but without some photos that couldn't be judged; 1 not made.
     Ensemble(EnsembleArgs),
     /// Let an alias name a version
     Alias(MoveArgs),
@@ -52,13 +52,16 @@ pub(crate) enum ModelsCommand {
     /// as many photos, and on one of each class; if it takes pictures of the same size, knows the same classes, and can call a
     /// photo unknown where what serves can; if its accuracy, the share of photos of the classes that it accepts, how often it
     /// is right about these, and the share of --unknown photos that it finds are at most --margin points lower; if the share of
-    /// photos of the classes that it calls unknown is at most --margin points higher; if its calibration error is at most
-    /// --calibration-error; and if it is at least --speed times as fast. A quantized version must also be at most --quantized
+    /// photos of the classes that it calls unknown, and that of --unknown photos that it accepts, are at most --margin points
+    /// higher; if it finds no class more than --margin points less often, unless that may be chance (the share is within the
+    /// 95 % interval of what serves); if its calibration error is at most --calibration-error; and if it is at least --speed
+    /// times as fast. A quantized version must also be at most --quantized
     /// points less accurate than what it was quantized from, its reference, with which it must be registered. Where what
     /// serves accepts none of the photos, at most --wrong per cent of those that the version accepts may be wrong. Where
     /// nothing serves yet, its accuracy must be at least --accuracy per cent, no photo may be without a verdict, it may call
-    /// at most --refused per cent of the photos of the classes unknown, must accept some, and must find a larger share of the
-    /// --unknown photos than it calls unknown of the classes; of the rest, what needs no comparison is asked. The same is
+    /// at most --refused per cent of the photos of the classes unknown, must accept some, must find a larger share of the
+    /// --unknown photos than it calls unknown of the classes, and must accept a smaller one than of the classes, or none; of
+    /// the rest, what needs no comparison is asked. The same is
     /// asked where what serves can't be loaded, and then only --force promotes. Here --data names photos; --set data=DIR
     /// names the data folder, in which the registry is unless the setting `registry` names another. A version that the alias
     /// names already is asked nothing: `autorma evaluate` says how good it is. Of a version that has passed, the alias's
@@ -78,8 +81,8 @@ pub(crate) enum ModelsCommand {
     ///
     /// With the setting model.shadow an alias's version computes along and isn't published; with model.split.ALIAS images
     /// are split among aliases. This reads the predictions that the log still has. Of a shadow it tells how often it says
-    /// the same (class and decision), with the 95 % interval, by class, and the photos of which it doesn't; of arms, their
-    /// shares of decisions side by side. Pairs of versions are told one by one, the one that was compared last at the end.
+    /// the same (class and decision, or both unknown), with the 95 % interval, by class, and the photos of which it doesn't; of
+    /// arms, their shares of decisions side by side. Pairs of versions are told one by one, the one that was compared last at the end.
     CompareLive(CompareLiveArgs),
     /// Compare two versions' manifests
     Diff(DiffArgs),

@@ -4,7 +4,9 @@ use autorma_evaluation::{Comparison, Decisions, Figures, FolderFigures};
 use autorma_schemas::ModelVersion;
 use serde::Serialize;
 
+use super::not_judged::line;
 use crate::table::{Table, printable};
+use crate::words::counted;
 
 /// What is said of a model.
 #[derive(Debug, Serialize)]
@@ -79,9 +81,7 @@ impl fmt::Display for Report {
             bins.row(numbers);
         }
         writeln!(f, "{bins}\nShares in per cent, with their 95 % intervals.")?;
-        self.failed().try_for_each(|(whom, (path, problem))| {
-            writeln!(f, "not judged{whom}: {}: {}", printable(path), printable(problem))
-        })
+        self.failed().try_for_each(|(whom, (path, why))| f.write_str(&line(whom, path, why)))
     }
 }
 
@@ -199,7 +199,8 @@ fn column(figures: &Figures) -> Vec<(String, String)> {
         let auroc = strangers.auroc.map_or_else(|| "none".into(), |auroc| format!("{auroc:.4}"));
         rows.push(row("told apart from the classes (AUROC)", auroc));
     }
-    let speed = format!("{:.1} on {} threads", figures.photos_per_second, figures.threads);
+    let threads = counted(figures.threads, "thread");
+    let speed = format!("{:.1} on {threads}", figures.photos_per_second);
     rows.push(row("photos a second", speed));
     rows
 }
@@ -244,6 +245,9 @@ mod tests {
         let text = Report { reference: Some(reference), ..report() }.to_string();
         let speeds = text.lines().filter(|line| line.starts_with("photos a second")).collect::<Vec<_>>();
         assert!(speeds.iter().all(|line| line.contains("25.0 on 2 threads")), "{text}");
+        let mut alone = report();
+        alone.figures.threads = 1;
+        assert!(alone.to_string().contains("25.0 on 1 thread\n"), "{alone}");
         let told = text.lines().rfind(|line| line.contains("AUROC")).unwrap();
         assert!(told.contains("0.8750") && told.ends_with("none"), "{text}");
         assert!(text.contains("<b>caps"), "folders, too: {text}");

@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 
-use autorma_schemas::{DeadLetter, Event, HeaderValue, file_path, readable, topics};
+pub(crate) use autorma_schemas::readable_url as place;
+use autorma_schemas::{DeadLetter, Event, HeaderValue, Origin, topics};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::json_text;
+use crate::args::DeadLettersArgs;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::reading::{named_run, scan};
@@ -21,10 +23,11 @@ pub(super) struct Listed {
     pub(super) path: Option<String>,
     pub(super) reason: String,
     pub(super) message: String,
+    attributes: BTreeMap<String, String>,
+    source: String,
     pub(super) failed_at: String,
-    pub(super) topic: String,
-    pub(super) partition: i32,
-    pub(super) offset: i64,
+    #[serde(flatten)]
+    pub(super) origin: Origin,
     #[serde(flatten)]
     kept: Kept,
 }
@@ -58,35 +61,31 @@ impl From<DeadLetter> for Listed {
             path: letter.uri.as_deref().map(place),
             reason: letter.reason,
             message: letter.message,
+            attributes: letter.attributes,
+            source: letter.source,
             failed_at: with_offset(letter.failed_at),
-            topic: letter.origin.topic,
-            partition: letter.origin.partition,
-            offset: letter.origin.offset,
+            origin: letter.origin,
         }
     }
 }
 
-/// A file's path for people, any other URL as it is.
-pub(crate) fn place(uri: &str) -> String {
-    file_path(uri).map_or_else(|| uri.to_owned(), |path| readable(path.as_os_str()))
-}
-
 /// `autorma dead-letters`.
-pub(crate) fn dead_letters(
-    configuration: &Configuration,
-    run: Option<&str>,
-    json: bool,
-) -> anyhow::Result<String> {
+pub(crate) fn dead_letters(configuration: &Configuration, args: &DeadLettersArgs) -> anyhow::Result<String> {
     let home = Home::look(configuration)?;
-    run.map(|run| named_run(&*home.log, run)).transpose()?;
+    args.run.as_ref().map(|run| named_run(&*home.log, run)).transpose()?;
+    let json = args.json.json;
+    let is_meant = |letter: &DeadLetter| {
+        (args.run.is_none() || letter.run_id == args.run)
+            && (args.reasons.is_empty() || args.reasons.contains(&letter.reason))
+    };
     let mut letters = Vec::new();
     scan(&*home.log, topics::DEAD_LETTERS, |record| {
         if let Ok(mut letter) = DeadLetter::decode(&record.value)
-            && run.is_none_or(|run| letter.run_id.as_deref() == Some(run))
+            && is_meant(&letter)
         {
             if !json {
                 // The table doesn't show it, and all together it may not fit in memory.
-                (letter.raw, letter.headers) = (None, BTreeMap::new());
+                (letter.raw, letter.headers, letter.attributes) = Default::default();
             }
             letters.push((letter.failed_at, Listed::from(letter)));
         }
@@ -103,11 +102,68 @@ pub(crate) fn dead_letters(
     let mut table = Table::new(["run", "reason", "photo", "what happened"]);
     for letter in letters {
         // What no event could be read of has no more than its place.
-        let Listed { topic, partition, offset, .. } = &letter;
-        let record = format!("{topic}-{partition}@{offset}");
+        let record = letter.origin.to_string();
         let photo =
             Some(letter.path.unwrap_or(letter.name)).filter(|photo| !photo.is_empty()).unwrap_or(record);
         table.row([letter.run_id.unwrap_or_default(), letter.reason, photo, letter.message]);
     }
     Ok(table.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use autorma_schemas::Micros;
+    use autorma_stream::{Append, Transaction};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn letter(reason: &str) -> DeadLetter {
+        DeadLetter {
+            event_id: Some(reason.into()),
+            run_id: None,
+            sequence: 0,
+            batch_number: 0,
+            source: "scanner".into(),
+            name: "a.jpg".into(),
+            uri: None,
+            sha256: String::new(),
+            attributes: BTreeMap::from([("order".into(), "4711".into())]),
+            reason: reason.into(),
+            message: "what happened".into(),
+            raw: None,
+            headers: BTreeMap::new(),
+            origin: Origin { topic: topics::IMAGES.into(), partition: 0, offset: 0 },
+            seen_at: Micros(0),
+            failed_at: Micros(0),
+        }
+    }
+
+    #[test]
+    fn those_of_some_reasons_are_listed_with_what_is_known_of_their_photos() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_str().unwrap();
+        let listed = |words: &[&str]| {
+            let words = [&["autorma", "dead-letters", "--json", "--data", data], words].concat();
+            let cli = Cli::read(words.into_iter().map(Into::into)).unwrap();
+            let (configuration, _) = Configuration::read(&cli).unwrap();
+            let Command::DeadLetters(args) = &cli.command else { panic!("another command") };
+            serde_json::from_str::<Value>(&dead_letters(&configuration, args).unwrap()).unwrap()
+        };
+        let home = Home::open(&Configuration::of(&["up", "--data", data])).unwrap();
+        let append = |reason: &str| Append {
+            topic: topics::DEAD_LETTERS.into(),
+            value: letter(reason).encode(),
+            ..Append::default()
+        };
+        let appends = ["missing", "undecodable", "unreadable"].map(append).into();
+        home.log.producer("test").unwrap().commit(&Transaction { appends, advance: None }).unwrap();
+        assert_eq!(listed(&[]).as_array().unwrap().len(), 3);
+        let missing = listed(&["--reason", "missing"]);
+        assert_eq!(missing.as_array().unwrap().len(), 1);
+        assert_eq!(missing[0]["attributes"], json!({ "order": "4711" }));
+        assert_eq!((&missing[0]["reason"], &missing[0]["source"]), (&"missing".into(), &"scanner".into()));
+        assert_eq!(listed(&["--reason", "missing", "--reason", "unreadable"]).as_array().unwrap().len(), 2);
+    }
 }

@@ -8,14 +8,14 @@ use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::reading::{known_run, newest_runs};
 use crate::table::{Table, flattened};
-use crate::when::with_offset;
+use crate::when::{to_the_second, with_offset};
 
 /// A run as it is listed.
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
     run_id: String,
     kind: String,
-    state: &'static str,
+    state: String,
     input: String,
     images: i64,
     /// Outcomes are known once the run is finished.
@@ -32,11 +32,7 @@ impl From<&RunRecord> for Listed {
         Self {
             run_id: run.run_id.clone(),
             kind: run.kind.to_string(),
-            state: match run.state {
-                RunState::Open => "open",
-                RunState::Closed => "closed",
-                RunState::Finished => "finished",
-            },
+            state: run.state.to_string(),
             input: run.input.clone(),
             images: run.images,
             predictions: outcome(run.predictions),
@@ -71,11 +67,11 @@ pub(super) fn table(runs: &[Listed]) -> String {
         table.row([
             run.run_id.clone(),
             run.kind.clone(),
-            run.state.into(),
+            run.state.clone(),
             run.images.to_string(),
             outcome(run.predictions),
             outcome(run.dead_letters),
-            run.opened_at.chars().take(19).collect(),
+            to_the_second(&run.opened_at),
             run.input.clone(),
         ]);
     }
@@ -83,9 +79,11 @@ pub(super) fn table(runs: &[Listed]) -> String {
 }
 
 /// `autorma runs`.
-pub(crate) fn runs(configuration: &Configuration, json: bool) -> anyhow::Result<String> {
+pub(crate) fn runs(configuration: &Configuration, last: Option<usize>, json: bool) -> anyhow::Result<String> {
     let home = Home::look(configuration)?;
-    let runs: Vec<_> = newest_runs(&*home.log)?.iter().map(Listed::from).collect();
+    let runs = newest_runs(&*home.log)?;
+    let older = last.map_or(0, |last| runs.len().saturating_sub(last));
+    let runs: Vec<_> = runs.iter().skip(older).map(Listed::from).collect();
     if json {
         return json_text(&runs);
     }
@@ -123,28 +121,55 @@ fn summary(configuration: &Configuration, run: &RunRecord) -> anyhow::Result<Opt
 
 #[cfg(test)]
 mod tests {
-    use autorma_schemas::{Micros, RunKind};
+    use autorma_schemas::{Event, Micros, RunKind, topics};
+    use autorma_stream::{Append, Transaction};
     use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
 
+    fn run(id: &str, opened_at: i64) -> RunRecord {
+        RunRecord {
+            run_id: id.into(),
+            kind: RunKind::Batch,
+            state: RunState::Finished,
+            input: "/photos".into(),
+            images: 1,
+            already_done: 0,
+            opened_at: Micros(opened_at),
+            closed_at: Some(Micros(opened_at + 1)),
+            predictions: 1,
+            dead_letters: 0,
+            duplicates: 0,
+        }
+    }
+
+    #[test]
+    fn the_newest_runs_are_the_last_that_were_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = Configuration::of(&["runs", "--data", folder.path().to_str().unwrap()]);
+        let home = Home::open(&configuration).unwrap();
+        let append = |(id, opened_at): (&str, i64)| Append {
+            topic: topics::RUNS.into(),
+            key: Some(Vec::from(id)),
+            value: run(id, opened_at).encode(),
+            ..Append::default()
+        };
+        let appends = [("b", 2), ("c", 3), ("a", 1)].map(append).into();
+        home.log.producer("test").unwrap().commit(&Transaction { appends, advance: None }).unwrap();
+        let listed = |last| {
+            let runs =
+                serde_json::from_str::<Vec<Value>>(&runs(&configuration, last, true).unwrap()).unwrap();
+            runs.iter().map(|run| run["run_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(Some(2)), ["b", "c"]);
+        assert_eq!((listed(None).len(), listed(Some(9)).len(), listed(Some(0)).len()), (3, 3, 0));
+    }
+
     #[test]
     fn a_run_is_the_same_object_in_every_state() {
         let shown = |state: RunState, summary: Option<Value>| {
-            let run = RunRecord {
-                run_id: "20261124_220330".into(),
-                kind: RunKind::Batch,
-                state,
-                input: "/photos".into(),
-                images: 1,
-                already_done: 0,
-                opened_at: Micros(0),
-                closed_at: Some(Micros(1)),
-                predictions: 1,
-                dead_letters: 0,
-                duplicates: 0,
-            };
+            let run = RunRecord { state, ..run("20261124_220330", 0) };
             serde_json::to_value(Shown { run: Listed::from(&run), summary }).unwrap()
         };
         let open = shown(RunState::Open, None);

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -24,6 +25,8 @@ struct Story {
     run_id: Option<String>,
     name: String,
     path: Option<String>,
+    attributes: BTreeMap<String, String>,
+    source: String,
     sha256: String,
     bytes: i64,
     seen_at: String,
@@ -33,6 +36,8 @@ struct Story {
     state: &'static str,
     predicted_class: Option<String>,
     confidence: Option<f64>,
+    probabilities: Option<BTreeMap<String, f64>>,
+    unknown_probability: Option<f64>,
     decision: Option<String>,
     model: Option<ModelVersion>,
     arm: Option<String>,
@@ -109,6 +114,8 @@ impl Story {
             run_id: event.run_id,
             name: event.name,
             path: event.uri.as_deref().map(place),
+            attributes: event.attributes,
+            source: event.source,
             sha256: event.sha256,
             bytes: event.length,
             seen_at: with_offset(event.seen_at),
@@ -118,6 +125,8 @@ impl Story {
             state: "waiting",
             predicted_class: None,
             confidence: None,
+            probabilities: None,
+            unknown_probability: None,
             decision: None,
             model: None,
             arm: None,
@@ -143,6 +152,9 @@ impl Story {
             self.state = "predicted";
             self.predicted_class = Some(it.predicted_class);
             self.confidence = Some(it.confidence);
+            self.probabilities =
+                Some(it.probabilities.into_iter().map(|it| (it.label, it.probability)).collect());
+            self.unknown_probability = Some(it.unknown_probability);
             self.decision = Some(it.decision.to_string());
             self.model = Some(it.model);
             self.arm = it.arm;
@@ -163,7 +175,7 @@ impl Story {
             self.done_at = Some(with_offset(it.failed_at));
         }
         if let Some(run) = &self.run_id {
-            let results = autorma_sink::results_path(&configuration.sink.output, run);
+            let results = std::path::absolute(autorma_sink::results_path(&configuration.sink.output, run))?;
             self.results = results.exists().then(|| readable(results.as_os_str()));
         }
         Ok(())
@@ -183,6 +195,12 @@ impl Story {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use autorma_schemas::{ClassProbability, Decision, Origin};
+    use autorma_stream::{Append, Transaction};
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -203,12 +221,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_name_that_isn_t_utf_8_is_found() {
-        use std::os::unix::ffi::OsStrExt;
-        let event = ImageEvent {
+    /// Of a file whose name isn't UTF-8.
+    fn event() -> ImageEvent {
+        ImageEvent {
             event_id: "id".into(),
-            run_id: None,
+            run_id: Some("r".into()),
             sequence: 0,
             source: "test".into(),
             name: "a\\xFF.jpg".into(),
@@ -217,13 +234,70 @@ mod tests {
             sha256: String::new(),
             length: 0,
             seen_at: autorma_schemas::Micros(0),
-            attributes: Default::default(),
-        };
+            attributes: BTreeMap::from([("order".into(), "4711".into())]),
+        }
+    }
+
+    #[test]
+    fn a_name_that_isn_t_utf_8_is_found() {
+        use std::os::unix::ffi::OsStrExt;
+        let event = event();
         let asked = [b"a\xff.jpg".as_slice(), b"a\\xFF.jpg", b"/photos/a\xff.jpg", b"id"];
         for asked in asked {
             let asked = OsStr::from_bytes(asked);
             assert!(Asked::of(asked).is_it(&event), "{asked:?}");
         }
         assert!(!Asked::of(OsStr::from_bytes(b"a\xfe.jpg")).is_it(&event));
+    }
+
+    #[test]
+    fn what_the_event_and_the_model_said_is_told_to_scripts() {
+        let folder = tempfile::tempdir().unwrap();
+        // From where the test runs.
+        let root: PathBuf = std::env::current_dir().unwrap().ancestors().skip(1).map(|_| "..").collect();
+        let output = root.join(folder.path().strip_prefix("/").unwrap());
+        std::fs::write(autorma_sink::results_path(&output, "r"), "{}").unwrap();
+        let data = folder.path().join("data");
+        let [data, output] = [&data, &output].map(|path| path.to_str().unwrap());
+        let configuration = Configuration::of(&["show", "id", "--data", data, "--output", output]);
+        let home = Home::open(&configuration).unwrap();
+        let ImageEvent { event_id, run_id, sequence, source, name, uri, sha256, seen_at, attributes, .. } =
+            event();
+        let prediction = Prediction {
+            event_id,
+            run_id,
+            sequence,
+            batch_number: 1,
+            source,
+            name,
+            uri,
+            sha256,
+            attributes,
+            predicted_class: "tops".into(),
+            confidence: 0.75,
+            probabilities: vec![ClassProbability { label: "tops".into(), probability: 0.75 }],
+            unknown_probability: 0.125,
+            decision: Decision::Review,
+            model: ModelVersion { name: "m".into(), version: "1".into(), sha256: String::new() },
+            origin: Origin { topic: topics::IMAGES.into(), partition: 0, offset: 0 },
+            seen_at,
+            processed_at: seen_at,
+            arm: None,
+            shadow: None,
+        };
+        let append =
+            Append { topic: topics::PREDICTIONS.into(), value: prediction.encode(), ..Append::default() };
+        let transaction = Transaction { appends: vec![append], advance: None };
+        home.log.producer("test").unwrap().commit(&transaction).unwrap();
+        let mut story = Story::begin(event(), &TopicPartition::new(topics::IMAGES, 0), 0);
+        let waiting = serde_json::to_value(&story).unwrap();
+        assert_eq!(waiting["attributes"], json!({ "order": "4711" }));
+        assert_eq!((&waiting["source"], &waiting["probabilities"]), (&"test".into(), &Value::Null));
+        story.find_outcome(&configuration, &home).unwrap();
+        let predicted = serde_json::to_value(&story).unwrap();
+        assert_eq!((&predicted["state"], &predicted["arm"]), (&"predicted".into(), &Value::Null));
+        assert_eq!(predicted["probabilities"], json!({ "tops": 0.75 }));
+        assert_eq!(predicted["unknown_probability"], 0.125);
+        assert!(Path::new(predicted["results"].as_str().unwrap()).is_absolute(), "{predicted}");
     }
 }

@@ -5,7 +5,7 @@ use autorma_models::Manifest;
 use autorma_models::registry::Source;
 use autorma_schemas::{Event, ModelVersion, Prediction, RunRecord, RunState, topics};
 use autorma_service::lag;
-use autorma_service::roles::{Holder, RoleLock};
+use autorma_service::roles::{Holder, Holders, RoleLock};
 use autorma_stream::{Bounds, Log, NextOffset, Pages, TopicPartition};
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::configuration::Configuration;
 use crate::home::{CLASSIFIER, Home};
 use crate::metrics::GROUPS;
 use crate::reading::newest_runs;
-use crate::table::Table;
+use crate::table::{Table, printable};
 use crate::when;
 
 /// How many finished runs are recent.
@@ -31,6 +31,8 @@ struct Status {
     topics: Vec<Topic>,
     lag: Vec<Lag>,
     stages: Vec<Stage>,
+    /// Roles of which this user can't know whether a process has them.
+    unknown_stages: Vec<String>,
     members: Vec<Member>,
     runs: Vec<runs::Listed>,
     model: ModelStatus,
@@ -113,8 +115,8 @@ impl Status {
     fn now(configuration: &Configuration, home: &Home) -> anyhow::Result<Self> {
         let log = &*home.log;
         let (topics, lag) = (topics_of(log)?, lags(log)?);
-        let holders = RoleLock::holders(&home.folder)?;
-        let (members, runs) = (members(home, &holders)?, listed(&newest_runs(log)?));
+        let Holders { living, unknown } = RoleLock::holders(&home.folder)?;
+        let (members, runs) = (members(home, &living)?, listed(&newest_runs(log)?));
         let (arms, shadow) = cast(configuration);
         Ok(Self {
             data: home.folder.display().to_string(),
@@ -125,7 +127,8 @@ impl Status {
                 .map_or_else(|| "embedded".into(), |kafka| format!("kafka at {}", kafka.brokers)),
             topics,
             lag,
-            stages: holders.into_iter().map(Stage::of).collect(),
+            stages: living.into_iter().map(Stage::of).collect(),
+            unknown_stages: unknown,
             members,
             runs,
             model: ModelStatus::of(configuration, &configuration.classifier.model),
@@ -241,13 +244,18 @@ impl fmt::Display for Status {
         writeln!(f, "Data folder: {}\nLog: {}\n", self.data, self.log)?;
         let mut stages = Table::new(["stage", "process", "command", "since"]);
         for it in &self.stages {
-            let since = it.since.chars().take(19).collect();
+            let since = when::to_the_second(&it.since);
             stages.row([it.stage.clone(), it.process.to_string(), it.command.clone(), since]);
         }
-        match stages.is_empty() {
-            true => writeln!(f, "No stage is running.\n"),
-            false => writeln!(f, "{stages}"),
-        }?;
+        if !stages.is_empty() {
+            writeln!(f, "{stages}")?;
+        }
+        if !self.unknown_stages.is_empty() {
+            let roles = printable(&self.unknown_stages.join(", "));
+            writeln!(f, "Whether anybody has these roles isn't known (another user's locks): {roles}\n")?;
+        } else if stages.is_empty() {
+            writeln!(f, "No stage is running.\n")?;
+        }
         if !self.members.is_empty() {
             let mut members = Table::new(["member of", "slot", "process", "partitions"]);
             for it in &self.members {
@@ -272,7 +280,7 @@ impl fmt::Display for Status {
             true => writeln!(f, "No runs yet.\n"),
             false => writeln!(f, "{}", runs::table(&self.runs)),
         }?;
-        writeln!(f, "Model: {}", self.model)?;
+        writeln!(f, "Model configured here: {}", self.model)?;
         for it in &self.arms {
             writeln!(f, "Arm {}, share {}: {}", it.arm, it.share, it.model)?;
         }
@@ -316,5 +324,52 @@ impl ModelStatus {
             sha256: part(Manifest::sha256),
             problem,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What people are told of a folder in which nothing has happened yet.
+    fn told(stages: &[&str], unknown: &[&str]) -> String {
+        let stage = |stage: &&str| Stage {
+            stage: (*stage).into(),
+            process: 7,
+            command: "autorma up".into(),
+            since: "2026-11-24T20:01:02.000000+01:00".into(),
+        };
+        let source = "models/shipped".into();
+        let status = Status {
+            data: "state".into(),
+            log: "embedded".into(),
+            topics: Vec::new(),
+            lag: Vec::new(),
+            stages: stages.iter().map(stage).collect(),
+            unknown_stages: unknown.iter().map(|role| (*role).into()).collect(),
+            members: Vec::new(),
+            runs: Vec::new(),
+            model: ModelStatus { source, name: None, version: None, sha256: None, problem: None },
+            arms: Vec::new(),
+            shadow: None,
+            last_prediction: None,
+        };
+        status.to_string()
+    }
+
+    #[test]
+    fn nothing_is_running_only_where_that_is_known() {
+        let nobody = told(&[], &[]);
+        assert!(nobody.contains("No stage is running.\n"), "{nobody}");
+        let text = told(&[], &["ingest", "sink"]);
+        assert!(text.contains("isn't known (another user's locks): ingest, sink\n"), "{text}");
+        assert!(!text.contains("No stage"), "{text}");
+        let text = told(&["ingest"], &["classifier-0"]);
+        assert!(text.contains("autorma up") && text.contains("locks): classifier-0\n"), "{text}");
+    }
+
+    #[test]
+    fn the_model_is_what_is_configured_here() {
+        assert!(told(&[], &[]).contains("\nModel configured here: "));
     }
 }

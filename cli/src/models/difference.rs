@@ -2,22 +2,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autorma_models::registry::{Reference, Registry};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::DiffArgs;
 use crate::inspect::json_text;
-use crate::table::{Table, flattened};
+use crate::table::{Table, cell, values};
 
 /// A value that differs; None where a version hasn't it.
 #[derive(Debug, Serialize)]
 struct Difference {
     name: String,
-    from: Option<String>,
-    to: Option<String>,
+    from: Option<Value>,
+    to: Option<Value>,
 }
 
 /// `autorma models diff`.
 pub(super) fn diff(registry: &dyn Registry, args: &DiffArgs) -> anyhow::Result<String> {
-    let (from, to) = (values(registry, &args.from)?, values(registry, &args.to)?);
+    let (from, to) = (of(registry, &args.from)?, of(registry, &args.to)?);
     let names: BTreeSet<_> = from.keys().chain(to.keys()).collect();
     let differ = names.into_iter().filter(|name| from.get(*name) != to.get(*name));
     let differences: Vec<_> = differ
@@ -35,12 +36,14 @@ pub(super) fn diff(registry: &dyn Registry, args: &DiffArgs) -> anyhow::Result<S
     }
     let mut table = Table::new(["manifest", "from", "to"]);
     for Difference { name, from, to } in differences {
-        table.row([name, from.unwrap_or_default(), to.unwrap_or_default()]);
+        let [from, to] = [from, to].map(|value| value.as_ref().map(cell).unwrap_or_default());
+        table.row([name, from, to]);
     }
     Ok(table.to_string())
 }
 
-fn values(registry: &dyn Registry, reference: &Reference) -> anyhow::Result<BTreeMap<String, String>> {
+/// The values of a version's manifest.
+fn of(registry: &dyn Registry, reference: &Reference) -> anyhow::Result<BTreeMap<String, Value>> {
     let manifest = serde_json::to_value(registry.find(reference)?.manifest)?;
-    Ok(flattened(&manifest).into_iter().collect())
+    Ok(values(&manifest).into_iter().map(|(name, value)| (name, value.clone())).collect())
 }

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::bail;
+use autorma_evaluation::Figures;
 use autorma_models::Thresholds;
 use autorma_models::registry::{Registry, Source};
 use autorma_training::{Component, Ensemble};
@@ -8,7 +10,8 @@ use serde::Serialize;
 
 use crate::args::EnsembleArgs;
 use crate::configuration::Configuration;
-use crate::evaluate::Examiner;
+use crate::evaluate::{Examiner, NotJudged};
+use crate::exit;
 use crate::inspect::json_text;
 use crate::train::recipe;
 use crate::words::counted;
@@ -24,6 +27,8 @@ struct Made {
     thresholds: Thresholds,
     /// How many photos they were chosen by.
     photos: usize,
+    /// Those that the ensemble says nothing of.
+    failed: Vec<NotJudged>,
 }
 
 /// `autorma models ensemble`.
@@ -31,7 +36,7 @@ pub(super) fn make(
     configuration: &Configuration,
     registry: &dyn Registry,
     args: &EnsembleArgs,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<ExitCode> {
     // Said before the photos are looked at, which takes its time.
     Ensemble::check_place(&args.output)?;
     let targets = recipe(args.recipe.as_deref())?.targets;
@@ -40,38 +45,42 @@ pub(super) fn make(
     ensemble.calibrate(&judgement, &targets)?;
     ensemble.write(&args.output)?;
     let manifest = &ensemble.model.manifest;
+    let failed: Vec<_> = Figures::of(manifest, &judgement).failed.into_iter().map(NotJudged::from).collect();
     let made = Made {
         model: args.output.clone(),
         sha256: manifest.sha256(),
         shares: manifest.shares(),
         temperature: manifest.temperature,
         thresholds: manifest.thresholds,
-        photos: judgement.judged.iter().filter(|(_, judged)| judged.is_ok()).count(),
+        photos: judgement.judged.len() - failed.len(),
+        failed,
     };
-    if args.json.json { json_text(&made) } else { Ok(made.text()) }
+    crate::print(&if args.json.json { json_text(&made)? } else { made.text() })?;
+    Ok(if made.failed.is_empty() { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
 }
 
 fn components(registry: &dyn Registry, args: &EnsembleArgs) -> anyhow::Result<Vec<Component>> {
     let weights = if args.weights.is_empty() { vec![1.0; args.models.len()] } else { args.weights.clone() };
     if weights.len() != args.models.len() {
-        bail!("{} models and {} weights: each has one", args.models.len(), weights.len());
+        let weights = counted(weights.len(), "weight");
+        bail!("{} models and {weights}: each model has one", args.models.len());
     }
     let components = args.models.iter().zip(weights).map(|(model, weight)| {
-        // An alias that moves now gives no model another one's reference.
-        let source = Source::meant(model).pinned(registry)?;
-        Ok(Component { model: source.load(registry)?, reference: source.reference(registry)?, weight })
+        let (model, reference) = Source::meant(model).load_with_reference(registry)?;
+        Ok(Component { model, reference, weight })
     });
     components.collect()
 }
 
 impl Made {
     fn text(&self) -> String {
-        let Self { model, temperature, thresholds, photos, .. } = self;
+        let Self { model, temperature, thresholds, photos, failed, .. } = self;
         let Thresholds { accept, unknown } = thresholds;
         let accept = if thresholds.accepts() { format!("from {accept}") } else { "nothing".into() };
         format!(
-            "Temperature {temperature}, accept {accept}, unknown from {unknown}: chosen by {}.\nModel: {}\n",
+            "Temperature {temperature}, accept {accept}, unknown from {unknown}: chosen by {}.\n{}Model: {}\n",
             counted(*photos, "photo"),
+            NotJudged::lines(failed),
             model.display()
         )
     }

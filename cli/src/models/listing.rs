@@ -2,24 +2,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autorma_models::Manifest;
 use autorma_models::registry::{Move, Reference, Registry, Version};
-use autorma_schemas::Micros;
 use serde::Serialize;
 
 use crate::inspect::json_text;
 use crate::table::{Table, flattened};
+use crate::when::{to_the_second, with_offset};
 
-/// A version as it is listed.
+/// A version as it is listed. Of one that can't be read next to nothing is known.
 #[derive(Debug, Default, Serialize)]
 struct Listed {
     model: String,
     version: u64,
     aliases: Vec<String>,
-    precision: String,
-    megabytes: f64,
-    sha256: String,
-    registered_at: String,
-    registered_by: String,
-    why: String,
+    precision: Option<String>,
+    megabytes: Option<f64>,
+    sha256: Option<String>,
+    registered_at: Option<String>,
+    registered_by: Option<String>,
+    why: Option<String>,
     /// Why it can't be read, if it can't.
     problem: Option<String>,
 }
@@ -84,7 +84,7 @@ pub(super) fn show(registry: &dyn Registry, reference: &Reference, json: bool) -
     let mut history = Table::new(["alias", "named", "since", "by", "why"]);
     for (alias, moves) in shown.moves {
         for Moved { version, at, by, why } in moves {
-            history.row([alias.clone(), version.to_string(), at, by, why]);
+            history.row([alias.clone(), version.to_string(), to_the_second(&at), by, why]);
         }
     }
     let history = if history.is_empty() { "No alias yet.\n".into() } else { history.to_string() };
@@ -93,16 +93,17 @@ pub(super) fn show(registry: &dyn Registry, reference: &Reference, json: bool) -
 
 fn table(listed: Vec<Listed>) -> String {
     let mut table = Table::new(["model", "version", "aliases", "precision", "MB", "registered", "by", "why"]);
+    let known = |cell: Option<String>| cell.unwrap_or_else(|| "-".into());
     for it in listed {
         table.row([
             it.model,
             it.version.to_string(),
             it.aliases.join(" "),
-            it.precision,
-            format!("{:.1}", it.megabytes),
-            it.registered_at,
-            it.registered_by,
-            it.problem.unwrap_or(it.why),
+            known(it.precision),
+            known(it.megabytes.map(|megabytes| format!("{megabytes:.1}"))),
+            known(it.registered_at.as_deref().map(to_the_second)),
+            known(it.registered_by),
+            known(it.problem.or(it.why)),
         ]);
     }
     table.to_string()
@@ -113,13 +114,13 @@ impl Listed {
         Self {
             version: number,
             aliases: naming(number, aliases),
-            precision: manifest.precision(),
-            megabytes: manifest.bytes() as f64 / 1e6,
-            sha256: manifest.sha256(),
+            precision: Some(manifest.precision()),
+            megabytes: Some(manifest.bytes() as f64 / 1e6),
+            sha256: Some(manifest.sha256()),
             model: manifest.name,
-            registered_at: when(signed.at),
-            registered_by: signed.by,
-            why: signed.why,
+            registered_at: Some(with_offset(signed.at)),
+            registered_by: Some(signed.by),
+            why: Some(signed.why),
             problem: None,
         }
     }
@@ -135,13 +136,44 @@ fn naming(number: u64, aliases: &BTreeMap<String, u64>) -> Vec<String> {
     names.map(|(alias, _)| alias.clone()).collect()
 }
 
-/// To the second.
-fn when(at: Micros) -> String {
-    at.iso().chars().take(19).collect()
-}
-
 impl From<Move> for Moved {
     fn from(Move { version, signed }: Move) -> Self {
-        Self { version, at: when(signed.at), by: signed.by, why: signed.why }
+        Self { version, at: with_offset(signed.at), by: signed.by, why: signed.why }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use autorma_models::Model;
+    use autorma_models::registry::Signed;
+    use autorma_schemas::Micros;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::when::instant;
+
+    #[test]
+    fn a_time_is_an_instant_for_scripts_and_short_for_people() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped");
+        let (manifest, at) = (Model::manifest(&shipped).unwrap(), Micros(1_795_000_000_012_345));
+        let signed = Signed { at, by: "Ada".into(), why: "better".into() };
+        let listed = Listed::of(Version { number: 1, manifest, signed }, &BTreeMap::new());
+        assert_eq!(instant("--since", listed.registered_at.as_deref().unwrap()).unwrap(), at);
+        let (text, local) = (table(vec![listed]), at.iso());
+        assert!(text.contains(&local[..19]) && !text.contains(&local), "{text}");
+    }
+
+    #[test]
+    fn what_nobody_knows_of_a_broken_version_is_null() {
+        let broken = Listed::broken("means", 3, &BTreeMap::new(), "the manifest is broken".into());
+        let told = serde_json::to_value(&broken).unwrap();
+        for field in ["precision", "megabytes", "sha256", "registered_at", "registered_by", "why"] {
+            assert_eq!(told.get(field), Some(&Value::Null), "{field}: {told}");
+        }
+        assert_eq!(told["problem"], "the manifest is broken");
+        let text = table(vec![broken]);
+        assert!(text.contains("the manifest is broken") && !text.contains("0.0"), "{text}");
     }
 }

@@ -16,6 +16,7 @@ use crate::home::Home;
 use crate::inspect::json_text;
 use crate::reading::{named_run, scan};
 use crate::when::instant;
+use crate::words::counted;
 use report::Report;
 use tally::Tally;
 
@@ -39,9 +40,10 @@ pub(super) fn compare(configuration: &Configuration, args: &CompareLiveArgs) -> 
             bail!("the log has no predictions of that kind yet")
         }
         predictions if tally.is_empty() => bail!(
-            "none of the {predictions} predictions has another version to compare with: start the classifier with \
-             --model NAME@production and --set model.shadow=staging, or --set model.split.production=90 --set \
-             model.split.staging=10"
+            "{} and no other version to compare with: start the classifier with --model NAME@production and --set \
+             model.shadow=staging, or --set model.split.production=90 --set model.split.staging=10; or let the shadow's \
+             alias name another version than the one that publishes",
+            counted(predictions, "prediction")
         ),
         _ => {}
     }

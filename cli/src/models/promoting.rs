@@ -1,3 +1,4 @@
+mod check;
 mod gate;
 mod serving;
 
@@ -9,10 +10,12 @@ use serde::Serialize;
 use super::signed;
 use crate::args::{Photos, PromoteArgs};
 use crate::configuration::Configuration;
+use crate::evaluate::NotJudged;
 use crate::inspect::json_text;
 use crate::table::Table;
 use crate::words::counted;
-use gate::{Check, Findings, examine};
+use check::Check;
+use gate::{Findings, examine};
 use serving::Serving;
 
 /// What came of a promotion.
@@ -23,10 +26,15 @@ struct Promotion {
     alias: String,
     /// What the alias named before.
     former: Option<u64>,
-    checks: Vec<Check>,
+    #[serde(flatten)]
+    findings: Findings,
     promoted: bool,
+    /// It doesn't pass, and is promoted all the same.
+    forced: bool,
     /// It names the version already: nothing was asked, and nothing moved.
     already: bool,
+    /// What the alias's history says of the move; None where it hasn't moved.
+    why: Option<String>,
 }
 
 /// `autorma models promote`.
@@ -37,25 +45,34 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     let former = registry.now(name, &args.to)?;
     let (model, alias) = (name.clone(), args.to.clone());
     let already = former == Some(version);
-    let mut promotion =
-        Promotion { model, version, alias, former, checks: Vec::new(), promoted: already, already };
+    let mut promotion = Promotion {
+        model,
+        version,
+        alias,
+        former,
+        findings: Findings::default(),
+        promoted: already,
+        forced: false,
+        already,
+        why: None,
+    };
     if already {
         return promotion.tell(args);
     }
-    let serving = former.map(|number| Serving::load(registry, name, number)).transpose()?;
+    let serving = former.map(|number| Serving::load(registry, name, &args.to, number)).transpose()?;
     // What can't be loaded is no measure.
     let reference = registry.reference(name, version)?;
-    let Findings { checks, photos } =
-        examine(configuration, args, &candidate, reference.as_ref(), serving.as_ref())?;
-    promotion.checks = checks;
-    let passed = promotion.checks.iter().all(|check| check.passed);
-    promotion.promoted = passed || args.force;
+    let findings = examine(configuration, args, &candidate, reference.as_ref(), serving.as_ref())?;
+    let passed = findings.checks.iter().all(|check| check.passed);
+    (promotion.promoted, promotion.forced) = (passed || args.force, args.force && !passed);
     if promotion.promoted {
         let mut signed = signed(&args.signature);
-        let (gate, reason) = (if passed { passed_by(args, photos) } else { "forced".into() }, signed.why);
-        signed.why = if reason.is_empty() { gate } else { format!("{gate}: {reason}") };
+        let gate = if passed { passed_by(args, findings.photos) } else { "forced".into() };
+        signed.why = if signed.why.is_empty() { gate } else { format!("{gate}: {}", signed.why) };
         registry.point_examined(former, &candidate.manifest, &args.to, version, &signed)?;
+        promotion.why = Some(signed.why);
     }
+    promotion.findings = findings;
     promotion.tell(args)
 }
 
@@ -80,21 +97,20 @@ impl Promotion {
     }
 
     fn text(&self) -> String {
-        let Self { model, version, alias, promoted, .. } = self;
+        let Self { model, version, alias, findings, promoted, forced, .. } = self;
         if self.already {
             return format!("{model}@{alias} names version {version} already: nothing was asked.\n");
         }
         let mut table = Table::new(["gate", "found", "wanted", "passed"]);
-        for Check { what, found, wanted, passed } in &self.checks {
+        for Check { what, found, wanted, passed, .. } in &findings.checks {
             let passed = if *passed { "yes" } else { "NO" };
             table.row([(*what).into(), found.clone(), wanted.clone(), passed.into()]);
         }
-        let is_forced = *promoted && self.checks.iter().any(|check| !check.passed);
-        let end = match (promoted, is_forced) {
+        let end = match (promoted, forced) {
             (true, true) => format!("{model}@{alias} names version {version}: forced."),
             (true, false) => format!("{model}@{alias} names version {version}."),
             (false, _) => format!("Version {version} isn't promoted: {model}@{alias} stays as it was."),
         };
-        format!("{table}\n{end}\n")
+        format!("{table}\n{}{end}\n", NotJudged::lines(&findings.failed))
     }
 }

@@ -1,5 +1,9 @@
+use std::path::Path;
+
+use autorma_schemas::readable;
 use serde::Serialize;
 
+use crate::photo::Photo;
 use crate::words::counted;
 
 /// What `autorma produce` says.
@@ -23,6 +27,17 @@ pub(super) struct Published {
 pub(super) struct Failed {
     pub(super) file: String,
     pub(super) error: String,
+}
+
+impl Published {
+    pub(super) fn of(file: &Path, photo: &Photo) -> Self {
+        Self {
+            file: readable(file.as_os_str()),
+            event_id: photo.event_id(),
+            sha256: photo.sha256.clone(),
+            bytes: photo.length,
+        }
+    }
 }
 
 impl Report {

@@ -1,9 +1,9 @@
 use anyhow::bail;
-use autorma_schemas::{Micros, RunKind, RunRecord, RunState, topics};
-use autorma_service::roles::RoleLock;
+use autorma_schemas::{Micros, RunKind, RunRecord, RunState, sha256, topics};
 use autorma_sink::is_stamp;
 
 use crate::home::Home;
+use crate::publishing::Publisher;
 use crate::reading::{newest_runs, patiently};
 
 /// Whoever publishes into a run of its own: two in the same run would miscount it.
@@ -14,12 +14,11 @@ const ROLE: &str = "produce-run";
 pub(super) struct Run {
     /// As the log has it; without images it isn't there yet.
     record: RunRecord,
-    _lock: RoleLock,
 }
 
 impl Run {
-    /// A new one, or one that an interrupted call has left open.
-    pub(super) fn open(home: &Home, id: &str, input: &str) -> anyhow::Result<Self> {
+    /// A new one, or that of an earlier call; and who may publish into it, alone.
+    pub(super) fn open(home: &Home, id: &str, input: &str) -> anyhow::Result<(Self, Publisher)> {
         if id.is_empty() {
             bail!("--run is empty: give the run a name, or leave it out");
         }
@@ -27,6 +26,7 @@ impl Run {
             bail!("--run {id}: autorma names its own runs so; choose another name");
         }
         let lock = home.take_in_turn(ROLE, "autorma produce --run")?;
+        let publisher = Publisher::of(home, &slot(id), lock)?;
         patiently(|| home.log.settle(&[topics::RUNS]))?;
         let known = newest_runs(&*home.log)?;
         let record = match known.iter().find(|run| run.run_id == id).cloned() {
@@ -34,20 +34,31 @@ impl Run {
                 expect_own_files(id, &known)?;
                 new(id, input)
             }
-            Some(run) if run.kind == RunKind::Upload && run.state == RunState::Open => {
-                tracing::info!(run_id = id, images = run.images, "continuing the run of an interrupted call");
-                run
-            }
-            Some(run) => bail!(
+            Some(run) if run.kind != RunKind::Upload => bail!(
                 "there is a run {id:?} already, a {} that isn't to be added to: choose another name",
                 run.kind
             ),
+            Some(run) => {
+                if run.state == RunState::Open {
+                    tracing::info!(
+                        run_id = id,
+                        images = run.images,
+                        "continuing the run of an interrupted call"
+                    );
+                }
+                run
+            }
         };
-        Ok(Self { record, _lock: lock })
+        Ok((Self { record }, publisher))
     }
 
     pub(super) fn id(&self) -> &str {
         &self.record.run_id
+    }
+
+    /// Whether nothing can be added to it any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.record.state != RunState::Open
     }
 
     /// Image events that are committed.
@@ -61,14 +72,18 @@ impl Run {
         if images_then == 0 || (images == 0 && !is_last) {
             return None;
         }
-        let (state, closed_at) =
-            if is_last { (RunState::Closed, Some(Micros::now())) } else { (RunState::Open, None) };
-        Some(RunRecord { images: images_then, state, closed_at, ..self.record.clone() })
+        let record = RunRecord { images: images_then, ..self.record.clone() };
+        Some(if is_last { record.closed(Micros::now()) } else { record })
     }
 
     pub(super) fn committed(&mut self, record: RunRecord) {
         self.record = record;
     }
+}
+
+/// The producer slot of a run, the same on each machine: of two calls the later has the run, as the log has it by then.
+fn slot(id: &str) -> String {
+    format!("run-{}", &sha256(id.as_bytes())[..16])
 }
 
 /// An error if another run has the name but for case: where the file system of the results doesn't tell them apart, the two
@@ -91,26 +106,18 @@ fn is_ours(id: &str) -> bool {
 }
 
 fn new(id: &str, input: &str) -> RunRecord {
-    RunRecord {
-        run_id: id.into(),
-        kind: RunKind::Upload,
-        state: RunState::Open,
-        input: input.into(),
-        images: 0,
-        already_done: 0,
-        opened_at: Micros::now(),
-        closed_at: None,
-        predictions: 0,
-        dead_letters: 0,
-        duplicates: 0,
-    }
+    RunRecord::open(id, RunKind::Upload, input, Micros::now())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use autorma_stream::Error as LogError;
+
     use super::*;
     use crate::configuration::Configuration;
-    use crate::publishing::{Publisher, append};
+    use crate::publishing::append;
 
     #[test]
     fn a_second_one_is_told_to_wait() {
@@ -118,9 +125,36 @@ mod tests {
         let words = ["produce", "photo.jpg", "--data", folder.path().to_str().unwrap()];
         let home = Home::open(&Configuration::of(&words)).unwrap();
         let _first = Run::open(&home, "monday", "here").unwrap();
-        let told = format!("{:#}", Run::open(&home, "tuesday", "here").unwrap_err());
+        let told = format!("{:#}", Run::open(&home, "tuesday", "here").err().unwrap());
         assert!(told.contains("autorma produce --run") && told.contains("wait until it has ended"), "{told}");
         assert!(!told.contains("--data"), "that would be another log: {told}");
+    }
+
+    /// As of two machines with one log, neither of which knows of the other's lock.
+    #[test]
+    fn the_later_call_for_a_run_has_it_alone_on_whatever_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = ["produce", "photo.jpg", "--data", folder.path().to_str().unwrap()];
+        let home = Home::open(&Configuration::of(&words)).unwrap();
+        let elsewhere = Home::of(folder.path().join("elsewhere"), Arc::clone(&home.log), None);
+        let open = |home: &Home, id| Run::open(home, id, "here").unwrap();
+        let publish = |(run, publisher): &mut (Run, Publisher), is_last| {
+            let record = run.with(1, is_last).unwrap();
+            publisher.commit(vec![append(topics::RUNS, run.id(), &record)]).map(|()| run.committed(record))
+        };
+        let mut first = open(&home, "monday");
+        publish(&mut first, false).unwrap();
+        let mut second = open(&elsewhere, "monday");
+        let fenced = publish(&mut first, true).unwrap_err();
+        assert!(matches!(fenced, LogError::Fenced { .. }), "{fenced}");
+        publish(&mut second, true).unwrap();
+        assert_eq!(second.0.images(), 2, "it goes on where the first was");
+        drop(second);
+        assert!(open(&elsewhere, "monday").0.is_closed());
+        drop(first);
+        let mut other = open(&home, "tuesday");
+        drop(open(&elsewhere, "monday"));
+        publish(&mut other, true).unwrap();
     }
 
     #[test]
@@ -130,9 +164,9 @@ mod tests {
         let home = Home::open(&Configuration::of(&words)).unwrap();
         let known = append(topics::RUNS, "Monday", &new("Monday", "here"));
         Publisher::open(&home, "autorma produce").unwrap().commit(vec![known]).unwrap();
-        let told = format!("{:#}", Run::open(&home, "monday", "here").unwrap_err());
+        let told = format!("{:#}", Run::open(&home, "monday", "here").err().unwrap());
         assert!(told.contains("\"Monday\"") && told.contains("choose another name"), "{told}");
-        assert_eq!(Run::open(&home, "Monday", "here").unwrap().id(), "Monday", "it may go on itself");
+        assert_eq!(Run::open(&home, "Monday", "here").unwrap().0.id(), "Monday", "it may go on itself");
         Run::open(&home, "tuesday", "here").unwrap();
     }
 

@@ -56,18 +56,17 @@ impl Criteria {
         }
         let ranges = args.offsets.as_deref().map(Ranges::parse).transpose()?;
         args.run.as_ref().map(|run| named_run(log, run)).transpose()?;
-        let decision = args.decision.map(Decision::from);
         let text = [
             ("from", args.from.clone()),
             ("to", args.to.clone()),
             ("run", args.run.clone()),
             ("offsets", args.offsets.clone()),
             ("class", args.class.clone()),
-            ("decision", decision.map(|decision| decision.to_string())),
+            ("decision", args.decision.map(|decision| decision.to_string())),
         ];
         let words = text.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
         let text = format!("replay of images: {}", words.collect::<Vec<_>>().join(", "));
-        let (run, class) = (args.run.clone(), args.class.clone());
+        let (run, class, decision) = (args.run.clone(), args.class.clone(), args.decision);
         Ok(Self { from, to, run, ranges, class, decision, text })
     }
 

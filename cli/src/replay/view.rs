@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use autorma_schemas::topics;
-use autorma_stream::memory::Memory;
+use autorma_stream::embedded::Embedded;
 use autorma_stream::{
     Bounds, Consumer, Error, Group, Housekeeping, Log, NextOffset, Offset, Producer, Rebalance, Result,
     Retention, StoredRecord, Subscription, Topic, TopicPartition, Transaction,
@@ -22,7 +22,7 @@ type Chosen = BTreeMap<TopicPartition, Vec<Offset>>;
 #[derive(Debug, Clone)]
 pub(super) struct View {
     real: Arc<dyn Log>,
-    memory: Memory,
+    memory: Embedded,
     run: NewRun,
     /// The image events of the real log, until they are read.
     chosen: Arc<Mutex<Option<Chosen>>>,
@@ -62,7 +62,7 @@ impl View {
         chosen: Chosen,
         comparison: Comparison,
     ) -> Result<Self> {
-        let memory = Memory::new()?;
+        let memory = Embedded::in_memory()?;
         // What the sink has put into files is of no use any more.
         let keep = Retention::Age(std::time::Duration::ZERO);
         let all = [topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS];

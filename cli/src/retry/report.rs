@@ -45,12 +45,7 @@ pub(super) struct Failed {
 impl Report {
     /// A dead letter can't become an event again.
     pub(super) fn failed(&mut self, letter: DeadLetter, error: &anyhow::Error) {
-        let origin = &letter.origin;
-        let name = if letter.name.is_empty() {
-            format!("{}-{}@{}", origin.topic, origin.partition, origin.offset)
-        } else {
-            letter.name
-        };
+        let name = if letter.name.is_empty() { letter.origin.to_string() } else { letter.name };
         let error = format!("{error:#}");
         tracing::error!(name, reason = letter.reason, error, "not published");
         self.failed.push(Failed { event_id: letter.event_id, name, reason: letter.reason, error });

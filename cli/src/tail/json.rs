@@ -29,9 +29,7 @@ struct Predicted<'a> {
     origin: &'a Origin,
     seen_at: String,
     processed_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     arm: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     shadow: Option<&'a Shadow>,
 }
 

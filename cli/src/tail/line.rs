@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
-use autorma_schemas::{DeadLetter, Decision, Event, ImageEvent, Micros, Origin, Prediction, RunRecord};
+use autorma_schemas::{DeadLetter, DecodeError, Event, ImageEvent, Micros, Prediction, RunRecord};
 use autorma_stream::StoredRecord;
 
 use super::json;
 use crate::args::{Chosen, Topic};
 use crate::inspect::{place, run_json};
 use crate::table::printable;
+use crate::when::to_the_second;
 
 /// What is printed, and how.
 #[derive(Debug)]
@@ -33,14 +34,19 @@ impl Style<'_> {
 
     /// Whether a record is to be printed.
     pub(super) fn wants(&self, record: &StoredRecord) -> bool {
-        let chosen = self.chosen;
-        let is_all = chosen.class.is_none() && chosen.decision.is_none();
-        is_all || Prediction::decode(&record.value).is_ok_and(|it| self.is_chosen(&it))
+        let Chosen { run, class, decision } = self.chosen;
+        let is_all = run.is_none() && class.is_none() && decision.is_none();
+        is_all || self.line_of(record).is_ok_and(|line| line.is_some())
+    }
+
+    fn is_of_run(&self, run: Option<&str>) -> bool {
+        self.chosen.run.is_none() || self.chosen.run.as_deref() == run
     }
 
     fn is_chosen(&self, it: &Prediction) -> bool {
-        self.chosen.class.as_ref().is_none_or(|class| *class == it.predicted_class)
-            && self.chosen.decision.is_none_or(|decision| Decision::from(decision) == it.decision)
+        self.is_of_run(it.run_id.as_deref())
+            && self.chosen.class.as_ref().is_none_or(|class| *class == it.predicted_class)
+            && self.chosen.decision.is_none_or(|decision| decision == it.decision)
     }
 
     /// Adds a record's line, if it is wanted and some are left to print. Returns how many lines that are.
@@ -53,24 +59,38 @@ impl Style<'_> {
     }
 
     fn line(&self, record: &StoredRecord) -> Option<String> {
-        let value = &record.value;
-        let line = match self.topic {
-            Topic::Predictions => match Prediction::decode(value) {
-                Ok(it) if !self.is_chosen(&it) => return None,
-                decoded => decoded.map(|it| if self.json { json::prediction(&it) } else { prediction(it) }),
-            },
-            Topic::DeadLetters => {
-                DeadLetter::decode(value).map(|it| if self.json { json::letter(&it) } else { letter(it) })
-            }
-            Topic::Images => ImageEvent::decode(value)
-                .map(|it| if self.json { json::image(&it, record) } else { image(it) }),
-            Topic::Runs => RunRecord::decode(value)
-                .map(|it| if self.json { json::line(&run_json(&it)) } else { run(it) }),
-        };
+        let line = self.line_of(record);
         if let Err(error) = &line {
             tracing::warn!(at = %record.at, offset = record.offset.0, %error, "a record can't be read");
         }
-        line.ok()
+        line.ok().flatten()
+    }
+
+    /// None if it isn't chosen.
+    fn line_of(&self, record: &StoredRecord) -> Result<Option<String>, DecodeError> {
+        let value = &record.value;
+        Ok(match self.topic {
+            Topic::Predictions => {
+                let it = Prediction::decode(value)?;
+                let is_chosen = self.is_chosen(&it);
+                is_chosen.then(|| if self.json { json::prediction(&it) } else { prediction(it) })
+            }
+            Topic::DeadLetters => {
+                let it = DeadLetter::decode(value)?;
+                let is_chosen = self.is_of_run(it.run_id.as_deref());
+                is_chosen.then(|| if self.json { json::letter(&it) } else { letter(it) })
+            }
+            Topic::Images => {
+                let it = ImageEvent::decode(value)?;
+                let is_chosen = self.is_of_run(it.run_id.as_deref());
+                is_chosen.then(|| if self.json { json::image(&it, record) } else { image(it) })
+            }
+            Topic::Runs => {
+                let it = RunRecord::decode(value)?;
+                let is_chosen = self.is_of_run(Some(&it.run_id));
+                is_chosen.then(|| if self.json { json::line(&run_json(&it)) } else { run(it) })
+            }
+        })
     }
 }
 
@@ -85,9 +105,8 @@ fn line(cells: [String; 6]) -> String {
     text
 }
 
-/// To the second.
 fn time(at: Micros) -> String {
-    at.iso().chars().take(19).collect()
+    to_the_second(&at.iso())
 }
 
 fn path_or_name(uri: Option<&str>, name: String) -> String {
@@ -110,8 +129,7 @@ fn prediction(it: Prediction) -> String {
 fn letter(it: DeadLetter) -> String {
     let photo = path_or_name(it.uri.as_deref(), it.name);
     // What no event could be read of has no more than its place.
-    let Origin { topic, partition, offset } = it.origin;
-    let photo = if photo.is_empty() { format!("{topic}-{partition}@{offset}") } else { photo };
+    let photo = if photo.is_empty() { it.origin.to_string() } else { photo };
     let rest = format!("{photo}: {}", it.message);
     let nothing = String::new;
     line([time(it.failed_at), it.reason, nothing(), nothing(), it.run_id.unwrap_or_default(), rest])
@@ -124,13 +142,16 @@ fn image(it: ImageEvent) -> String {
 }
 
 fn run(it: RunRecord) -> String {
-    let state = format!("{:?}", it.state).to_lowercase();
+    let state = it.state.to_string();
     line([time(it.opened_at), state, it.kind.to_string(), it.images.to_string(), it.run_id, it.input])
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use autorma_schemas::Origin;
+    use autorma_stream::{Offset, TopicPartition};
 
     use super::*;
 
@@ -142,9 +163,9 @@ mod tests {
         assert_eq!(other.matches('\n').count(), 1);
     }
 
-    #[test]
-    fn what_was_no_event_is_told_by_its_place() {
-        let nothing = DeadLetter {
+    /// A dead letter of what was no event.
+    fn nothing() -> DeadLetter {
+        DeadLetter {
             event_id: None,
             run_id: None,
             sequence: 0,
@@ -161,10 +182,34 @@ mod tests {
             origin: Origin { topic: "images".into(), partition: 2, offset: 7 },
             seen_at: Micros(0),
             failed_at: Micros(0),
-        };
-        let named = DeadLetter { name: "a.jpg".into(), ..nothing.clone() };
-        let [nothing, named] = [nothing, named].map(letter);
+        }
+    }
+
+    #[test]
+    fn what_was_no_event_is_told_by_its_place() {
+        let named = DeadLetter { name: "a.jpg".into(), ..nothing() };
+        let [nothing, named] = [nothing(), named].map(letter);
         assert!(nothing.ends_with(" images-2@7: no image event\n"), "{nothing}");
         assert!(named.ends_with(" a.jpg: no image event\n"), "{named}");
+    }
+
+    #[test]
+    fn of_a_run_only_its_records_are_wanted() {
+        let chosen = Chosen { run: Some("monday".into()), ..Chosen::default() };
+        let style = Style { topic: Topic::DeadLetters, json: true, chosen: &chosen };
+        for (run, is_wanted) in [(Some("monday"), true), (Some("tuesday"), false), (None, false)] {
+            let record = StoredRecord {
+                at: TopicPartition::new("dead-letters", 0),
+                offset: Offset(0),
+                key: None,
+                value: DeadLetter { run_id: run.map(Into::into), ..nothing() }.encode(),
+                headers: Vec::new(),
+                appended_at: 0,
+            };
+            let mut text = String::new();
+            let printed = style.print(&record, 1, &mut text);
+            assert_eq!((style.wants(&record), printed), (is_wanted, u64::from(is_wanted)), "{run:?}");
+            assert_eq!(text.contains("monday"), is_wanted, "{text}");
+        }
     }
 }

@@ -1,7 +1,12 @@
 //! Processes of one machine that know nothing of each other: each has a data folder of its own.
 
+use std::fs;
+
 use autorma_broker::shared;
 use autorma_e2e::{Daemon, Photos, Process, Sandbox, eventually};
+use autorma_schemas::{Event, RunRecord, RunState, topics};
+
+use crate::outsider::Outsider;
 
 #[test]
 fn data_folders_of_one_machine_have_slots_of_their_own() {
@@ -90,6 +95,44 @@ fn of_two_classifiers_with_one_slot_the_later_stays() {
     assert_eq!(results.counts(), (3, 0));
     let duplicates: u64 = results.summaries.values().map(|it| it["duplicates"].as_u64().unwrap()).sum();
     assert_eq!(duplicates, 0);
+}
+
+/// Neither knows of the other's locks: the later call goes on with the run, and the earlier one has lost it.
+#[test]
+fn of_two_calls_that_publish_into_one_run_the_later_has_it_whole() {
+    let sandbox = Sandbox::on_kafka(&shared().bootstrap());
+    let outsider = Outsider::of(&sandbox, shared());
+    // Two to a transaction.
+    let files: Vec<_> = (0..20_u8)
+        .map(|number| {
+            let file = sandbox.path().join(format!("scan-{number}.jpg"));
+            fs::write(&file, vec![number; 5_000_000]).unwrap();
+            file.display().to_string()
+        })
+        .collect();
+    let arguments = ["produce", "--inline", "--run", "monday"].into_iter();
+    let arguments: Vec<_> = arguments.chain(files.iter().map(String::as_str)).collect();
+    let mut first = sandbox.command(&arguments);
+    first.env("AUTORMA_DATA", sandbox.path().join("first"));
+    // So that what it is told at last isn't that it took too long.
+    first.env("AUTORMA_LOG_KAFKA_TRANSACTION_TIMEOUT", "5m");
+    let mut first = sandbox.spawn(first);
+    let newest = || {
+        let records = outsider.read(topics::RUNS);
+        records.last().map(|record| RunRecord::decode(&record.value).unwrap())
+    };
+    eventually("the first has published some", newest);
+    first.signal("STOP");
+    assert_eq!(newest().unwrap().state, RunState::Open, "it was too quick");
+    elsewhere(&sandbox, &arguments, "second").wait().expect(0);
+    first.signal("CONT");
+    let ended = first.wait().expect(1);
+    let told = "goes on with the run in place of this one: another process has taken over the slot";
+    assert!(ended.errors.contains(told), "{}", ended.errors);
+    sandbox.run_batch().expect(2);
+    let runs = sandbox.run(&["runs", "--json"]).expect(0).json();
+    let run = runs.as_array().unwrap().iter().find(|run| run["run_id"] == "monday").unwrap();
+    assert_eq!((&run["state"], &run["dead_letters"]), (&"finished".into(), &20.into()), "{runs}");
 }
 
 #[test]

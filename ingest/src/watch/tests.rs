@@ -3,7 +3,7 @@ use std::fs;
 
 use autorma_schemas::topics;
 use autorma_service::http::Health;
-use autorma_stream::memory::Memory;
+use autorma_stream::embedded::Embedded;
 use autorma_stream::{Retention, Topic};
 
 fn config(input: PathBuf) -> Config {
@@ -20,8 +20,8 @@ fn config(input: PathBuf) -> Config {
     }
 }
 
-fn log() -> Memory {
-    let log = Memory::new().unwrap();
+fn log() -> Embedded {
+    let log = Embedded::in_memory().unwrap();
     let topic = |name: &str| Topic { name: name.into(), partitions: 1, retention: Retention::Compact };
     log.create(&[topics::IMAGES, topics::RUNS, topics::LEDGER].map(topic)).unwrap();
     log

@@ -12,7 +12,6 @@ use autorma_ingest::{Batch, Config, Found, Metrics};
 use autorma_schemas::{Event, ImageEvent, LedgerRecord, Micros, RunRecord, RunState, topics};
 use autorma_service::Shutdown;
 use autorma_stream::embedded::Embedded;
-use autorma_stream::memory::Memory;
 use autorma_stream::{
     Advance, Append, Consumer, Log, NextOffset, NoRebalance, PollLimit, Producer, Retention, Subscription,
     Topic, TopicPartition, Transaction,
@@ -30,7 +29,7 @@ pub(crate) struct World {
 impl World {
     /// With a log in memory.
     pub(crate) fn new() -> Self {
-        Self::with(|_| Arc::new(Memory::new().unwrap()))
+        Self::with(|_| Arc::new(Embedded::in_memory().unwrap()))
     }
 
     /// With a log on the disk, as the program has it.

@@ -140,9 +140,12 @@ fn members_that_can_t_be_used_are_refused() {
     }
     let one = whole["members"][0].clone();
     let of = |count: usize| json!(vec![one.clone(); count]);
-    let quantized = json!({"file": "8.onnx", "sha256": sha256(b"8"), "bytes": 1, "precision": "uint8"});
+    let quantized = |precision: &str| {
+        let sha256 = sha256(b"8");
+        json!({"file": "8.onnx", "sha256": sha256, "bytes": 1, "precision": precision})
+    };
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let changes: [(Change<'_>, &str); 13] = [
+    let changes: [(Change<'_>, &str); 14] = [
         (&|it| it["members"] = of(9), "8 members at the most"),
         (&|it| it["members"] = of(2), "listed twice"),
         (&|it| it["members"] = of(1), "two members or more"),
@@ -155,7 +158,8 @@ fn members_that_can_t_be_used_are_refused() {
         (&|it| it["members"][1]["model"]["bytes"] = json!(1_000_000_000), "not the one of its manifest"),
         (&|it| it["members"][1]["model"]["bytes"] = json!(10_000_000_000_u64), "2 GiB together"),
         (&|it| it["members"][1]["model"]["precision"] = json!("INT8"), "must be int8 or fp32"),
-        (&|it| it["members"][0]["reference"] = quantized.clone(), "must be int8 or fp32"),
+        (&|it| it["members"][0]["reference"] = quantized("uint8"), "must be int8 or fp32"),
+        (&|it| it["members"][0]["reference"] = quantized("int8"), "its precision must be fp32"),
     ];
     for (change, expected) in changes {
         let error = refused(change);

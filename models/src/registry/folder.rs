@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::durable::{at, create, list, lock, remove, rename, sync, write};
-use super::{Move, Registry, RegistryError, Signed, Version, alias_named, expect, former, named};
+use super::{May, Move, Registry, RegistryError, Signed, Version, alias_named, former, named};
 use crate::{MANIFEST, Manifest, Model};
 
 /// A folder that holds models:
@@ -135,22 +135,6 @@ impl FolderRegistry {
         write_again(REGISTERED, &json(&registered))
     }
 
-    /// Adds a move to an alias's folder; whoever does holds the lock.
-    fn add_move(
-        &self,
-        folder: &Path,
-        name: &str,
-        number: u64,
-        signed: &Signed,
-    ) -> Result<Move, RegistryError> {
-        self.load(name, number)?;
-        create(folder)?;
-        let next = moves_in(folder)?.last().map_or(1, |last| last + 1);
-        let made = Move { version: number, signed: signed.clone() };
-        write(&folder.join(file_of(next)), &json(&made))?;
-        Ok(made)
-    }
-
     /// The versions that aliases name or have named.
     fn ever_named(&self, name: &str) -> Result<Vec<u64>, RegistryError> {
         let aliases = self.aliases(name)?.into_keys();
@@ -248,24 +232,23 @@ impl Registry for FolderRegistry {
         Ok(last.transpose()?.map(|last| last.version))
     }
 
-    fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError> {
-        let folder = self.alias(name, alias)?;
-        let _lock = self.lock()?;
-        self.add_move(&folder, name, number, signed)
-    }
-
-    fn point_from(
+    fn make_move(
         &self,
-        former: Option<u64>,
         name: &str,
         alias: &str,
         number: u64,
         signed: &Signed,
+        may: &May<'_>,
     ) -> Result<Move, RegistryError> {
         let folder = self.alias(name, alias)?;
         let _lock = self.lock()?;
-        expect(former, self.now(name, alias)?, name, alias)?;
-        self.add_move(&folder, name, number, signed)
+        let is = self.load(name, number)?.manifest;
+        may(self.now(name, alias)?, &is)?;
+        create(&folder)?;
+        let next = moves_in(&folder)?.last().map_or(1, |last| last + 1);
+        let made = Move { version: number, signed: signed.clone() };
+        write(&folder.join(file_of(next)), &json(&made))?;
+        Ok(made)
     }
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
@@ -274,6 +257,10 @@ impl Registry for FolderRegistry {
     }
 
     fn collect(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError> {
+        let unfinished = self.unfinished(name);
+        if self.numbers(name)?.is_empty() && !unfinished.is_dir() {
+            return Err(RegistryError::NoModel(name.into()));
+        }
         let _lock = self.lock()?;
         let numbers = self.numbers(name)?;
         // The newest always stays: its number must not come again.
@@ -282,7 +269,6 @@ impl Registry for FolderRegistry {
             kept.insert(now);
             kept.extend(former(&self.moves(name, &alias)?));
         }
-        let unfinished = self.unfinished(name);
         remove(&unfinished)?;
         let gone: Vec<u64> = numbers.into_iter().filter(|number| !kept.contains(number)).collect();
         for number in &gone {

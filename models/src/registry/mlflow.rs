@@ -13,7 +13,6 @@ mod runs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use autorma_schemas::Micros;
 use reqwest::Method;
@@ -26,11 +25,8 @@ use self::cache::Cache;
 use self::client::Client;
 use self::history::{History, Note};
 use self::runs::Files;
-use super::{
-    Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, expect, expect_examined,
-    named,
-};
-use crate::{Manifest, Model};
+use super::{May, Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, named};
+use crate::{File, Manifest, Model};
 
 pub use self::client::Server;
 pub use self::recording::{Figure, Recorded, Recording};
@@ -51,8 +47,6 @@ pub use self::recording::{Figure, Recorded, Recording};
 pub struct MlflowRegistry {
     client: Client,
     cache: Cache,
-    /// What aliases named when they were asked for, until that is in the cache.
-    named: Mutex<BTreeMap<(String, String), u64>>,
 }
 
 const SHA256: &str = "autorma.sha256";
@@ -73,7 +67,7 @@ impl MlflowRegistry {
     /// A handle on a server, which isn't asked anything yet. What is fetched from it is kept in the folder `cache`.
     pub fn new(server: Server, cache: impl Into<PathBuf>) -> Result<Self, RegistryError> {
         let cache = Cache::new(cache.into(), &server.url);
-        Ok(Self { client: Client::new(server)?, cache, named: Mutex::default() })
+        Ok(Self { client: Client::new(server)?, cache })
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<Done, RegistryError> {
@@ -140,50 +134,6 @@ impl MlflowRegistry {
     fn delete(&self, path: &str, body: &Value) -> Result<(), RegistryError> {
         unless(NOT_THERE, self.client.send::<Done>(Method::DELETE, path, body)).map(drop)
     }
-
-    /// Notes what an alias names, for the time when the server is away: once the version is here. A disk that takes no note,
-    /// full or broken, keeps nobody from what the server says.
-    fn remember(&self, name: &str, alias: &str, number: u64) {
-        if self.cache.version(name, number).is_some() {
-            drop(self.cache.remember_alias(name, alias, number));
-        }
-    }
-
-    /// Notes a move, makes it and confirms it, if `may` says so of what the alias names just before, and of the manifest of
-    /// the version that it moves to.
-    fn make_move(
-        &self,
-        name: &str,
-        alias: &str,
-        number: u64,
-        signed: &Signed,
-        may: impl FnOnce(Option<u64>, &Manifest) -> Result<(), RegistryError>,
-    ) -> Result<Move, RegistryError> {
-        let alias = alias_named(alias)?;
-        let (is, unsealed) = self.unsealed(name, number)?;
-        let missing = || RegistryError::NoVersion { name: name.into(), number };
-        let history = |model: &RegisteredModel| History::of(model, &alias);
-        if let Some((key, note)) = history(&self.registered(name)?.ok_or_else(missing)?).unconfirmed() {
-            self.write(name, &key, &note)?;
-        }
-        let model = self.registered(name)?.ok_or_else(missing)?;
-        may(model.now(&alias), &is)?;
-        self.seal(name, number, unsealed)?;
-        let key = history(&model).next();
-        let made = Move { version: number, signed: signed.clone() };
-        self.write(name, &key, &Note { is: made.clone(), made: false })?;
-        let moved = json!({"name": name, "alias": alias, "version": number.to_string()});
-        if let Err(error) = self.post("registered-models/alias", &moved) {
-            if !error.is_away() {
-                self.delete("registered-models/delete-tag", &json!({"name": name, "key": key}))?;
-            }
-            return Err(error);
-        }
-        // The alias has moved. Without this, the note counts as long as the alias names what it says, and the next who
-        // moves it confirms the note.
-        drop(self.write(name, &key, &Note { is: made.clone(), made: true }));
-        Ok(made)
-    }
 }
 
 impl Registry for MlflowRegistry {
@@ -244,9 +194,8 @@ impl Registry for MlflowRegistry {
         // It lies beside the model.
         self.load(name, number)?;
         let path = self.artifacts_of(&is)?;
-        let found = self.cache.reference(&read, |file, to| {
-            self.client.download(&format!("{path}/{}", file.file), file.bytes, to)
-        })?;
+        let fetch = |file: &File| self.client.download(&format!("{path}/{}", file.file), file.bytes);
+        let found = self.cache.reference(&read, fetch)?;
         Ok(found.map(|it| Model { manifest: of_number(it.manifest, number), onnx: it.onnx }))
     }
 
@@ -262,13 +211,7 @@ impl Registry for MlflowRegistry {
         let found = self.client.get::<OneVersion>("registered-models/alias", &query);
         // An unknown model is the one, an unknown alias the other.
         let found = unless(NOT_THERE, unless(INVALID, found))?.flatten();
-        let Some(number) = found.and_then(|found| found.model_version.version.parse().ok()) else {
-            return Ok(None);
-        };
-        let key = (name.to_owned(), alias.to_owned());
-        self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(key, number);
-        self.remember(name, alias, number);
-        Ok(Some(number))
+        Ok(found.and_then(|found| found.model_version.version.parse().ok()))
     }
 
     fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
@@ -277,34 +220,39 @@ impl Registry for MlflowRegistry {
         Ok(aliases.into_iter().filter_map(read).collect())
     }
 
-    fn point(&self, name: &str, alias: &str, number: u64, signed: &Signed) -> Result<Move, RegistryError> {
-        self.make_move(name, alias, number, signed, |_, _| Ok(()))
-    }
-
-    fn point_from(
+    /// Notes the move, makes it and confirms it.
+    fn make_move(
         &self,
-        former: Option<u64>,
         name: &str,
         alias: &str,
         number: u64,
         signed: &Signed,
+        may: &May<'_>,
     ) -> Result<Move, RegistryError> {
-        self.make_move(name, alias, number, signed, |now, _| expect(former, now, name, alias))
-    }
-
-    fn point_examined(
-        &self,
-        former: Option<u64>,
-        examined: &Manifest,
-        alias: &str,
-        number: u64,
-        signed: &Signed,
-    ) -> Result<Move, RegistryError> {
-        let name = &*examined.name;
-        self.make_move(name, alias, number, signed, |now, is| {
-            expect(former, now, name, alias)?;
-            expect_examined(examined, is, number)
-        })
+        let alias = alias_named(alias)?;
+        let (is, unsealed) = self.unsealed(name, number)?;
+        let missing = || RegistryError::NoVersion { name: name.into(), number };
+        let history = |model: &RegisteredModel| History::of(model, &alias);
+        if let Some((key, note)) = history(&self.registered(name)?.ok_or_else(missing)?).unconfirmed() {
+            self.write(name, &key, &note)?;
+        }
+        let model = self.registered(name)?.ok_or_else(missing)?;
+        may(model.now(&alias), &is)?;
+        self.seal(name, number, unsealed)?;
+        let key = history(&model).next();
+        let made = Move { version: number, signed: signed.clone() };
+        self.write(name, &key, &Note { is: made.clone(), made: false })?;
+        let moved = json!({"name": name, "alias": alias, "version": number.to_string()});
+        if let Err(error) = self.post("registered-models/alias", &moved) {
+            if !error.is_away() {
+                self.delete("registered-models/delete-tag", &json!({"name": name, "key": key}))?;
+            }
+            return Err(error);
+        }
+        // The alias has moved. Without this, the note counts as long as the alias names what it says, and the next who
+        // moves it confirms the note.
+        drop(self.write(name, &key, &Note { is: made.clone(), made: true }));
+        Ok(made)
     }
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
@@ -314,6 +262,12 @@ impl Registry for MlflowRegistry {
 
     fn collect(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError> {
         self.remove_unneeded(name, keep)
+    }
+
+    fn remember(&self, Reference { name, which }: &Reference, number: u64) {
+        if let Which::Alias(alias) = which {
+            drop(self.cache.remember_alias(name, alias, number));
+        }
     }
 
     fn remembered(&self, Reference { name, which }: &Reference) -> Option<(u64, Model)> {

@@ -103,8 +103,19 @@ fn a_number_that_an_alias_has_named_never_comes_again() {
 }
 
 #[test]
+fn what_a_killed_first_registration_has_left_is_collected() {
+    let place = Place::new(0);
+    let unfinished = place.folder.path().join("registry/means/+unfinished");
+    std::fs::create_dir_all(&unfinished).unwrap();
+    std::fs::write(unfinished.join("half.onnx"), "half").unwrap();
+    assert!(place.registry().collect("means", 1).unwrap().is_empty() && !unfinished.exists());
+    let nothing = place.registry().collect("means", 1);
+    assert!(matches!(nothing, Err(RegistryError::NoModel(_))), "{nothing:?}");
+}
+
+#[test]
 fn names_stay_inside_the_registry() {
-    for name in ["", "..", ".hidden", "a/b", "a b", "+unfinished", &"a".repeat(65)] {
+    for name in ["", "..", ".hidden", "a/b", "a b", "+unfinished", "lock", &"a".repeat(65)] {
         assert!(matches!(named(name), Err(RegistryError::Name(_))), "{name}");
     }
     for reference in ["means", "means/", "means/x", "means@", "a/b@c", "../x/1", "@production"] {

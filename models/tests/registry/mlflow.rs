@@ -6,7 +6,7 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use autorma_models::registry::{
-    Figure, MlflowRegistry, Recording, Registry, RegistryError, Server, alias_named,
+    Figure, MlflowRegistry, Recording, Reference, Registry, RegistryError, Server, alias_named,
 };
 use autorma_models::{MANIFEST, Model, handmade};
 use autorma_schemas::Micros;
@@ -50,19 +50,20 @@ fn what_was_fetched_is_there_when_the_server_is_not() {
     let Some(shared) = shared() else { return };
     let mut mlflow = shared.write().unwrap_or_else(PoisonError::into_inner);
     let cache = tempfile::tempdir().unwrap();
-    let name = "away";
+    let (name, production) = ("away", "away@production".parse().unwrap());
     let models = {
         let here = registry(&mlflow, cache.path());
         let models = Models::registered(name, 2, &here);
         here.point(name, "production", 1, &signed("")).unwrap();
-        here.resolve(&"away@production".parse().unwrap()).unwrap();
+        here.resolve(&production).unwrap();
         here.load(name, 1).unwrap();
+        assert!(here.remembered(&production).is_none(), "it may be one that can't serve");
+        here.remember(&production, 1);
         models
     };
     mlflow.kill();
     // Another process, which never saw the server.
     let here = registry(&mlflow, cache.path());
-    let production = "away@production".parse().unwrap();
     let error = here.resolve(&production).unwrap_err();
     assert!(error.is_away() && error.to_string().contains(&mlflow.url()), "{error}");
     let (number, model) = here.remembered(&production).unwrap();
@@ -74,6 +75,8 @@ fn what_was_fetched_is_there_when_the_server_is_not() {
     assert_eq!(here.resolve(&production).unwrap(), 1, "the same handle goes on");
     here.point(name, "production", 2, &signed("")).unwrap();
     assert_eq!(here.resolve(&production).unwrap(), 2);
+    assert_eq!(here.remembered(&production).unwrap().0, 1, "that has served last");
+    here.remember(&production, 2);
     assert_eq!(here.remembered(&production).unwrap().0, 2);
     // What is on the disk is no more trusted than what comes from the server.
     let file = find(cache.path(), "onnx");
@@ -246,6 +249,45 @@ print(run.info.run_id, run.info.run_name, run.info.status)
     assert_ne!(here.record(&training).unwrap().run, recorded.run);
 }
 
+#[test]
+fn a_training_whose_artifacts_were_lost_is_registered_whole() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    let models = Models::new("thinned", 1);
+    let training = recording(&models.model(1));
+    fs::write(&training.files[0].1, "a page").unwrap();
+    let run = here.record(&training).unwrap().run;
+    let uri = mlflow.python("print(mlflow.MlflowClient().get_run(sys.argv[1]).info.artifact_uri)", &[&run]);
+    let there = mlflow.artifacts().join(uri.trim().trim_start_matches("mlflow-artifacts:/"));
+    fs::remove_file(find(&there, "onnx")).unwrap();
+    assert_eq!(here.register(&models.model(1), &signed("")).unwrap().number, 1);
+    assert_eq!(artifacts(&mlflow, "thinned", "1"), there.join("model"), "it is the training's");
+    here.verify("thinned", 1).unwrap();
+}
+
+#[test]
+fn what_a_killed_first_registration_has_left_is_collected() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    // Long ago.
+    let run = mlflow.python(
+        "
+client = mlflow.MlflowClient()
+client.create_registered_model('begun')
+experiment = client.create_experiment('begun')
+print(client.create_run(experiment, start_time=1000, tags={'autorma.manifest_sha256': 'a hash'}).info.run_id)
+",
+        &[],
+    );
+    assert!(here.collect("begun", 1).unwrap().is_empty());
+    let stage = "print(mlflow.MlflowClient().get_run(sys.argv[1]).info.lifecycle_stage)";
+    assert_eq!(mlflow.python(stage, &[run.trim()]).trim(), "deleted");
+    for nothing in ["begun", "never-begun"] {
+        let collected = here.collect(nothing, 1);
+        assert!(matches!(collected, Err(RegistryError::NoModel(_))), "{nothing}: {collected:?}");
+    }
+}
+
 /// The folder in which the server has a version's artifacts.
 fn artifacts(mlflow: &Mlflow, name: &str, number: &str) -> PathBuf {
     let program = "print(mlflow.MlflowClient().get_model_version(*sys.argv[1:]).source)";
@@ -348,11 +390,14 @@ client.create_model_version(sys.argv[1], f'{run.info.artifact_uri}/model', run.i
 fn a_disk_that_takes_no_notes_keeps_nobody_from_what_an_alias_names() {
     let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
     let here = registry(&mlflow, cache.path());
-    let name = "unnoted";
+    let (name, production) = ("unnoted", "unnoted@production".parse::<Reference>().unwrap());
     Models::registered(name, 2, &here);
-    let point = |number| here.point(name, "production", number, &signed("")).unwrap();
+    let serve = |number| {
+        here.point(name, "production", number, &signed("")).unwrap();
+        here.remember(&production, number);
+    };
     for number in [1, 2] {
-        point(number);
+        serve(number);
         assert_eq!(here.now(name, "production").unwrap(), Some(number));
         here.load(name, number).unwrap();
     }
@@ -362,7 +407,7 @@ fn a_disk_that_takes_no_notes_keeps_nobody_from_what_an_alias_names() {
     for (number, folder) in [(1, names.join(name).join("aliases")), (2, names)] {
         fs::remove_dir_all(&folder).unwrap();
         fs::write(&folder, "no folder").unwrap();
-        point(number);
+        serve(number);
         assert_eq!(here.now(name, "production").unwrap(), Some(number));
         assert_eq!(here.load(name, number).unwrap().manifest.version, number.to_string());
     }
@@ -411,15 +456,20 @@ fn a_stranger_is_told_what_is_missing_and_no_secret_is_told_to_anybody() {
 }
 
 /// A server that says this to each request in turn, and what it was asked.
-fn saying(answers: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+fn saying(answers: &[&str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    saying_bytes(answers.iter().map(|answer| answer.as_bytes().to_vec()).collect())
+}
+
+/// The same of answers that are no text.
+fn saying_bytes(answers: Vec<Vec<u8>>) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let asked = move || {
-        let answer = |answer: &&str| {
+        let answer = |answer: &Vec<u8>| {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = vec![0; 4096];
             let read = stream.read(&mut request).unwrap();
-            stream.write_all(answer.as_bytes()).unwrap();
+            stream.write_all(answer).unwrap();
             String::from_utf8_lossy(&request[..read]).into_owned()
         };
         answers.iter().map(answer).collect()
@@ -428,18 +478,38 @@ fn saying(answers: &'static [&'static str]) -> (String, std::thread::JoinHandle<
 }
 
 /// A server's answer, of which this is JSON.
-fn ok(json: &str) -> &'static str {
+fn ok(json: &str) -> String {
     let length = json.len();
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{json}").leak()
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{json}")
 }
 
-fn all(answers: &[&'static str]) -> &'static [&'static str] {
-    answers.to_vec().leak()
+const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn a_version_that_a_passing_fault_has_hidden_is_found_again() {
+    let (home, models) = (tempfile::tempdir().unwrap(), Models::new("mine", 1));
+    let version = r#"{"version": "1", "source": "mlflow-artifacts:/1/r/artifacts/model", "status": "READY"}"#;
+    let file = |name: &str| {
+        let content = fs::read(models.model(1).join(name)).unwrap();
+        let length = content.len();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        [head.into_bytes(), content].concat()
+    };
+    let versions = ok(&format!(r#"{{"model_versions": [{version}]}}"#));
+    let model = ok(r#"{"registered_model": {"name": "mine"}}"#);
+    // The versions; no manifest, as often as it is asked for; the model is there; so the version's files once more.
+    let texts: [&str; 6] = [&versions, BUSY, BUSY, BUSY, BUSY, &model];
+    let texts = texts.map(|text| text.as_bytes().to_vec());
+    let (url, asked) = saying_bytes([&texts[..], &[file(MANIFEST), file("mine.onnx")]].concat());
+    let here = MlflowRegistry::new(Server { url, ..Server::default() }, home.path()).unwrap();
+    let registered = here.register(&models.model(1), &signed(""));
+    assert_eq!(registered.map_err(|error| error.to_string()).map(|it| it.number), Ok(1));
+    let asked = asked.join().unwrap();
+    assert!(asked.iter().all(|request| request.starts_with("GET ")), "{asked:#?}");
 }
 
 #[test]
 fn a_version_of_another_model_from_the_same_run_isnt_taken_for_what_was_registered() {
-    const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let (home, models) = (tempfile::tempdir().unwrap(), Models::new("mine", 1));
     let version = |number: u64, source: &str| {
         format!(r#"{{"version": "{number}", "source": "{source}", "run_id": "r", "status": "READY"}}"#)
@@ -451,10 +521,12 @@ fn a_version_of_another_model_from_the_same_run_isnt_taken_for_what_was_register
     let trained =
         r#"{"runs": [{"info": {"run_id": "r", "artifact_uri": "mlflow-artifacts:/1/r/artifacts"}}]}"#;
     let (none, made, experiment) = (ok("{}"), ok(&made), ok(experiment));
-    // No twin; the model; its experiment; the training's run, of which no version is; no twin; no answer; a version of it,
-    // but another model's; the version.
-    let answers = [none, none, experiment, ok(trained), none, none, BUSY, ok(&elsewhere), made];
-    let (url, asked) = saying(all(&answers));
+    let (trained, elsewhere) = (ok(trained), ok(&elsewhere));
+    // No twin; the model; its experiment; the training's run; its two files; no twin; no answer; a version of it, but another
+    // model's; the version.
+    let answers: [&str; 10] =
+        [&none, &none, &experiment, &trained, &none, &none, &none, BUSY, &elsewhere, &made];
+    let (url, asked) = saying(&answers);
     let here = MlflowRegistry::new(Server { url, ..Server::default() }, home.path()).unwrap();
     let registered = here.register(&models.model(1), &signed(""));
     assert_eq!(registered.map_err(|error| error.to_string()).map(|it| it.number), Ok(1));
@@ -466,7 +538,7 @@ fn a_version_of_another_model_from_the_same_run_isnt_taken_for_what_was_register
 #[test]
 fn a_list_whose_pages_never_end_is_no_list() {
     let page = ok(r#"{"registered_models": [], "next_page_token": "on"}"#);
-    let (url, asked) = saying(all(&[page, page]));
+    let (url, asked) = saying(&[&page, &page]);
     let cache = tempfile::tempdir().unwrap();
     let names = MlflowRegistry::new(Server { url, ..Server::default() }, cache.path()).unwrap().names();
     assert!(matches!(&names, Err(RegistryError::Refused { code, .. }) if code == "NOT_MLFLOW"), "{names:?}");
@@ -491,12 +563,11 @@ fn an_answer_that_drips_is_none() {
 
 #[test]
 fn a_token_is_sent_and_a_server_that_is_busy_is_asked_again() {
-    const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     const LATER: &str = "HTTP/1.1 429 Later\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     const NONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
     const ELSEWHERE: &str = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let cache = tempfile::tempdir().unwrap();
-    let ask = |answers| {
+    let ask = |answers: &[&str]| {
         let (url, asked) = saying(answers);
         let server = Server { url: format!("{url}/proxy/"), token: "secret".into(), ..Server::default() };
         (MlflowRegistry::new(server, cache.path()).unwrap().names(), asked.join().unwrap())

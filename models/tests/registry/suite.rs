@@ -180,6 +180,7 @@ fn what_is_not_there_is_told(registry: &dyn Registry, name: &str) {
     assert!(
         registry.aliases(name).unwrap().is_empty() && registry.moves(name, "staging").unwrap().is_empty()
     );
+    assert!(matches!(registry.collect(name, 1), Err(RegistryError::NoModel(_))));
     Models::registered(name, 1, registry);
     assert_eq!(told(alias()), no_alias);
     assert!(matches!(registry.version(name, 9), Err(RegistryError::NoVersion { number: 9, .. })));
@@ -212,6 +213,7 @@ fn aliases_move_roll_back_and_remember(registry: &dyn Registry, name: &str) {
     let point_from =
         |former, number| registry.point_from(former, name, "production", number, &signed("decided"));
     assert!(matches!(point_from(Some(2), 3), Err(RegistryError::Moved { .. })));
+    assert!(matches!(point_from(Some(2), 9), Err(RegistryError::NoVersion { number: 9, .. })));
     assert_eq!(point_from(None, 1).unwrap().version, 1);
     assert!(matches!(point_from(None, 3), Err(RegistryError::Moved { .. })));
     assert!(matches!(

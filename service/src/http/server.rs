@@ -66,6 +66,8 @@ impl Server {
             runtime.shutdown_timeout(GRACE);
         };
         let thread = Builder::new().name("http".into()).spawn(work)?;
+        // The port may be any.
+        tracing::info!(%address, "serving /metrics, /health/live and /health/ready");
         Ok(Self { address, stop, thread: Some(thread) })
     }
 

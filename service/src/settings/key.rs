@@ -41,6 +41,19 @@ impl Key {
     }
 }
 
+/// Settings whose names begin alike, and of which nobody knows the rest beforehand.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// What the dotted names begin with, the last dot included.
+    pub prefix: &'static str,
+    /// What the rest of a name is: the table is listed with that where nothing is set.
+    pub rest: &'static str,
+    /// What a setting in it means, in a few words.
+    pub about: &'static str,
+    /// Whether the rest of a name may have dots: in the environment, an underscore stands for one then.
+    pub dotted: bool,
+}
+
 /// The environment variable of the setting `name`.
 pub(super) fn variable(name: &str) -> String {
     format!("AUTORMA_{}", name.replace('.', "_").to_uppercase())

@@ -2,10 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::problem::{Problem, unknown};
-use super::{Key, key};
-
-/// The tables whose names have no dots: there, an underscore is one in the environment, too.
-const UNDOTTED: [&str; 1] = ["model.split."];
+use super::{Key, Table, key};
 
 /// Values from one place, by dotted name or, in the environment, by variable.
 #[derive(Clone, Default)]
@@ -77,16 +74,16 @@ impl Layer {
         }
     }
 
-    /// The entries whose names begin with `prefix`, by the rest of the dotted name.
-    pub(super) fn below(&self, prefix: &str) -> Vec<(String, Entry)> {
-        let variable = key::variable(prefix);
-        let dotted = |rest: &str| match UNDOTTED.contains(&prefix) {
-            true => rest.to_lowercase(),
-            false => rest.to_lowercase().replace('_', "."),
+    /// The entries of a table, by the rest of the dotted name.
+    pub(super) fn below(&self, table: &Table) -> Vec<(String, Entry)> {
+        let variable = key::variable(table.prefix);
+        let named = |rest: &str| match table.dotted {
+            true => rest.to_lowercase().replace('_', "."),
+            false => rest.to_lowercase(),
         };
         let rest = |name: &String| match self.naming {
-            Naming::Dotted => name.strip_prefix(prefix).map(str::to_owned),
-            Naming::Variables => name.strip_prefix(&variable).map(dotted),
+            Naming::Dotted => name.strip_prefix(table.prefix).map(str::to_owned),
+            Naming::Variables => name.strip_prefix(&variable).map(named),
         };
         self.values.iter().filter_map(|(name, entry)| Some((rest(name)?, entry.clone()))).collect()
     }

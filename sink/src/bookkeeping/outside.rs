@@ -1,17 +1,12 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use autorma_schemas::{Micros, RunKind, RunRecord, RunState};
+use autorma_schemas::{Micros, RunKind, RunRecord, free_run_id, run_is_over};
 use autorma_stream::{Offset, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use super::{Bookkeeping, Place};
 use crate::manifest::Offsets;
 use crate::names::OUTSIDE;
-
-/// How far back the clock may be set without ending the sink's own run. One that was opened by a clock far
-/// ahead would take outcomes until that time comes.
-const SET_BACK: Duration = Duration::from_secs(60);
 
 /// The sink's own run, for outcomes that no other run takes. The manifest keeps it: `runs` hears of it when it is
 /// finished.
@@ -43,7 +38,8 @@ impl Bookkeeping {
         if let Some(outside) = &self.outside {
             return outside.run_id.clone();
         }
-        let run_id = self.free_name(now);
+        let is_taken = |name: &str| self.finished.contains(name) || self.runs.contains_key(name);
+        let run_id = free_run_id(OUTSIDE, now, is_taken);
         self.outside = Some(Outside {
             run_id: run_id.clone(),
             opened_at: now,
@@ -73,20 +69,10 @@ impl Bookkeeping {
         (outside.begin(named, at)? <= offset.0).then(|| outside.run_id.clone())
     }
 
-    /// Named by its time, moved on by seconds until no other run has the name.
-    fn free_name(&self, now: Micros) -> String {
-        let name = |seconds: i64| format!("{OUTSIDE}{}", Micros(now.0 + seconds * 1_000_000).stamp());
-        let is_free = |name: &String| !self.finished.contains(name) && !self.runs.contains_key(name);
-        (0..).map(name).find(is_free).expect("there are more seconds than runs")
-    }
-
     /// Whether the sink's own run has taken outcomes for long enough.
     pub(crate) fn is_outside_due(&self, now: Micros) -> bool {
-        let is_over = |opened: Micros| {
-            let age = now.seconds_since(opened);
-            age >= self.run_length.as_secs_f64() || age < -SET_BACK.as_secs_f64()
-        };
-        self.outside.as_ref().is_some_and(|it| it.closed_at.is_none() && is_over(it.opened_at))
+        let is_over = |it: &Outside| run_is_over(it.opened_at, self.run_length, now);
+        self.outside.as_ref().is_some_and(|it| it.closed_at.is_none() && is_over(it))
     }
 
     /// Closes the sink's own run if it is time. What it has then is what it holds.
@@ -101,23 +87,12 @@ impl Bookkeeping {
 
     /// Writes the record of the sink's own run, if it is closed. After a restart: once its parts are read back.
     pub(crate) fn hold_outside(&mut self) {
-        let Some(outside @ Outside { closed_at: Some(_), .. }) = &self.outside else {
+        let Some(Outside { run_id, opened_at, closed_at: Some(closed_at), .. }) = &self.outside else {
             return;
         };
-        let run = self.runs.entry(outside.run_id.clone()).or_default();
-        run.record = Some(RunRecord {
-            run_id: outside.run_id.clone(),
-            kind: RunKind::Stream,
-            state: RunState::Closed,
-            input: "outside".into(),
-            images: run.outcomes() as i64,
-            already_done: 0,
-            opened_at: outside.opened_at,
-            closed_at: outside.closed_at,
-            predictions: 0,
-            dead_letters: 0,
-            duplicates: 0,
-        });
+        let run = self.runs.entry(run_id.clone()).or_default();
+        let record = RunRecord::open(run_id, RunKind::Stream, "outside", *opened_at).closed(*closed_at);
+        run.record = Some(RunRecord { images: run.outcomes() as i64, ..record });
     }
 }
 

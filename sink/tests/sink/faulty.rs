@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use autorma_schemas::topics;
-use autorma_stream::memory::Memory;
+use autorma_stream::embedded::Embedded;
 use autorma_stream::{
     Bounds, Consumer, Error, Group, Housekeeping, Log, NextOffset, Producer, Rebalance, Result, StoredRecord,
     Subscription, Topic, TopicPartition, Transaction,
@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     AfterFinished,
     /// Instead of reading dead letters outside the group, as at the start.
     AtDeadLetters,
+    /// The group's offsets are forgotten, for good.
+    GroupForgotten,
 }
 
 impl Fault {
@@ -30,7 +32,7 @@ impl Fault {
         match self {
             Fault::AtOffsets | Fault::AssignmentEnds => transaction.advance.is_some(),
             Fault::AtFinished | Fault::AfterFinished => transaction.advance.is_none(),
-            Fault::AtDeadLetters => false,
+            Fault::AtDeadLetters | Fault::GroupForgotten => false,
         }
     }
 }
@@ -38,13 +40,13 @@ impl Fault {
 /// A log whose producers fail once.
 #[derive(Debug)]
 pub(crate) struct Faulty {
-    log: Memory,
+    log: Embedded,
     fault: Fault,
     armed: Arc<AtomicBool>,
 }
 
 impl Faulty {
-    pub(crate) fn new(log: &Memory, fault: Fault) -> Arc<Self> {
+    pub(crate) fn new(log: &Embedded, fault: Fault) -> Arc<Self> {
         Arc::new(Self { log: log.clone(), fault, armed: Arc::new(AtomicBool::new(true)) })
     }
 
@@ -117,6 +119,9 @@ impl Log for Faulty {
     }
 
     fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, NextOffset>> {
+        if self.fault == Fault::GroupForgotten {
+            return Ok(BTreeMap::new());
+        }
         self.log.committed(group)
     }
 

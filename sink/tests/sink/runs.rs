@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use autorma_schemas::{DeadLetter, Event, Micros, Origin, Prediction, RunRecord, RunState, sha256, topics};
 use autorma_sink::{Counts, Snapshot};
-use autorma_stream::{Append, Log, NoRebalance, PollLimit, Subscription, Transaction};
+use autorma_stream::{Append, Log, NoRebalance, PollLimit, Retention, Subscription, Transaction};
 use serde_json::Value;
 
 use crate::faulty::{Fault, Faulty};
-use crate::telling::said;
+use crate::telling::{said, said_on};
 use crate::workplace::{
     LONG, OPENED, Workplace, append, dead_letter, entries, outcome, outcome_in, prediction, run,
 };
@@ -213,6 +213,36 @@ fn a_sink_that_comes_back_to_a_folder_says_once_that_another_was_in_use() {
     }
 }
 
+/// As with another folder each night, after a month of nights: what came meanwhile is in the others, and gone from the log.
+#[test]
+fn a_folder_of_long_ago_goes_on_where_the_log_begins_now() {
+    for is_read in [true, false] {
+        let workplace = Workplace::keeping(Retention::Age(Duration::ZERO));
+        let other = tempfile::tempdir().unwrap();
+        workplace.append([outcome(RUN, 1)]);
+        let sink = workplace.sink();
+        sink.wait_for_outcomes(1);
+        sink.stop();
+        workplace.append([append(topics::DEAD_LETTERS, &dead_letter(Some(RUN), 2))]);
+        let sink = workplace.sink_on(Arc::new(workplace.log.clone()), other.path(), HOUR);
+        sink.wait_for_outcomes(2);
+        sink.stop();
+        workplace.log.housekeep().unwrap();
+        let bounds = workplace.log.bounds(topics::DEAD_LETTERS).unwrap();
+        assert_eq!(bounds.iter().map(|it| it.end.0 - it.start.0).sum::<i64>(), 0, "all of them are gone");
+        let is_filed = |snapshot: &Snapshot| is_filed(snapshot, &workplace);
+        let told = match is_read {
+            true => said(&workplace, is_filed),
+            false => said_on(&*Faulty::new(&workplace.log, Fault::GroupForgotten), &workplace, is_filed),
+        };
+        assert_eq!(told.len(), usize::from(!is_read), "{told:?}");
+        assert!(
+            told.iter().all(|line| line.contains("records=1") && line.contains("before they were read")),
+            "{told:?}"
+        );
+    }
+}
+
 /// As after the machine has slept: the sink reads on where it was, whatever the group has committed.
 #[test]
 fn partitions_that_went_away_come_back() {
@@ -364,6 +394,23 @@ fn results_of_a_run_of_the_same_name_on_another_log_are_kept() {
         assert_eq!(entries(&workplace.results("monday"), "predictions").len(), 2);
         assert_eq!(workplace.summary("monday").discovered, 2);
     }
+}
+
+/// The earlier system named its files like ours, and wrote no summaries.
+#[test]
+fn results_of_the_earlier_system_are_kept() {
+    let workplace = Workplace::new();
+    let results = autorma_sink::results_path(workplace.output.path(), RUN);
+    // Facts of a photo may be called anything.
+    let image =
+        format!("{{\"image_name\": \"a.jpg\", \"attributes\": {{\n        \"run_id\": \"{RUN}\",\n}}}}");
+    let former = format!("{{\n  \"run_timestamp\": \"{RUN}\",\n  \"predictions\": [{image}]\n}}");
+    fs::write(&results, &former).unwrap();
+    workplace.append([outcome(RUN, 1), run(RUN, RunState::Closed, 1)]);
+    let told = said(&workplace, |snapshot| !snapshot.finished.is_empty());
+    assert!(told.len() == 1 && told[0].contains("old-1") && told[0].contains(RUN), "{told:?}");
+    assert_eq!(fs::read_to_string(results.with_extension("old-1")).unwrap(), former);
+    assert_eq!(entries(&workplace.results(RUN), "predictions").len(), 1);
 }
 
 #[test]

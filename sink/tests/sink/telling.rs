@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use autorma_service::Shutdown;
 use autorma_sink::{Config, Metrics, Progress, Snapshot};
+use autorma_stream::Log;
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 
@@ -16,6 +17,15 @@ static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::
 
 /// Warnings and errors of a sink that works until something holds.
 pub(crate) fn said(workplace: &Workplace, until: impl FnMut(&Snapshot) -> bool + Send) -> Vec<String> {
+    said_on(&workplace.log, workplace, until)
+}
+
+/// The same on a log that isn't quite the workplace's.
+pub(crate) fn said_on(
+    log: &dyn Log,
+    workplace: &Workplace,
+    until: impl FnMut(&Snapshot) -> bool + Send,
+) -> Vec<String> {
     let config = Config { output: workplace.output.path().into(), run_length: Duration::from_secs(3600) };
     let (progress, shutdown) = (Progress::default(), Shutdown::new());
     LazyLock::force(&OTHER);
@@ -30,7 +40,7 @@ pub(crate) fn said(workplace: &Workplace, until: impl FnMut(&Snapshot) -> bool +
             shutdown.request();
             assert!(is_so, "{:?}", progress.snapshot());
         });
-        let run = || autorma_sink::run(&config, &workplace.log, &metrics, &progress, &shutdown, || {});
+        let run = || autorma_sink::run(&config, log, &metrics, &progress, &shutdown, || {});
         tracing::subscriber::with_default(warnings, run).unwrap();
         waits.join().unwrap();
     });

@@ -12,7 +12,7 @@ use autorma_schemas::{
 };
 use autorma_service::Shutdown;
 use autorma_sink::{Config, Error, Metrics, Progress, Snapshot};
-use autorma_stream::memory::Memory;
+use autorma_stream::embedded::Embedded;
 use autorma_stream::{Append, Log, Retention, Topic, Transaction};
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(120);
 pub(crate) const OPENED: i64 = 1_795_000_000_000_000;
 
 pub(crate) struct Workplace {
-    pub(crate) log: Memory,
+    pub(crate) log: Embedded,
     pub(crate) output: tempfile::TempDir,
 }
 
@@ -43,7 +43,7 @@ impl Workplace {
     }
 
     fn with(folder: &Path, retention: Retention) -> Self {
-        let log = Memory::new().unwrap();
+        let log = Embedded::in_memory().unwrap();
         let topic = |(name, partitions): (&str, u32)| Topic { name: name.into(), partitions, retention };
         log.create(&[(topics::PREDICTIONS, 3), (topics::DEAD_LETTERS, 2), (topics::RUNS, 1)].map(topic))
             .unwrap();

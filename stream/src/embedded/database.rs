@@ -254,15 +254,16 @@ pub(super) fn records(
     let mut rows = query.query([place(partition, from.0), place(partition, OFFSETS), limit])?;
     let (mut records, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
-        let (key, value): (Option<Vec<u8>>, Vec<u8>) = (row.get(1)?, row.get(2)?);
-        bytes += value.len() + key.as_ref().map_or(0, Vec::len);
+        let headers = row.get::<_, Option<Vec<u8>>>(3)?.map_or_else(Vec::new, |packed| unpack(&packed));
+        let offset = Offset(partition_and_offset(row.get(0)?).1);
+        let (key, value, appended_at) = (row.get(1)?, row.get(2)?, row.get(4)?);
+        let record = StoredRecord { at: at.clone(), offset, key, value, headers, appended_at };
+        bytes += record.size();
         let exempt = first && records.is_empty();
         if bytes > room.bytes && !exempt {
             break;
         }
-        let headers = row.get::<_, Option<Vec<u8>>>(3)?.map_or_else(Vec::new, |packed| unpack(&packed));
-        let (offset, appended_at) = (Offset(partition_and_offset(row.get(0)?).1), row.get(4)?);
-        records.push(StoredRecord { at: at.clone(), offset, key, value, headers, appended_at });
+        records.push(record);
     }
     Ok(records)
 }

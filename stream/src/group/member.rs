@@ -203,9 +203,8 @@ impl<S: Store> GroupMember<S> {
         }
         for stored in self.store.fetch(at, held.position, room, basket.records.is_empty())? {
             held.position = stored.offset.next();
-            let bytes = stored.value.len() + stored.key.as_ref().map_or(0, Vec::len);
             basket.left.records -= 1;
-            basket.left.bytes = basket.left.bytes.saturating_sub(bytes);
+            basket.left.bytes = basket.left.bytes.saturating_sub(stored.size());
             basket.records.push(Record { stored, assignment: held.assignment.clone() });
         }
         Ok(())

@@ -192,7 +192,7 @@ impl KafkaConsumer {
     /// What waits, within the limit, as records of living assignments.
     fn take(&mut self, limit: PollLimit, taken: &mut Vec<Record>, bytes: &mut usize) -> bool {
         while let Some(Record { stored: next, .. }) = self.waiting.front() {
-            let size = next.value.len() + next.key.as_ref().map_or(0, Vec::len);
+            let size = next.size();
             let has_room = taken.len() < limit.records
                 && (taken.is_empty() || *bytes + size <= limit.bytes)
                 && limit.bytes > 0;

@@ -127,7 +127,7 @@ impl Open {
             match self.hear(cluster, &at.topic)? {
                 // Where there is nothing at `from` any more, or not yet, the broker goes to what it has.
                 Heard::Record(record) if record.at == *at && record.offset.0 >= from.0 => {
-                    bytes += record.value.len() + record.key.as_ref().map_or(0, Vec::len);
+                    bytes += record.size();
                     records.push(record);
                 }
                 Heard::Record(_) => {}

@@ -22,19 +22,26 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 const LONG: Duration = Duration::from_secs(60);
 
 /// Each log has a prefix of its own on the one cluster of this process.
-fn cluster() -> Open {
+fn with_sessions(session_timeout: Duration) -> Open {
     static LOGS: AtomicU32 = AtomicU32::new(0);
     let prefix = format!("log{}.", LOGS.fetch_add(1, Ordering::Relaxed));
-    let config = KafkaConfig {
-        prefix,
-        // A dead member's partitions must go to the others within a test's patience.
-        session_timeout: Duration::from_secs(3),
-        ..KafkaConfig::new(autorma_broker::shared().bootstrap())
-    };
+    let brokers = autorma_broker::shared().bootstrap();
+    let config = KafkaConfig { prefix, session_timeout, ..KafkaConfig::new(brokers) };
     Arc::new(move || Arc::new(Kafka::new(config.clone()).expect("the settings are right")) as Arc<dyn Log>)
 }
 
+/// A dead member's partitions must go to the others within a test's patience.
+fn cluster() -> Open {
+    with_sessions(Duration::from_secs(3))
+}
+
+/// Those of whoever needn't be waited for go to them long before the session's end.
+fn with_long_sessions() -> Open {
+    with_sessions(Duration::from_secs(20))
+}
+
 autorma_stream::conformance_tests!(cluster);
+autorma_stream::promptness_tests!(with_long_sessions, Duration::from_secs(10));
 
 /// While a transaction that moves a group's offset is open, the group can't say where it continues. Whoever is assigned
 /// the partition meanwhile learns it later, also where no record is left that would tell: the end behind the last one was

@@ -4,11 +4,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Instant;
 
+use autorma_schemas::{ImageEvent, Micros, sha256};
+use autorma_service::Shutdown;
+use autorma_stream::embedded::Embedded;
 use object_store::PutPayload;
 use object_store::memory::InMemory;
 
 use super::moto::Moto;
 use super::*;
+use crate::fetch::Fetcher;
 
 /// A store that is reached as `variables` say.
 fn objects(url: &str, variables: &[(&str, &str)]) -> Result<Objects, StoreError> {
@@ -26,6 +30,7 @@ fn failure(objects: &Objects, uri: &str, most: u64) -> Result<Vec<u8>, Failure> 
         Trouble::Lasting(failure) => failure,
         Trouble::Passing(error) => panic!("{error}"),
         Trouble::Log(error) => panic!("{error}"),
+        Trouble::Over => panic!("it is waited for"),
     })
 }
 
@@ -65,6 +70,8 @@ fn objects_below_an_allowed_url_are_read() {
     assert_eq!(read("s3://returns/../secret.jpg", 5), Err(Reason::InvalidEvent));
     assert_eq!(read("s3://returns/%2e%2e/secret.jpg", 5), Err(Reason::InvalidEvent));
     assert_eq!(read("s3://others/a.jpg", 5), Err(Reason::ForbiddenReference));
+    let told = failure(&objects, "file://host/a.jpg", 5).unwrap_err();
+    assert!(told.message.contains("file:///PATH, absolute and without a host"), "{told}");
 }
 
 #[test]
@@ -138,6 +145,38 @@ fn photos_are_read_over_http() {
     let away = failure(&objects, &at("away.jpg"), 5).unwrap_err();
     assert!(away.message.contains("redirects aren't followed"), "{away}");
     assert_eq!(away.reason, Reason::Unreadable);
+}
+
+/// Of an event: its photo, if it is the one that the event was made for.
+#[test]
+fn what_an_event_refers_to_comes_from_the_stores() {
+    let server = server(|request| match request.split(' ').nth(1) {
+        Some("/photos/a.jpg") => said("200 OK", "", "photo"),
+        _ => said("404 Not Found", "", ""),
+    });
+    let log = Embedded::in_memory().unwrap();
+    let fetcher = Fetcher::new(&[], &[format!("{server}/photos")], 10, &log).unwrap();
+    let fetch = |uri: String, content: &[u8]| {
+        let mut event = ImageEvent {
+            event_id: "1".into(),
+            run_id: None,
+            sequence: 0,
+            source: "a test".into(),
+            name: "a.jpg".into(),
+            uri: Some(uri),
+            bytes: None,
+            sha256: sha256(content),
+            length: 5,
+            seen_at: Micros(0),
+            attributes: Default::default(),
+        };
+        let fetched = fetcher.fetch(&mut event, &Shutdown::new()).unwrap().unwrap();
+        fetched.map_err(|failure| failure.reason)
+    };
+    assert_eq!(fetch(format!("{server}/photos/a.jpg"), b"photo"), Ok(b"photo".to_vec()));
+    assert_eq!(fetch(format!("{server}/photos/a.jpg"), b"other"), Err(Reason::ContentChanged));
+    assert_eq!(fetch(format!("{server}/photos/none.jpg"), b"photo"), Err(Reason::Missing));
+    assert_eq!(fetch(format!("{server}/others/a.jpg"), b"photo"), Err(Reason::ForbiddenReference));
 }
 
 #[test]

@@ -29,8 +29,9 @@ struct Compared {
     published: Figures,
     shadow: Figures,
     photos: usize,
-    /// Of which they say the same: class and decision.
+    /// Of which they say the same: class and decision, or unknown.
     same: Share,
+    /// The same class, or unknown both.
     same_class: Share,
     classes: Vec<Class>,
     differences: Vec<Difference>,
@@ -116,8 +117,8 @@ impl Compared {
         let (published, shadow) = (named(&self.published.model), named(&self.shadow.model));
         writeln!(f, "{shadow} as the shadow of {published}, {}:\n", counted(self.photos, "photo"))?;
         let mut main = Table::new(["", "per cent"]);
-        main.row(["the same class and decision".into(), self.same.to_string()]);
-        main.row(["the same class".into(), self.same_class.to_string()]);
+        main.row(["the same class and decision, or unknown".into(), self.same.to_string()]);
+        main.row(["the same class, or unknown".into(), self.same_class.to_string()]);
         writeln!(f, "{main}")?;
         let mut sides = Table::new(["", "accepted", "to review", "unknown", "mean confidence"]);
         for (who, it) in [("published", &self.published), ("shadow", &self.shadow)] {
@@ -181,7 +182,8 @@ impl fmt::Display for Report {
             }
             writeln!(f, "{arms}")?;
         }
-        writeln!(f, "Shares in per cent, with their 95 % intervals, of {} predictions.", self.predictions)
+        let predictions = counted(self.predictions, "prediction");
+        writeln!(f, "Shares in per cent, with their 95 % intervals, of {predictions}.")
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Pair {
     pub(super) published: Side,
     pub(super) shadow: Side,
     pub(super) agreements: BTreeMap<Agreement, usize>,
-    /// How often the second is said where the first is published.
+    /// How often the second is said where the first is published; of two that say unknown, the first is.
     pub(super) classes: BTreeMap<String, BTreeMap<String, usize>>,
     pub(super) differences: Vec<Difference>,
 }
@@ -89,9 +89,13 @@ impl Pair {
         self.last = self.last.max(it.processed_at);
         self.published.add(it.decision, it.confidence);
         self.shadow.add(shadow.decision, shadow.confidence);
-        let said = self.classes.entry(it.predicted_class.clone()).or_default();
-        *said.entry(shadow.predicted_class.clone()).or_default() += 1;
         let agreement = shadow.agreement((&it.predicted_class, it.decision));
+        let beside = match agreement {
+            Agreement::OtherClass => &shadow.predicted_class,
+            Agreement::Same | Agreement::OtherDecision => &it.predicted_class,
+        };
+        let said = self.classes.entry(it.predicted_class.clone()).or_default();
+        *said.entry(beside.clone()).or_default() += 1;
         *self.agreements.entry(agreement).or_default() += 1;
         if agreement != Agreement::Same {
             let of =

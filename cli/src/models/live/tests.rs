@@ -89,6 +89,20 @@ fn a_photo_counts_once_and_the_worst_differences_come_first() {
 }
 
 #[test]
+fn two_that_say_unknown_say_the_same() {
+    let unknown = Decision::Unknown;
+    let mut tally = Tally::default();
+    tally.add(prediction(1, (1, "tops", unknown, 0.5), Some((2, "shirts", unknown, 0.6))));
+    tally.add(prediction(2, (1, "tops", unknown, 0.5), Some((2, "shirts", Decision::Review, 0.6))));
+    let report = serde_json::to_value(Report::of(tally, 20)).unwrap();
+    let pair = &report["shadows"][0];
+    assert_eq!((&pair["same"]["share"], &pair["same_class"]["share"]), (&json!(0.5), &json!(0.5)));
+    assert_eq!(pair["differences"].as_array().unwrap().len(), 1);
+    let class = &pair["classes"][0];
+    assert_eq!((&class["same_class"]["share"], &class["instead"]), (&json!(0.5), &json!({"shirts": 1})));
+}
+
+#[test]
 fn no_version_plays_with_the_terminal() {
     let mut it = prediction(2, (1, "tops", Decision::Accept, 0.9), Some((2, "tops", Decision::Accept, 0.5)));
     it.model.version = "\u{1b}[2J".into();
@@ -96,5 +110,6 @@ fn no_version_plays_with_the_terminal() {
     tally.add(it);
     let text = Report::of(tally, 20).to_string();
     assert!(text.starts_with("m/2 as the shadow of m/\\u{1b}[2J, 1 photo:\n"), "{text}");
+    assert!(text.ends_with(" of 1 prediction.\n"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
 }

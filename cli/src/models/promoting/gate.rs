@@ -1,13 +1,14 @@
 //! What a version must hold to be promoted.
 
-use autorma_evaluation::{Figures, Share};
+use autorma_evaluation::{ClassFigures, Figures, Share};
 use autorma_models::{Manifest, Model};
 use serde::Serialize;
 
+use super::check::{Check, Figure};
 use super::serving::Serving;
 use crate::args::PromoteArgs;
 use crate::configuration::Configuration;
-use crate::evaluate::Examiner;
+use crate::evaluate::{Examiner, NotJudged};
 
 /// The largest expected calibration error where neither the command nor what serves allows for more.
 const CALIBRATION_ERROR: f64 = 0.05;
@@ -15,22 +16,16 @@ const ACCURACY: &str = "accuracy";
 const REFUSED: &str = "photos of the classes called unknown";
 const ACCEPTED: &str = "photos of the classes accepted";
 const FOUND: &str = "unknowns found";
+const TAKEN: &str = "unknowns accepted";
 
 /// What the gate has found.
-#[derive(Debug)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Findings {
     pub(super) checks: Vec<Check>,
     /// How many photos the candidate was asked about.
     pub(super) photos: usize,
-}
-
-/// One condition of the gate.
-#[derive(Debug, Serialize)]
-pub(super) struct Check {
-    pub(super) what: &'static str,
-    pub(super) found: String,
-    pub(super) wanted: String,
-    pub(super) passed: bool,
+    /// Those that it says nothing of.
+    pub(super) failed: Vec<NotJudged>,
 }
 
 /// Holds the candidate against what it was quantized from, and against what serves or, where nothing does, what anybody
@@ -79,7 +74,8 @@ pub(super) fn examine(
             checks.extend(alone(args, &figures));
         }
     }
-    Ok(Findings { checks, photos: asked(&figures) })
+    let photos = asked(&figures);
+    Ok(Findings { checks, photos, failed: figures.failed.into_iter().map(NotJudged::from).collect() })
 }
 
 /// Photos with a verdict, of the classes and of none of them, and photos without one.
@@ -89,23 +85,13 @@ fn asked(figures: &Figures) -> usize {
 }
 
 fn judged(figures: &Figures) -> Check {
-    Check {
-        what: "photos of the classes judged",
-        found: figures.accuracy.of.to_string(),
-        wanted: "at least 1".into(),
-        passed: figures.accuracy.of > 0,
-    }
+    Check::at_least("photos of the classes judged", Figure::count(figures.accuracy.of), 1.0, "at least 1")
 }
 
 /// Of a class that nothing was found out about, the version may have lost everything.
 fn judged_of_each(figures: &Figures) -> Check {
     let without = figures.classes.iter().filter(|class| class.recall.of == 0).count();
-    Check {
-        what: "classes without a photo judged",
-        found: without.to_string(),
-        wanted: "0".into(),
-        passed: without == 0,
-    }
+    Check::at_most("classes without a photo judged", Figure::count(without), 0.0, "0")
 }
 
 /// What the quantizing has cost, if the version was quantized. That nobody can tell is no pass.
@@ -117,23 +103,15 @@ fn quantized(
 ) -> Option<Check> {
     let what = "accuracy, held against its reference";
     if manifest.lacks_reference() {
-        return Some(Check {
-            what,
-            found: "int8 without a reference".into(),
-            wanted: "a reference: register it with one, or --force it with a reason".into(),
-            passed: false,
-        });
+        let wanted = "a reference: register it with one, or --force it with a reason";
+        return Some(Check::said(what, "int8 without a reference", wanted, false));
     }
     let [now, before] = [figures.accuracy, floats?.accuracy];
     if before.of < now.of {
-        return Some(Check {
-            what,
-            found: format!("a reference with a verdict on {} of the {} photos", before.of, now.of),
-            wanted: "a verdict on each".into(),
-            passed: false,
-        });
+        let found = format!("a reference with a verdict on {} of the {} photos", before.of, now.of);
+        return Some(Check::said(what, found, "a verdict on each", false));
     }
-    Some(no_less(what, now, before, args.quantized))
+    Some(Check::no_less(what, now, before, args.quantized))
 }
 
 /// Whether it can say that a photo is none of the classes: next to nothing reaches a threshold of 1.
@@ -143,70 +121,52 @@ fn knows_unknown(manifest: &Manifest) -> bool {
 
 /// Whether a classifier could go on with it, and with what it says.
 fn alike(candidate: &Manifest, serving: &Manifest) -> [Check; 3] {
-    let same = |what, is_same: bool| Check {
-        what,
-        found: if is_same { "the same" } else { "others" }.into(),
-        wanted: "the same".into(),
-        passed: is_same,
+    let same = |what, is_same: bool| {
+        Check::said(what, if is_same { "the same" } else { "others" }, "the same", is_same)
     };
     let size = |manifest: &Manifest| (manifest.input.width, manifest.input.height);
+    let [knows, must_know] = [candidate, serving].map(knows_unknown);
     [
         same("size of its pictures", size(candidate) == size(serving)),
         same("classes it knows", candidate.classes == serving.classes),
         // Photos of the classes alone would show no harm in one that takes everything for one of them.
-        Check {
-            what: "can call a photo unknown",
-            found: if knows_unknown(candidate) { "yes" } else { "no" }.into(),
-            wanted: if knows_unknown(serving) { "yes, as what serves" } else { "whatever" }.into(),
-            passed: knows_unknown(candidate) || !knows_unknown(serving),
-        },
+        Check::said(
+            "can call a photo unknown",
+            if knows { "yes" } else { "no" },
+            if must_know { "yes, as what serves" } else { "whatever" },
+            knows || !must_know,
+        ),
     ]
 }
 
 /// What serves can't be asked. That nobody can tell whether the candidate is worse is no pass.
 fn silent(why: &str) -> Check {
-    Check {
-        what: "what serves can be asked",
-        found: format!("no: {why}"),
-        wanted: "yes, to compare with it".into(),
-        passed: false,
-    }
+    Check::said("what serves can be asked", format!("no: {why}"), "yes, to compare with it", false)
 }
 
 /// What is asked where there is nothing to compare with.
 fn alone(args: &PromoteArgs, figures: &Figures) -> Vec<Check> {
     let [refused, accepted] = [figures.decisions.unknown, figures.decisions.accept];
+    let least = format!("at least {} %", args.accuracy);
+    let most = format!("at most {} %", args.refused);
     let mut checks = vec![
         calibrated(figures, args.calibration_error.unwrap_or(CALIBRATION_ERROR)),
         judged_all(figures, 0),
-        Check {
-            what: ACCURACY,
-            found: percent(figures.accuracy),
-            wanted: format!("at least {} %", args.accuracy),
-            passed: figures.accuracy.share * 100.0 >= args.accuracy - 1e-9,
-        },
-        Check {
-            what: REFUSED,
-            found: percent(refused),
-            wanted: format!("at most {} %", args.refused),
-            passed: refused.share * 100.0 <= args.refused + 1e-9,
-        },
-        Check {
-            what: ACCEPTED,
-            found: percent(accepted),
-            wanted: "some".into(),
-            passed: accepted.share > 0.0,
-        },
+        Check::at_least(ACCURACY, Figure::percent(figures.accuracy), args.accuracy, least),
+        Check::at_most(REFUSED, Figure::percent(refused), args.refused, most),
+        Check::of(ACCEPTED, Figure::percent(accepted), Some(0.0), "some", accepted.share > 0.0),
     ];
-    // To call as many of them unknown as of the classes is chance.
+    // To call as many of them unknown as of the classes is chance, and so it is to accept as many.
     if let Some(strangers) = &figures.strangers {
-        let found = strangers.decisions.unknown;
-        checks.push(Check {
-            what: FOUND,
-            found: percent(found),
-            wanted: format!("more than {}, as of the classes", percent(refused)),
-            passed: found.share > refused.share,
-        });
+        let [found, taken] = [strangers.decisions.unknown, strangers.decisions.accept];
+        let bound = Figure::percent(refused);
+        let wanted = format!("more than {}, as of the classes", bound.words);
+        let passed = found.share > refused.share;
+        checks.push(Check::of(FOUND, Figure::percent(found), bound.number, wanted, passed));
+        let bound = Figure::percent(accepted);
+        let wanted = format!("none, or less than {}, as of the classes", bound.words);
+        let passed = taken.share == 0.0 || taken.share < accepted.share;
+        checks.push(Check::of(TAKEN, Figure::percent(taken), bound.number, wanted, passed));
     }
     checks
 }
@@ -218,82 +178,69 @@ fn compared(args: &PromoteArgs, figures: &Figures, former: &Figures) -> Vec<Chec
     let mut checks = vec![
         calibrated(figures, args.calibration_error.unwrap_or(calibration_error)),
         judged_all(figures, former.failed.len()),
-        no_less(ACCURACY, figures.accuracy, former.accuracy, args.margin),
-        no_more(REFUSED, now.unknown, before.unknown, args.margin),
-        no_less(ACCEPTED, now.accept, before.accept, args.margin),
+        Check::no_less(ACCURACY, figures.accuracy, former.accuracy, args.margin),
+        lost(&figures.classes, &former.classes, args.margin),
+        Check::no_more(REFUSED, now.unknown, before.unknown, args.margin),
+        Check::no_less(ACCEPTED, now.accept, before.accept, args.margin),
         match former.accuracy_of_accepted {
             Share { of: 0, .. } => seldom_wrong(figures.accuracy_of_accepted, args.wrong),
-            right => no_less("accuracy of the accepted", figures.accuracy_of_accepted, right, args.margin),
+            right => {
+                Check::no_less("accuracy of the accepted", figures.accuracy_of_accepted, right, args.margin)
+            }
         },
     ];
-    let found =
-        |figures: &Figures| figures.strangers.as_ref().map_or(Share::of(0, 0), |it| it.decisions.unknown);
-    if figures.strangers.is_some() || former.strangers.is_some() {
-        checks.push(no_less(FOUND, found(figures), found(former), args.margin));
+    // What serves may have no verdict on any of them, and is no measure then.
+    if let Some(before) = &former.strangers {
+        let found = figures.strangers.as_ref().map_or(Share::of(0, 0), |now| now.decisions.unknown);
+        checks.push(Check::no_less(FOUND, found, before.decisions.unknown, args.margin));
+    }
+    if let (Some(now), Some(before)) = (&figures.strangers, &former.strangers) {
+        checks.push(Check::no_more(TAKEN, now.decisions.accept, before.decisions.accept, args.margin));
     }
     checks
 }
 
+/// A class may be lost while the others make up for it. Chance, which can do much where photos are few, loses none.
+fn lost(now: &[ClassFigures], before: &[ClassFigures], margin: f64) -> Check {
+    let is_lost = |(now, before): &(&ClassFigures, &ClassFigures)| {
+        let [now, before] = [now.recall, before.recall];
+        // That nothing was found out about it is told already.
+        now.of > 0 && now.share < before.low && now.share * 100.0 < before.share * 100.0 - margin - 1e-9
+    };
+    let lost: Vec<_> = now.iter().zip(before).filter(is_lost).map(|(now, _)| now.class.as_str()).collect();
+    let found = if lost.is_empty() { "none".to_owned() } else { lost.join(", ") };
+    let wanted = format!("none by more than {margin} points and below its 95 % interval");
+    Check::said("classes found less often", found, wanted, lost.is_empty())
+}
+
 /// What serves accepts nothing: that says nothing of how often the accepted may be wrong.
 fn seldom_wrong(right: Share, most: f64) -> Check {
-    let wrong = if right.of == 0 { 0.0 } else { 100.0 - right.share * 100.0 };
-    Check {
-        what: "wrong of the accepted",
-        found: format!("{wrong:.2} %"),
-        wanted: format!("at most {most} %, as what serves accepts none"),
-        passed: wrong <= most + 1e-9,
-    }
+    let wrong = 100.0 - right.share * 100.0;
+    let wanted = format!("at most {most} %, as what serves accepts none");
+    Check::at_most(
+        "wrong of the accepted",
+        Figure::of(right.of, wrong, format!("{wrong:.2} %")),
+        most,
+        wanted,
+    )
 }
 
 fn fast(args: &PromoteArgs, speed: f64) -> Check {
-    Check {
-        what: "speed",
-        found: format!("{speed:.2} times"),
-        wanted: format!("at least {:.2} times", args.speed),
-        passed: speed >= args.speed,
-    }
+    let wanted = format!("at least {:.2} times", args.speed);
+    Check::at_least("speed", Figure::new(speed, format!("{speed:.2} times")), args.speed, wanted)
 }
 
 /// All but so many photos have a verdict.
 fn judged_all(figures: &Figures, but: usize) -> Check {
-    Check {
-        what: "photos without a verdict",
-        found: figures.failed.len().to_string(),
-        wanted: format!("at most {but}"),
-        passed: figures.failed.len() <= but,
-    }
+    let without = Figure::count(figures.failed.len());
+    Check::at_most("photos without a verdict", without, but as f64, format!("at most {but}"))
 }
 
 fn calibrated(figures: &Figures, most: f64) -> Check {
-    Check {
-        what: "expected calibration error",
-        found: format!("{:.4}", figures.calibration_error),
-        wanted: format!("at most {most:.4}"),
-        passed: figures.calibration_error <= most,
-    }
-}
-
-/// 0.3 points of 1,000 photos are three photos, whatever the last bits of the shares say.
-fn no_less(what: &'static str, share: Share, former: Share, margin: f64) -> Check {
-    Check {
-        what,
-        found: percent(share),
-        wanted: format!("at least {} - {margin} points", percent(former)),
-        passed: share.share * 100.0 >= former.share * 100.0 - margin - 1e-9,
-    }
-}
-
-fn no_more(what: &'static str, share: Share, former: Share, margin: f64) -> Check {
-    Check {
-        what,
-        found: percent(share),
-        wanted: format!("at most {} + {margin} points", percent(former)),
-        passed: share.share * 100.0 <= former.share * 100.0 + margin + 1e-9,
-    }
-}
-
-fn percent(share: Share) -> String {
-    format!("{:.2} %", share.share * 100.0)
+    let error = figures.calibration_error;
+    let wanted = format!("at most {most:.4}");
+    let error = Figure::of(figures.accuracy.of, error, format!("{error:.4}"));
+    Check::at_most("expected calibration error", error, most, wanted)
 }
 
 #[cfg(test)]
@@ -315,5 +262,24 @@ mod tests {
             assert!(!passes(&trusting, &knowing));
             assert!(passes(&knowing, &trusting) && passes(&trusting, &trusting));
         }
+    }
+
+    #[test]
+    fn a_class_that_is_found_less_often_than_chance_explains_is_lost_whatever_the_others_are() {
+        let class = |name: &str, hits: usize, of: usize| {
+            let (precision, recall) = (Share::of(1, 1), Share::of(hits, of));
+            ClassFigures { class: name.into(), precision, recall, f1: None }
+        };
+        let check = |[now, before]: [usize; 2], of: usize, margin: f64| {
+            let of_both = |hits: usize| [class("tops", 1000, 1000), class("shirts", hits, of)];
+            lost(&of_both(now), &of_both(before), margin)
+        };
+        assert!(check([1, 2], 2, 0.5).passed && check([95, 98], 100, 0.5).passed, "by chance");
+        assert!(check([98, 95], 100, 0.5).passed);
+        for hits in [0, 90] {
+            let lost = check([hits, 98], 100, 0.5);
+            assert_eq!((lost.passed, &*lost.found), (false, "shirts"), "{hits}");
+        }
+        assert!(check([90, 98], 100, 8.0).passed, "somebody wants it so");
     }
 }

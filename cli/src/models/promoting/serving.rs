@@ -12,26 +12,36 @@ pub(super) struct Serving {
 
 impl Serving {
     /// An error only where the registry is away: what serves may be whole, and is to be compared with once it can be.
-    pub(super) fn load(registry: &dyn Registry, name: &str, number: u64) -> Result<Self, RegistryError> {
-        Self::of(registry.load(name, number), || registry.version(name, number))
+    pub(super) fn load(
+        registry: &dyn Registry,
+        name: &str,
+        alias: &str,
+        number: u64,
+    ) -> Result<Self, RegistryError> {
+        let (model, version) = (registry.load(name, number), || registry.version(name, number));
+        Self::of(model, version, || registry.now(name, alias).map(drop))
     }
 
+    /// `answers` asks the registry something else: where artifacts are in an object store, MLflow calls itself away where it
+    /// is only they that are lost.
     fn of(
         model: Result<Model, RegistryError>,
         version: impl FnOnce() -> Result<Version, RegistryError>,
+        answers: impl Fn() -> Result<(), RegistryError>,
     ) -> Result<Self, RegistryError> {
-        match model {
-            Ok(model) => Ok(Self { manifest: Some(model.manifest.clone()), model: Ok(model) }),
-            Err(error) if error.is_away() => Err(error),
-            Err(error) => {
-                crate::complain(&format!("what serves can't be loaded: {error}"));
-                let manifest = match version() {
-                    Err(error) if error.is_away() => return Err(error),
-                    version => version.ok().map(|version| version.manifest),
-                };
-                Ok(Self { manifest, model: Err(in_short(&error)) })
-            }
+        let error = match model {
+            Ok(model) => return Ok(Self { manifest: Some(model.manifest.clone()), model: Ok(model) }),
+            Err(error) => error,
+        };
+        if error.is_away() {
+            answers()?;
         }
+        crate::complain(&format!("what serves can't be loaded: {error}"));
+        let manifest = match version() {
+            Err(error) if error.is_away() => answers().map(|()| None)?,
+            version => version.ok().map(|version| version.manifest),
+        };
+        Ok(Self { manifest, model: Err(in_short(&error)) })
     }
 }
 
@@ -45,6 +55,7 @@ fn in_short(error: &RegistryError) -> &'static str {
         RegistryError::Model(ModelError::Unreadable { .. }) | RegistryError::File { .. } => {
             "a file of it can't be read"
         }
+        RegistryError::Away { .. } => "its files can't be had",
         _ => "the registry refuses it",
     }
 }
@@ -63,9 +74,18 @@ mod tests {
 
     #[test]
     fn a_registry_that_is_away_says_nothing_of_what_serves() {
-        assert!(Serving::of(Err(away()), || Err(gone())).unwrap_err().is_away());
-        assert!(Serving::of(Err(gone()), || Err(away())).unwrap_err().is_away(), "it went in between");
-        let serving = Serving::of(Err(gone()), || Err(gone())).unwrap();
+        let of = |model: RegistryError, version: RegistryError| {
+            Serving::of(Err(model), || Err(version), || Err(away()))
+        };
+        assert!(of(away(), gone()).unwrap_err().is_away());
+        assert!(of(gone(), away()).unwrap_err().is_away(), "it went in between");
+        let serving = of(gone(), gone()).unwrap();
         assert_eq!((serving.manifest, serving.model.unwrap_err()), (None, "it is gone"));
+    }
+
+    #[test]
+    fn a_registry_that_answers_and_gives_no_files_has_lost_them() {
+        let serving = Serving::of(Err(away()), || Err(away()), || Ok(())).unwrap();
+        assert_eq!((serving.manifest, serving.model.unwrap_err()), (None, "its files can't be had"));
     }
 }

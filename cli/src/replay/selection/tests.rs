@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use autorma_schemas::{DeadLetter, ModelVersion, Origin, Prediction};
-use autorma_stream::memory::Memory;
+use autorma_stream::embedded::Embedded;
 use autorma_stream::{Append, Producer, Retention, Topic, Transaction};
 
 use super::*;
@@ -76,8 +76,8 @@ fn origin() -> Origin {
 }
 
 /// A log of two partitions of images: a, b, something unreadable and a again; c.
-fn log() -> (Memory, Box<dyn Producer>) {
-    let log = Memory::new().unwrap();
+fn log() -> (Embedded, Box<dyn Producer>) {
+    let log = Embedded::in_memory().unwrap();
     let retention = Retention::Age(Duration::from_secs(60));
     let topic = |name: &str| Topic { name: name.into(), partitions: 2, retention };
     log.create(&[topics::IMAGES, topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS].map(topic))
@@ -100,7 +100,7 @@ fn all() -> Criteria {
     Criteria { from: None, to: None, run: None, ranges: None, class: None, decision: None, text }
 }
 
-fn places(criteria: &Criteria, log: &Memory) -> Vec<(i32, i64)> {
+fn places(criteria: &Criteria, log: &Embedded) -> Vec<(i32, i64)> {
     let selection = criteria.select(log).unwrap();
     let places = selection
         .offsets

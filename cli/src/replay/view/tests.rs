@@ -25,7 +25,7 @@ fn event(number: usize) -> ImageEvent {
 
 /// A log with so many image events in two partitions.
 fn real(count: usize) -> Arc<dyn Log> {
-    let log = Memory::new().unwrap();
+    let log = Embedded::in_memory().unwrap();
     let retention = Retention::Age(Duration::from_secs(60));
     log.create(&[Topic { name: topics::IMAGES.into(), partitions: 2, retention }]).unwrap();
     let append = |number| Append {

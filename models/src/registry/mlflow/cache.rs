@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use autorma_schemas::sha256;
@@ -22,7 +23,7 @@ use crate::{File as ModelFile, MANIFEST, Manifest, Member, Model};
 /// SERVER/models/<sha256>/manifest.json      a model's folder like any other, named after its manifest's hash
 /// SERVER/models/<sha256>/<file>.onnx        each member, and its reference, when somebody has asked for it
 /// SERVER/names/NAME/versions/3.json         what version 3 was when it was fetched
-/// SERVER/names/NAME/aliases/production.json what the alias named last
+/// SERVER/names/NAME/aliases/production.json what served last where the alias is followed
 /// ```
 ///
 /// SERVER is the beginning of the hash of its address: another server numbers others. All of it may be removed at any
@@ -64,12 +65,12 @@ impl Cache {
         Some(Read { hash: hash.to_owned(), text, manifest })
     }
 
-    /// Keeps a model whose files `fetch` writes. It appears when it is whole, and is what its manifest says.
+    /// Keeps a model whose files `fetch` gives. It appears when it is whole, and is what its manifest says.
     pub(super) fn keep(
         &self,
         text: &[u8],
         manifest: &Manifest,
-        fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
+        fetch: impl Fn(&ModelFile) -> Result<Vec<u8>, RegistryError>,
     ) -> Result<Model, RegistryError> {
         let hash = sha256(text);
         let _fetching = lock(&self.lock_of(&hash)?)?;
@@ -93,11 +94,11 @@ impl Cache {
         Ok(model)
     }
 
-    /// The reference of the model with this manifest, which is here. `fetch` writes its files, if they aren't here and whole.
+    /// The reference of the model with this manifest, which is here. `fetch` gives its files, if they aren't here and whole.
     pub(super) fn reference(
         &self,
         Read { hash, manifest, .. }: &Read,
-        fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
+        fetch: impl Fn(&ModelFile) -> Result<Vec<u8>, RegistryError>,
     ) -> Result<Option<Model>, RegistryError> {
         let _fetching = lock(&self.lock_of(hash)?)?;
         let place = self.place(hash);
@@ -122,7 +123,7 @@ impl Cache {
         read(self.name(name).join("versions").join(format!("{number}.json")))
     }
 
-    /// What the alias named last.
+    /// What served last where the alias is followed.
     pub(super) fn named(&self, name: &str, alias: &str) -> Option<u64> {
         read(self.name(name).join("aliases").join(format!("{alias}.json")))
     }
@@ -205,11 +206,14 @@ impl Cache {
 fn fetch_to(
     path: &Path,
     file: &ModelFile,
-    fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
+    fetch: impl Fn(&ModelFile) -> Result<Vec<u8>, RegistryError>,
 ) -> Result<(), RegistryError> {
-    let mut to = at(path, File::create(path))?;
-    fetch(file, &mut to)?;
-    at(path, to.sync_all())
+    let content = fetch(file)?;
+    let written = File::create(path).and_then(|mut to| {
+        to.write_all(&content)?;
+        to.sync_all()
+    });
+    at(path, written)
 }
 
 /// A model in a folder of its own, if it is what its manifest says.
@@ -217,7 +221,7 @@ fn put_together(
     folder: &Path,
     text: &[u8],
     manifest: &Manifest,
-    fetch: impl Fn(&ModelFile, &mut File) -> Result<(), RegistryError>,
+    fetch: impl Fn(&ModelFile) -> Result<Vec<u8>, RegistryError>,
 ) -> Result<Model, RegistryError> {
     for Member { model, .. } in &manifest.members {
         fetch_to(&folder.join(&model.file), model, &fetch)?;
@@ -238,7 +242,6 @@ fn read<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
@@ -252,7 +255,7 @@ mod tests {
         handmade::write(&model, "means", &handmade::means()).unwrap();
         let (text, manifest) = (fs::read(model.join(MANIFEST)).unwrap(), Model::manifest(&model).unwrap());
         let cache = || Cache::new(home.path().join("mlflow"), "http://registry");
-        let fetched = cache().keep(&text, &manifest, |_, to| {
+        let fetched = cache().keep(&text, &manifest, |_| {
             let (tell, told) = channel();
             let other = cache();
             std::thread::spawn(move || {
@@ -261,8 +264,7 @@ mod tests {
                 tell.send(()).unwrap();
             });
             told.recv_timeout(Duration::from_secs(30)).expect("an alias can be remembered meanwhile");
-            to.write_all(&handmade::means()).unwrap();
-            Ok(())
+            Ok(handmade::means())
         });
         assert_eq!(fetched.unwrap().onnx, [handmade::means()]);
         let hash = sha256(&text);
@@ -280,10 +282,7 @@ mod tests {
         handmade::write(&model, "means", &handmade::means()).unwrap();
         let (text, manifest) = (fs::read(model.join(MANIFEST)).unwrap(), Model::manifest(&model).unwrap());
         let cache = Cache::new(home.path().join("mlflow"), "http://registry");
-        let fetched = cache.keep(&text, &manifest, |_, to| {
-            to.write_all(&handmade::means()).unwrap();
-            Ok(())
-        });
+        let fetched = cache.keep(&text, &manifest, |_| Ok(handmade::means()));
         assert_eq!(fetched.unwrap().onnx, [handmade::means()]);
         let hash = sha256(&text);
         assert_eq!(cache.manifest(&hash).unwrap().text, text);
@@ -302,10 +301,7 @@ mod tests {
         handmade::write(&model, "means", &handmade::means()).unwrap();
         let (text, manifest) = (fs::read(model.join(MANIFEST)).unwrap(), Model::manifest(&model).unwrap());
         let cache = Cache::new(home.path().join("mlflow"), "http://registry");
-        let broken = cache.keep(&text, &manifest, |_, to| {
-            to.write_all(b"something else").unwrap();
-            Ok(())
-        });
+        let broken = cache.keep(&text, &manifest, |_| Ok(b"something else".to_vec()));
         assert!(matches!(broken, Err(RegistryError::Model(_))), "{broken:?}");
         assert!(list(&cache.server.join("unfinished")).unwrap().is_empty());
     }

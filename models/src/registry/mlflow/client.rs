@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -158,45 +158,49 @@ impl Client {
         self.ask(&request, ATTEMPTS).map(drop)
     }
 
-    /// Writes an artifact of at most so many bytes to `to`.
-    pub(super) fn download(&self, path: &str, most: u64, to: &mut dyn Write) -> Result<(), RegistryError> {
-        let url = self.artifact(path);
-        let answer = self.ask(&|| self.http.get(url.clone()).timeout(TRANSFER), ATTEMPTS)?;
-        self.copy(path, answer, most, TRANSFER, to)
+    /// An artifact of at most so many bytes. One that breaks off is asked for once more, within the same time.
+    pub(super) fn download(&self, path: &str, most: u64) -> Result<Vec<u8>, RegistryError> {
+        let (url, begun) = (self.artifact(path), Instant::now());
+        let ask = |within: Duration| self.ask(&|| self.http.get(url.clone()).timeout(within), ATTEMPTS);
+        let content = self.content(path, ask(TRANSFER)?, most, TRANSFER);
+        match TRANSFER.checked_sub(begun.elapsed()) {
+            Some(left) if content.as_ref().is_err_and(RegistryError::is_away) => {
+                self.content(path, ask(left)?, most, left)
+            }
+            _ => content,
+        }
     }
 
     /// A small artifact, of at most so many bytes, which no server takes long to say.
     pub(super) fn read(&self, path: &str, most: u64) -> Result<Vec<u8>, RegistryError> {
-        let (url, mut content) = (self.artifact(path), Vec::new());
+        let url = self.artifact(path);
         let answer = self.ask(&|| self.http.get(url.clone()), ATTEMPTS)?;
-        self.copy(path, answer, most, TRANSFER, &mut content)?;
-        Ok(content)
+        self.content(path, answer, most, TRANSFER)
     }
 
-    /// Writes what is called so, of at most so many bytes, to `to`, unless it takes longer than that: where the
+    /// The content of an answer, which is called so, of at most so many bytes, unless it takes longer than that: where the
     /// request has no time-out of its own, the connection's is for each piece.
-    fn copy(
+    fn content(
         &self,
         what: &str,
         mut answer: Response,
         most: u64,
         within: Duration,
-        to: &mut dyn Write,
-    ) -> Result<(), RegistryError> {
-        let (begun, mut left, mut buffer) = (Instant::now(), most, vec![0; 1 << 16]);
+    ) -> Result<Vec<u8>, RegistryError> {
+        let (begun, mut content, mut buffer) = (Instant::now(), Vec::new(), vec![0; 1 << 16]);
         loop {
             let read = answer.read(&mut buffer).map_err(|error| self.away(error))?;
             if read == 0 {
-                return Ok(());
+                return Ok(content);
             }
-            left = left.checked_sub(read as u64).ok_or_else(|| {
-                self.refused("TOO_LARGE", &format!("{what} has more than the {most} bytes that it may have"))
-            })?;
+            content.extend_from_slice(&buffer[..read]);
+            if content.len() as u64 > most {
+                let why = format!("{what} has more than the {most} bytes that it may have");
+                return Err(self.refused("TOO_LARGE", &why));
+            }
             if begun.elapsed() > within {
                 return Err(self.away(format!("{what} takes longer than {within:?}")));
             }
-            to.write_all(&buffer[..read])
-                .map_err(|cause| RegistryError::File { path: what.into(), cause })?;
         }
     }
 
@@ -255,9 +259,7 @@ impl Client {
     }
 
     fn text(&self, answer: Response) -> Result<Vec<u8>, RegistryError> {
-        let mut text = Vec::new();
-        self.copy("the answer", answer, MOST_OF_AN_ANSWER, ANSWER, &mut text)?;
-        Ok(text)
+        self.content("the answer", answer, MOST_OF_AN_ANSWER, ANSWER)
     }
 
     /// The answer, if it is one that helps. A server that can't be reached, or is busy or broken, is asked again.
@@ -351,33 +353,51 @@ fn is_of_unknown_authority(error: &(dyn Error + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::TcpListener;
 
     use super::*;
 
-    /// A server that thinks for so long before it says a word, whatever it is asked.
-    fn thinking(pause: Duration) -> Server {
+    /// The place of a file of two bytes.
+    const FILE: &str = "1/r/artifacts/model/a.onnx";
+
+    /// A server that says this, of two bytes, to the first who asks, whatever it is, to the second, and so on.
+    fn saying(answer: impl Fn(usize) -> &'static str + Send + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
-            for stream in listener.incoming() {
+            for (number, stream) in listener.incoming().enumerate() {
                 let mut stream = stream.unwrap();
                 assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
-                std::thread::sleep(pause);
+                let answer = answer(number);
                 // Who asked may have gone.
-                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
-                drop(stream.write_all(answer));
+                drop(write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{answer}"
+                ));
             }
         });
         Server { url, ..Server::default() }
     }
 
     #[test]
+    fn a_file_that_breaks_off_is_asked_for_once_more() {
+        let download = |broken: usize| {
+            let server = saying(move |number| if number < broken { "{" } else { "{}" });
+            Client::new(server).unwrap().download(FILE, 2)
+        };
+        assert_eq!(download(1).unwrap(), b"{}");
+        assert!(download(2).unwrap_err().is_away());
+    }
+
+    #[test]
     fn a_file_is_waited_for_longer_than_a_word() {
-        let client = Client::bearing(Duration::from_millis(200), thinking(Duration::from_secs(2))).unwrap();
-        let mut file = Vec::new();
-        client.download("1/r/artifacts/model/a.onnx", 2, &mut file).unwrap();
-        assert_eq!(file, b"{}");
+        let thinking = saying(|_| {
+            std::thread::sleep(Duration::from_secs(2));
+            "{}"
+        });
+        let client = Client::bearing(Duration::from_millis(200), thinking).unwrap();
+        assert_eq!(client.download(FILE, 2).unwrap(), b"{}");
         let answer = client.send_once::<Value>(Method::POST, "runs/create", &Value::Null);
         assert!(answer.as_ref().is_err_and(RegistryError::is_away), "{answer:?}");
     }

@@ -16,10 +16,12 @@ const LEFT: i64 = 3_600_000;
 impl MlflowRegistry {
     /// Removes all versions but the newest `keep` and those that aliases need. Returns what has gone.
     pub(super) fn remove_unneeded(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError> {
-        let versions = self.versions(name)?;
+        let (versions, runs) = (self.versions(name)?, self.registered_runs(name)?);
+        if versions.is_empty() && runs.is_empty() {
+            return Err(RegistryError::NoModel(name.into()));
+        }
         let mut kept = self.registered(name)?.as_ref().map(needed).unwrap_or_default();
         kept.extend(versions.iter().rev().take(keep.max(1)).map(|(number, _)| *number));
-        let runs = self.registered_runs(name)?;
         let gone = versions.into_iter().filter(|(number, _)| !kept.contains(number));
         let gone: BTreeMap<u64, String> = gone.map(|(number, version)| (number, version.run_id)).collect();
         for number in gone.keys() {

@@ -1,7 +1,6 @@
 //! What a version is: as it was fetched, or as the server has it now.
 
 use std::path::Path;
-use std::sync::PoisonError;
 
 use autorma_schemas::sha256;
 use serde_json::json;
@@ -82,19 +81,12 @@ impl MlflowRegistry {
             Some(model) => model,
             None => {
                 let path = self.artifacts_of(is)?;
-                self.cache.keep(&text, &manifest, |file, to| {
-                    self.client.download(&format!("{path}/{}", file.file), file.bytes, to)
-                })?
+                let fetch = |file: &File| self.client.download(&format!("{path}/{}", file.file), file.bytes);
+                self.cache.keep(&text, &manifest, fetch)?
             }
         };
-        // As with what an alias names: what can't be noted is only missed where the server is away.
+        // What can't be noted is only missed where the server is away.
         drop(self.cache.remember_version(name, number, &Kept { manifest: hash }));
-        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for ((of, alias), named) in named {
-            if of == name && named == number {
-                self.remember(name, &alias, number);
-            }
-        }
         Ok(Model { manifest: of_number(model.manifest, number), onnx: model.onnx })
     }
 
@@ -144,9 +136,8 @@ impl MlflowRegistry {
     ) -> Result<(), RegistryError> {
         let folder = self.artifacts_of(is)?;
         for file in files {
-            let (path, mut content) = (format!("{folder}/{}", file.file), Vec::new());
-            self.client.download(&path, file.bytes, &mut content)?;
-            file.verify(Path::new(&path), &content)?;
+            let path = format!("{folder}/{}", file.file);
+            file.verify(Path::new(&path), &self.client.download(&path, file.bytes)?)?;
         }
         Ok(())
     }

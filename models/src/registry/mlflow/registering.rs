@@ -23,13 +23,19 @@ impl MlflowRegistry {
             if is.tag(SHA256).is_some_and(|sha256| sha256 != manifest.sha256()) {
                 continue;
             }
-            match self.same(manifest, number, &is) {
-                Ok(None) => {}
-                Ok(found) => return Ok(found),
-                // One that can't be read, or isn't whole any more, is no other's concern. Where artifacts are in an object
-                // store, MLflow calls what it can't find a fault of its own: whether it is there at all says another question.
-                Err(error) if error.is_away() => drop(self.registered(&manifest.name)?),
-                Err(_) => {}
+            let same = || self.same(manifest, number, &is);
+            let found = match same() {
+                // Where artifacts are in an object store, MLflow calls what it can't find a fault of its own: whether it is
+                // there at all says another question, and whether the fault has passed the same one again.
+                Err(error) if error.is_away() => {
+                    self.registered(&manifest.name)?;
+                    same()
+                }
+                found => found,
+            };
+            // One that can't be read, or isn't whole any more, is no other's concern.
+            if let Ok(Some(twin)) = found {
+                return Ok(Some(twin));
             }
         }
         Ok(None)
@@ -60,10 +66,8 @@ impl MlflowRegistry {
     ) -> Result<RunInfo, RegistryError> {
         let trained = format!("tags.`{TRAINED}` = '{}' and attributes.status = 'FINISHED'", files.hash);
         if let Some(run) = self.find_runs(experiment, &trained)?.into_iter().next() {
-            // A version of it that were whole would have been found.
-            if !self.search(&format!("run_id='{}'", run.run_id))?.is_empty() {
-                self.upload(&run, files)?;
-            }
+            // It may have lost some of its artifacts since; what is there stays what it is.
+            self.upload(&run, files)?;
             return Ok(run);
         }
         let name = format!("register {}", &files.manifest.sha256()[..8]);

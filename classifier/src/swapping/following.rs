@@ -1,0 +1,209 @@
+//! What an alias names, looked at again and again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use autorma_models::registry::{Reference, Registry, RegistryError};
+use autorma_models::{Manifest, Model};
+use autorma_schemas::ModelVersion;
+use autorma_service::Shutdown;
+
+use super::{AGAIN, Seat, Workshop};
+use crate::working::Bench;
+use crate::{Error, Runtime};
+
+/// How often is asked what the aliases name.
+const LOOK: Duration = Duration::from_secs(1);
+/// A registry that hasn't said for so long what an alias names doesn't say it: on a network's folder that hangs, it may take
+/// for ever.
+const LATE: Duration = Duration::from_secs(30);
+
+/// Brings the version that an alias names to the workers, whenever that is another one.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    pub(super) registry: Arc<dyn Registry>,
+    pub(super) reference: Reference,
+    /// What the version computes for.
+    pub(super) seat: Seat,
+    /// The arm, where there is a split.
+    pub(super) arm: Option<String>,
+    /// Its number and what it is; none while no shadow can compute along.
+    pub(super) serving: Option<(u64, ModelVersion)>,
+    /// Whether the registry has said since that the alias names nothing: a model that was removed and made anew counts from
+    /// 1 again, so that the same number may be another version.
+    pub(super) is_gone: bool,
+    /// The version that couldn't serve or be had, and from when on it is tried again.
+    pub(super) refused: Option<(u64, Instant)>,
+    /// Whether the registry doesn't say what serves, or doesn't give it, which is told once.
+    pub(super) is_silent: bool,
+    /// [`LATE`].
+    pub(super) patience: Duration,
+}
+
+impl Follower {
+    /// Looks what the alias names, again and again until the shutdown. Each follower has a thread of its own: a version that
+    /// takes long to try, or a shadow that never ends, must not keep production from going back. `looked` is told of the first
+    /// look.
+    pub(crate) fn follow(
+        mut self,
+        runtime: &Runtime,
+        serving: &Manifest,
+        bench: &Bench<'_>,
+        looked: impl FnOnce(),
+    ) {
+        let workshop = Workshop::at(bench, runtime, serving);
+        let mut looked = Some(looked);
+        loop {
+            let is_behind = self.is_behind(&workshop, bench);
+            bench.metrics.set_behind(self.seat, is_behind);
+            looked.take().into_iter().for_each(|looked| looked());
+            if !bench.shutdown.sleep(LOOK) {
+                return;
+            }
+        }
+    }
+
+    /// Of an alias by which nothing serves yet.
+    pub(super) fn new(registry: Arc<dyn Registry>, reference: Reference, seat: Seat) -> Self {
+        let (arm, serving, refused) = (None, None, None);
+        let (is_gone, is_silent, patience) = (false, false, LATE);
+        Self { registry, reference, seat, arm, serving, is_gone, refused, is_silent, patience }
+    }
+
+    pub(crate) fn is_shadows(&self) -> bool {
+        self.seat == Seat::Shadow
+    }
+
+    /// What the registry answers. None if the process is to end before that. `late` is called where it hasn't answered for
+    /// long, before it does.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        shutdown: &Shutdown,
+        question: impl FnOnce(&dyn Registry, &Reference) -> T + Send + 'static,
+        late: impl FnOnce(),
+    ) -> Option<T> {
+        let (registry, reference) = (Arc::clone(&self.registry), self.reference.clone());
+        shutdown.unless_requested_or_late(move || question(&*registry, &reference), self.patience, late)
+    }
+
+    /// Whether something other than what the alias names serves, even after a try to change that.
+    pub(super) fn is_behind(&mut self, workshop: &Workshop<'_>, bench: &Bench<'_>) -> bool {
+        let late = || {
+            bench.metrics.set_behind(self.seat, true);
+            if !self.is_silent {
+                let (serving, (should, _)) = (self.number(), self.words());
+                tracing::error!(
+                    model = %self.reference, serving, waited = ?self.patience,
+                    "the registry hasn't said yet what should {should}"
+                );
+            }
+        };
+        let named = self.ask(bench.shutdown, |registry, it| registry.resolve(it), late);
+        let Some(named) = named else { return true };
+        self.forget_if_gone(&named);
+        let serves = named.and_then(|named| self.serves(named, workshop, bench));
+        match serves {
+            Ok(serves) => {
+                self.is_silent &= !serves;
+                !serves
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_silent, true) {
+                    let serving = self.number();
+                    let (should, _) = self.words();
+                    tracing::error!(
+                        model = %self.reference, serving, %error,
+                        "the registry doesn't say what should {should}, or doesn't give it"
+                    );
+                }
+                true
+            }
+        }
+    }
+
+    /// What a version should do here, and what is done if it can't.
+    fn words(&self) -> (&'static str, &'static str) {
+        match (self.seat, &self.serving) {
+            (Seat::Arm(_), _) => ("serve", "the former one goes on"),
+            (Seat::Shadow, Some(_)) => ("compute along", "the former shadow goes on"),
+            (Seat::Shadow, None) => ("compute along", "photos are classified without a shadow"),
+        }
+    }
+
+    /// The number of what serves.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.serving.as_ref().map(|(number, _)| *number)
+    }
+
+    /// Takes note where the registry has nothing of that name. What serves goes on all the same.
+    pub(super) fn forget_if_gone(&mut self, named: &Result<u64, RegistryError>) {
+        if let Err(RegistryError::NoAlias { .. } | RegistryError::NoVersion { .. }) = named {
+            (self.is_gone, self.refused) = (true, None);
+        }
+    }
+
+    /// Whether the version that has this number now is the one that serves.
+    pub(super) fn is_serving(&self, named: u64) -> bool {
+        self.number() == Some(named) && !self.is_gone
+    }
+
+    /// Whether this version serves, at the latest from now on. An error is the registry's, which has gone away since
+    /// it named the version: that says nothing of the version, which is asked for again.
+    fn serves(
+        &mut self,
+        named: u64,
+        workshop: &Workshop<'_>,
+        bench: &Bench<'_>,
+    ) -> Result<bool, RegistryError> {
+        if self.is_serving(named) {
+            self.refused = None;
+            return Ok(true);
+        }
+        if self.refused.is_some_and(|(version, again)| version == named && Instant::now() < again) {
+            return Ok(false);
+        }
+        let begun = Instant::now();
+        // Until it does, which may take a while.
+        bench.metrics.set_behind(self.seat, true);
+        match self.bring(named, workshop, bench) {
+            Ok(Some(model)) => {
+                self.registry.remember(&self.reference, named);
+                let (former, seconds) = (self.number(), begun.elapsed().as_secs_f64());
+                let (version, replaced) = (model.version(), self.serving.take());
+                let seat = (self.seat, self.arm.as_deref());
+                bench.metrics.seated(seat, replaced.as_ref().map(|(_, it)| it), &version, &model.manifest);
+                (self.serving, self.is_gone, self.refused) = (Some((named, version)), false, None);
+                let sha256 = model.manifest.sha256();
+                let done = match self.seat {
+                    Seat::Arm(_) => "another version serves",
+                    Seat::Shadow => "a version computes along",
+                };
+                tracing::info!(model = %self.reference, version = named, former, sha256, seconds, "{done}");
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(Error::Registry(error)) if error.is_away() => {
+                // What takes long, such as a download that isn't done in time, isn't done all the time.
+                self.refused = Some((named, Instant::now() + begun.elapsed().min(AGAIN)));
+                Err(error)
+            }
+            Err(error) => {
+                let serving = self.number();
+                let (should, instead) = self.words();
+                tracing::error!(model = %self.reference, version = named, serving, %error, "a version can't {should}: {instead}");
+                (self.refused, self.is_silent) = (Some((named, Instant::now() + AGAIN)), false);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Loads and tries it while the former version works on; only then the workers are given it. None if the process is to
+    /// end meanwhile.
+    fn bring(&self, named: u64, workshop: &Workshop<'_>, bench: &Bench<'_>) -> Result<Option<Model>, Error> {
+        let loaded = self.ask(bench.shutdown, move |registry, it| registry.load(&it.name, named), || ());
+        let Some(model) = loaded.transpose()? else { return Ok(None) };
+        let Some((model, instruments)) = workshop.prepare(model)? else { return Ok(None) };
+        bench.rack.put(self.seat, instruments);
+        Ok(Some(model))
+    }
+}
