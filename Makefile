@@ -35,6 +35,10 @@ run: program
 # other test may have one of these names, or it would run a second time.
 BOTH_HOMES := batch daemon backlog hostile model chaos produce arms replay registry
 
+# Servers of a test's own are on this machine, whatever proxy leads elsewhere.
+test: export NO_PROXY := 127.0.0.1,localhost,$(or $(NO_PROXY),$(no_proxy))
+test: export no_proxy = $(NO_PROXY)
+
 test: lint docs e2e-program
 	@scripts/tools.sh kafka
 	env -u LOG cargo test --workspace --locked

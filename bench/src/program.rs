@@ -44,6 +44,14 @@ pub(crate) fn command(home: &Home, folder: &Path, arguments: &[&str]) -> anyhow:
     let program = root().join("target/release/autorma").canonicalize().context("`make program` builds it")?;
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder);
+    // Nothing of the tester's own settings, as in `e2e/src/sandbox.rs`.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy().to_uppercase();
+        let is_setting = text == "BATCH_SIZE" || text.starts_with("AUTORMA_") || text.starts_with("MLFLOW_");
+        if is_setting || text.ends_with("_PROXY") {
+            command.env_remove(name);
+        }
+    }
     command.env("AUTORMA_SINK_OUTPUT", folder.join("output")).env("AUTORMA_DATA", folder.join("data"));
     // Times in its files can be compared with ours.
     command.envs(home.settings()).env("TZ", "UTC");

@@ -25,9 +25,9 @@ impl Report {
 
     /// JSON for scripts, a table for people.
     pub(crate) fn print(&self) -> anyhow::Result<()> {
-        eprintln!("\n{:<42} {:>12}  goal", "figure", "value");
+        eprintln!("\n{:<55} {:>12}  goal", "figure", "value");
         for figure in &self.figures {
-            eprintln!("{:<42} {:>12}  {}", figure.name, figure.value, figure.goal.unwrap_or_default());
+            eprintln!("{:<55} {:>12}  {}", figure.name, figure.value, figure.goal.unwrap_or_default());
         }
         println!("{}", serde_json::to_string_pretty(self)?);
         Ok(())

@@ -9,24 +9,28 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::home::Home;
-use crate::program::{Program, command, metrics};
+use crate::program::{Metrics, Program, command, metrics};
 use crate::report::{Report, median};
 use crate::root;
 use crate::wait::wait_at;
 
 const MOVES: usize = 3;
-/// Seconds before a move, and at least so many after it, that are compared: the classifier looks once a second, and then
-/// loads.
+/// How often the program is looked at: before a move as often as after it, for that costs something.
+const LOOKS: Duration = Duration::from_millis(50);
+/// Seconds before a move that those after it are compared with.
 const WINDOW: f64 = 2.0;
 const DAY: f64 = 86_400.0;
 
-/// An alias was moved.
+/// An alias was moved. Times are in seconds of the day.
 struct Moved {
-    /// When, in seconds of the day.
+    /// When nobody had begun with it yet.
+    before: f64,
     at: f64,
-    /// Seconds until the version served; at least [`WINDOW`].
-    took: f64,
-    /// What it names since then.
+    /// When the classifier had noticed it, and began to fetch, try and load the version.
+    noticed: f64,
+    /// When the version served.
+    served: f64,
+    /// What the alias names since then.
     version: String,
 }
 
@@ -42,42 +46,52 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
     models(folder, &["alias", "refund-classifier/1", "production"])?;
     let arguments = ["run", "--json", "--model", "refund-classifier@production"];
     let mut program = Program::start(&Home::Embedded, folder, &arguments, photos)?;
-    let looks = Duration::from_millis(100);
-    wait_at(looks, "work is under way", || {
+    wait_at(LOOKS, "work is under way", || {
         (metrics(&program.address)?.sum("autorma_sink_outcomes_total") >= 200.0).then_some(())
     })?;
     let mut moves = Vec::new();
     for moved in 0..MOVES {
-        std::thread::sleep(Duration::from_secs_f64(WINDOW));
-        let version = [2, 1][moved % 2].to_string();
-        models(folder, &["alias", &format!("refund-classifier/{version}"), "production"])?;
-        let (at, begun, label) = (now(), Instant::now(), format!("version=\"{version}\""));
-        wait_at(looks, "the version serves", || {
-            metrics(&program.address)?.has("autorma_classifier_model_info", &label).then_some(())
+        let begun = Instant::now();
+        wait_at(LOOKS, "it works on", || {
+            metrics(&program.address)?;
+            (begun.elapsed().as_secs_f64() > 2.0 * WINDOW).then_some(())
         })?;
-        moves.push(Moved { at, took: begun.elapsed().as_secs_f64().max(WINDOW), version });
-        std::thread::sleep(Duration::from_secs_f64(WINDOW));
+        let (before, version) = (now(), [2, 1][moved % 2].to_string());
+        models(folder, &["alias", &format!("refund-classifier/{version}"), "production"])?;
+        let (at, label) = (now(), format!("version=\"{version}\""));
+        let serves = |it: &Metrics| it.has("autorma_classifier_model_info", &label);
+        wait_at(LOOKS, "the move is noticed", || {
+            let it = metrics(&program.address)?;
+            (it.sum("autorma_classifier_model_behind") > 0.0 || serves(&it)).then_some(())
+        })?;
+        let noticed = now();
+        wait_at(LOOKS, "the version serves", || serves(&metrics(&program.address)?).then_some(()))?;
+        moves.push(Moved { before, at, noticed, served: now(), version });
     }
     ensure!(program.child.wait()?.success(), "autorma run failed");
     let predictions = predictions(&folder.join("output"))?;
     let (mut ratios, mut delays) = (vec![], vec![]);
-    for Moved { at, took, version } in moves {
-        let since = |time: &f64| (time - at + DAY / 2.0).rem_euclid(DAY) - DAY / 2.0;
+    for Moved { before, at, noticed, served, version } in moves {
+        let since = |time: f64| (time - at + DAY / 2.0).rem_euclid(DAY) - DAY / 2.0;
         let within = |from: f64, to: f64| {
-            predictions.iter().filter(|(time, _)| (from..to).contains(&since(time))).count() as f64
+            predictions.iter().filter(|(time, _)| (from..to).contains(&since(*time))).count() as f64
         };
+        let [before, noticed, served] = [before, noticed, served].map(since);
         ensure!(
-            within(took, DAY) > 0.0,
+            within(served, DAY) > 0.0,
             "the photos were too few to move the alias on the way: more --images"
         );
-        ratios.push((within(0.0, took) / took) / (within(-WINDOW, 0.0) / WINDOW));
-        let by_it = predictions.iter().filter(|(time, by)| *by == version && since(time) >= 0.0);
-        let first = by_it.map(|(time, _)| since(time)).fold(f64::INFINITY, f64::min);
+        // Of a moment there is no rate.
+        ensure!(served - noticed > 0.1, "the version served before the move was noticed: call it again");
+        let bringing = within(noticed, served) / (served - noticed);
+        ratios.push(bringing / (within(before - WINDOW, before) / WINDOW));
+        let by_it = predictions.iter().filter(|(time, by)| *by == version && since(*time) >= 0.0);
+        let first = by_it.map(|(time, _)| since(*time)).fold(f64::INFINITY, f64::min);
         ensure!(first.is_finite(), "version {version} has made no prediction");
         delays.push(first);
     }
     report.add("alias_move_to_first_prediction_seconds", median(&mut delays), None);
-    report.add("throughput_during_a_swap_to_before", median(&mut ratios), Some("at least 0.9"));
+    report.add("throughput_while_a_version_is_brought_to_before", median(&mut ratios), Some("at least 0.9"));
     Ok(())
 }
 

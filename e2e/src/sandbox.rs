@@ -119,9 +119,12 @@ impl Sandbox {
         );
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path());
-        // Nothing of the tester's own settings.
+        // Nothing of the tester's own settings, and no way to the servers of a test but the straight one.
         for (name, _) in std::env::vars_os() {
-            if ["AUTORMA_", "MLFLOW_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            let text = name.to_string_lossy().to_uppercase();
+            let is_setting =
+                text == "BATCH_SIZE" || text.starts_with("AUTORMA_") || text.starts_with("MLFLOW_");
+            if is_setting || text.ends_with("_PROXY") {
                 command.env_remove(name);
             }
         }

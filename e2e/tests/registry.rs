@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use autorma_e2e::{
     Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, model, models, register,
+    seeds,
 };
 use autorma_models::handmade::{endless, hostile, means};
 use serde_json::json;
@@ -61,6 +62,10 @@ fn moves_under_load(sandbox: &Sandbox, moves: usize, pictures: usize, pause: Dur
     daemon.outcomes(dropped);
     assert_eq!(daemon.metric("autorma_classifier_model_behind"), Some(0.0));
     assert_eq!(daemon.metric("autorma_classifier_model_info{"), Some(1.0), "only what serves is told");
+    let sha256 = models(sandbox, &["show", "means@production"])["sha256"].as_str().unwrap().to_owned();
+    let (_, told) = daemon.get("/metrics").unwrap();
+    let info = told.lines().find(|line| line.starts_with("autorma_classifier_model_info{")).unwrap();
+    assert!(info.contains(&format!("sha256=\"{sha256}\"")), "{sha256} isn't in {info}");
     daemon.end();
 
     let by_version = check_against_each_alone(sandbox, dropped, 2);
@@ -89,22 +94,26 @@ fn drop_while(
 
 #[test]
 fn a_classifier_that_is_killed_while_the_alias_moves_loses_nothing() {
-    kills_while_the_alias_moves(&Sandbox::new());
+    for seed in seeds(1) {
+        kills_while_the_alias_moves(&Sandbox::new(), &mut Random::new(seed));
+    }
 }
 
 #[test]
 fn a_classifier_that_is_killed_while_the_alias_moves_on_a_server_loses_nothing() {
-    let Some(mlflow) = Mlflow::start() else { return };
-    kills_while_the_alias_moves(&Sandbox::new().with_registry(mlflow.variables()));
-    assert_eq!(named(&mlflow), "1");
+    for seed in seeds(1) {
+        let Some(mlflow) = Mlflow::start() else { return };
+        let sandbox = Sandbox::new().with_registry(mlflow.variables());
+        kills_while_the_alias_moves(&sandbox, &mut Random::new(seed));
+        assert_eq!(named(&mlflow), "1");
+    }
 }
 
-fn kills_while_the_alias_moves(sandbox: &Sandbox) {
+fn kills_while_the_alias_moves(sandbox: &Sandbox, random: &mut Random) {
     const PICTURES: usize = 350;
     register(sandbox, &[1.0, 2.0]);
     let daemon = |arguments: &[&str]| Daemon::of(sandbox, sandbox.command(arguments));
     let (ingest, sink) = (daemon(&["ingest"]), daemon(&["sink"]));
-    let mut random = Random::new(5);
     let start = || sandbox.start(&["classify", "--model", "means@production"]);
     let mut classifier = start();
     for number in 0..PICTURES {
@@ -184,6 +193,7 @@ fn a_version_that_cannot_serve_leaves_the_former_one_serving() {
         (&status["model"]["version"], &status["model"]["source"]),
         (&"3".into(), &"means@production".into())
     );
+    assert_eq!(status["model"]["sha256"], models(&sandbox, &["show", "means/3"])["sha256"]);
     daemon.end();
     let results = sandbox.results();
     let versions =
