@@ -16,6 +16,8 @@ mod desk;
 mod error;
 mod failure;
 mod fetch;
+#[cfg(test)]
+mod fixtures;
 mod history;
 mod inferring;
 mod metrics;

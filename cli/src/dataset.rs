@@ -10,7 +10,7 @@ use autorma_training::dataset::{Cost, Options, check, prepare};
 use crate::args::{CheckArgs, DatasetArgs, DatasetCommand, PrepareArgs};
 use crate::configuration::Configuration;
 use crate::exit;
-use crate::inspect::json_text;
+use crate::output::tell;
 use watching::Watching;
 
 /// `autorma dataset …`.
@@ -18,15 +18,15 @@ pub(crate) fn run(configuration: &Configuration, args: &DatasetArgs) -> anyhow::
     let classifier = &configuration.classifier;
     let cost = Cost { limits: classifier.limits, threads: classifier.workers };
     let watching = Watching::new()?;
-    let (text, is_clean) = match &args.command {
+    let is_clean = match &args.command {
         DatasetCommand::Prepare(args) => prepared(args, cost, &watching)?,
         DatasetCommand::Check(args) => checked(args, cost, &watching)?,
     };
-    crate::print(&text)?;
-    Ok(if is_clean { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+    Ok(if is_clean { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
 }
 
-fn prepared(args: &PrepareArgs, cost: Cost, watching: &Watching) -> anyhow::Result<(String, bool)> {
+/// Prepares one and tells; whether nothing was left out and nothing contradicts itself.
+fn prepared(args: &PrepareArgs, cost: Cost, watching: &Watching) -> anyhow::Result<bool> {
     let options = Options {
         per_class: args.per_class.0,
         ratio: args.split,
@@ -38,15 +38,16 @@ fn prepared(args: &PrepareArgs, cost: Cost, watching: &Watching) -> anyhow::Resu
     let info = prepare(&args.from, &args.to, &options, cost, watching);
     watching.clear();
     let info = info?;
-    let text = if args.json.json { json_text(&info)? } else { report::prepared(&info, &args.to) };
-    let is_clean = info.broken.is_empty() && info.label_conflicts.is_empty() && info.empty_classes.is_empty();
-    Ok((text, is_clean))
+    tell(args.json.json, &info, |info| report::prepared(info, &args.to))?;
+    Ok(info.broken.is_empty() && info.label_conflicts.is_empty() && info.empty_classes.is_empty())
 }
 
-fn checked(args: &CheckArgs, cost: Cost, watching: &Watching) -> anyhow::Result<(String, bool)> {
+/// Checks one and tells; whether nothing is wrong with it.
+fn checked(args: &CheckArgs, cost: Cost, watching: &Watching) -> anyhow::Result<bool> {
     let group_by = args.alike.group_by.as_ref();
     let checked = check(&args.folder, group_by, args.alike.near, args.imbalance, cost, watching);
     watching.clear();
     let checked = checked?;
-    Ok((if args.json.json { json_text(&checked)? } else { report::checked(&checked) }, checked.is_clean()))
+    tell(args.json.json, &checked, report::checked)?;
+    Ok(checked.is_clean())
 }

@@ -18,7 +18,7 @@ use autorma_models::registry::Source;
 use crate::args::{EvaluateArgs, Photos};
 use crate::configuration::Configuration;
 use crate::exit;
-use crate::inspect::json_text;
+use crate::output::tell;
 use crate::progress;
 use crate::table::printable;
 pub(crate) use not_judged::NotJudged;
@@ -110,8 +110,8 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
     if let Some(file) = file {
         file.finish(&page::render(&report))?;
     }
-    crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
-    Ok(if report.is_whole() { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+    tell(args.json.json, &report, Report::to_string)?;
+    Ok(if report.is_whole() { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
 }
 
 /// What another model says of the photos, how the two differ, and how many times as fast the first is.

@@ -7,7 +7,7 @@ use std::process::Command;
 use autorma_service::{Shutdown, signals};
 
 /// Finished, but not with all: some images are dead letters, some photos couldn't be judged, something was found.
-pub(crate) const DEAD_LETTERS: u8 = 2;
+pub(crate) const NOT_ALL: u8 = 2;
 
 /// What the shell reports for a process that SIGINT has ended.
 const INTERRUPTED: i32 = 130;

@@ -12,6 +12,7 @@ mod log_settings;
 mod metrics;
 mod models;
 mod outcomes;
+mod output;
 mod photo;
 mod pipeline;
 mod produce;
@@ -31,29 +32,24 @@ mod train;
 mod when;
 mod words;
 
-use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use args::{Cli, Command, DeadLettersArgs, DeadLettersCommand, RunsCommand};
+use args::{Cli, Command, DeadLettersCommand, RunsCommand};
 use autorma_classifier::trial;
-use autorma_service::{logging, settings::Settings};
+use autorma_service::logging;
 use configuration::Configuration;
 use pipeline::Stage;
 use progress::Display;
-use table::printable;
-
-/// Whether standard error is a log in JSON by now.
-static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too. 2, which is usual for the rest, says "dead letters" here.
+            // Help and version come this way too. 2, which is usual for the rest, says "not with all" here.
             drop(error.print());
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
@@ -61,80 +57,81 @@ fn main() -> ExitCode {
     match execute(&cli) {
         Ok(code) => code,
         // Nobody reads what `autorma tail` prints any more.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            output::complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let configured = || begin(cli).map(|(configuration, _)| configuration);
     match &cli.command {
-        Command::Samples(args) => samples::draw(args)?,
-        Command::Completions { shell } => print(&completions(*shell)?)?,
-        Command::Man => print(&manual()?)?,
-        Command::TryModel { runtime } => {
-            let (said, code) = match trial::sit(runtime, &mut std::io::stdin().lock()) {
-                Ok(at_once) => (at_once.to_string(), ExitCode::SUCCESS),
-                Err(why) => (why, ExitCode::FAILURE),
-            };
-            print(&said)?;
-            return Ok(code);
+        Command::Run(args) => {
+            let (configuration, mut display) = begin(cli)?;
+            run::run(&configuration, args, &mut display)
         }
-        _ => {
+        Command::Up(_) => daemon::run(&configured()?, &Stage::ALL, "autorma up"),
+        Command::Ingest(_) => daemon::run(&configured()?, &[Stage::Ingest], "autorma ingest"),
+        Command::Classify(_) => daemon::run(&configured()?, &[Stage::Classifier], "autorma classify"),
+        Command::Sink(_) => daemon::run(&configured()?, &[Stage::Sink], "autorma sink"),
+        Command::Produce(args) => produce::run(&configured()?, args),
+        Command::Tail(args) => tail::run(&configured()?, args),
+        Command::Replay(args) => {
+            let (configuration, mut display) = begin(cli)?;
+            replay::run(&configuration, args, &mut display)
+        }
+        Command::Status(args) => inspect::status(&configured()?, args.json.json),
+        Command::Runs(args) => match &args.command {
+            Some(RunsCommand::Show { id, json, .. }) => inspect::show_run(&configured()?, id, json.json),
+            None => inspect::runs(&configured()?, args.last, args.json.json),
+        },
+        Command::DeadLetters(args) => match &args.command {
+            Some(DeadLettersCommand::Retry(args)) => retry::run(&configured()?, args),
+            None => inspect::dead_letters(&configured()?, args),
+        },
+        Command::Models(args) => models::run(&configured()?, args),
+        Command::Evaluate(args) => evaluate::run(&configured()?, args),
+        Command::Train(args) => train::run(&configured()?, args),
+        Command::Dataset(args) => dataset::run(&configured()?, args),
+        Command::Topics(args) => topics::run(&configured()?, args),
+        Command::Show(args) => inspect::show(&configured()?, &args.image, args.json.json),
+        Command::Config(args) => {
+            // What isn't in order is its to tell.
             let (configuration, settings) = Configuration::read(cli)?;
-            return with_settings(cli, &configuration, &settings);
+            show_configuration::show(&configuration, &settings, args)
         }
+        Command::Samples(args) => samples::draw(args),
+        Command::Completions { shell } => output::print(&completions(*shell)?).map(|()| ExitCode::SUCCESS),
+        Command::Man => output::print(&manual()?).map(|()| ExitCode::SUCCESS),
+        Command::TryModel { runtime } => try_model(runtime),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-fn with_settings(cli: &Cli, configuration: &Configuration, settings: &Settings) -> anyhow::Result<ExitCode> {
-    if let Command::Config(args) = &cli.command {
-        return show_configuration::show(configuration, settings, args);
-    }
+/// The settings, which are in order, and what shows how far the command is. From here on, there is a log.
+fn begin(cli: &Cli) -> anyhow::Result<(Configuration, Display)> {
+    let (configuration, settings) = Configuration::read(cli)?;
     settings.finish()?;
     let quiet = matches!(&cli.command, Command::Run(args) if args.quiet);
-    let mut display = match &cli.command {
-        Command::Run(args) => Display::new(args.quiet),
-        Command::Replay(_) => Display::new(false),
+    let display = match &cli.command {
+        Command::Run(_) | Command::Replay(_) => Display::new(quiet),
         _ => Display::Silent,
     };
     let level = if quiet { "error" } else { &configuration.logging.level };
     logging::init(configuration.logging.format, level, display.writer())?;
-    IS_JSON.store(configuration.logging.format == logging::Format::Json, Ordering::Relaxed);
-    match &cli.command {
-        Command::Run(args) => return run::run(configuration, args, &mut display),
-        Command::Up(_) => return daemon::run(configuration, &Stage::ALL, "autorma up"),
-        Command::Ingest(_) => return daemon::run(configuration, &[Stage::Ingest], "autorma ingest"),
-        Command::Classify(_) => return daemon::run(configuration, &[Stage::Classifier], "autorma classify"),
-        Command::Evaluate(args) => return evaluate::run(configuration, args),
-        Command::Train(args) => return train::run(configuration, args),
-        Command::Models(args) => return models::run(configuration, args),
-        Command::Dataset(args) => return dataset::run(configuration, args),
-        Command::Topics(args) => return topics::run(configuration, args),
-        Command::Sink(_) => return daemon::run(configuration, &[Stage::Sink], "autorma sink"),
-        Command::Produce(args) => return produce::run(configuration, args),
-        Command::Tail(args) => return tail::run(configuration, args),
-        Command::Replay(args) => return replay::run(configuration, args, &mut display),
-        Command::DeadLetters(DeadLettersArgs { command: Some(DeadLettersCommand::Retry(args)), .. }) => {
-            return retry::run(configuration, args);
-        }
-        _ => {}
-    }
-    let text = match &cli.command {
-        Command::Status(args) => inspect::status(configuration, args.json.json)?,
-        Command::Runs(args) => match &args.command {
-            Some(RunsCommand::Show { id, json, .. }) => inspect::show_run(configuration, id, json.json)?,
-            None => inspect::runs(configuration, args.last, args.json.json)?,
-        },
-        Command::DeadLetters(args) => inspect::dead_letters(configuration, args)?,
-        Command::Show(args) => inspect::show(configuration, &args.image, args.json.json)?,
-        _ => String::new(),
+    output::log_begins(configuration.logging.format);
+    Ok((configuration, display))
+}
+
+/// In the process that `autorma` has started for it.
+fn try_model(runtime: &Path) -> anyhow::Result<ExitCode> {
+    let (said, code) = match trial::sit(runtime, &mut std::io::stdin().lock()) {
+        Ok(at_once) => (at_once.to_string(), ExitCode::SUCCESS),
+        Err(why) => (why, ExitCode::FAILURE),
     };
-    print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    output::print(&said)?;
+    Ok(code)
 }
 
 /// The completion script of a shell. It would offer hidden commands, too: those are left out.
@@ -183,44 +180,11 @@ fn commands(of: &clap::Command, page: &mut Vec<u8>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes to standard output. That whoever reads has gone, `autorma runs | head` for example, changes nothing of what was
-/// done, and of the exit status.
-fn print(text: &str) -> anyhow::Result<()> {
-    emit(text).or_else(|error| if is_broken_pipe(&error) { Ok(()) } else { Err(error) })
-}
-
-/// Writes to standard output, for those that go on until nobody reads; `println!` would panic then.
-fn emit(text: &str) -> anyhow::Result<()> {
-    let mut output = std::io::stdout().lock();
-    output.write_all(text.as_bytes())?;
-    Ok(output.flush()?)
-}
-
-/// Says on standard error what is wrong, if anybody reads it; `eprintln!` would panic where nobody does. Who reads a log in
-/// JSON there can't read anything else.
-fn complain(what: &str) {
-    if IS_JSON.load(Ordering::Relaxed) && tracing::enabled!(tracing::Level::ERROR) {
-        tracing::error!("{what}");
-        return;
-    }
-    drop(writeln!(std::io::stderr(), "autorma: {}", printable_lines(what)));
-}
-
-/// Several lines without what would move the cursor: ONNX Runtime repeats the names that a model has.
-fn printable_lines(text: &str) -> String {
-    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    causes.any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::ValueEnum;
 
-    use super::{Shell, completions, manual, printable_lines};
+    use super::{Shell, completions, manual};
 
     #[test]
     fn what_autorma_starts_itself_is_offered_to_nobody() {
@@ -237,10 +201,5 @@ mod tests {
         let page = manual().unwrap();
         assert!(page.contains("\nautorma dead\\-letters\n"), "{page}");
         assert!(!page.contains("(1)"), "{page}");
-    }
-
-    #[test]
-    fn no_complaint_plays_with_the_terminal() {
-        assert_eq!(printable_lines("a\u{1b}[2J\r\n  b"), "a\\u{1b}[2J\\u{d}\n  b");
     }
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::args::{GcArgs, ModelsArgs, ModelsCommand, MoveArgs, RegisterArgs, Signature};
 use crate::configuration::Configuration;
-use crate::inspect::json_text;
+use crate::output::tell;
 
 /// Where an alias has gone.
 #[derive(Debug, Serialize)]
@@ -26,6 +26,14 @@ struct Moved {
     version: u64,
     /// What it named before.
     former: Option<u64>,
+}
+
+impl Moved {
+    fn text(&self) -> String {
+        let Self { model, alias, version, former } = self;
+        let before = former.map_or_else(String::new, |former| format!(", after {former}"));
+        format!("{model}@{alias} names version {version}{before}\n")
+    }
 }
 
 /// A version that was registered.
@@ -39,10 +47,19 @@ struct Registered {
     is_new: bool,
 }
 
+impl Registered {
+    fn text(&self) -> String {
+        let Self { model, version, alias, is_new, .. } = self;
+        let before = if *is_new { "" } else { ", which was there already" };
+        let named = alias.as_ref().map_or_else(String::new, |alias| format!(", which {alias} names"));
+        format!("{model}/{version}{before}{named}\n")
+    }
+}
+
 /// Does what is asked of the registry.
 pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::Result<ExitCode> {
     let registry = &*configuration.registry()?;
-    let text = match &args.command {
+    match &args.command {
         ModelsCommand::List(json) => listing::list(registry, json.json)?,
         ModelsCommand::Show { reference, json } => listing::show(registry, reference, json.json)?,
         ModelsCommand::Register(args) => register(registry, args)?,
@@ -58,12 +75,11 @@ pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::R
         ModelsCommand::Verify { references, json } => {
             return verifying::verify(configuration, references, json.json);
         }
-    };
-    crate::print(&text)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn register(registry: &dyn Registry, args: &RegisterArgs) -> anyhow::Result<String> {
+fn register(registry: &dyn Registry, args: &RegisterArgs) -> anyhow::Result<()> {
     let signed = signed(&args.signature);
     let version = registry.register(&args.model, &signed)?;
     let (model, number, sha256) = (version.manifest.name.clone(), version.number, version.manifest.sha256());
@@ -73,15 +89,10 @@ fn register(registry: &dyn Registry, args: &RegisterArgs) -> anyhow::Result<Stri
     // Who registers what is there is told who did before.
     let is_new = version.signed == signed;
     let done = Registered { model, version: number, sha256, alias: args.alias.clone(), is_new };
-    if args.json.json {
-        return json_text(&done);
-    }
-    let named = done.alias.map_or_else(String::new, |alias| format!(", which {alias} names"));
-    let before = if is_new { "" } else { ", which was there already" };
-    Ok(format!("{}/{number}{before}{named}\n", done.model))
+    tell(args.json.json, &done, Registered::text)
 }
 
-fn point(registry: &dyn Registry, args: &MoveArgs) -> anyhow::Result<String> {
+fn point(registry: &dyn Registry, args: &MoveArgs) -> anyhow::Result<()> {
     let (name, number) = (&args.reference.name, registry.resolve(&args.reference)?);
     let former = registry.now(name, &args.alias)?;
     let made = registry.point(name, &args.alias, number, &signed(&args.signature))?;
@@ -93,7 +104,7 @@ fn roll_back(
     Reference { name, which }: &Reference,
     signed: &Signed,
     json: bool,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<()> {
     let Which::Alias(alias) = which else {
         bail!("only an alias can go back: {name}@production, for example")
     };
@@ -102,24 +113,18 @@ fn roll_back(
     moved(name, alias, &made, former, json)
 }
 
-fn moved(name: &str, alias: &str, made: &Move, former: Option<u64>, json: bool) -> anyhow::Result<String> {
-    if json {
-        let (model, alias) = (name.to_owned(), alias.to_owned());
-        return json_text(&Moved { model, alias, version: made.version, former });
-    }
-    let before = former.map_or_else(String::new, |former| format!(", after {former}"));
-    Ok(format!("{name}@{alias} names version {}{before}\n", made.version))
+fn moved(name: &str, alias: &str, made: &Move, former: Option<u64>, json: bool) -> anyhow::Result<()> {
+    let (model, alias) = (name.to_owned(), alias.to_owned());
+    tell(json, &Moved { model, alias, version: made.version, former }, Moved::text)
 }
 
-fn collect(registry: &dyn Registry, GcArgs { name, keep, json }: &GcArgs) -> anyhow::Result<String> {
-    let gone = registry.collect(name, *keep)?;
-    if json.json {
-        return json_text(&gone);
-    }
-    let gone: Vec<_> = gone.iter().map(u64::to_string).collect();
-    Ok(match gone.is_empty() {
-        true => "Nothing to remove.\n".into(),
-        false => format!("Removed of {name}: {}\n", gone.join(", ")),
+fn collect(registry: &dyn Registry, GcArgs { name, keep, json }: &GcArgs) -> anyhow::Result<()> {
+    tell(json.json, registry.collect(name, *keep)?, |gone| {
+        let gone: Vec<_> = gone.iter().map(u64::to_string).collect();
+        match gone.is_empty() {
+            true => "Nothing to remove.\n".into(),
+            false => format!("Removed of {name}: {}\n", gone.join(", ")),
+        }
     })
 }
 

@@ -17,7 +17,7 @@ use crate::args::ProduceArgs;
 use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::Home;
-use crate::inspect::json_text;
+use crate::output::tell;
 use crate::photo::{self, Photo};
 use crate::publishing::{Publisher, append, rivalled};
 use report::{Published, Report};
@@ -75,8 +75,8 @@ fn publish(configuration: &Configuration, args: &ProduceArgs) -> anyhow::Result<
 }
 
 fn told(report: &Report, args: &ProduceArgs) -> anyhow::Result<ExitCode> {
-    crate::print(&if args.json.json { json_text(report)? } else { report.text() })?;
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+    tell(args.json.json, report, Report::text)?;
+    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
 }
 
 /// One call of the command.

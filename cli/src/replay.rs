@@ -27,8 +27,8 @@ use crate::args::ReplayArgs;
 use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::Home;
-use crate::inspect::json_text;
 use crate::metrics::Metrics;
+use crate::output::tell;
 use crate::pipeline::{Pipeline, Stage};
 use crate::progress::Display;
 use crate::publishing::{Publisher, append, free_run_id};
@@ -101,8 +101,8 @@ pub(crate) fn run(
         report.finished(&record, output, &view.comparison(), chosen - record.images as u64)?;
     }
     report.took(begun.elapsed());
-    crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
-    Ok(if report.dead_letters > 0 { exit::DEAD_LETTERS.into() } else { ExitCode::SUCCESS })
+    tell(args.json.json, &report, Report::to_string)?;
+    Ok(if report.dead_letters > 0 { exit::NOT_ALL.into() } else { ExitCode::SUCCESS })
 }
 
 /// Runs the two stages until the run is finished. Returns the run as it was closed, and its files.

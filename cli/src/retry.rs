@@ -13,8 +13,8 @@ use crate::args::RetryArgs;
 use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::Home;
-use crate::inspect::json_text;
 use crate::outcomes::{self, Id};
+use crate::output::tell;
 use crate::publishing::{Publisher, append, free_run_id, rivalled};
 use crate::reading::{named_run, patiently, scan};
 use report::{Published, Report, Run};
@@ -62,8 +62,8 @@ fn retry(configuration: &Configuration, args: &RetryArgs) -> anyhow::Result<Exit
     while waiting.peek().is_some() {
         publish(log, &mut publisher, args, &mut waiting, &mut report)?;
     }
-    crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+    tell(args.json.json, &report, Report::to_string)?;
+    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
 }
 
 /// Publishes as many as one transaction should hold, as a run.

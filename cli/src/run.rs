@@ -15,6 +15,7 @@ use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::{Home, INGEST, SINK};
 use crate::metrics::Metrics;
+use crate::output::print;
 use crate::pipeline::{Control, Pipeline, Stage};
 use crate::progress::Display;
 use crate::report::Report;
@@ -78,9 +79,9 @@ pub(crate) fn run(
     let snapshot = pipeline.progress.snapshot();
     let report = Report::new(configuration, &batch, &snapshot, has_dead_letters, seconds)?;
     match (args.json, args.quiet) {
-        (true, _) => crate::print(&(serde_json::to_string(&report)? + "\n"))?,
+        (true, _) => print(&(serde_json::to_string(&report)? + "\n"))?,
         (false, true) => {}
-        (false, false) => crate::print(&report.to_string())?,
+        (false, false) => print(&report.to_string())?,
     }
     // A process that lives for seconds has kept no house, and all that could be needed is in files.
     home.drop_old_records();
@@ -89,7 +90,7 @@ pub(crate) fn run(
         () if report.still_being_written > 0 || incomplete.iter().any(|run| is_ours(&run)) => {
             ExitCode::FAILURE
         }
-        () if report.has_failures() => exit::DEAD_LETTERS.into(),
+        () if report.has_failures() => exit::NOT_ALL.into(),
         () => ExitCode::SUCCESS,
     })
 }

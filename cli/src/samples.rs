@@ -6,18 +6,21 @@ mod things;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use image::ImageFormat;
 
 use crate::args::SamplesArgs;
+use crate::output::print;
 use draw::Canvas;
 use things::THINGS;
 
 /// `autorma samples`.
-pub(crate) fn draw(args: &SamplesArgs) -> anyhow::Result<()> {
+pub(crate) fn draw(args: &SamplesArgs) -> anyhow::Result<ExitCode> {
     let files = write(&args.folder, args.count)?;
-    crate::print(&format!("{files} files in {}\n", args.folder.display()))
+    print(&format!("{files} files in {}\n", args.folder.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Draws `count` pictures and a few broken files into `folder`. The same count gives the same files.

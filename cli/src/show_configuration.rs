@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_classifier::Cast;
-use autorma_service::settings::{Invalid, Problem, Settings};
+use autorma_service::settings::{Effective, Invalid, Problem, Settings};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::args::ConfigArgs;
 use crate::configuration::Configuration;
 use crate::home;
-use crate::inspect::json_text;
+use crate::output::{print, tell, tell_scripts};
 use crate::table::Table;
 use crate::words::counted;
 
@@ -45,26 +45,28 @@ pub(crate) fn show(
     args: &ConfigArgs,
 ) -> anyhow::Result<ExitCode> {
     let problems = problems(configuration, settings);
-    if args.json.json {
-        crate::print(&match args.check {
-            true => json_text(&json!({ "problems": problems }))?,
-            false => json_text(&settings.effective())?,
-        })?;
-    } else if !args.check {
-        let mut table = Table::new(["setting", "value", "from", "what it is"]);
-        for it in settings.effective() {
-            table.row([it.key.clone(), it.value.clone(), it.origin.clone(), it.about.clone()]);
-        }
-        crate::print(&table.to_string())?;
+    match (args.check, args.json.json) {
+        (true, true) => tell_scripts(&json!({ "problems": problems }))?,
+        // People are told at the end.
+        (true, false) => {}
+        (false, json) => tell(json, settings.effective(), table)?,
     }
     if !problems.is_empty() {
         let lines: String = problems.iter().map(|it| format!("\n  {}", it.problem)).collect();
         bail!("{} in the configuration:{lines}", counted(problems.len(), "problem"));
     }
     if args.check && !args.json.json {
-        crate::print("The configuration is in order.\n")?;
+        print("The configuration is in order.\n")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn table(settings: &[Effective]) -> String {
+    let mut table = Table::new(["setting", "value", "from", "what it is"]);
+    for it in settings {
+        table.row([it.key.clone(), it.value.clone(), it.origin.clone(), it.about.clone()]);
+    }
+    table.to_string()
 }
 
 /// What is wrong with each setting, and with several of them together.

@@ -14,6 +14,7 @@ use crate::args::{TailArgs, Topic};
 use crate::configuration::Configuration;
 use crate::exit;
 use crate::home::Home;
+use crate::output::emit;
 use crate::reading::{known_run, named_run, patiently};
 use line::Style;
 
@@ -44,7 +45,7 @@ pub(crate) fn run(configuration: &Configuration, args: &TailArgs) -> anyhow::Res
         left -= style.print(&record, left, &mut text);
     }
     loop {
-        crate::emit(&text)?;
+        emit(&text)?;
         text.clear();
         if left == 0 || stop.is_requested() {
             return Ok(ExitCode::SUCCESS);

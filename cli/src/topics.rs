@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::args::{TopicsArgs, TopicsCommand};
 use crate::configuration::Configuration;
 use crate::home::topics;
+use crate::output::tell;
 use crate::table::Table;
 
 /// What a topic's records may have where nobody has said otherwise: Kafka's default of max.message.bytes. No record but an
@@ -51,11 +52,7 @@ pub(crate) fn run(configuration: &Configuration, args: &TopicsArgs) -> anyhow::R
     }
     let found = kafka.inspect(&wanted)?;
     let checked: Vec<_> = wanted.iter().zip(found).map(|(wanted, found)| check(wanted, found)).collect();
-    if json {
-        crate::print(&(serde_json::to_string_pretty(&checked)? + "\n"))?;
-    } else {
-        crate::print(&text(&checked))?;
-    }
+    tell(json, checked.as_slice(), text)?;
     let is_good = checked.iter().all(|it| it.problems.is_empty());
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

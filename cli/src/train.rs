@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::args::TrainArgs;
 use crate::configuration::{Configuration, backbone};
 use crate::exit;
-use crate::inspect::json_text;
+use crate::output::tell;
 use crate::progress;
 use crate::table::{Table, printable};
 
@@ -64,13 +64,9 @@ pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Re
     let metrics = metrics?;
     let is_whole = metrics.is_whole && metrics.failed.is_empty();
     let recorded = server.and_then(|server| recording::record(&server, &metrics, args));
-    let text = if args.json.json {
-        json_text(&Trained { metrics, mlflow_run: recorded.map(|it| it.run) })?
-    } else {
-        report(&metrics, recorded.as_ref(), args)?
-    };
-    crate::print(&text)?;
-    Ok(if is_whole { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+    let trained = Trained { metrics, mlflow_run: recorded.as_ref().map(|it| it.run.clone()) };
+    tell(args.json.json, &trained, |it| report(&it.metrics, recorded.as_ref(), args))?;
+    Ok(if is_whole { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
 }
 
 /// In the file, or what holds where there is none.
@@ -135,7 +131,7 @@ impl Display {
     }
 }
 
-fn report(metrics: &Metrics, recorded: Option<&Recorded>, args: &TrainArgs) -> anyhow::Result<String> {
+fn report(metrics: &Metrics, recorded: Option<&Recorded>, args: &TrainArgs) -> String {
     let mut table = Table::new(["photos", "of the classes", "right", "unknown", "of none", "found unknown"]);
     for (name, quality) in metrics.rows() {
         table.row(row(name, quality));
@@ -154,7 +150,7 @@ fn report(metrics: &Metrics, recorded: Option<&Recorded>, args: &TrainArgs) -> a
     }
     let page = args.output.join("report.html");
     text += &format!("Model: {}\nReport: {}\n", metrics.model.display(), page.display());
-    Ok(text + &recorded.map_or_else(String::new, |it| format!("Recorded: {}\n", it.page)))
+    text + &recorded.map_or_else(String::new, |it| format!("Recorded: {}\n", it.page))
 }
 
 fn row(name: String, quality: &Quality) -> [String; 6] {

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 
-use autorma_schemas::{ImageEvent, Micros};
 use autorma_stream::{Assignment, StoredRecord};
 
 use super::*;
 use crate::Picture;
+use crate::fixtures::event;
 use crate::outcome::{origin, unreadable};
 
 fn desk() -> Desk {
@@ -194,21 +194,8 @@ fn a_lone_picture_waits_for_nobody() {
     let (desk, assignment) = (desk(), Assignment::begin());
     desk.admit(records(&assignment, 1));
     let record = take(&desk);
-    let event = ImageEvent {
-        event_id: String::new(),
-        run_id: None,
-        sequence: 0,
-        source: String::new(),
-        name: String::new(),
-        uri: None,
-        bytes: None,
-        sha256: String::new(),
-        length: 0,
-        seen_at: Micros(0),
-        attributes: BTreeMap::new(),
-    };
     let (origin, picture) = (origin(&record.stored), Picture(Vec::new()));
-    let trace = Vec::new();
+    let (event, trace) = (event(), Vec::new());
     desk.decoded(Ok(Decoded { assignment: record.assignment, origin, event, picture, trace }));
     assert!(matches!(desk.next_task(), Some(Task::Infer(batch)) if batch.len() == 1));
 }

@@ -1,10 +1,9 @@
-use std::collections::BTreeMap;
-
 use autorma_schemas::{ClassProbability, Decision};
 use autorma_stream::embedded::Embedded;
 use autorma_stream::{Log, NextOffset, Retention, Topic, Transaction};
 
 use super::*;
+use crate::fixtures::event;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -19,22 +18,6 @@ fn record(value: Vec<u8>) -> Record {
         appended_at: 0,
     };
     Record { stored, assignment: Assignment::begin() }
-}
-
-fn event() -> ImageEvent {
-    ImageEvent {
-        event_id: "1".into(),
-        run_id: None,
-        sequence: 0,
-        source: "a test".into(),
-        name: "a.jpg".into(),
-        uri: None,
-        bytes: None,
-        sha256: String::new(),
-        length: 0,
-        seen_at: Micros(0),
-        attributes: BTreeMap::new(),
-    }
 }
 
 fn decoded(event: ImageEvent) -> Decoded {

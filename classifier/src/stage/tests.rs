@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use autorma_models::handmade::{means, picture, write};
 use autorma_models::registry::Source;
-use autorma_schemas::{Event, ImageEvent, Micros, sha256};
+use autorma_schemas::{Event, ImageEvent, sha256};
 use autorma_service::settings::Settings;
 use autorma_stream::embedded::Embedded;
 use autorma_stream::{Append, NextOffset, Retention, Topic, TopicPartition, Transaction};
 
 use super::*;
+use crate::fixtures;
 
 /// Nothing here takes so long, on the slowest machine.
 const LONG: Duration = Duration::from_secs(60);
@@ -38,16 +39,10 @@ fn dripping() -> (String, Receiver<()>) {
 fn event(id: &str, uri: Option<String>, bytes: Option<Vec<u8>>) -> Append {
     let event = ImageEvent {
         event_id: id.into(),
-        run_id: None,
-        sequence: 0,
-        source: "a test".into(),
-        name: "a.jpg".into(),
         uri,
         sha256: sha256(bytes.as_deref().unwrap_or_default()),
         bytes,
-        length: 0,
-        seen_at: Micros(0),
-        attributes: Default::default(),
+        ..fixtures::event()
     };
     Append { topic: topics::IMAGES.into(), value: event.encode(), ..Append::default() }
 }

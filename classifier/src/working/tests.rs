@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use autorma_models::handmade::{SIDE, means, negatives, write};
 use autorma_models::registry::{FolderRegistry, Location, Registry, Signed, Source};
-use autorma_schemas::{ImageEvent, Micros};
+use autorma_schemas::Micros;
 use autorma_service::settings::Settings;
 use autorma_stream::embedded::Embedded;
 use autorma_stream::{Assignment, Offset, Record, StoredRecord, TopicPartition};
 
 use super::*;
+use crate::fixtures::event;
 use crate::outcome::{Decoded, Outcome, origin};
 use crate::swapping::Opening;
 use crate::{Picture, Runtime};
@@ -25,22 +26,9 @@ fn record(assignment: &Assignment, offset: i64) -> Record {
 
 /// A grey picture, whatever the record is.
 fn decoded(record: Record) -> Decoded {
-    let event = ImageEvent {
-        event_id: String::new(),
-        run_id: None,
-        sequence: 0,
-        source: String::new(),
-        name: String::new(),
-        uri: None,
-        bytes: None,
-        sha256: String::new(),
-        length: 0,
-        seen_at: Micros(0),
-        attributes: Default::default(),
-    };
     let picture = Picture(vec![100; (3 * SIDE * SIDE) as usize]);
     let origin = origin(&record.stored);
-    Decoded { assignment: record.assignment, origin, event, picture, trace: Vec::new() }
+    Decoded { assignment: record.assignment, origin, event: event(), picture, trace: Vec::new() }
 }
 
 /// A desk with a micro-batch of so many pictures, and another one of a single picture behind it.

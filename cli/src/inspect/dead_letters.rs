@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 
 pub(crate) use autorma_schemas::readable_url as place;
 use autorma_schemas::{DeadLetter, Event, HeaderValue, Origin, topics};
@@ -6,10 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::json_text;
 use crate::args::DeadLettersArgs;
 use crate::configuration::Configuration;
 use crate::home::Home;
+use crate::output::tell;
 use crate::reading::{named_run, scan};
 use crate::table::Table;
 use crate::when::with_offset;
@@ -70,10 +71,18 @@ impl From<DeadLetter> for Listed {
 }
 
 /// `autorma dead-letters`.
-pub(crate) fn dead_letters(configuration: &Configuration, args: &DeadLettersArgs) -> anyhow::Result<String> {
+pub(crate) fn dead_letters(
+    configuration: &Configuration,
+    args: &DeadLettersArgs,
+) -> anyhow::Result<ExitCode> {
+    tell(args.json.json, letters(configuration, args)?, table)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Those that are meant, oldest first.
+fn letters(configuration: &Configuration, args: &DeadLettersArgs) -> anyhow::Result<Vec<Listed>> {
     let home = Home::look(configuration)?;
     args.run.as_ref().map(|run| named_run(&*home.log, run)).transpose()?;
-    let json = args.json.json;
     let is_meant = |letter: &DeadLetter| {
         (args.run.is_none() || letter.run_id == args.run)
             && (args.reasons.is_empty() || args.reasons.contains(&letter.reason))
@@ -83,7 +92,7 @@ pub(crate) fn dead_letters(configuration: &Configuration, args: &DeadLettersArgs
         if let Ok(mut letter) = DeadLetter::decode(&record.value)
             && is_meant(&letter)
         {
-            if !json {
+            if !args.json.json {
                 // The table doesn't show it, and all together it may not fit in memory.
                 (letter.raw, letter.headers, letter.attributes) = Default::default();
             }
@@ -92,12 +101,13 @@ pub(crate) fn dead_letters(configuration: &Configuration, args: &DeadLettersArgs
         true
     })?;
     letters.sort_by_key(|(failed_at, _)| *failed_at);
-    let letters: Vec<_> = letters.into_iter().map(|(_, letter)| letter).collect();
-    if json {
-        return json_text(&letters);
-    }
+    Ok(letters.into_iter().map(|(_, letter)| letter).collect())
+}
+
+/// As a table for people.
+fn table(letters: Vec<Listed>) -> String {
     if letters.is_empty() {
-        return Ok("No dead letters.\n".into());
+        return "No dead letters.\n".into();
     }
     let mut table = Table::new(["run", "reason", "photo", "what happened"]);
     for letter in letters {
@@ -107,14 +117,14 @@ pub(crate) fn dead_letters(configuration: &Configuration, args: &DeadLettersArgs
             Some(letter.path.unwrap_or(letter.name)).filter(|photo| !photo.is_empty()).unwrap_or(record);
         table.row([letter.run_id.unwrap_or_default(), letter.reason, photo, letter.message]);
     }
-    Ok(table.to_string())
+    table.to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use autorma_schemas::Micros;
     use autorma_stream::{Append, Transaction};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::args::{Cli, Command};
@@ -149,7 +159,7 @@ mod tests {
             let cli = Cli::read(words.into_iter().map(Into::into)).unwrap();
             let (configuration, _) = Configuration::read(&cli).unwrap();
             let Command::DeadLetters(args) = &cli.command else { panic!("another command") };
-            serde_json::from_str::<Value>(&dead_letters(&configuration, args).unwrap()).unwrap()
+            json!(letters(&configuration, args).unwrap())
         };
         let home = Home::open(&Configuration::of(&["up", "--data", data])).unwrap();
         let append = |reason: &str| Append {

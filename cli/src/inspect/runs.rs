@@ -1,11 +1,14 @@
+use std::path::Path;
+use std::process::ExitCode;
+
 use anyhow::Context;
 use autorma_schemas::{RunRecord, RunState};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
+use crate::output::tell;
 use crate::reading::{known_run, newest_runs};
 use crate::table::{Table, flattened};
 use crate::when::{to_the_second, with_offset};
@@ -79,33 +82,45 @@ pub(super) fn table(runs: &[Listed]) -> String {
 }
 
 /// `autorma runs`.
-pub(crate) fn runs(configuration: &Configuration, last: Option<usize>, json: bool) -> anyhow::Result<String> {
+pub(crate) fn runs(
+    configuration: &Configuration,
+    last: Option<usize>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    tell(json, &listed(configuration, last)?, |runs| match runs.is_empty() {
+        true => "No runs yet.\n".into(),
+        false => table(runs),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All of them, or the newest `last`.
+fn listed(configuration: &Configuration, last: Option<usize>) -> anyhow::Result<Vec<Listed>> {
     let home = Home::look(configuration)?;
     let runs = newest_runs(&*home.log)?;
     let older = last.map_or(0, |last| runs.len().saturating_sub(last));
-    let runs: Vec<_> = runs.iter().skip(older).map(Listed::from).collect();
-    if json {
-        return json_text(&runs);
-    }
-    Ok(if runs.is_empty() { "No runs yet.\n".into() } else { table(&runs) })
+    Ok(runs.iter().skip(older).map(Listed::from).collect())
 }
 
 /// `autorma runs show ID`.
-pub(crate) fn show(configuration: &Configuration, id: &str, json: bool) -> anyhow::Result<String> {
+pub(crate) fn show(configuration: &Configuration, id: &str, json: bool) -> anyhow::Result<ExitCode> {
     let home = Home::look(configuration)?;
     let record = known_run(&*home.log, id)?;
     let shown = Shown { run: Listed::from(&record), summary: summary(configuration, &record)? };
-    if json {
-        return json_text(&shown);
-    }
-    let listed = table(&[shown.run]);
-    let Some(summary) = shown.summary else {
-        return Ok(listed + "Its summary is written when it is closed and every image has its outcome.\n");
+    let results = autorma_sink::results_path(&configuration.sink.output, id);
+    tell(json, shown, |shown| text(shown, &results))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Of a run whose results are in that file.
+fn text(Shown { run, summary }: Shown, results: &Path) -> String {
+    let listed = table(&[run]);
+    let Some(summary) = summary else {
+        return listed + "Its summary is written when it is closed and every image has its outcome.\n";
     };
     let mut values = Table::new(["summary", ""]);
     flattened(&summary).into_iter().for_each(|(name, value)| values.row([name, value]));
-    let results = autorma_sink::results_path(&configuration.sink.output, id);
-    Ok(format!("{listed}\n{values}\nResults: {}\n", results.display()))
+    format!("{listed}\n{values}\nResults: {}\n", results.display())
 }
 
 /// What the sink has written about a run when it was finished.
@@ -158,9 +173,9 @@ mod tests {
         let appends = [("b", 2), ("c", 3), ("a", 1)].map(append).into();
         home.log.producer("test").unwrap().commit(&Transaction { appends, advance: None }).unwrap();
         let listed = |last| {
-            let runs =
-                serde_json::from_str::<Vec<Value>>(&runs(&configuration, last, true).unwrap()).unwrap();
-            runs.iter().map(|run| run["run_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+            let runs = json!(listed(&configuration, last).unwrap());
+            let ids = runs.as_array().unwrap().iter().map(|run| run["run_id"].as_str().unwrap().to_owned());
+            ids.collect::<Vec<_>>()
         };
         assert_eq!(listed(Some(2)), ["b", "c"]);
         assert_eq!((listed(None).len(), listed(Some(9)).len(), listed(Some(0)).len()), (3, 3, 0));

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_schemas::{
@@ -10,9 +11,9 @@ use autorma_stream::{NextOffset, TopicPartition};
 use serde::Serialize;
 
 use super::dead_letters::place;
-use super::json_text;
 use crate::configuration::Configuration;
 use crate::home::Home;
+use crate::output::tell;
 use crate::photo;
 use crate::reading::scan;
 use crate::table::{Table, flattened};
@@ -49,7 +50,7 @@ struct Story {
 }
 
 /// `autorma show IMAGE_OR_EVENT_ID`.
-pub(crate) fn show(configuration: &Configuration, image: &OsStr, json: bool) -> anyhow::Result<String> {
+pub(crate) fn show(configuration: &Configuration, image: &OsStr, json: bool) -> anyhow::Result<ExitCode> {
     let home = Home::look(configuration)?;
     let asked = Asked::of(image);
     let mut stories = Vec::new();
@@ -75,11 +76,9 @@ pub(crate) fn show(configuration: &Configuration, image: &OsStr, json: bool) -> 
             story.find_outcome(configuration, &home)?;
         }
     }
-    if json {
-        return json_text(&stories);
-    }
     let tables: Vec<_> = stories.iter().map(Story::table).collect::<Result<_, _>>()?;
-    Ok(tables.join("\n"))
+    tell(json, &stories, |_| tables.join("\n"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What was asked for, as events may have it.

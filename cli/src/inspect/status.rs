@@ -1,4 +1,5 @@
 use std::fmt;
+use std::process::ExitCode;
 
 use autorma_classifier::Cast;
 use autorma_models::Manifest;
@@ -9,10 +10,11 @@ use autorma_service::roles::{Holder, Holders, RoleLock};
 use autorma_stream::{Bounds, Log, NextOffset, Pages, TopicPartition};
 use serde::Serialize;
 
-use super::{json_text, runs};
+use super::runs;
 use crate::configuration::Configuration;
 use crate::home::{CLASSIFIER, Home};
 use crate::metrics::GROUPS;
+use crate::output::tell;
 use crate::reading::newest_runs;
 use crate::table::{Table, printable};
 use crate::when;
@@ -105,10 +107,10 @@ struct ArmStatus {
 }
 
 /// `autorma status`.
-pub(crate) fn status(configuration: &Configuration, json: bool) -> anyhow::Result<String> {
+pub(crate) fn status(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
     let home = Home::look(configuration)?;
-    let status = Status::now(configuration, &home)?;
-    if json { json_text(&status) } else { Ok(status.to_string()) }
+    tell(json, &Status::now(configuration, &home)?, Status::to_string)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Status {

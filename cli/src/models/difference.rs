@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::DiffArgs;
-use crate::inspect::json_text;
+use crate::output::tell;
 use crate::table::{Table, cell, values};
 
 /// A value that differs; None where a version hasn't it.
@@ -17,7 +17,7 @@ struct Difference {
 }
 
 /// `autorma models diff`.
-pub(super) fn diff(registry: &dyn Registry, args: &DiffArgs) -> anyhow::Result<String> {
+pub(super) fn diff(registry: &dyn Registry, args: &DiffArgs) -> anyhow::Result<()> {
     let (from, to) = (of(registry, &args.from)?, of(registry, &args.to)?);
     let names: BTreeSet<_> = from.keys().chain(to.keys()).collect();
     let differ = names.into_iter().filter(|name| from.get(*name) != to.get(*name));
@@ -28,18 +28,19 @@ pub(super) fn diff(registry: &dyn Registry, args: &DiffArgs) -> anyhow::Result<S
             to: to.get(name).cloned(),
         })
         .collect();
-    if args.json.json {
-        return json_text(&differences);
-    }
+    tell(args.json.json, differences, table)
+}
+
+fn table(differences: Vec<Difference>) -> String {
     if differences.is_empty() {
-        return Ok("They are the same.\n".into());
+        return "They are the same.\n".into();
     }
     let mut table = Table::new(["manifest", "from", "to"]);
     for Difference { name, from, to } in differences {
         let [from, to] = [from, to].map(|value| value.as_ref().map(cell).unwrap_or_default());
         table.row([name, from, to]);
     }
-    Ok(table.to_string())
+    table.to_string()
 }
 
 /// The values of a version's manifest.

@@ -12,7 +12,7 @@ use crate::args::EnsembleArgs;
 use crate::configuration::Configuration;
 use crate::evaluate::{Examiner, NotJudged};
 use crate::exit;
-use crate::inspect::json_text;
+use crate::output::tell;
 use crate::train::recipe;
 use crate::words::counted;
 
@@ -55,8 +55,8 @@ pub(super) fn make(
         photos: judgement.judged.len() - failed.len(),
         failed,
     };
-    crate::print(&if args.json.json { json_text(&made)? } else { made.text() })?;
-    Ok(if made.failed.is_empty() { ExitCode::SUCCESS } else { exit::DEAD_LETTERS.into() })
+    tell(args.json.json, &made, Made::text)?;
+    Ok(if made.failed.is_empty() { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
 }
 
 fn components(registry: &dyn Registry, args: &EnsembleArgs) -> anyhow::Result<Vec<Component>> {

@@ -4,7 +4,7 @@ use autorma_models::Manifest;
 use autorma_models::registry::{Move, Reference, Registry, Version};
 use serde::Serialize;
 
-use crate::inspect::json_text;
+use crate::output::tell;
 use crate::table::{Table, flattened};
 use crate::when::{to_the_second, with_offset};
 
@@ -44,7 +44,7 @@ struct Moved {
 }
 
 /// `autorma models list`.
-pub(super) fn list(registry: &dyn Registry, json: bool) -> anyhow::Result<String> {
+pub(super) fn list(registry: &dyn Registry, json: bool) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for name in registry.names()? {
         let (numbers, aliases) = (registry.numbers(&name)?, registry.aliases(&name)?);
@@ -56,17 +56,14 @@ pub(super) fn list(registry: &dyn Registry, json: bool) -> anyhow::Result<String
             });
         }
     }
-    if json {
-        return json_text(&all);
-    }
-    Ok(match all.is_empty() {
+    tell(json, all, |all| match all.is_empty() {
         true => "No versions yet; `autorma models register DIR` keeps one.\n".into(),
         false => table(all),
     })
 }
 
 /// `autorma models show`.
-pub(super) fn show(registry: &dyn Registry, reference: &Reference, json: bool) -> anyhow::Result<String> {
+pub(super) fn show(registry: &dyn Registry, reference: &Reference, json: bool) -> anyhow::Result<()> {
     let version = registry.find(reference)?;
     let (name, aliases) = (&reference.name, registry.aliases(&reference.name)?);
     let mut moves = BTreeMap::new();
@@ -74,12 +71,14 @@ pub(super) fn show(registry: &dyn Registry, reference: &Reference, json: bool) -
         let made = registry.moves(name, alias)?.into_iter().map(Moved::from);
         moves.insert(alias.clone(), made.collect::<Vec<_>>());
     }
+    let values = flattened(&serde_json::to_value(&version.manifest)?);
     let shown = Shown { manifest: version.manifest.clone(), listed: Listed::of(version, &aliases), moves };
-    if json {
-        return json_text(&shown);
-    }
+    tell(json, shown, |shown| text(shown, values))
+}
+
+/// Of a version whose manifest has these values.
+fn text(shown: Shown, values: Vec<(String, String)>) -> String {
     let mut manifest = Table::new(["manifest", ""]);
-    let values = flattened(&serde_json::to_value(&shown.manifest)?);
     values.into_iter().for_each(|(name, value)| manifest.row([name, value]));
     let mut history = Table::new(["alias", "named", "since", "by", "why"]);
     for (alias, moves) in shown.moves {
@@ -88,7 +87,7 @@ pub(super) fn show(registry: &dyn Registry, reference: &Reference, json: bool) -
         }
     }
     let history = if history.is_empty() { "No alias yet.\n".into() } else { history.to_string() };
-    Ok(format!("{}\n{manifest}\n{history}", table(vec![shown.listed])))
+    format!("{}\n{manifest}\n{history}", table(vec![shown.listed]))
 }
 
 fn table(listed: Vec<Listed>) -> String {

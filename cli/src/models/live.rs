@@ -13,7 +13,7 @@ use autorma_service::settings::Value;
 use crate::args::CompareLiveArgs;
 use crate::configuration::Configuration;
 use crate::home::Home;
-use crate::inspect::json_text;
+use crate::output::tell;
 use crate::reading::{named_run, scan};
 use crate::when::instant;
 use crate::words::counted;
@@ -48,7 +48,7 @@ pub(super) fn compare(configuration: &Configuration, args: &CompareLiveArgs) -> 
         _ => {}
     }
     let report = Report::of(tally, args.list);
-    crate::print(&if args.json.json { json_text(&report)? } else { report.to_string() })?;
+    tell(args.json.json, &report, Report::to_string)?;
     Ok(ExitCode::SUCCESS)
 }
 

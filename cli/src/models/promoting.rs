@@ -11,7 +11,7 @@ use super::signed;
 use crate::args::{Photos, PromoteArgs};
 use crate::configuration::Configuration;
 use crate::evaluate::NotJudged;
-use crate::inspect::json_text;
+use crate::output::tell;
 use crate::table::Table;
 use crate::words::counted;
 use check::Check;
@@ -92,7 +92,7 @@ fn passed_by(args: &PromoteArgs, photos: usize) -> String {
 
 impl Promotion {
     fn tell(&self, args: &PromoteArgs) -> anyhow::Result<ExitCode> {
-        crate::print(&if args.json.json { json_text(self)? } else { self.text() })?;
+        tell(args.json.json, self, Self::text)?;
         Ok(if self.promoted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

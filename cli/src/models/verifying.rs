@@ -6,7 +6,7 @@ use autorma_models::registry::{Reference, Registry, Which};
 use serde::Serialize;
 
 use crate::configuration::Configuration;
-use crate::inspect::json_text;
+use crate::output::tell;
 use crate::table::Table;
 
 /// Whether a version can serve.
@@ -35,8 +35,7 @@ pub(super) fn verify(
         })
         .collect();
     let is_good = verified.iter().all(|it| it.problem.is_none());
-    let text = if json { json_text(&verified)? } else { table(verified) };
-    crate::print(&text)?;
+    tell(json, verified, table)?;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

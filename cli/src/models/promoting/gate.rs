@@ -9,6 +9,7 @@ use super::serving::Serving;
 use crate::args::PromoteArgs;
 use crate::configuration::Configuration;
 use crate::evaluate::{Examiner, NotJudged};
+use crate::output::complain;
 
 /// The largest expected calibration error where neither the command nor what serves allows for more.
 const CALIBRATION_ERROR: f64 = 0.05;
@@ -56,7 +57,7 @@ pub(super) fn examine(
                 Ok(former) if former.accuracy.of > 0 => Some(Ok((model, former))),
                 Ok(_) => Some(Err("it has no verdict on any photo of the classes")),
                 Err(error) => {
-                    crate::complain(&format!("what serves can't be asked: {error:#}"));
+                    complain(&format!("what serves can't be asked: {error:#}"));
                     Some(Err("it can't be loaded"))
                 }
             }

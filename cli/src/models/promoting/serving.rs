@@ -1,6 +1,8 @@
 use autorma_models::registry::{Registry, RegistryError, Version};
 use autorma_models::{Error as ModelError, Manifest, Model};
 
+use crate::output::complain;
+
 /// What an alias names now.
 #[derive(Debug)]
 pub(super) struct Serving {
@@ -36,7 +38,7 @@ impl Serving {
         if error.is_away() {
             answers()?;
         }
-        crate::complain(&format!("what serves can't be loaded: {error}"));
+        complain(&format!("what serves can't be loaded: {error}"));
         let manifest = match version() {
             Err(error) if error.is_away() => answers().map(|()| None)?,
             version => version.ok().map(|version| version.manifest),
