@@ -20,6 +20,7 @@ const LOOKS: Duration = Duration::from_millis(50);
 /// Seconds before a move that those after it are compared with.
 const WINDOW: f64 = 2.0;
 const DAY: f64 = 86_400.0;
+const TOO_FEW: &str = "the photos were too few to move the alias on the way: more --images";
 
 /// An alias was moved. Times are in seconds of the day.
 struct Moved {
@@ -46,26 +47,20 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
     models(folder, &["alias", "refund-classifier/1", "production"])?;
     let arguments = ["run", "--json", "--model", "refund-classifier@production"];
     let mut program = Program::start(&Home::Embedded, folder, &arguments, photos)?;
-    wait_at(LOOKS, "work is under way", || {
-        (metrics(&program.address)?.sum("autorma_sink_outcomes_total") >= 200.0).then_some(())
-    })?;
+    while_it_works(&mut program, "work is under way", |it| it.sum("autorma_sink_outcomes_total") >= 200.0)?;
     let mut moves = Vec::new();
     for moved in 0..MOVES {
         let begun = Instant::now();
-        wait_at(LOOKS, "it works on", || {
-            metrics(&program.address)?;
-            (begun.elapsed().as_secs_f64() > 2.0 * WINDOW).then_some(())
-        })?;
+        while_it_works(&mut program, "it works on", |_| begun.elapsed().as_secs_f64() > 2.0 * WINDOW)?;
         let (before, version) = (now(), [2, 1][moved % 2].to_string());
         models(folder, &["alias", &format!("refund-classifier/{version}"), "production"])?;
         let (at, label) = (now(), format!("version=\"{version}\""));
         let serves = |it: &Metrics| it.has("autorma_classifier_model_info", &label);
-        wait_at(LOOKS, "the move is noticed", || {
-            let it = metrics(&program.address)?;
-            (it.sum("autorma_classifier_model_behind") > 0.0 || serves(&it)).then_some(())
+        while_it_works(&mut program, "the move is noticed", |it| {
+            it.sum("autorma_classifier_model_behind") > 0.0 || serves(it)
         })?;
         let noticed = now();
-        wait_at(LOOKS, "the version serves", || serves(&metrics(&program.address)?).then_some(()))?;
+        while_it_works(&mut program, "the version serves", serves)?;
         moves.push(Moved { before, at, noticed, served: now(), version });
     }
     ensure!(program.child.wait()?.success(), "autorma run failed");
@@ -77,10 +72,7 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
             predictions.iter().filter(|(time, _)| (from..to).contains(&since(*time))).count() as f64
         };
         let [before, noticed, served] = [before, noticed, served].map(since);
-        ensure!(
-            within(served, DAY) > 0.0,
-            "the photos were too few to move the alias on the way: more --images"
-        );
+        ensure!(within(served, DAY) > 0.0, TOO_FEW);
         // Of a moment there is no rate.
         ensure!(served - noticed > 0.1, "the version served before the move was noticed: call it again");
         let bringing = within(noticed, served) / (served - noticed);
@@ -92,6 +84,21 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
     }
     report.add("alias_move_to_first_prediction_seconds", median(&mut delays), None);
     report.add("throughput_while_a_version_is_brought_to_before", median(&mut ratios), Some("at least 0.9"));
+    Ok(())
+}
+
+/// Waits until `done` says so of the program's metrics, which are asked for as often as ever until then.
+fn while_it_works(
+    program: &mut Program,
+    what: &str,
+    mut done: impl FnMut(&Metrics) -> bool,
+) -> anyhow::Result<()> {
+    let mut is_over = false;
+    wait_at(LOOKS, what, || {
+        is_over = !matches!(program.child.try_wait(), Ok(None));
+        (is_over || metrics(&program.address).is_some_and(|it| done(&it))).then_some(())
+    })?;
+    ensure!(!is_over, TOO_FEW);
     Ok(())
 }
 
