@@ -59,9 +59,8 @@ pub(crate) fn run(
         }
         while control.wait(&pipeline, Duration::from_secs(3600), |_| Ok(false))? {}
         tracing::info!("stopping: finishing what is in hand");
-        // From here on, whatever the stages wait for.
+        // From here on, whatever the stages wait for: the log was told at the signal.
         let begun = Instant::now();
-        pipeline.hurry();
         if stages == Stage::ALL {
             pipeline.stop(Stage::Ingest);
             control.wait(&pipeline, Duration::from_secs(3600), |control| {

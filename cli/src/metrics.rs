@@ -19,10 +19,8 @@ pub(crate) struct Metrics {
 }
 
 /// The groups of the stages with the topics that they read.
-pub(crate) const GROUPS: [(&str, &[&str]); 2] = [
-    (autorma_classifier::GROUP, &[topics::IMAGES]),
-    (autorma_sink::GROUP, &[topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS]),
-];
+pub(crate) const GROUPS: [(&str, &[&str]); 2] =
+    [(autorma_classifier::GROUP, &[topics::IMAGES]), (autorma_sink::GROUP, &autorma_sink::TOPICS)];
 
 impl Metrics {
     pub(crate) fn new(home: &Home) -> anyhow::Result<Self> {

@@ -24,9 +24,6 @@ use crate::reading::newest_runs;
 /// How often the log is asked for outcomes that a run still waits for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The topics that the sink reads.
-const OUTCOMES: [&str; 3] = [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS];
-
 /// The pauses of a stage that begins anew.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -321,7 +318,7 @@ impl<'a> Pipeline<'a> {
         }
         goal.looked = Some(Instant::now());
         if goal.outcomes.is_none() && is_classified(log, &goal.images)? {
-            goal.outcomes = Some(ends(log, &OUTCOMES)?);
+            goal.outcomes = Some(ends(log, &autorma_sink::TOPICS)?);
         }
         let snapshot = self.progress.snapshot();
         if !goal.outcomes.as_ref().is_some_and(|ends| has_reached(&snapshot, ends)) {

@@ -45,7 +45,7 @@ pub use metrics::Metrics;
 pub use moving::move_run;
 pub use names::{is_outside, is_stamp, results_path, summary_path};
 pub use progress::{Counts, Finished, Progress, Snapshot};
-pub use stage::{GROUP, run};
+pub use stage::{GROUP, TOPICS, run};
 pub use store::create_output;
 pub use summary::{
     Agreements, ArmSummary, Confidence, Latency, ModelCount, PairSummary, ShadowSummary, Summary,

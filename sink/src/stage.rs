@@ -28,7 +28,7 @@ pub const GROUP: &str = "sink";
 const SLOT: &str = "0";
 
 /// What the sink reads.
-pub(crate) const TOPICS: [&str; 3] = [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS];
+pub const TOPICS: [&str; 3] = [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS];
 
 /// How long a poll waits, and how long nobody looks whether to stop.
 const WAIT: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use autorma_schemas::{Event, RunKind, RunRecord, topics};
+use autorma_schemas::{Event, RunRecord, topics};
 use autorma_stream::retry::patiently;
 use autorma_stream::{Log, NextOffset, Pages, Result, TopicPartition};
 
@@ -77,7 +77,7 @@ fn read_on(runs: &mut Pages, log: &dyn Log, mut tell: impl FnMut(PathBuf)) -> Re
             return Ok(());
         }
         let runs = page.iter().filter_map(|record| RunRecord::decode(&record.value).ok());
-        let of_ingest = runs.filter(|run| matches!(run.kind, RunKind::Batch | RunKind::Stream));
+        let of_ingest = runs.filter(|run| run.kind.is_of_ingest());
         let folders = of_ingest.map(|run| PathBuf::from(run.input)).filter(|folder| folder.is_absolute());
         folders.for_each(&mut tell);
     }
@@ -94,7 +94,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use autorma_schemas::{Micros, RunState};
+    use autorma_schemas::{Micros, RunKind, RunState};
     use autorma_stream::embedded::Embedded;
     use autorma_stream::{
         Append, Bounds, Consumer, Group, Housekeeping, Producer, Rebalance, Retention, StoredRecord,
