@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use autorma_broker::{Cluster, Options, PASSWORD, STRANGER, STRANGER_PASSWORD, Security, USER};
+use autorma_broker::{Cluster, Options};
 
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
@@ -47,32 +47,6 @@ fn three_nodes_do_without_one() {
     let told = succeeded(cluster.tool(TOPICS, &["--list"]).unwrap());
     assert!(told.contains("copied"), "{told}");
     cluster.stop().unwrap();
-}
-
-#[test]
-fn the_secure_listener_asks_who_comes() {
-    let cluster = start(Options { security: Security::SaslSsl, ..Options::default() });
-    let list = |mechanism: &str, user: &str, password: &str| {
-        let module = if mechanism == "PLAIN" { "plain.PlainLoginModule" } else { "scram.ScramLoginModule" };
-        let settings = format!(
-            "security.protocol=SASL_SSL\nsasl.mechanism={mechanism}\nssl.truststore.type=PEM\n\
-             ssl.truststore.location={}\nsasl.jaas.config=org.apache.kafka.common.security.{module} required \
-             username=\"{user}\" password=\"{password}\";\nrequest.timeout.ms=60000\ndefault.api.timeout.ms=60000\n",
-            cluster.ca().display()
-        );
-        let path = cluster.folder().join("client.properties");
-        fs::write(&path, settings).unwrap();
-        let bootstrap = cluster.secure_bootstrap();
-        let args = ["--bootstrap-server", &bootstrap, "--command-config", path.to_str().unwrap(), "--list"];
-        autorma_broker::tool(TOPICS, &args).unwrap()
-    };
-    succeeded(cluster.tool(TOPICS, &["--create", "--topic", "secret"]).unwrap());
-    for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
-        assert!(succeeded(list(mechanism, USER, PASSWORD)).contains("secret"), "{mechanism}");
-        assert!(!list(mechanism, USER, "wrong").status.success(), "{mechanism}");
-        // Who may nothing sees no topic.
-        assert_eq!(succeeded(list(mechanism, STRANGER, STRANGER_PASSWORD)).trim(), "", "{mechanism}");
-    }
 }
 
 /// Who asks over a connection that is there already has an answer at once, on the slowest machine; one of Kafka's tools

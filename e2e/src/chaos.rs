@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use autorma_broker::Cluster;
+use autorma_stream::failpoint;
 use serde_json::Value;
 
 use crate::daemon::ENOUGH;
@@ -200,7 +201,7 @@ impl Game {
         command.env("AUTORMA_INGEST_RUN_LENGTH", self.run_length).env("AUTORMA_DRAIN", ENOUGH);
         command.envs(on_kafka::TIMES);
         if let Some(place) = place {
-            command.env("AUTORMA_FAILPOINT", place);
+            command.env(failpoint::VARIABLE, place);
         }
         self.sandbox.spawn(command)
     }

@@ -113,7 +113,9 @@ fn arms_shadows_and_ensembles_come_from_a_server_too() {
     let daemon = up();
     (PICTURES - AWAY..PICTURES).for_each(|number| drop_picture(&sandbox, number));
     daemon.outcomes(AWAY);
-    assert_eq!(daemon.metric("autorma_classifier_shadow_behind"), Some(1.0));
+    eventually("the shadow's outage is told", || {
+        (daemon.metric("autorma_classifier_shadow_behind") == Some(1.0)).then_some(())
+    });
     mlflow.restart();
     computes_along(&daemon);
     daemon.end();
@@ -140,43 +142,47 @@ fn arms_shadows_and_ensembles_come_from_a_server_too() {
 /// How long the question of a server that is silent takes to run out of time.
 const QUESTION: Duration = Duration::from_secs(10);
 
-/// A stop doesn't wait until a question of a server that is silent has run out of time.
+/// Neither a stop waits until a question of a server that is silent has run out of time, nor a stage that has failed, which
+/// may begin anew then.
 #[test]
-fn a_server_that_falls_silent_holds_up_no_stop() {
+fn a_server_that_falls_silent_holds_up_neither_a_stop_nor_a_failure() {
     let Some(mut mlflow) = Mlflow::start() else { return };
-    let sandbox = Sandbox::new().with_registry(mlflow.variables());
-    register(&sandbox, &[1.0]);
-    let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
-    let (_silent, asked) = fallen_silent(&mut mlflow);
-    let said = daemon.end();
-    assert!(asked.elapsed() < QUESTION, "the stop has waited: {said}");
-}
+    let sandbox = || Sandbox::new().with_registry(mlflow.variables());
+    let (stopped, failed) = (sandbox(), sandbox());
+    register(&stopped, &[1.0]);
+    let model = "classifier.model=means@production";
+    let stops = Daemon::up(&stopped, &[model]).ready();
+    let settings = [model, "classifier.dead_window=5", "classifier.dead_share=0.1"];
+    let mut fails = Daemon::up(&failed, &settings).ready();
+    // Only the other one asks, until it has ended.
+    fails.signal("STOP");
+    let silent = fallen_silent(&mut mlflow);
 
-/// Nor does a stage that has failed, which may begin anew then.
-#[test]
-fn a_server_that_falls_silent_holds_up_no_failure() {
-    let Some(mut mlflow) = Mlflow::start() else { return };
-    let sandbox = Sandbox::new().with_registry(mlflow.variables());
-    register(&sandbox, &[1.0]);
-    let settings =
-        ["classifier.model=means@production", "classifier.dead_window=5", "classifier.dead_share=0.1"];
-    let mut daemon = Daemon::up(&sandbox, &settings).ready();
-    let (_silent, asked) = fallen_silent(&mut mlflow);
-    (0..10)
-        .for_each(|number| fs::write(sandbox.input().join(format!("{number}.jpg")), "no picture").unwrap());
-    eventually("it has ended", || (!daemon.is_running()).then_some(()));
-    let said = daemon.said();
+    let (_open, asked) = question(&silent);
+    let said = stops.end();
+    assert!(asked.elapsed() < QUESTION, "the stop has waited: {said}");
+
+    fails.signal("CONT");
+    let (_open, asked) = question(&silent);
+    (0..10).for_each(|number| fs::write(failed.input().join(format!("{number}.jpg")), "no picture").unwrap());
+    eventually("it has ended", || (!fails.is_running()).then_some(()));
+    let said = fails.said();
     assert!(asked.elapsed() < QUESTION, "the end has waited: {said}");
     assert!(said.contains("classifier.dead_share"), "{said}");
 }
 
-/// Something that listens in the server's place and never answers, and when the classifier has asked it.
-fn fallen_silent(mlflow: &mut Mlflow) -> ((TcpListener, TcpStream), Instant) {
+/// Something that listens in the server's place and never answers.
+fn fallen_silent(mlflow: &mut Mlflow) -> TcpListener {
     mlflow.kill();
     // Once the last of its processes is gone.
     let address = mlflow.url().replace("http://", "");
     let silent = eventually("its port is free", || TcpListener::bind(&address).ok());
     silent.set_nonblocking(true).unwrap();
-    let (asked, _) = eventually("the classifier asks", || silent.accept().ok());
-    ((silent, asked), Instant::now())
+    silent
+}
+
+/// The next question of a classifier, which is open as long as this is, and when it came.
+fn question(silent: &TcpListener) -> (TcpStream, Instant) {
+    let (open, _) = eventually("a classifier asks", || silent.accept().ok());
+    (open, Instant::now())
 }

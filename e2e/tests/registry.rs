@@ -123,8 +123,14 @@ fn kills_while_the_alias_moves(sandbox: &Sandbox, random: &mut Random) {
             // One that came after the last kill: by what the alias has named since then.
             sink.outcomes(number - 48);
             models(sandbox, &["alias", &format!("means/{}", (number / 50 + 1) % 2 + 1), "production"]);
-            // Before it looks, while it loads, or when it serves.
-            std::thread::sleep(Duration::from_millis(random.within(0, 1500) as u64));
+            // Before it looks or while it loads; each third time when it serves.
+            if number / 50 % 3 == 2 {
+                eventually("the version that is named serves", || {
+                    classifier.said().contains("another version serves").then_some(())
+                });
+            } else {
+                std::thread::sleep(Duration::from_millis(random.within(0, 1500) as u64));
+            }
             classifier.kill();
             classifier = start();
         }
@@ -294,9 +300,9 @@ fn a_version_that_would_compute_for_ever_holds_up_neither_photos_nor_the_stop() 
 #[test]
 fn a_trial_ends_with_the_classifier_that_is_killed() {
     let (_sandbox, daemon) = with_an_endless_version();
-    // It makes way for others once it has asked to end with its parent.
-    let nice = |process: u32| stat(process).map(|fields| fields[NICE].clone());
-    let has_begun = |&child: &u32| nice(child) != nice(daemon.id());
+    // It limits what it may compute once it has asked to end with its parent.
+    let limits = |process: u32| fs::read_to_string(format!("/proc/{process}/limits")).ok();
+    let has_begun = |&child: &u32| limits(child).is_some_and(|it| Some(it) != limits(daemon.id()));
     let trial = eventually("it is tried", || child_of(daemon.id()).filter(has_begun));
     daemon.kill();
     let begun = Instant::now();
@@ -313,17 +319,9 @@ fn child_of(process: u32) -> Option<u32> {
 
 /// None for a process that isn't there any more, or is dead and only not asked for.
 fn parent_of(process: u32) -> Option<u32> {
-    let fields = stat(process)?;
-    (fields[0] != "Z").then(|| fields[1].parse().ok())?
-}
-
-/// Where [`stat`] says how nice a process is.
-const NICE: usize = 16;
-
-/// What the kernel says of a process, from its state on.
-fn stat(process: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // Behind the name, which may have brackets of its own.
     let (_, fields) = stat.rsplit_once(") ")?;
-    Some(fields.split(' ').map(str::to_owned).collect())
+    let mut fields = fields.split(' ');
+    (fields.next()? != "Z").then(|| fields.next()?.parse().ok())?
 }

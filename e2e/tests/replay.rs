@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use autorma_e2e::{Photos, Sandbox, eventually, read_json};
+use autorma_stream::failpoint;
 use serde_json::Value;
 
 /// A sandbox with a finished run of good photos, and its id.
@@ -204,7 +205,7 @@ fn a_killed_replay_leaves_nothing_that_anyone_sees() {
     ];
     let killed = |place: &str| {
         let mut command = sandbox.command(&["replay", "--run", &run]);
-        command.env("AUTORMA_FAILPOINT", place);
+        command.env(failpoint::VARIABLE, place);
         let ended = sandbox.spawn(command).wait();
         assert_eq!(ended.code, None, "{place}: it should have been killed\n{}", ended.errors);
     };

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use autorma_broker::Port;
 use autorma_e2e::{Process, Random, Sandbox, eventually, seeds};
 use autorma_models::handmade::{FEATURES, backbone, picture};
 use serde_json::{Value, json};
@@ -123,10 +124,14 @@ fn ctrl_c_makes_a_model_of_what_there_is() {
     assert!(figures["accuracy"]["share"].as_f64().unwrap() > 0.9, "{figures}");
 }
 
-/// The program with that server.
-fn start(sandbox: &Sandbox, mlflow: &Mlflow, arguments: &[&str]) -> Process {
+/// The program with the server that these variables of its environment name.
+fn start<'a>(
+    sandbox: &Sandbox,
+    server: impl IntoIterator<Item = (&'a str, String)>,
+    arguments: &[&str],
+) -> Process {
     let mut command = sandbox.command(&[arguments, &["--json"]].concat());
-    command.envs(mlflow.variables());
+    command.envs(server);
     sandbox.spawn(command)
 }
 
@@ -158,19 +163,19 @@ print(json.dumps([told(run) for run in runs]))
 
 #[test]
 fn a_training_is_recorded_once_if_need_be_later_and_one_that_was_stopped_too() {
-    let Some(mut mlflow) = Mlflow::start() else { return };
     let sandbox = Sandbox::new();
     prepare(&sandbox, 2);
-    mlflow.kill();
-    let away = start(&sandbox, &mlflow, &train("run")).wait().expect(0);
+    let nobodys = Port::any().unwrap();
+    let nobody = [("MLFLOW_TRACKING_URI", format!("http://127.0.0.1:{}", nobodys.number))];
+    let away = start(&sandbox, nobody, &train("run")).wait().expect(0);
     assert!(away.errors.contains("once that is mended, the same command records it"), "{}", away.errors);
     assert_eq!(away.json()["mlflow_run"], Value::Null);
     for file in ["report.html", "metrics.json", "train.toml", "model/CARD.md", "model/manifest.json"] {
         assert!(sandbox.path().join("run").join(file).exists(), "{file}");
     }
-    mlflow.restart();
-    let recorded = start(&sandbox, &mlflow, &train("run")).wait().expect(0).json();
-    let again = start(&sandbox, &mlflow, &train("run")).wait().expect(0).json();
+    let Some(mlflow) = Mlflow::start() else { return };
+    let recorded = start(&sandbox, mlflow.variables(), &train("run")).wait().expect(0).json();
+    let again = start(&sandbox, mlflow.variables(), &train("run")).wait().expect(0).json();
     assert_eq!(again["mlflow_run"], recorded["mlflow_run"]);
     let [run] = &*runs(&mlflow) else { panic!("it is recorded more than once") };
     assert_eq!(run["run"], recorded["mlflow_run"]);
@@ -208,13 +213,14 @@ fn a_training_is_recorded_once_if_need_be_later_and_one_that_was_stopped_too() {
         assert!(run["files"].as_array().unwrap().contains(&file.clone().into()), "{file}: {run}");
     }
 
-    let registered = start(&sandbox, &mlflow, &["models", "register", "run/model"]).wait().expect(0).json();
+    let registered =
+        start(&sandbox, mlflow.variables(), &["models", "register", "run/model"]).wait().expect(0).json();
     assert_eq!(registered["version"], 1);
     let program = "print(mlflow.MlflowClient().get_model_version('refund-classifier', '1').run_id)";
     assert_eq!(mlflow.python(program, &[]).trim(), run["run"].as_str().unwrap(), "of the training's run");
 
     prepare(&sandbox, 1000);
-    let mut stopped = start(&sandbox, &mlflow, &train("stopped"));
+    let mut stopped = start(&sandbox, mlflow.variables(), &train("stopped"));
     interrupt(&stopped, &sandbox.path().join("stopped"));
     let stopped = stopped.wait().expect(2).json();
     let runs = runs(&mlflow);

@@ -66,19 +66,24 @@ fn a_wrong_password_and_a_user_without_rights_are_told_soon() {
         command.args(["--set", &format!("log.kafka.mechanism={mechanism}")]);
         sandbox.spawn(command)
     };
-    let guess = "guessed-4711";
+    let (guess, scram, plain) = ("guessed-4711", "SCRAM-SHA-256", "PLAIN");
     let wrong = [
-        start(&["up"], USER, guess, "SCRAM-SHA-256"),
-        start(&["status"], USER, guess, "PLAIN"),
-        start(&["topics", "check"], "nobody", PASSWORD, "SCRAM-SHA-256"),
+        start(&["up"], USER, guess, scram),
+        start(&["status"], USER, guess, plain),
+        start(&["topics", "check"], "nobody", PASSWORD, scram),
     ];
     for mut process in wrong {
         let ended = process.wait().expect(1);
         assert!(ended.errors.contains("refuses the credentials"), "{}", ended.errors);
         assert!(![guess, PASSWORD].iter().any(|word| ended.errors.contains(word)), "{}", ended.errors);
     }
-    let commands: [&[&str]; 4] = [&["up"], &["status"], &["topics", "check"], &["topics", "create"]];
-    let strangers = commands.map(|it| start(it, STRANGER, STRANGER_PASSWORD, "SCRAM-SHA-256"));
+    let commands: [(&[&str], _); 4] = [
+        (&["up"], scram),
+        (&["status"], plain),
+        (&["topics", "check"], scram),
+        (&["topics", "create"], plain),
+    ];
+    let strangers = commands.map(|(it, mechanism)| start(it, STRANGER, STRANGER_PASSWORD, mechanism));
     for mut process in strangers {
         let ended = process.wait().expect(1);
         assert!(ended.errors.contains("forbids"), "{}\n{}", ended.output, ended.errors);

@@ -65,9 +65,10 @@ impl Mlflow {
         let port = Port::any().unwrap();
         let door = door(folder.path());
         let users = folder.path().join("users.db");
+        // To check a password takes half a second a request: one that was right is remembered.
         let auth = format!(
             "[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{}\nadmin_username = {USER}\n\
-             admin_password = {PASSWORD}\nauthorization_function = {}\n",
+             admin_password = {PASSWORD}\nauth_cache_ttl_seconds = 3600\nauthorization_function = {}\n",
             users.display(),
             door.authorization_function
         );
