@@ -1,7 +1,7 @@
 //! `make bench`: what autorma costs, as ratios within one run. JSON on standard output, a table on standard error.
 //!
 //! `cargo run --release -p autorma-bench [-- --images 2000 --rounds 5 --tiny 10000 --drops 200]` measures the embedded
-//! log; with `--log kafka` (and `--events 100000` instead of `--tiny`), Kafka: see [`kafka`].
+//! log, or some of it with `--only swap,shadow`; with `--log kafka` (and `--events 100000` instead of `--tiny`), Kafka: see [`kafka`].
 
 mod bare;
 mod home;
@@ -20,9 +20,12 @@ mod wait;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use home::Home;
+
+/// What is measured on the embedded log, and in which order.
+const PARTS: [&str; 7] = ["throughput", "latency", "swap", "training", "shadow", "log", "tiny"];
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +39,7 @@ struct Size {
 
 fn main() -> anyhow::Result<()> {
     let mut size = Size { images: 2000, rounds: 5, tiny: 10_000, drops: 200, events: 100_000 };
-    let mut on_kafka = false;
+    let (mut on_kafka, mut parts) = (false, PARTS.to_vec());
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     // The bare loop is a process of its own, as the pipeline is.
     if let [mode, folder] = arguments.as_slice()
@@ -54,6 +57,11 @@ fn main() -> anyhow::Result<()> {
             };
             continue;
         }
+        if name == "--only" {
+            parts.retain(|part| value.split(',').any(|only| only == *part));
+            ensure!(!parts.is_empty(), "there is no {value}; there are {}", PARTS.join(", "));
+            continue;
+        }
         let value = value.parse().with_context(|| format!("{name} {value}"))?;
         match name.as_str() {
             "--images" => size.images = value,
@@ -63,7 +71,7 @@ fn main() -> anyhow::Result<()> {
             "--events" => size.events = value,
             other => {
                 bail!(
-                    "there is no {other}; there are --log, --images, --rounds, --tiny, --drops and --events"
+                    "there is no {other}; there are --log, --only, --images, --rounds, --tiny, --drops and --events"
                 )
             }
         }
@@ -76,14 +84,21 @@ fn main() -> anyhow::Result<()> {
         kafka::measure(&photos, folder.path(), size, &mut report)?;
         return report.print();
     }
-    throughput::measure(&photos, folder.path(), size.rounds, &mut report)?;
-    latency::measure(&Home::Embedded, &photos, &folder.path().join("latency"), size.drops, &mut report)?;
-    swap::measure(&photos, &folder.path().join("swap"), &mut report)?;
-    training::measure(&photos, &folder.path().join("training"), &mut report)?;
-    shadow::measure(&photos, &folder.path().join("shadow"), size.rounds, &mut report)?;
-    log::measure(&mut report)?;
-    let tiny = photos::tiny(folder.path(), size.tiny)?;
-    tiny::measure(&tiny, folder.path(), &mut report)?;
+    for part in parts {
+        let own = folder.path().join(part);
+        match part {
+            "throughput" => throughput::measure(&photos, &own, size.rounds, &mut report)?,
+            "latency" => latency::measure(&Home::Embedded, &photos, &own, size.drops, &mut report)?,
+            "swap" => swap::measure(&photos, &own, &mut report)?,
+            "training" => training::measure(&photos, &own, &mut report)?,
+            "shadow" => shadow::measure(&photos, &own, size.rounds, &mut report)?,
+            "log" => log::measure(&mut report)?,
+            _ => {
+                let tiny = photos::tiny(folder.path(), size.tiny)?;
+                tiny::measure(&tiny, folder.path(), &mut report)?;
+            }
+        }
+    }
     report.print()
 }
 
