@@ -13,12 +13,12 @@ pub struct Split(Vec<(String, u32)>);
 
 impl Split {
     /// Aliases with their shares, which may add up to anything; who has none is no arm.
-    pub fn new(shares: BTreeMap<String, u32>) -> Self {
+    pub(crate) fn new(shares: BTreeMap<String, u32>) -> Self {
         Self(shares.into_iter().filter(|(_, share)| *share > 0).collect())
     }
 
     /// Whether there are no arms.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -33,7 +33,7 @@ impl Split {
     /// The hash's first 64 bits are a place between 0 and 1; the arms divide that line by their shares, in the order of
     /// their names. So 9 to 1 is the same split as 90 to 10, and between two arms a changed share moves only the images
     /// that it must.
-    pub fn arm(&self, sha256: &str) -> usize {
+    pub(crate) fn arm(&self, sha256: &str) -> usize {
         let bits = sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0);
         let sum: u64 = self.0.iter().map(|(_, share)| u64::from(*share)).sum();
         let place = ((u128::from(bits) * u128::from(sum)) >> 64) as u64;

@@ -20,12 +20,12 @@ pub(crate) fn commit(
     config: &Config,
     metrics: &Metrics,
 ) -> Result<(), Error> {
-    let mut share = DeadShare::new(config.dead_share, config.dead_window);
+    let (mut share, mut last) = (DeadShare::new(config.dead_share, config.dead_window), String::new());
     let begun_at = Micros::now();
     let earlier = |lacking| history::newest(log, lacking, begun_at);
     while let Some(mut committable) = desk.next_commit() {
         let outcomes = committable.outcomes.len();
-        check(&mut share, &committable.outcomes, config.dead_window, earlier)?;
+        check((&mut share, &mut last), &committable.outcomes, config.dead_window, earlier)?;
         let begun = Instant::now();
         failpoint::hit("classifier-before-commit");
         let committed = settle(&mut *producer, membership, &mut committable, desk)?;
@@ -66,25 +66,64 @@ fn settle(
     Ok(false)
 }
 
-/// Whether not too many are dead, of these and of those before: `earlier` says how the newest of them ended.
+/// Whether not too many are dead, of these and of those before: `earlier` says how the newest of them ended. `last` is why
+/// the last one is dead that this process has seen.
 fn check(
-    share: &mut DeadShare,
+    (share, last): (&mut DeadShare, &mut String),
     outcomes: &[Outcome],
     window: usize,
     earlier: impl Fn(usize) -> LogResult<Vec<bool>>,
 ) -> Result<(), Error> {
     for outcome in outcomes {
+        if let Outcome::DeadLetter(_, it) = outcome {
+            *last = format!("{}: {} ({})", it.reason, it.message, it.name);
+        }
         let mut counted = share.count(outcome.is_dead());
         if let Some(lacking) = share.lacks() {
             counted = share.precede(earlier(lacking)?);
         }
-        counted.map_err(|dead| {
-            let last = match outcome {
-                Outcome::DeadLetter(_, it) => format!("{}: {} ({})", it.reason, it.message, it.name),
-                Outcome::Prediction(_) => String::new(),
-            };
-            Error::TooManyDead { dead, window, last }
-        })?;
+        counted.map_err(|dead| Error::TooManyDead { dead, window, last: last.clone() })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use autorma_models::Verdict;
+    use autorma_schemas::{Decision, ModelVersion, Origin, Reason};
+    use autorma_stream::Assignment;
+
+    use super::*;
+    use crate::fixtures::event;
+    use crate::outcome::{Decoded, Said};
+    use crate::{Failure, Picture};
+
+    fn decoded() -> Decoded {
+        let origin = Origin { topic: "images".into(), partition: 0, offset: 0 };
+        let (assignment, picture) = (Assignment::begin(), Picture(Vec::new()));
+        Decoded { assignment, origin, event: event(), picture, trace: Vec::new() }
+    }
+
+    fn prediction() -> Outcome {
+        let model = ModelVersion { name: "m".into(), version: "1".into(), sha256: String::new() };
+        let verdict = Verdict {
+            predicted_class: "shoe".into(),
+            confidence: 1.0,
+            probabilities: Vec::new(),
+            unknown_probability: 0.0,
+            decision: Decision::Accept,
+        };
+        decoded().predicted(Said { verdict, model: &model, arm: None, shadow: None }, 10).outcome
+    }
+
+    #[test]
+    fn why_the_last_is_dead_is_told_though_a_prediction_fills_the_window() {
+        let dead = || decoded().failed(Failure::new(Reason::Undecodable, "broken"), 10).outcome;
+        let (mut share, mut last) = (DeadShare::new(0.5, 4), String::new());
+        let mut check =
+            |outcomes: &[Outcome]| check((&mut share, &mut last), outcomes, 4, |_| Ok(Vec::new()));
+        check(&[dead(), dead(), dead()]).unwrap();
+        let told = check(&[prediction()]).unwrap_err().to_string();
+        assert!(told.starts_with("3 of the last 4 events") && told.contains(": broken (a.jpg);"), "{told}");
+    }
 }

@@ -1,4 +1,3 @@
-mod registry;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -101,8 +100,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the settings of the stage. The program says how models are tried.
-    pub fn read(settings: &mut Settings) -> Self {
+    /// Reads the settings of the stage. The program says where the registry is, and how models are tried.
+    pub fn read(settings: &mut Settings, registry: Location) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = |count: usize| if count == 0 { processors } else { count };
         let roots: String = settings.get(&ROOTS, ..);
@@ -111,7 +110,7 @@ impl Config {
             model: Source::meant(&settings.get::<String>(&MODEL, ..)),
             split: split(settings),
             shadow: shadow(settings),
-            registry: registry::read(settings),
+            registry,
             runtime: settings.get(&RUNTIME, ..),
             trial: None,
             batch_size: settings.get(&BATCH_SIZE, 1..=256),
@@ -128,7 +127,11 @@ impl Config {
             dead_share: settings.get(&DEAD_SHARE, 0.0..=1.0),
             dead_window: settings.get(&DEAD_WINDOW, 1..=1_000_000),
             drain: DRAIN,
-            slot: settings.get(&SLOT, ..),
+            // On Kafka all that have none would be one, and fence each other.
+            slot: settings.get_if(&SLOT, |slot: &String| match slot.is_empty() {
+                true => Err("a name; left out, it is the first number that is free".into()),
+                false => Ok(()),
+            }),
         }
     }
 }
@@ -179,7 +182,7 @@ mod tests {
         let flags = Layer::new("flags").with("model.split.production", "0", "--set");
         let read = |layers: Vec<Layer>| {
             let mut settings = Settings::new(layers);
-            let config = Config::read(&mut settings);
+            let config = Config::read(&mut settings, Location::Folder("registry".into()));
             let arms: Vec<_> = config.split.arms().map(|(alias, share)| (alias.to_owned(), share)).collect();
             (arms, config.shadow, settings.finish().map_err(|error| error.to_string()))
         };

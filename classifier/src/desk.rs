@@ -67,7 +67,7 @@ pub(crate) struct Committable {
 }
 
 /// How full the queues are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Queues {
     pub(crate) to_decode: usize,
     pub(crate) ready: usize,

@@ -2,10 +2,10 @@ use std::io;
 
 use autorma_models::Error as ModelError;
 use autorma_models::registry::RegistryError;
+use autorma_service::files::is_out_of_files;
 use rustix::io::Errno;
 
 use crate::LoadError;
-use crate::fetch::is_out_of_files;
 
 /// Why the stage stops. Nothing is lost: what wasn't committed is read again by the next start.
 #[derive(Debug, thiserror::Error)]

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use autorma_schemas::{ImageEvent, Reason, file_path, sha256};
 use autorma_service::Shutdown;
+use autorma_service::files::is_out_of_files;
 use autorma_stream::{Error as LogError, Log};
-use rustix::io::Errno;
 
 use crate::decode::too_many_bytes;
 use crate::{Error, Failure};
@@ -36,6 +36,7 @@ pub(crate) struct Fetcher<'a> {
 }
 
 /// Why bytes can't be had now.
+#[derive(Debug)]
 enum Trouble {
     Passing(io::Error),
     Lasting(Failure),
@@ -131,11 +132,6 @@ impl<'a> Fetcher<'a> {
         };
         file::read(path, &self.roots, self.max_bytes, (&self.readers, over))
     }
-}
-
-/// Whether the system gives no more files to this process, or to any: that says nothing about the one that was asked for.
-pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// The bytes, if they are those that the event was made for; if not, the reason with what it is that differs.

@@ -10,7 +10,7 @@ mod arms;
 mod bisect;
 mod committing;
 mod config;
-pub mod decode;
+mod decode;
 mod decoding;
 mod desk;
 mod error;

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use autorma_schemas::Reason;
+use autorma_service::metrics::Registering;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    core::Collector, exponential_buckets, linear_buckets,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, exponential_buckets,
+    linear_buckets,
 };
 
 use crate::desk::Queues;
@@ -18,84 +19,27 @@ use crate::swapping::Seat;
 /// are configured.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// `autorma_classifier_predictions_total{class,decision}`.
-    pub predictions: IntCounterVec,
-    /// `autorma_classifier_dead_letters_total{reason}`.
-    pub dead_letters: IntCounterVec,
-    /// `autorma_classifier_confidence`: the best class's calibrated probability.
-    pub confidence: Histogram,
-    /// `autorma_classifier_batch_size`: images a micro-batch.
-    pub batch_size: Histogram,
-    /// `autorma_classifier_decode_seconds`: fetching and decoding one image.
-    pub decode_seconds: Histogram,
-    /// `autorma_classifier_infer_seconds`: one micro-batch through the model.
-    pub infer_seconds: Histogram,
-    /// `autorma_classifier_commit_seconds`: one transaction.
-    pub commit_seconds: Histogram,
-    /// `autorma_classifier_queue{queue}`: images in each.
-    pub queues: IntGaugeVec,
-    /// `autorma_classifier_model_info{name,version,sha256,arm}`: 1 for each model in use; without a split, `arm` is empty.
-    pub model: IntGaugeVec,
-    /// `autorma_classifier_model_behind`: 1 while an alias names a version that doesn't serve, also while it is
-    /// fetched and tried, or while the registry doesn't say.
-    pub model_behind: IntGauge,
-    /// `autorma_classifier_arm_predictions_total{arm,decision}`.
-    pub arm_predictions: IntCounterVec,
-    /// `autorma_classifier_arm_confidence{arm}`: the best class's calibrated probability.
-    pub arm_confidence: HistogramVec,
-    /// `autorma_classifier_shadow_total{agreement}`: what the shadow says beside predictions, committed.
-    pub shadow: IntCounterVec,
-    /// `autorma_classifier_shadow_failures_total`: pictures that the shadow could say nothing of.
-    pub shadow_failures: IntCounter,
-    /// `autorma_classifier_shadow_seconds`: one micro-batch through the shadow.
-    pub shadow_seconds: Histogram,
-    /// `autorma_classifier_shadow_info{name,version,sha256}`: 1 for the version that computes along.
-    pub shadow_info: IntGaugeVec,
-    /// `autorma_classifier_shadow_behind`: 1 while the shadow's alias names a version that doesn't compute along, or the
-    /// registry doesn't say.
-    pub shadow_behind: IntGauge,
+    pub(crate) predictions: IntCounterVec,
+    pub(crate) dead_letters: IntCounterVec,
+    pub(crate) confidence: Histogram,
+    pub(crate) batch_size: Histogram,
+    pub(crate) decode_seconds: Histogram,
+    pub(crate) infer_seconds: Histogram,
+    pub(crate) commit_seconds: Histogram,
+    pub(crate) queues: IntGaugeVec,
+    /// 1 for each model in use; without a split, `arm` is empty.
+    pub(crate) model: IntGaugeVec,
+    /// 1 also while the version that an alias names is fetched and tried.
+    pub(crate) model_behind: IntGauge,
+    pub(crate) arm_predictions: IntCounterVec,
+    pub(crate) arm_confidence: HistogramVec,
+    pub(crate) shadow: IntCounterVec,
+    pub(crate) shadow_failures: IntCounter,
+    pub(crate) shadow_seconds: Histogram,
+    pub(crate) shadow_info: IntGaugeVec,
+    pub(crate) shadow_behind: IntGauge,
     /// The seats that are behind, of which the two flags tell.
     behind: Arc<Mutex<BTreeSet<Seat>>>,
-}
-
-/// Makes metrics, each of which the registry knows then.
-struct Registering<'a>(&'a Registry);
-
-impl Registering<'_> {
-    fn known<T: Collector + Clone + 'static>(&self, metric: T) -> prometheus::Result<T> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: Vec<f64>) -> prometheus::Result<Histogram> {
-        self.known(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
-    }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: Vec<f64>,
-        labels: &[&str],
-    ) -> prometheus::Result<HistogramVec> {
-        self.known(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels)?)
-    }
-
-    fn count(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.known(IntCounter::new(name, help)?)
-    }
-
-    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
-        self.known(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.known(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn flag(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.known(IntGauge::new(name, help)?)
-    }
 }
 
 impl Metrics {
@@ -105,12 +49,12 @@ impl Metrics {
             (|| exponential_buckets(0.0005, 2.0, 15), || linear_buckets(0.05, 0.05, 20));
         let new = Registering(registry);
         let metrics = Self {
-            predictions: new.counter(
+            predictions: new.counters(
                 "autorma_classifier_predictions_total",
                 "Predictions committed",
                 &["class", "decision"],
             )?,
-            dead_letters: new.counter(
+            dead_letters: new.counters(
                 "autorma_classifier_dead_letters_total",
                 "Image events that can't be classified, committed",
                 &["reason"],
@@ -136,17 +80,17 @@ impl Metrics {
                 seconds()?,
             )?,
             commit_seconds: new.histogram("autorma_classifier_commit_seconds", "One transaction", seconds()?)?,
-            queues: new.gauge("autorma_classifier_queue", "Images between two steps", &["queue"])?,
-            model: new.gauge(
+            queues: new.gauges("autorma_classifier_queue", "Images between two steps", &["queue"])?,
+            model: new.gauges(
                 "autorma_classifier_model_info",
                 "The models in use",
                 &["name", "version", "sha256", "arm"],
             )?,
-            model_behind: new.flag(
+            model_behind: new.gauge(
                 "autorma_classifier_model_behind",
                 "1 while an alias names a version that doesn't serve, or the registry doesn't say",
             )?,
-            arm_predictions: new.counter(
+            arm_predictions: new.counters(
                 "autorma_classifier_arm_predictions_total",
                 "Predictions committed, by arm",
                 &["arm", "decision"],
@@ -157,12 +101,12 @@ impl Metrics {
                 confidences()?,
                 &["arm"],
             )?,
-            shadow: new.counter(
+            shadow: new.counters(
                 "autorma_classifier_shadow_total",
                 "Predictions committed with what the shadow says, by whether it says the same",
                 &["agreement"],
             )?,
-            shadow_failures: new.count(
+            shadow_failures: new.counter(
                 "autorma_classifier_shadow_failures_total",
                 "Pictures that the shadow could say nothing of",
             )?,
@@ -171,12 +115,12 @@ impl Metrics {
                 "One micro-batch through the shadow",
                 seconds()?,
             )?,
-            shadow_info: new.gauge(
+            shadow_info: new.gauges(
                 "autorma_classifier_shadow_info",
                 "The version that computes along",
                 &["name", "version", "sha256"],
             )?,
-            shadow_behind: new.flag(
+            shadow_behind: new.gauge(
                 "autorma_classifier_shadow_behind",
                 "1 while the shadow's alias names a version that doesn't compute along, or the registry doesn't say",
             )?,

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use autorma_service::Shutdown;
@@ -31,7 +31,7 @@ pub(crate) fn poll(
     let wanted = config.batch_size.min(config.max_in_flight);
     let mut idle = Idle { since: Instant::now(), told: false };
     while !shutdown.is_requested() && !desk.has_failed() {
-        if idle.is_to_be_told(held.load(Ordering::Relaxed), Instant::now()) {
+        if idle.is_to_be_told(held.is_with_others(), Instant::now()) {
             tracing::info!(
                 "this classifier stands by: the other classifiers have all partitions of the images (more of them, \
                  log.partitions, would give it some)"
@@ -58,6 +58,7 @@ pub(crate) fn poll(
     }
     let begun = Instant::now();
     while !desk.has_failed() && !desk.wait_until_idle(WAIT) && begun.elapsed() < config.drain {
+        metrics.queues(desk.queues());
         // What is in hand can be committed, whatever a poll says that may pass.
         match consumer.poll(PollLimit::NOTHING, Duration::ZERO) {
             Err(error) if error.disposition() != Disposition::Transient => return Err(error.into()),
@@ -70,8 +71,20 @@ pub(crate) fn poll(
     Ok(())
 }
 
-/// How many partitions a member has.
-pub(crate) type Held = AtomicUsize;
+/// What a member has of the partitions.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    partitions: AtomicUsize,
+    /// Whether it has lost what it had since it was last given one.
+    lost: AtomicBool,
+}
+
+impl Held {
+    /// Whether others have all partitions, as far as that is known: what was lost may be nobody's, while the log is away.
+    fn is_with_others(&self) -> bool {
+        self.partitions.load(Ordering::Relaxed) == 0 && !self.lost.load(Ordering::Relaxed)
+    }
+}
 
 /// A member without partitions waits for those of others: somebody who started it for more speed should hear of that.
 #[derive(Debug)]
@@ -82,8 +95,8 @@ struct Idle {
 
 impl Idle {
     /// Once, each time that it has lasted.
-    fn is_to_be_told(&mut self, held: usize, now: Instant) -> bool {
-        if held > 0 {
+    fn is_to_be_told(&mut self, is_idle: bool, now: Instant) -> bool {
+        if !is_idle {
             *self = Self { since: now, told: false };
         }
         let is_news = !self.told && now - self.since > WITHOUT_WORK;
@@ -101,12 +114,14 @@ pub(crate) struct HandOver {
 
 impl Rebalance for HandOver {
     fn assigned(&mut self, _: &TopicPartition) -> autorma_stream::Result<Option<NextOffset>> {
-        self.held.fetch_add(1, Ordering::Relaxed);
+        self.held.partitions.fetch_add(1, Ordering::Relaxed);
+        self.held.lost.store(false, Ordering::Relaxed);
         Ok(None)
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
-        self.held.fetch_sub(partitions.len(), Ordering::Relaxed);
+        self.held.partitions.fetch_sub(partitions.len(), Ordering::Relaxed);
+        self.held.lost.store(lost, Ordering::Relaxed);
         self.desk.give_up(partitions, if lost { Duration::ZERO } else { HAND_OVER });
     }
 }
@@ -121,7 +136,20 @@ mod tests {
         let at = |seconds| begun + Duration::from_secs(seconds);
         let mut idle = Idle { since: begun, told: false };
         let told = [(0, 1), (0, 11), (0, 12), (2, 13), (0, 14), (0, 20), (0, 24), (0, 40)]
-            .map(|(held, seconds)| idle.is_to_be_told(held, at(seconds)));
+            .map(|(held, seconds)| idle.is_to_be_told(held == 0, at(seconds)));
         assert_eq!(told, [false, true, false, false, false, false, true, false]);
+    }
+
+    #[test]
+    fn what_was_lost_may_be_nobody_s() {
+        let (held, at) = (Arc::<Held>::default(), TopicPartition::new("images", 0));
+        let desk = Arc::new(Desk::new(1, 1, Duration::ZERO));
+        let mut hand_over = HandOver { desk, held: Arc::clone(&held) };
+        let mut given = |lost| {
+            hand_over.assigned(&at).unwrap();
+            hand_over.revoked(std::slice::from_ref(&at), lost);
+            held.is_with_others()
+        };
+        assert!(!given(true) && given(false));
     }
 }

@@ -107,7 +107,7 @@ impl Session {
 
     /// The same for a model that was tried before, maybe in another process: it is believed, and `at_once` is what showed
     /// then. This takes a fifth of the time.
-    pub fn of_tried(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
+    pub(crate) fn of_tried(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
         let manifest = &model.manifest;
         let mut session = Self::empty(&manifest.input, manifest.outputs(), at_once);
         for (number, onnx) in model.onnx.iter().enumerate() {

@@ -8,7 +8,7 @@ use autorma_schemas::topics;
 use autorma_service::Shutdown;
 use autorma_stream::{Log, Subscription};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Queues};
 use crate::fetch::Fetcher;
 use crate::inferring::Kit;
 use crate::polling::{HandOver, Held};
@@ -112,6 +112,7 @@ fn classify(
         bench.shutdown.request();
         desk.close();
     });
+    metrics.queues(Queues::default());
     let failure = desk.take_failure();
     // What isn't committed, after a failure or because it took longer than it may, goes to the others at once.
     let left = consumer.leave();

@@ -3,9 +3,8 @@
 //! autorma reports no spans. It only keeps the trace together: the outcome's record belongs to the event's trace, below
 //! a span that stands for the classifier's step and that the log names at the level debug.
 
-use autorma_schemas::{Origin, hex};
+use autorma_schemas::{Origin, is_hex, sha256};
 use autorma_stream::StoredRecord;
-use sha2::{Digest, Sha256};
 
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
@@ -53,6 +52,7 @@ impl<'a> Parent<'a> {
             "ff" => false,
             _ => further.is_empty() || further.starts_with('-'),
         };
+        // Upper case is invalid.
         let are_digits = is_hex(version, 2) && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
         let is_named = [trace, span].iter().all(|id| id.bytes().any(|digit| digit != b'0'));
         let flags = u8::from_str_radix(flags, 16).ok()?;
@@ -60,27 +60,15 @@ impl<'a> Parent<'a> {
     }
 }
 
-/// Upper case is invalid.
-fn is_hex(text: &str, digits: usize) -> bool {
-    text.len() == digits && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// The id of the classifier's step. It follows from the event and its place, so whoever does the record again, after a
 /// crash for example, writes the same.
 fn span(event_id: Option<&str>, origin: &Origin) -> String {
-    let digest = Sha256::new()
-        .chain_update(event_id.unwrap_or_default())
-        .chain_update([0])
-        .chain_update(&origin.topic)
-        .chain_update([0])
-        .chain_update(origin.partition.to_be_bytes())
-        .chain_update(origin.offset.to_be_bytes())
-        .finalize();
-    let mut id = [0; 8];
-    id.copy_from_slice(&digest[..8]);
+    let (partition, offset) = (origin.partition.to_be_bytes(), origin.offset.to_be_bytes());
+    let event = event_id.unwrap_or_default().as_bytes();
+    let whole = [event, b"\0", origin.topic.as_bytes(), b"\0", &partition, &offset].concat();
+    let id = u64::from_str_radix(&sha256(&whole)[..16], 16).expect("they are hexadecimal digits");
     // An id that is all zero is none.
-    id[7] |= 1;
-    hex(&id)
+    format!("{:016x}", id | 1)
 }
 
 /// What is between the vendors. If it can't be carried, the trace goes on without it.

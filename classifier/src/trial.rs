@@ -41,7 +41,7 @@ pub struct Trial {
 impl Trial {
     /// How many pictures go into one call of the model ([`Session::at_once`]), if it can be loaded and says numbers of
     /// pictures; why not, otherwise. A shutdown ends it.
-    pub fn passes(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<usize, LoadError> {
+    pub(crate) fn passes(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<usize, LoadError> {
         let lost = |error: io::Error| LoadError::Trial(format!("the process for it was lost: {error}"));
         let mut command = Command::new(&self.program);
         // Ctrl-C is for the one who asks.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use autorma_classifier::Trial;
 use autorma_models::Manifest;
-use autorma_models::registry::{Location, Registry, Source};
+use autorma_models::registry::{Registry, Source};
 use autorma_service::settings::{self, Key, Settings};
 use autorma_service::{http, logging};
 
 use crate::args::Cli;
 use crate::log_settings::LogSettings;
+use crate::registry_settings;
 
 const DATA: Key = Key::new(
     "data",
@@ -45,29 +46,27 @@ impl Configuration {
     pub(crate) fn read(cli: &Cli) -> anyhow::Result<(Self, Settings)> {
         let file = cli.configuration_file();
         let mut settings = settings::load(file.as_deref(), Path::new("."), cli.layer())?;
+        let data = settings.folder(&DATA);
+        let registry = registry_settings::read(&mut settings, &data);
         let mut configuration = Self {
             file: cli.configuration_flag(),
-            data: settings.folder(&DATA),
+            data,
             log: LogSettings::read(&mut settings),
             drain: settings.get(&DRAIN, ..=Duration::from_secs(3600)),
             logging: logging::Config::read(&mut settings),
             http: http::Config::read(&mut settings),
             ingest: autorma_ingest::Config::read(&mut settings),
-            classifier: autorma_classifier::Config::read(&mut settings),
+            classifier: autorma_classifier::Config::read(&mut settings, registry),
             sink: autorma_sink::Config::read(&mut settings),
             http_chosen: false,
             http_by_flag: false,
             slot_chosen: false,
         };
-        let origin = |key: &str| {
-            let setting = settings.effective().iter().find(|setting| setting.key == key);
-            setting.map_or("default", |setting| setting.origin.as_str())
-        };
-        let chosen = |key: &str| origin(key) != "default";
-        configuration.http_chosen = chosen("http.address");
-        configuration.http_by_flag = ["--http", "--set"].contains(&origin("http.address"));
-        configuration.slot_chosen = chosen("classifier.slot");
-        configuration.complete(chosen("classifier.model"));
+        let address = settings.origin("http.address");
+        configuration.http_chosen = address.is_some();
+        configuration.http_by_flag = address.is_some_and(|origin| ["--http", "--set"].contains(&origin));
+        configuration.slot_chosen = settings.origin("classifier.slot").is_some();
+        configuration.complete(settings.origin("classifier.model").is_some());
         Ok((configuration, settings))
     }
 
@@ -112,11 +111,6 @@ impl Configuration {
         // This very program, even when another one has been put in its place meanwhile.
         let arguments = vec!["try-model".into(), classifier.runtime.clone()];
         classifier.trial = Some(Trial { program: "/proc/self/exe".into(), arguments });
-        match &mut classifier.registry {
-            Location::Folder(folder) if folder.as_os_str().is_empty() => *folder = self.data.join("registry"),
-            Location::Folder(_) => {}
-            Location::Mlflow(_, cache) => *cache = self.data.join("mlflow"),
-        }
         let is_missing = matches!(&classifier.model, Source::Folder(folder) if !folder.exists());
         if !model_chosen && is_missing {
             classifier.model = Source::Folder(beside_the_program("models/shipped"));

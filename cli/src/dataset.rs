@@ -22,7 +22,7 @@ pub(crate) fn run(configuration: &Configuration, args: &DatasetArgs) -> anyhow::
         DatasetCommand::Prepare(args) => prepared(args, cost, &watching)?,
         DatasetCommand::Check(args) => checked(args, cost, &watching)?,
     };
-    Ok(if is_clean { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
+    Ok(exit::all_or_not(is_clean))
 }
 
 /// Prepares one and tells; whether nothing was left out and nothing contradicts itself.

@@ -62,7 +62,8 @@ impl<'a> Examiner<'a> {
         let bar = progress::bar("version {msg} {bar:30} {pos} of {len} photos · {eta} left");
         bar.set_length(self.set.photos.len() as u64);
         bar.set_message(printable(&model.manifest.version));
-        let judgement = judge(&self.runtime, model, &self.set, config.limits, config.workers, || bar.inc(1));
+        let heard = |done: usize| bar.set_position(done as u64);
+        let judgement = judge(&self.runtime, model, &self.set, config.limits, config.workers, heard);
         bar.finish_and_clear();
         Ok(judgement?)
     }
@@ -72,8 +73,8 @@ impl<'a> Examiner<'a> {
         Ok(Figures::of(&model.manifest, &self.ask(model)?))
     }
 
-    /// How many times as fast as the second model the first is.
-    pub(crate) fn speed(&self, models: [&Model; 2]) -> anyhow::Result<f64> {
+    /// How many times as fast as the second model the first is; None if no photo has a verdict of both.
+    pub(crate) fn speed(&self, models: [&Model; 2]) -> anyhow::Result<Option<f64>> {
         Ok(speed(&self.runtime, models, &self.set, self.configuration.classifier.limits)?)
     }
 }
@@ -111,7 +112,7 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
         file.finish(&page::render(&report))?;
     }
     tell(args.json.json, &report, Report::to_string)?;
-    Ok(if report.is_whole() { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
+    Ok(exit::all_or_not(report.is_whole()))
 }
 
 /// What another model says of the photos, how the two differ, and how many times as fast the first is.
@@ -120,7 +121,7 @@ fn beside(
     model: &Model,
     judgement: &Judgement,
     other: &Model,
-) -> anyhow::Result<(Figures, Comparison, f64)> {
+) -> anyhow::Result<(Figures, Comparison, Option<f64>)> {
     let second = examiner.ask(other)?;
     let comparison = Comparison::of(&model.manifest.classes, judgement, &second);
     // Each was asked when the machine may have been busy with something else: that says little of how fast it is.

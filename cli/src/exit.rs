@@ -2,12 +2,17 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use autorma_service::{Shutdown, signals};
 
 /// Finished, but not with all: some images are dead letters, some photos couldn't be judged, something was found.
-pub(crate) const NOT_ALL: u8 = 2;
+const NOT_ALL: u8 = 2;
+
+/// How a command ends that has finished.
+pub(crate) fn all_or_not(is_all: bool) -> ExitCode {
+    if is_all { ExitCode::SUCCESS } else { NOT_ALL.into() }
+}
 
 /// What the shell reports for a process that SIGINT has ended.
 const INTERRUPTED: i32 = 130;

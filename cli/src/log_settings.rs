@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autorma_service::settings::{Key, Settings, Table, Verbatim};
+use autorma_service::settings::{Key, Settings, Table, Verbatim, readable};
 use autorma_stream::kafka::{KafkaConfig, guarded, unfit};
 
 const KIND: Key =
@@ -90,7 +90,7 @@ impl LogSettings {
 }
 
 fn kafka(settings: &mut Settings, is_kafka: bool) -> KafkaConfig {
-    let is_said = settings.effective().iter().any(|it| it.key == KIND.name && it.origin != "default");
+    let is_said = settings.origin(KIND.name).is_some();
     let brokers: String = settings.get_if(&BROKERS, |brokers: &String| match brokers.is_empty() {
         true if is_kafka => Err("HOST:PORT of the cluster: log.kind is kafka (--brokers)".into()),
         // Whoever names a cluster hardly means the data folder.
@@ -158,9 +158,7 @@ fn security(settings: &mut Settings, is_kafka: bool) -> BTreeMap<String, String>
             (false, false) if is_kafka && uses_sasl => Err(format!(
                 "a file with the password, or set log.kafka.password: log.kafka.security is {protocol}"
             )),
-            (true, _) => std::fs::read_to_string(path)
-                .map_err(|error| format!("a file that can be read ({error})"))
-                .and_then(|_| of_sasl(true)),
+            (true, _) => readable(std::fs::read_to_string(path)).and_then(|_| of_sasl(true)),
             (false, _) => Ok(()),
         }
     });
@@ -183,9 +181,7 @@ fn security(settings: &mut Settings, is_kafka: bool) -> BTreeMap<String, String>
             if path.is_empty() {
                 return Ok(());
             }
-            std::fs::File::open(path)
-                .map_err(|error| format!("a file that can be read ({error})"))
-                .and_then(|_| of_tls(true))
+            readable(std::fs::File::open(path)).and_then(|_| of_tls(true))
         });
         if !path.is_empty() && uses_tls {
             properties.insert(property.into(), path);

@@ -19,6 +19,7 @@ mod produce;
 mod progress;
 mod publishing;
 mod reading;
+mod registry_settings;
 mod replay;
 mod report;
 mod retry;

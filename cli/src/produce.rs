@@ -67,6 +67,13 @@ fn publish(configuration: &Configuration, args: &ProduceArgs) -> anyhow::Result<
         }
     }
     calling.flush(true)?;
+    if let Some(run) = calling.run.as_ref().filter(|run| run.images() > 0 && !run.is_closed()) {
+        tracing::warn!(
+            run_id = run.id(),
+            "the run, which an interrupted call has begun, stays open: give the same command again when these files can be \
+             published, or without them"
+        );
+    }
     // Everything is published: that must be told, whatever this says.
     if let Err(error) = forbidden::warn(configuration, &home, &references) {
         tracing::warn!(%error, "whether the classifier may read these files wasn't found out");
@@ -76,7 +83,7 @@ fn publish(configuration: &Configuration, args: &ProduceArgs) -> anyhow::Result<
 
 fn told(report: &Report, args: &ProduceArgs) -> anyhow::Result<ExitCode> {
     tell(args.json.json, report, Report::text)?;
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
+    Ok(exit::all_or_not(report.failed.is_empty()))
 }
 
 /// One call of the command.
@@ -147,7 +154,9 @@ impl Calling {
         is_last: bool,
     ) -> Result<(), (LogError, Vec<(Published, Append)>)> {
         let mut appends: Vec<_> = chunk.iter().map(|(_, append)| append.clone()).collect();
-        let record = self.run.as_ref().and_then(|run| run.with(chunk.len() as i64, is_last));
+        let is_all = self.report.failed.is_empty();
+        let closes = |run: &Run| is_last && (is_all || run.may_lack_some());
+        let record = self.run.as_ref().and_then(|run| run.with(chunk.len() as i64, closes(run)));
         appends.extend(record.iter().map(|record| append(topics::RUNS, &record.run_id, record)));
         if appends.is_empty() {
             return Ok(());

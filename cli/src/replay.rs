@@ -29,7 +29,7 @@ use crate::exit;
 use crate::home::Home;
 use crate::metrics::Metrics;
 use crate::output::tell;
-use crate::pipeline::{Pipeline, Stage};
+use crate::pipeline::Pipeline;
 use crate::progress::Display;
 use crate::publishing::{Publisher, append, free_run_id};
 use crate::reading::patiently;
@@ -102,7 +102,7 @@ pub(crate) fn run(
     }
     report.took(begun.elapsed());
     tell(args.json.json, &report, Report::to_string)?;
-    Ok(if report.dead_letters > 0 { exit::NOT_ALL.into() } else { ExitCode::SUCCESS })
+    Ok(exit::all_or_not(report.dead_letters == 0))
 }
 
 /// Runs the two stages until the run is finished. Returns the run as it was closed, and its files.
@@ -138,7 +138,7 @@ fn classify(
             }
             Ok(finished().is_some())
         })?;
-        Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
+        pipeline.stop_all();
         if !done {
             control.stop(&pipeline)?;
             anyhow::bail!("stopped before the end: nothing was written, the same command starts again");

@@ -3,20 +3,23 @@
 use std::fmt;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use autorma_ingest::Batch;
+use autorma_schemas::RunRecord;
 use autorma_sink::{Finished, Snapshot, Summary, is_stamp};
 use autorma_stream::kafka::KafkaConfig;
 use serde::Serialize;
 
 use crate::configuration::Configuration;
-use crate::table::Table;
+use crate::table::{Table, printable};
 use crate::words::{counted, for_a_shell};
 
 /// The report: one JSON object, or a table. Counts are of the run that was made or continued.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) run_id: Option<String>,
+    /// Image events of the run, which has no files if it can't be finished.
+    pub(crate) images: u64,
     pub(crate) discovered: u64,
     pub(crate) predictions: u64,
     pub(crate) dead_letters: u64,
@@ -58,10 +61,12 @@ struct Other {
 }
 
 impl Report {
+    /// `lacking` is a run of the folder that can't be finished.
     pub(crate) fn new(
         configuration: &Configuration,
         batch: &Batch,
         snapshot: &Snapshot,
+        lacking: Option<&RunRecord>,
         has_dead_letters: bool,
         seconds: f64,
     ) -> anyhow::Result<Self> {
@@ -76,13 +81,17 @@ impl Report {
             // One that an earlier process has closed may be all that was left to do. Others' are told by the way.
             None => newest().find(is_of_folder),
         };
+        let lacking = lacking.filter(|_| finished.is_none());
+        if let (Some(run), None, None) = (&batch.run, finished, lacking) {
+            bail!("what has become of the run {0} isn't known: `autorma runs show {0}` tells", run.run_id);
+        }
         let summary = finished.map(read).transpose()?;
         let run_id = finished.map(|finished| finished.run_id.as_str());
         let others = snapshot.finished.iter().filter(|other| Some(other.run_id.as_str()) != run_id);
         // The folder's photos that an earlier process has published are classified by now, and not before.
-        let ours = batch.run.as_ref().map(|run| &run.run_id);
+        let ours = batch.run.as_ref().map(|run| run.run_id.as_str());
         let of_folder = snapshot.finished.iter().filter(is_of_folder);
-        let earlier = of_folder.filter(|it| Some(&it.run_id) != ours);
+        let earlier = of_folder.filter(|it| Some(it.run_id.as_str()) != ours);
         let by_now: u64 = earlier.map(|it| it.predictions + it.dead_letters).sum();
         let classified = snapshot.durable_outcomes as f64;
         let text = |path: &Path| std::path::absolute(path).map(|path| path.display().to_string());
@@ -95,8 +104,10 @@ impl Report {
                 summary_path: text(&other.summary)?,
             })
         };
+        let published = lacking.map(|run| run.images as u64);
         Ok(Self {
-            run_id: finished.map(|finished| finished.run_id.clone()),
+            run_id: run_id.or(lacking.map(|run| run.run_id.as_str())).map(str::to_owned),
+            images: summary.as_ref().map(|summary| summary.images).or(published).unwrap_or(0),
             discovered: summary.as_ref().map_or(0, |summary| summary.discovered),
             predictions: summary.as_ref().map_or(0, |summary| summary.predictions),
             dead_letters: summary.as_ref().map_or(0, |summary| summary.dead_letters),
@@ -161,7 +172,8 @@ impl Report {
         for Other { run_id, predictions, dead_letters, results_path, .. } in &self.finished_too {
             writeln!(
                 f,
-                "Run {run_id}, which was waiting, is finished too: {}, {}, in {results_path}",
+                "Run {}, which was waiting, is finished too: {}, {}, in {results_path}",
+                printable(run_id),
                 counted(*predictions, "prediction"),
                 counted(*dead_letters, "dead letter")
             )?;
@@ -187,6 +199,16 @@ fn read(finished: &Finished) -> anyhow::Result<Summary> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(summary) = &self.summary else {
+            if let Some(run_id) = &self.run_id {
+                let (photos, run) = (counted(self.images, "photo"), for_a_shell(run_id));
+                writeln!(
+                    f,
+                    "Run {run_id} can't be finished: outcomes are missing of its {photos}. Those that the log still has \
+                     are classified by: {} replay --run {run}",
+                    self.program
+                )?;
+                return self.write_notes(f);
+            }
             let left_out = self.still_being_written + self.unreadable + self.unreadable_folders;
             if self.already_done + left_out == 0 {
                 writeln!(

@@ -63,7 +63,7 @@ fn retry(configuration: &Configuration, args: &RetryArgs) -> anyhow::Result<Exit
         publish(log, &mut publisher, args, &mut waiting, &mut report)?;
     }
     tell(args.json.json, &report, Report::to_string)?;
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
+    Ok(exit::all_or_not(report.failed.is_empty()))
 }
 
 /// Publishes as many as one transaction should hold, as a run.

@@ -1,12 +1,15 @@
 //! `autorma run`: one batch, from a folder to a report.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use autorma_ingest::{Batch, Found};
+use autorma_schemas::RunRecord;
 use autorma_service::http::{Health, Server};
 use prometheus::Registry;
 
@@ -18,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::output::print;
 use crate::pipeline::{Control, Pipeline, Stage};
 use crate::progress::Display;
+use crate::reading::newest_runs;
 use crate::report::Report;
 
 /// How often the display is renewed and the end looked for.
@@ -56,7 +60,7 @@ pub(crate) fn run(
         let finished = classify(&pipeline, &mut control, || display.show(&lock(&found), &pipeline.progress))?;
         if finished {
             // Nobody has anything left for the next one, but for what others have published since, which can wait.
-            Stage::ALL.into_iter().for_each(|stage| pipeline.stop(stage));
+            pipeline.stop_all();
         }
         control.stop(&pipeline)?;
         anyhow::Ok(finished)
@@ -77,7 +81,8 @@ pub(crate) fn run(
     }
     let has_dead_letters = batch.found.already_done > 0 && home.has_dead_letters();
     let snapshot = pipeline.progress.snapshot();
-    let report = Report::new(configuration, &batch, &snapshot, has_dead_letters, seconds)?;
+    let lacking = lacking(configuration, &home, &incomplete)?;
+    let report = Report::new(configuration, &batch, &snapshot, lacking.as_ref(), has_dead_letters, seconds)?;
     match (args.json, args.quiet) {
         (true, _) => print(&(serde_json::to_string(&report)? + "\n"))?,
         (false, true) => {}
@@ -85,14 +90,21 @@ pub(crate) fn run(
     }
     // A process that lives for seconds has kept no house, and all that could be needed is in files.
     home.drop_old_records();
-    let is_ours = |run: &&String| batch.run.as_ref().is_some_and(|ours| ours.run_id == **run);
-    Ok(match () {
-        () if report.still_being_written > 0 || incomplete.iter().any(|run| is_ours(&run)) => {
-            ExitCode::FAILURE
-        }
-        () if report.has_failures() => exit::NOT_ALL.into(),
-        () => ExitCode::SUCCESS,
-    })
+    let is_cut_short = report.still_being_written > 0 || lacking.is_some();
+    Ok(if is_cut_short { ExitCode::FAILURE } else { exit::all_or_not(!report.has_failures()) })
+}
+
+/// The folder's newest run, if it can't be finished. An older one doesn't make each later call a failure: it was one itself.
+fn lacking(
+    configuration: &Configuration,
+    home: &Home,
+    incomplete: &BTreeSet<String>,
+) -> anyhow::Result<Option<RunRecord>> {
+    let runs = if incomplete.is_empty() { Vec::new() } else { newest_runs(&*home.log)? };
+    // As ingest names it in its runs.
+    let folder = configuration.ingest.input.canonicalize().unwrap_or_default();
+    let ours = runs.into_iter().rfind(|run| run.kind.is_of_ingest() && Path::new(&run.input) == folder);
+    Ok(ours.filter(|run| incomplete.contains(&run.run_id)))
 }
 
 /// Serves metrics and health where anybody has said where. The file and the environment may mean a daemon, too, which has

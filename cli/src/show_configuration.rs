@@ -105,6 +105,8 @@ mod tests {
 
     #[test]
     fn names_that_no_stage_can_start_with_are_told() {
+        let nameless = told(&["classifier.slot="]);
+        assert!(nameless.contains("classifier.slot = \"\" (from --set): a name"), "{nameless}");
         let told = told(&["data=", "ingest.input=", "sink.output=", "classifier.slot=a b"]);
         assert!(told.starts_with("4 problems in the configuration:\n"), "{told}");
         let parts = ["\n  data = \"\"", "ingest.input", "sink.output", "classifier.slot: \"classifier-a b\""];

@@ -66,7 +66,7 @@ pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Re
     let recorded = server.and_then(|server| recording::record(&server, &metrics, args));
     let trained = Trained { metrics, mlflow_run: recorded.as_ref().map(|it| it.run.clone()) };
     tell(args.json.json, &trained, |it| report(&it.metrics, recorded.as_ref(), args))?;
-    Ok(if is_whole { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
+    Ok(exit::all_or_not(is_whole))
 }
 
 /// In the file, or what holds where there is none.
@@ -98,18 +98,13 @@ impl Display {
 
     fn show(&mut self, progress: Progress) {
         let (what, done, of) = match progress {
-            Progress::Read { done, of } => ("files of photos", done, of),
-            Progress::Scenes { done, of } => ("scenes", done, of),
-            Progress::Calibration { done, of } => ("calibration photos", done, of),
-            Progress::Judged { done, of } => ("judging photos", done, of),
-            Progress::Features { done, of } => ("views of photos", done, of),
+            Progress::Count { what, done, of } => (what.name(), done, of),
             Progress::Head { number, of, iteration, iterations, .. } => {
                 ("iterations of heads", number * iterations + iteration, of * iterations)
             }
             Progress::Tuning { number, of, step, steps, .. } => {
                 ("steps of tuning", number * steps as usize + step as usize, of * steps as usize)
             }
-            Progress::Tested { done, of } => ("test photos", done, of),
         };
         if what != self.what {
             self.what = what;
@@ -167,6 +162,8 @@ fn row(name: String, quality: &Quality) -> [String; 6] {
 
 #[cfg(test)]
 mod tests {
+    use autorma_training::What;
+
     use super::*;
 
     #[test]
@@ -175,10 +172,10 @@ mod tests {
         let begun = Instant::now();
         // On a terminal no line is written, so only the phase can have moved `next`.
         (display.next, display.is_terminal) = (begun, true);
-        display.show(Progress::Read { done: 0, of: 9 });
+        display.show(Progress::Count { what: What::Read, done: 0, of: 9 });
         assert!(display.next >= begun + LINES);
         display.next = begun;
-        display.show(Progress::Read { done: 1, of: 9 });
+        display.show(Progress::Count { what: What::Read, done: 1, of: 9 });
         assert_eq!(display.next, begun);
     }
 }

@@ -1,10 +1,19 @@
 //! Words for people.
 
+use autorma_schemas::ModelVersion;
+
+use crate::table::printable;
+
 /// So many of something: `1 photo`, `2 photos`.
 pub(crate) fn counted(count: impl TryInto<u64>, what: &str) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
+}
+
+/// Name and version, which may be any text in a model's folder.
+pub(crate) fn model_name(model: &ModelVersion) -> String {
+    printable(&format!("{}/{}", model.name, model.version))
 }
 
 /// A word that a shell takes for one, whatever is in it.

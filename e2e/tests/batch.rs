@@ -247,6 +247,15 @@ fn a_run_ends_though_others_go_on_publishing() {
     assert_eq!((&report["predictions"], &report["already_done"]), (&1.into(), &1.into()), "{report}");
 }
 
+/// Says in the log that a run was closed, of an image that isn't there.
+fn close_lacking(sandbox: &Sandbox, run_id: &str, kind: RunKind, input: &str) {
+    let log = Embedded::open(&sandbox.data().join("log.sqlite")).unwrap();
+    let run = RunRecord::open(run_id, kind, input, Micros::now());
+    let run = RunRecord { images: 1, ..run }.closed(Micros::now());
+    let append = Append::keyed(topics::RUNS, run_id, run.encode());
+    log.producer("others").unwrap().commit(&Transaction { appends: vec![append], advance: None }).unwrap();
+}
+
 /// However soon it is asked whether everything is done: the sink may not have heard of any run by then.
 #[test]
 fn a_closed_run_whose_image_the_log_has_not_is_told_and_not_waited_for() {
@@ -255,18 +264,34 @@ fn a_closed_run_whose_image_the_log_has_not_is_told_and_not_waited_for() {
         return;
     }
     sandbox.run_batch().expect(0);
-    let log = Embedded::open(&sandbox.data().join("log.sqlite")).unwrap();
-    let run = RunRecord::open("monday", RunKind::Upload, "a test", Micros::now());
-    let run = RunRecord { images: 1, ..run }.closed(Micros::now());
-    let append = Append::keyed(topics::RUNS, "monday", run.encode());
-    log.producer("others").unwrap().commit(&Transaction { appends: vec![append], advance: None }).unwrap();
-    drop(log);
+    close_lacking(&sandbox, "monday", RunKind::Upload, "a test");
     let ended = sandbox.run_batch().expect(0);
     assert!(
         ended.errors.contains("outcomes are missing") && ended.errors.contains("monday"),
         "{}",
         ended.errors
     );
+}
+
+/// Whichever call has closed it.
+#[test]
+fn a_run_of_the_folder_that_lacks_an_image_is_not_done() {
+    let sandbox = Sandbox::new();
+    if sandbox.is_on_kafka() {
+        return;
+    }
+    sandbox.run_batch().expect(0);
+    let input = sandbox.input().canonicalize().unwrap();
+    close_lacking(&sandbox, "20261123_153147", RunKind::Batch, input.to_str().unwrap());
+    let ended = sandbox.run_batch().expect(1);
+    let report = ended.json();
+    assert_eq!((&report["run_id"], &report["images"]), (&"20261123_153147".into(), &1.into()), "{report}");
+    let told = sandbox.run(&["run"]).expect(1).output;
+    assert!(told.starts_with("Run 20261123_153147 can't be finished"), "{told}");
+    // A later run of the folder that is done isn't a failure for that, which is told again.
+    fs::write(sandbox.input().join("later.jpg"), "no picture").unwrap();
+    assert!(sandbox.run_batch().expect(2).errors.contains("20261123_153147"));
+    sandbox.run_batch().expect(0);
 }
 
 #[test]

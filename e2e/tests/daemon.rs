@@ -76,6 +76,19 @@ fn a_second_daemon_on_the_same_data_is_told_who_holds_it() {
     sandbox.run_batch().expect(0);
 }
 
+/// Whatever it published would be gone with it.
+#[test]
+fn a_daemon_whose_data_folder_is_taken_away_says_so_and_ends() {
+    let sandbox = Sandbox::new();
+    if sandbox.is_on_kafka() {
+        return;
+    }
+    let mut daemon = Daemon::up(&sandbox, &["drain=1s"]).ready();
+    fs::rename(sandbox.data(), sandbox.path().join("away")).unwrap();
+    let told = daemon.wait().expect(1).errors;
+    assert!(told.contains("removed or replaced"), "{told}");
+}
+
 /// Photos that take one worker some seconds.
 const LOAD: usize = 50;
 

@@ -137,6 +137,45 @@ fn python() {
     produces_and_consumes("python.", &python, scripts, "python-example");
 }
 
+/// Sends what is no event and, behind it, an event, whose id it prints. A file gets the same as `kcat -f '%R%s'` says it.
+const DAMAGED: &str = "
+import pathlib, struct, sys
+from confluent_kafka import Producer
+from events import encode_image_event
+from produce import image_event
+brokers, topic, photo, file = sys.argv[1:]
+event = image_event(pathlib.Path(photo), False, {})
+whole = encode_image_event(event)
+header, union = 10, 10 + 1 + len(event['event_id'])
+damaged = whole[:union] + bytes([8]) + whole[union + 1:]
+producer = Producer({'bootstrap.servers': brokers})
+with open(file, 'wb') as file:
+    for value in (whole[:header] + bytes([128]), whole[:-1], damaged, None, whole):
+        producer.produce(topic, value, partition=0)
+        file.write(struct.pack('>i', -1 if value is None else len(value)) + (value or b''))
+assert producer.flush(60) == 0
+print(event['event_id'])
+";
+
+#[test]
+fn python_goes_on_behind_what_is_no_event() {
+    let examples = Examples::new();
+    let Some(python) = examples.python() else { return };
+    let (place, folder) = (Place::new("damaged."), tempfile::tempdir().unwrap());
+    let [photo, file] = ["photo.jpg", "records"].map(|name| folder.path().join(name));
+    std::fs::write(&photo, "a photo").unwrap();
+    let mut produce = Command::new(&python);
+    produce.args(["-c", DAMAGED, &autorma_broker::shared().bootstrap(), "damaged.images"]);
+    let id = succeed(produce.args([&photo, &file]).env("PYTHONPATH", examples.path("python")));
+
+    let mut consume = place.command(&python, Some(examples.path("python/consume.py")));
+    let printed = succeed(consume.args(["--topic", "images", "--count", "5"]));
+    assert_eq!(ids(&printed), [id.trim()]);
+    let mut decode = Command::new(&python);
+    decode.arg(examples.path("python/decode.py")).stdin(std::fs::File::open(&file).unwrap());
+    assert_eq!(ids(&succeed(&mut decode)), [id.trim()]);
+}
+
 #[test]
 fn node() {
     let examples = Examples::new();

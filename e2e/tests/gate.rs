@@ -1,7 +1,7 @@
 //! `evaluate` and `promote`: what is known of a version before it serves.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use autorma_e2e::{Sandbox, known, labelled, model, models, register};
 use autorma_models::MANIFEST;
@@ -289,6 +289,42 @@ fn change(folder: &Path, change: impl FnOnce(&mut Value)) {
     fs::write(path, manifest.to_string()).unwrap();
 }
 
+/// A model that says it was quantized from these floats.
+fn held(sandbox: &Sandbox, name: &str, floats: &[u8]) -> PathBuf {
+    let folder = model(sandbox, name, &means(), "/model/precision", json!("int8"));
+    fs::write(folder.join("floats.onnx"), floats).unwrap();
+    change(&folder, |manifest| {
+        let (sha256, bytes) = (sha256(floats), floats.len());
+        manifest["reference"] =
+            json!({"file": "floats.onnx", "sha256": sha256, "bytes": bytes, "precision": "fp32"});
+    });
+    folder
+}
+
+#[test]
+fn a_reference_that_can_t_be_asked_fails_the_gate_and_is_gone_past_by_force() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let photos = known(&sandbox);
+    // One that is whole, and yet nothing that can be loaded; and one that a disk has lost.
+    let (_, hostile) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
+    for (name, floats) in [("hostile", hostile), ("lost", fussy())] {
+        models(&sandbox, &["register", held(&sandbox, name, &floats).to_str().unwrap()]);
+    }
+    let lost = format!("registry/means/versions/3/{}.onnx", sha256(&fussy()));
+    fs::remove_file(sandbox.data().join(lost)).unwrap();
+    for version in ["means/2", "means/3"] {
+        let promote = |arguments: &[&str], code| {
+            let all = ["models", "promote", version, "--data", &photos, "--calibration-error", "1"];
+            sandbox.run(&[&all[..], &["--speed", "0", "--json"], arguments].concat()).expect(code)
+        };
+        let refused = promote(&[], 1);
+        assert!(refused.errors.contains("the version's reference can't be asked"), "{}", refused.errors);
+        assert_eq!(failed(&refused.json()), ["accuracy, held against its reference"], "{version}");
+        assert_eq!(promote(&["--force", "--why", "an experiment"], 0).json()["forced"], true, "{version}");
+    }
+}
+
 #[test]
 fn what_accepts_nothing_is_no_measure_of_how_often_the_accepted_may_be_wrong() {
     let sandbox = Sandbox::new();
@@ -350,13 +386,7 @@ fn the_gate_asks_what_is_decided_how_sure_it_is_and_what_the_quantizing_has_cost
         }
     }
     // A reference that fails on every photo is no measure.
-    let (folder, floats) = (model(&sandbox, "held", &means(), "/model/precision", json!("int8")), fussy());
-    fs::write(folder.join("floats.onnx"), &floats).unwrap();
-    change(&folder, |manifest| {
-        let (sha256, bytes) = (sha256(&floats), floats.len());
-        manifest["reference"] =
-            json!({"file": "floats.onnx", "sha256": sha256, "bytes": bytes, "precision": "fp32"});
-    });
+    let folder = held(&sandbox, "held", &fussy());
     models(&sandbox, &["register", folder.to_str().unwrap()]);
     let held = promote(&["means/7", "--to", "staging", "--calibration-error", "1"]);
     assert_eq!(failed(&held), [reference]);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use autorma_e2e::{Photos, Sandbox, eventually};
+use autorma_stream::failpoint;
 use serde_json::Value;
 
 fn text(path: &Path) -> &str {
@@ -149,10 +150,17 @@ fn an_interrupted_call_is_completed_by_the_same_command() {
     let mut arguments = vec!["produce", "--inline", "--run", "r", "--json"];
     arguments.extend(files.iter().map(|path| text(path)));
     let mut command = sandbox.command(&arguments);
-    command.env("AUTORMA_FAILPOINT", "log-after-commit:1");
+    command.env(failpoint::VARIABLE, "log-after-commit:1");
     assert_eq!(sandbox.spawn(command).wait().code, None, "it should have been killed");
     let run = |sandbox: &Sandbox| sandbox.run(&["runs", "--json"]).expect(0).json()[0].take();
     assert_eq!((&run(&sandbox)["state"], &run(&sandbox)["images"]), (&"open".into(), &3.into()));
+    // While its files can't be read, it isn't closed without them.
+    let away = |file: &PathBuf| file.with_extension("away");
+    files.iter().for_each(|file| fs::rename(file, away(file)).unwrap());
+    let told = sandbox.run(&arguments).expect(2).errors;
+    assert!(told.contains("stays open") && told.contains("the same command"), "{told}");
+    assert_eq!((&run(&sandbox)["state"], &run(&sandbox)["images"]), (&"open".into(), &3.into()));
+    files.iter().for_each(|file| fs::rename(away(file), file).unwrap());
     sandbox.run(&arguments).expect(0);
     sandbox.run_batch().expect(2);
     let run = run(&sandbox);
@@ -176,7 +184,7 @@ fn a_call_that_was_killed_when_all_was_published_says_so_when_it_is_repeated() {
     let mut arguments = vec!["produce", "--inline", "--run", "r", "--json"];
     arguments.extend(files.iter().map(|path| text(path)));
     let mut command = sandbox.command(&arguments);
-    command.env("AUTORMA_FAILPOINT", "log-after-commit:2");
+    command.env(failpoint::VARIABLE, "log-after-commit:2");
     assert_eq!(sandbox.spawn(command).wait().code, None, "it should have been killed");
     let run = |sandbox: &Sandbox| sandbox.run(&["runs", "--json"]).expect(0).json()[0].take();
     assert_eq!((&run(&sandbox)["state"], &run(&sandbox)["images"]), (&"closed".into(), &3.into()));

@@ -18,8 +18,9 @@ pub struct Figures {
     pub classes: Vec<ClassFigures>,
     /// How many photos of a class (row) have which best class (column), in the order of the classes.
     pub confusion: Vec<Vec<usize>>,
-    /// How far the confidence is from how often the best class is right, on average: the expected calibration error.
-    pub calibration_error: f64,
+    /// How far the confidence is from how often the best class is right, on average: the expected calibration error. None if
+    /// no photo of a class has a verdict.
+    pub calibration_error: Option<f64>,
     /// The confidence and how often it was right, bin by bin.
     pub reliability: Vec<Bin>,
     /// What is decided about photos of the classes.
@@ -182,10 +183,10 @@ fn reliability(known: &[Known]) -> Vec<Bin> {
         .collect()
 }
 
-fn calibration_error(bins: &[Bin]) -> f64 {
+fn calibration_error(bins: &[Bin]) -> Option<f64> {
     let photos: usize = bins.iter().map(|bin| bin.photos).sum();
     let errors = bins.iter().map(|bin| bin.photos as f64 * (bin.confidence - bin.accuracy).abs());
-    errors.sum::<f64>() / photos.max(1) as f64
+    (photos > 0).then(|| errors.sum::<f64>() / photos as f64)
 }
 
 #[cfg(test)]
@@ -254,8 +255,16 @@ mod tests {
         let half = figures.unknown_errors[100];
         assert_eq!((half.threshold, half.refused, half.missed), (0.5, 0.25, 0.5));
         // |0.99 - 1|, two of |0.75 - 0.5|, |0.5 - 1|.
-        assert!((figures.calibration_error - (0.01 + 0.5 + 0.5) / 4.0).abs() < 1e-9);
+        assert!((figures.calibration_error.unwrap() - (0.01 + 0.5 + 0.5) / 4.0).abs() < 1e-9);
         assert_eq!(figures.photos_per_second, 3.0);
         assert_eq!(figures.failed, [("broken.jpg".into(), "not a picture".into())]);
+    }
+
+    #[test]
+    fn where_no_photo_is_of_a_class_there_is_no_calibration_error() {
+        let stranger = judged(Label::Stranger, 2, 0.9, 0.7, Decision::Unknown);
+        let judged = vec![(PathBuf::from("ties/1.jpg"), Ok(stranger))];
+        let figures = Figures::of(&manifest(), &Judgement { judged, seconds: 1.0, threads: 1 });
+        assert_eq!((figures.accuracy.of, figures.calibration_error), (0, None));
     }
 }

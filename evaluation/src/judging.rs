@@ -1,10 +1,10 @@
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use autorma_classifier::{AT_ONCE, Decoder, Limits, LoadError, Runtime, Session, contained, read_file};
 use autorma_models::{Model, Verdict};
 
+use crate::parallel::each;
 use crate::{DataSet, Label, Labelled};
 
 /// What the model says of a photo.
@@ -29,51 +29,33 @@ pub struct Judgement {
     pub threads: usize,
 }
 
-/// Why a model can't be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum JudgeError {
-    /// It can't be loaded.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// A fault in autorma.
-    #[error("a thread panicked: this is a fault in autorma")]
-    Panicked,
-}
-
-/// Asks the model about each photo, decoded and computed as the classifier does, on so many threads. `done` hears of
-/// each photo.
+/// Asks the model about each photo, decoded and computed as the classifier does, on so many threads. `heard` is told how
+/// many are done, first of none.
 pub fn judge(
     runtime: &Runtime,
     model: &Model,
     set: &DataSet,
     limits: Limits,
     threads: usize,
-    done: impl Fn() + Sync,
-) -> Result<Judgement, JudgeError> {
+    mut heard: impl FnMut(usize),
+) -> Result<Judgement, LoadError> {
     let judges = (0..threads).map(|_| Judge::load(runtime, model, limits)).collect::<Result<Vec<_>, _>>()?;
-    let next = AtomicUsize::new(0);
-    let work = |mut judge: Judge<'_>| {
-        let (mut judged, mut computing) = (Vec::new(), Duration::ZERO);
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(photo) = set.photos.get(place) else { return (judged, computing) };
-            let file = read_file(&photo.path, limits.bytes).map_err(|failure| failure.to_string());
-            let begun = Instant::now();
-            judged.push((place, file.and_then(|file| judge.judge(photo, &file))));
-            computing += begun.elapsed();
-            done();
-        }
+    let ask = |judge: &mut Judge<'_>, place: usize| {
+        let photo = &set.photos[place];
+        let file = read_file(&photo.path, limits.bytes).map_err(|failure| failure.to_string());
+        let begun = Instant::now();
+        let judged = file.and_then(|file| judge.judge(photo, &file));
+        let computing = begun.elapsed();
+        ((photo.path.clone(), judged), computing)
     };
-    let all = std::thread::scope(|scope| {
-        let threads: Vec<_> = judges.into_iter().map(|judge| scope.spawn(|| work(judge))).collect();
-        let judged = threads.into_iter().map(|thread| thread.join().map_err(|_| JudgeError::Panicked));
-        judged.collect::<Result<Vec<_>, _>>()
-    })?;
-    let seconds = all.iter().map(|(_, computing)| computing.as_secs_f64()).sum::<f64>() / threads as f64;
-    let mut all: Vec<_> = all.into_iter().flat_map(|(judged, _)| judged).collect();
-    all.sort_by_key(|(place, _)| *place);
-    let judged = all.into_iter().map(|(place, judged)| (set.photos[place].path.clone(), judged));
-    Ok(Judgement { judged: judged.collect(), seconds, threads })
+    let all = each(set.photos.len(), judges, ask, |done| {
+        heard(done);
+        true
+    });
+    // Nobody has stopped it, so there is something of each.
+    let (judged, computing): (Vec<_>, Vec<Duration>) = all.unwrap_or_default().into_iter().unzip();
+    let seconds = computing.iter().sum::<Duration>().as_secs_f64() / threads as f64;
+    Ok(Judgement { judged, seconds, threads })
 }
 
 /// A model that is ready to be asked on one thread.
@@ -121,8 +103,10 @@ mod tests {
         let limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
         let labelled = |name: &str| Labelled { path: root.path().join(name), label: Label::Class(0) };
         let set = DataSet { photos: ["good.bmp", "pipe.bmp"].map(labelled).into(), loose: Vec::new() };
-        let judged = judge(&runtime, &model, &set, limits, 1, || {}).unwrap().judged;
+        let mut heard = Vec::new();
+        let judged = judge(&runtime, &model, &set, limits, 1, |done| heard.push(done)).unwrap().judged;
         let problems: Vec<_> = judged.into_iter().map(|(_, judged)| judged.err()).collect();
         assert_eq!(problems, [None, Some("unreadable: not a file".to_owned())]);
+        assert_eq!(heard, [0, 1, 2]);
     }
 }

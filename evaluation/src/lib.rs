@@ -7,6 +7,7 @@ mod dataset;
 mod figures;
 mod judging;
 pub mod page;
+pub mod parallel;
 mod speed;
 mod statistics;
 mod strangers;
@@ -17,7 +18,7 @@ pub use dataset::{
     DataSet, DataSetError, Label, Labelled, classes_in, entries, is_hidden, is_stranger, plain,
 };
 pub use figures::{Bin, ClassFigures, Decisions, Figures};
-pub use judging::{JudgeError, Judged, Judgement, judge};
+pub use judging::{Judged, Judgement, judge};
 pub use speed::speed;
 pub use statistics::{Estimate, Share};
 pub use strangers::{FolderFigures, Strangers};

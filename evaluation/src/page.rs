@@ -55,7 +55,10 @@ pub fn escaped(text: &str) -> String {
         '<' => "&lt;".into(),
         '>' => "&gt;".into(),
         '"' => "&quot;".into(),
-        c if c.is_control() => c.escape_unicode().to_string(),
+        // What would turn the line around isn't harmless either.
+        c if c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}') => {
+            c.escape_unicode().to_string()
+        }
         c => c.to_string(),
     };
     text.chars().map(escape).collect()
@@ -68,6 +71,7 @@ mod tests {
     #[test]
     fn no_name_plays_with_the_page() {
         assert_eq!(escaped("a<b>&\"\n.jpg"), "a&lt;b&gt;&amp;&quot;\\u{a}.jpg");
+        assert_eq!(escaped("\u{202e}gpj.\u{2066}a\u{2069}"), "\\u{202e}gpj.\\u{2066}a\\u{2069}");
         let hostile = "<script>".to_owned();
         let bodies = [
             table(&[&hostile], [vec![hostile.clone()]]),

@@ -1,10 +1,10 @@
 use std::time::Instant;
 
-use autorma_classifier::{Limits, Runtime, read_file};
+use autorma_classifier::{Limits, LoadError, Runtime, read_file};
 use autorma_models::Model;
 
 use crate::judging::Judge;
-use crate::{DataSet, JudgeError, Labelled};
+use crate::{DataSet, Labelled};
 
 /// How often they take turns: an odd number, so that one turn is in the middle.
 const TURNS: usize = 31;
@@ -12,35 +12,53 @@ const TURNS: usize = 31;
 const PHOTOS: usize = 4;
 
 /// How many times as fast as the second model the first is on one thread, from files' bytes to verdicts. They take turns at
-/// the set's first photos, from the start again where there are few, and the median of the turns counts.
+/// the first of the set's photos that both have a verdict on, from the start again where there are few, and the median of
+/// the turns counts. None if there is no such photo.
 pub fn speed(
     runtime: &Runtime,
     models: [&Model; 2],
     set: &DataSet,
     limits: Limits,
-) -> Result<f64, JudgeError> {
+) -> Result<Option<f64>, LoadError> {
     let [first, second] = models.map(|model| Judge::load(runtime, model, limits));
     let mut judges = [first?, second?];
-    let mut photos = set.photos.iter().cycle();
-    let mut turn = |turn: usize| {
-        let photos: Vec<_> = photos.by_ref().take(PHOTOS).collect();
-        let file = |photo: &&Labelled| read_file(&photo.path, limits.bytes).unwrap_or_default();
-        let files: Vec<_> = photos.iter().map(file).collect();
-        let mut seconds = [0.0; 2];
-        // Who comes second finds the files in the processor's caches.
-        for which in [turn % 2, 1 - turn % 2] {
-            let begun = Instant::now();
-            for (photo, file) in photos.iter().zip(&files) {
-                // What it says, or that it says nothing, others look at.
-                let _ = judges[which].judge(photo, file);
-            }
-            seconds[which] = begun.elapsed().as_secs_f64();
+    let mut photos: Vec<&Labelled> = set.photos.iter().collect();
+    let (mut next, mut ratios) = (0, Vec::new());
+    while ratios.len() < TURNS && !photos.is_empty() {
+        let those: Vec<_> = photos.iter().copied().cycle().skip(next).take(PHOTOS).collect();
+        let (seconds, silent) = turn(&mut judges, &those, ratios.len() % 2, limits);
+        if silent.is_empty() {
+            ratios.push(seconds[1] / seconds[0]);
+            next = (next + PHOTOS) % photos.len();
+        } else {
+            // To fail is quick, and says nothing of how fast a model is.
+            photos.retain(|photo| !silent.contains(photo));
         }
-        seconds[1] / seconds[0]
-    };
-    let mut ratios: Vec<_> = (0..TURNS).map(&mut turn).collect();
+    }
     ratios.sort_by(f64::total_cmp);
-    Ok(ratios[TURNS / 2])
+    Ok(ratios.get(ratios.len() / 2).copied())
+}
+
+/// How long each of the two takes for the photos, first the one of this number, and the photos on which one has no verdict.
+fn turn<'a>(
+    judges: &mut [Judge<'_>; 2],
+    photos: &[&'a Labelled],
+    first: usize,
+    limits: Limits,
+) -> ([f64; 2], Vec<&'a Labelled>) {
+    let files: Vec<_> = photos.iter().map(|photo| read_file(&photo.path, limits.bytes).ok()).collect();
+    let (mut seconds, mut silent) = ([0.0; 2], Vec::new());
+    // Who comes second finds the files in the processor's caches.
+    for which in [first, 1 - first] {
+        let begun = Instant::now();
+        for (photo, file) in photos.iter().zip(&files) {
+            if file.as_ref().is_none_or(|file| judges[which].judge(photo, file).is_err()) {
+                silent.push(*photo);
+            }
+        }
+        seconds[which] = begun.elapsed().as_secs_f64();
+    }
+    (seconds, silent)
 }
 
 #[cfg(test)]
@@ -57,11 +75,15 @@ mod tests {
 
     const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
 
+    fn runtime() -> Runtime {
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
+        Runtime::load(&library).unwrap()
+    }
+
     #[test]
     fn what_else_the_machine_does_makes_no_model_slower_than_itself() {
         let root = tempfile::tempdir().unwrap();
-        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-        let runtime = Runtime::load(&library).unwrap();
+        let runtime = runtime();
         let path = root.path().join("photo.bmp");
         fs::write(&path, picture([200, 20, 20])).unwrap();
         let set = DataSet { photos: vec![Labelled { path, label: Label::Class(0) }], loose: Vec::new() };
@@ -79,11 +101,28 @@ mod tests {
                     std::thread::sleep(Duration::from_millis(5));
                 }
             });
-            let measured = |models| speed(&runtime, models, &set, LIMITS).unwrap();
+            let measured = |models| speed(&runtime, models, &set, LIMITS).unwrap().unwrap();
             let [same, slower] = [[&one, &one], [&both, &one]].map(measured);
             is_over.store(true, Ordering::Relaxed);
             assert!((0.5..2.0).contains(&same), "{same}");
             assert!(slower < same, "{slower} and {same}");
         });
+    }
+
+    #[test]
+    fn photos_without_a_verdict_say_nothing_of_how_fast_a_model_is() {
+        let (root, runtime) = (tempfile::tempdir().unwrap(), runtime());
+        fs::write(root.path().join("broken.bmp"), "no picture").unwrap();
+        fs::write(root.path().join("good.bmp"), picture([200, 20, 20])).unwrap();
+        write(&root.path().join("model"), "means", &means()).unwrap();
+        let model = Model::open(&root.path().join("model")).unwrap();
+        let measured = |names: &[&str]| {
+            let labelled = |name: &&str| Labelled { path: root.path().join(name), label: Label::Class(0) };
+            let set = DataSet { photos: names.iter().map(labelled).collect(), loose: Vec::new() };
+            speed(&runtime, [&model, &model], &set, LIMITS).unwrap()
+        };
+        assert_eq!(measured(&["broken.bmp", "missing.bmp"]), None);
+        assert!(measured(&["broken.bmp", "missing.bmp", "good.bmp"]).is_some());
+        assert_eq!(measured(&[]), None);
     }
 }

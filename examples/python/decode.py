@@ -11,7 +11,9 @@ def main():
     while head := sys.stdin.buffer.read(4):
         (length,) = struct.unpack(">i", head)
         try:
-            print(to_json(decode(sys.stdin.buffer.read(length))), flush=True)
+            # A record without a value has the length -1.
+            value = sys.stdin.buffer.read(length) if length >= 0 else None
+            print(to_json(decode(value)), flush=True)
         except ValueError as error:
             print(error, file=sys.stderr)
 

@@ -32,11 +32,15 @@ def encode_image_event(event):
 
 
 def decode(value):
-    """Any event of autorma as a dict; its schema is found by the fingerprint in its first bytes."""
-    schema = _BY_FINGERPRINT.get(value[2:_HEADER])
-    if value[:2] != _MARKER or schema is None:
+    """Any event of autorma as a dict: the fingerprint in its first bytes says its schema. ValueError if it is none."""
+    schema = _BY_FINGERPRINT.get(value[2:_HEADER]) if value is not None else None
+    if schema is None or value[:2] != _MARKER:
         raise ValueError("this isn't an event in a schema that is known here")
-    return fastavro.schemaless_reader(io.BytesIO(value[_HEADER:]), schema, None)
+    try:
+        return fastavro.schemaless_reader(io.BytesIO(value[_HEADER:]), schema, None)
+    except Exception as error:
+        # What ends too early or was damaged: the reader says what it has stumbled over, in many ways.
+        raise ValueError(f"this is no whole event: {error!r}") from error
 
 
 def to_json(event):

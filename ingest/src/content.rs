@@ -1,11 +1,13 @@
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use autorma_service::files;
 use sha2::{Digest, Sha256};
 
 use crate::root::Seen;
+
+pub(crate) use autorma_service::files::is_out_of_files;
 
 /// What was in a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,8 +27,7 @@ pub(crate) fn read(
     buffer: &mut [u8],
     go_on: impl Fn() -> bool,
 ) -> io::Result<Content> {
-    // What was a file a moment ago may be a pipe by now, and to open one waits for its writer.
-    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut file = files::open(path)?;
     if !seen.is_still(&file.metadata()?) {
         return changed(&file);
     }
@@ -38,11 +39,6 @@ pub(crate) fn read(
         return changed(&file);
     }
     Ok(Content::Whole(sha256))
-}
-
-/// Whether the system gives no more files to this process, or to any: that says nothing about the one that was asked for.
-pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 fn changed(file: &File) -> io::Result<Content> {
@@ -111,16 +107,10 @@ mod tests {
     fn what_grows_while_it_is_read_is_told() {
         let (file, seen) = file_of(b"half");
         let grow = || {
-            let mut writer = OpenOptions::new().append(true).open(file.path()).unwrap();
+            let mut writer = fs::OpenOptions::new().append(true).open(file.path()).unwrap();
             writer.write_all(b"!").is_ok()
         };
         assert!(matches!(read(file.path(), &seen, &mut [0; 2], grow).unwrap(), Content::Changed(_)));
-    }
-
-    #[test]
-    fn that_no_more_files_can_be_opened_is_no_files_fault() {
-        let is_out = |code| is_out_of_files(&io::Error::from_raw_os_error(code));
-        assert!(is_out(libc::EMFILE) && is_out(libc::ENFILE) && !is_out(libc::EACCES));
     }
 
     #[test]

@@ -91,7 +91,12 @@ impl Ears {
     /// Waits until everything that has happened so far has been said, and puts it behind `heard`. False: something
     /// may be missing, or there is no room for it.
     pub(crate) fn catch_up(&mut self, signals: &Receiver<Signal>, heard: &mut Heard) -> bool {
-        let Some(mark) = &self.mark else { return true };
+        if self.watcher.is_none() {
+            return true;
+        }
+        // One that was lost is made again, if not then, now.
+        self.mark = self.mark.take().or_else(|| self.make_mark());
+        let Some(mark) = &self.mark else { return false };
         if !heard.has_room() {
             return false;
         }
@@ -125,7 +130,7 @@ impl Ears {
             watched.map(|()| mark)
         });
         watched
-            .inspect_err(|error| tracing::debug!(%error, "a file that is written twice at once may be read in between"))
+            .inspect_err(|error| tracing::debug!(%error, "what was closed is read once it has settled"))
             .ok()
     }
 

@@ -1,6 +1,5 @@
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
-};
+use autorma_service::metrics::Registering;
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry, exponential_buckets};
 
 /// What the stage counts. Labels are of closed sets.
 #[derive(Debug, Clone)]
@@ -45,30 +44,30 @@ impl Outcome {
 impl Metrics {
     /// Registers them.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let seconds = || exponential_buckets(0.0005, 2.0, 18);
-        let histogram = |name: &str, help: &str| {
-            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(seconds()?))?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
-        };
+        let (new, seconds) = (Registering(registry), || exponential_buckets(0.0005, 2.0, 18));
         let metrics = Self {
-            published: IntCounter::new("autorma_ingest_published_total", "Image events committed")?,
-            files: IntCounterVec::new(
-                Opts::new("autorma_ingest_files_total", "Files looked at, by what came of them"),
+            published: new.counter("autorma_ingest_published_total", "Image events committed")?,
+            files: new.counters(
+                "autorma_ingest_files_total",
+                "Files looked at, by what came of them",
                 &["outcome"],
             )?,
-            unreadable_folders: IntCounter::new(
+            unreadable_folders: new.counter(
                 "autorma_ingest_unreadable_folders_total",
                 "Folders that couldn't be read, each once until it can be again",
             )?,
-            rescan_seconds: histogram("autorma_ingest_rescan_seconds", "Reading the whole folder once")?,
-            pending: IntGauge::new("autorma_ingest_pending", "Files seen and not complete")?,
-            publish_seconds: histogram("autorma_ingest_publish_seconds", "One transaction")?,
+            rescan_seconds: new.histogram(
+                "autorma_ingest_rescan_seconds",
+                "Reading the whole folder once",
+                seconds()?,
+            )?,
+            pending: new.gauge("autorma_ingest_pending", "Files seen and not complete")?,
+            publish_seconds: new.histogram(
+                "autorma_ingest_publish_seconds",
+                "One transaction",
+                seconds()?,
+            )?,
         };
-        registry.register(Box::new(metrics.published.clone()))?;
-        registry.register(Box::new(metrics.files.clone()))?;
-        registry.register(Box::new(metrics.unreadable_folders.clone()))?;
-        registry.register(Box::new(metrics.pending.clone()))?;
         // A counter that has never counted is 0, not missing.
         Outcome::ALL.into_iter().for_each(|outcome| metrics.count(outcome, 0));
         Ok(metrics)

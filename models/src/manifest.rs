@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
 
+use autorma_schemas::ModelVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::members::{self, Member};
 
-/// How many bytes the name of a class, or of another kind of thing, may have.
+/// How many bytes the name of a model, of a class, or of another kind of thing, may have.
 const LONGEST_NAME: usize = 128;
+/// How many bytes a version may have: an ensemble's has those of its members.
+const LONGEST_VERSION: usize = 1024;
 /// How many classes and other kinds of things a model may have together: each prediction names all classes, and must be no
 /// larger than its topic takes.
 pub const MOST_OUTPUTS: usize = 1000;
@@ -116,6 +119,11 @@ impl Manifest {
         self.classes.len() + self.output.unknown.len()
     }
 
+    /// As the model is named on predictions.
+    pub fn identity(&self) -> ModelVersion {
+        ModelVersion { name: self.name.clone(), version: self.version.clone(), sha256: self.sha256() }
+    }
+
     /// What makes the manifest one that can't be used, if anything.
     pub fn problem(&self) -> Option<String> {
         let probability = |value: f64| (0.0..=1.0).contains(&value);
@@ -123,6 +131,11 @@ impl Manifest {
         let unique: std::collections::BTreeSet<_> = names().collect();
         let rules = [
             (self.format == 1, "format must be 1"),
+            (is_a_name(&self.name), "name must have 1 to 128 bytes and no control characters"),
+            (
+                self.version.len() <= LONGEST_VERSION && has_no_controls(&self.version),
+                "version may have 1,024 bytes, and no control characters",
+            ),
             (self.classes.len() >= 2, "at least two classes are needed"),
             (self.outputs() <= MOST_OUTPUTS, "classes and output.unknown may have 1,000 names together"),
             (
@@ -149,9 +162,13 @@ impl Manifest {
     }
 }
 
-/// Whether a class, or another kind of thing, may be called that: 1 to 128 bytes without control characters.
+/// Whether a model, a class, or another kind of thing, may be called that: 1 to 128 bytes without control characters.
 pub fn is_a_name(text: &str) -> bool {
-    (1..=LONGEST_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
+    (1..=LONGEST_NAME).contains(&text.len()) && has_no_controls(text)
+}
+
+fn has_no_controls(text: &str) -> bool {
+    !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -172,9 +189,13 @@ mod tests {
         let kinds = |count: usize| (0..count).map(|number| format!("kind {number}")).collect::<Vec<_>>();
         let most = MOST_OUTPUTS - shipped.classes.len();
         type Change<'a> = &'a dyn Fn(&mut Manifest);
-        let changes: [(Change<'_>, &str); 12] = [
+        let changes: [(Change<'_>, &str); 16] = [
             (&|_| (), ""),
             (&|it| it.classes[1] = "ä".repeat(64), ""),
+            (&|it| it.name = "a".repeat(129), "name must have 1 to 128 bytes"),
+            (&|it| it.version = "1+".repeat(512), ""),
+            (&|it| it.version.push_str(&"1".repeat(1024)), "version may have 1,024 bytes"),
+            (&|it| it.version = "1\n".into(), "version may have 1,024 bytes, and no control characters"),
             (&|it| it.output.unknown = kinds(most), ""),
             (&|it| it.output.unknown = kinds(most + 1), "1,000 names together"),
             (&|it| it.classes[1] = "a".repeat(129), "128 bytes"),

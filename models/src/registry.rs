@@ -2,21 +2,24 @@
 //! is remembered.
 
 mod durable;
+mod error;
 mod folder;
 mod mlflow;
+mod reference;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use autorma_schemas::Micros;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error as ModelError, Manifest, Model};
+use crate::{Manifest, Model};
+pub(crate) use error::NOT_MLFLOW;
+pub use error::RegistryError;
 pub use folder::FolderRegistry;
 pub use mlflow::{Figure, MlflowRegistry, Recorded, Recording, Server};
+pub use reference::{Reference, Source, Which, alias_named, named};
 
 /// A home of model versions.
 pub trait Registry: fmt::Debug + Send + Sync {
@@ -103,9 +106,9 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// The moves of an alias, oldest first.
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError>;
 
-    /// Removes the versions that no alias names or has named last before, except the newest `keep`, of which there is
-    /// always one; and what killed processes have left, also of a model that has no version yet. Returns the versions that
-    /// have gone.
+    /// Removes the versions that no alias names, would go back to or has named before what it names, except the newest `keep`,
+    /// of which there is always one; and what killed processes have left, also of a model that has no version yet. Returns
+    /// the versions that have gone.
     fn collect(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError>;
 
     /// Takes note of the version that serves where an alias is followed, for [`Registry::remembered`]. A disk that takes no
@@ -203,245 +206,6 @@ pub struct Move {
     pub signed: Signed,
 }
 
-/// A version that is meant: `NAME/3` by its number, `NAME@production` by an alias.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
-    /// The model.
-    pub name: String,
-    /// Which of its versions.
-    pub which: Which,
-}
-
-/// Where a model comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A folder with a manifest and its ONNX files.
-    Folder(PathBuf),
-    /// A version of a registry. One that an alias names is followed when the alias moves.
-    Registered(Reference),
-}
-
-impl Source {
-    /// What somebody means who writes this: the folder, if it is there or nothing else can be meant; or else the version.
-    pub fn meant(text: &str) -> Self {
-        match text.parse() {
-            Ok(reference) if !Path::new(text).is_dir() => Source::Registered(reference),
-            _ => Source::Folder(text.into()),
-        }
-    }
-
-    /// What the model is, without a look at its file.
-    pub fn manifest(&self, registry: &dyn Registry) -> Result<Manifest, RegistryError> {
-        match self {
-            Source::Folder(folder) => Ok(Model::manifest(folder)?),
-            Source::Registered(reference) => Ok(registry.find(reference)?.manifest),
-        }
-    }
-
-    /// The model, verified.
-    pub fn load(&self, registry: &dyn Registry) -> Result<Model, RegistryError> {
-        match self {
-            Source::Folder(folder) => Ok(Model::open(folder)?),
-            Source::Registered(reference) => registry.load(&reference.name, registry.resolve(reference)?),
-        }
-    }
-
-    /// The model with its reference, if it has one, both verified: no alias that moves meanwhile, and nobody who replaces
-    /// what is in a folder, gives one model another one's reference.
-    pub fn load_with_reference(
-        &self,
-        registry: &dyn Registry,
-    ) -> Result<(Model, Option<Model>), RegistryError> {
-        match self {
-            Source::Folder(folder) => Ok(Model::open_with_reference(folder)?),
-            Source::Registered(reference) => {
-                let (name, number) = (&reference.name, registry.resolve(reference)?);
-                Ok((registry.load(name, number)?, registry.reference(name, number)?))
-            }
-        }
-    }
-
-    /// The same source, whatever alias moves from now on.
-    pub fn pinned(self, registry: &dyn Registry) -> Result<Self, RegistryError> {
-        match self {
-            Source::Folder(_) => Ok(self),
-            Source::Registered(reference) => {
-                let which = Which::Number(registry.resolve(&reference)?);
-                Ok(Source::Registered(Reference { which, ..reference }))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Folder(folder) => write!(f, "{}", folder.display()),
-            Source::Registered(reference) => write!(f, "{reference}"),
-        }
-    }
-}
-
-/// How a version is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
-    /// By its number.
-    Number(u64),
-    /// By what names it at the moment.
-    Alias(String),
-}
-
-/// Why a registry can't do something.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// No such model.
-    #[error("there is no model {0}; `autorma models list` shows what there is")]
-    NoModel(String),
-    /// No such version.
-    #[error("there is no version {number} of the model {name}; `autorma models list` shows what there is")]
-    NoVersion {
-        /// The model.
-        name: String,
-        /// The version.
-        number: u64,
-    },
-    /// No such alias.
-    #[error("the model {name} has no alias {alias}; `autorma models list` shows what there is")]
-    NoAlias {
-        /// The model.
-        name: String,
-        /// The alias.
-        alias: String,
-    },
-    /// The alias has named nothing else before.
-    #[error("the alias {alias} of the model {name} has named no other version before")]
-    NothingBefore {
-        /// The model.
-        name: String,
-        /// The alias.
-        alias: String,
-    },
-    /// The alias names another version than it did a moment ago.
-    #[error("{name}@{alias} has moved meanwhile: look what it names now, and decide again")]
-    Moved {
-        /// The model.
-        name: String,
-        /// The alias.
-        alias: String,
-    },
-    /// The version is another than somebody has examined.
-    #[error("{name}/{number} has changed since it was examined: nothing has moved; examine it again")]
-    Changed {
-        /// The model.
-        name: String,
-        /// The version.
-        number: u64,
-    },
-    /// A name that can't be one.
-    #[error(
-        "{0:?} can't be a name: letters, digits, '-', '_' and '.', at most 64, the first a letter or digit; nor can `lock`"
-    )]
-    Name(String),
-    /// No reference.
-    #[error("{0:?} names no version: NAME/3 does, and NAME@production")]
-    Reference(String),
-    /// An alias that MLflow refuses: one that moves from home to home must be one in both.
-    #[error(
-        "{0:?} can't be an alias: `latest` and `v1`, `v2`, … are reserved, in capitals too, and MLflow takes no '.' in one"
-    )]
-    Reserved(String),
-    /// The model itself.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// A file of the registry can't be read or written.
-    #[error("the registry, at {path}: {cause}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// What is configured of an MLflow server can't be right.
-    #[error("the registry's MLflow server: {0}")]
-    Server(String),
-    /// The MLflow server doesn't answer, or says that it can't.
-    #[error("the MLflow server {server} doesn't answer: {cause}")]
-    Away {
-        /// Its address.
-        server: String,
-        /// What happened.
-        cause: String,
-    },
-    /// The MLflow server says no.
-    #[error("the MLflow server {server} says {code}: {message}")]
-    Refused {
-        /// Its address.
-        server: String,
-        /// MLflow's code, or HTTP's.
-        code: String,
-        /// Why.
-        message: String,
-    },
-}
-
-/// The code of a refusal that nothing of MLflow's has said.
-pub(crate) const NOT_MLFLOW: &str = "NOT_MLFLOW";
-
-impl RegistryError {
-    /// Whether the same may succeed later, with nothing mended but the way to the registry.
-    pub fn is_away(&self) -> bool {
-        matches!(self, RegistryError::Away { .. })
-    }
-
-    /// Whether a refusal says nothing of what was asked for: of a server that doesn't know who asks any more, as where a token
-    /// has expired, or of a proxy. Then the code is HTTP's, a number, or that of an answer that is none of MLflow's.
-    pub fn says_nothing(&self) -> bool {
-        matches!(self, RegistryError::Refused { code, .. } if code == NOT_MLFLOW || code.parse::<u16>().is_ok())
-    }
-}
-
-impl FromStr for Reference {
-    type Err = RegistryError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || RegistryError::Reference(text.to_owned());
-        let (name, which) = match (text.split_once('@'), text.split_once('/')) {
-            (Some((name, alias)), None) => (name, Which::Alias(alias_named(alias)?)),
-            (None, Some((name, number))) => (name, Which::Number(number.parse().map_err(|_| wrong())?)),
-            _ => return Err(wrong()),
-        };
-        Ok(Self { name: named(name)?, which })
-    }
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.which {
-            Which::Number(number) => write!(f, "{}/{number}", self.name),
-            Which::Alias(alias) => write!(f, "{}@{alias}", self.name),
-        }
-    }
-}
-
-/// The name, if it can be a model's or an alias's: it becomes part of paths, where the file `lock` is another thing.
-pub fn named(name: &str) -> Result<String, RegistryError> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let is_one = name.len() <= 64
-        && name != "lock"
-        && name.chars().all(fits)
-        && name.starts_with(|first: char| first.is_ascii_alphanumeric());
-    if is_one { Ok(name.to_owned()) } else { Err(RegistryError::Name(name.to_owned())) }
-}
-
-/// The name, if it can be an alias's: in either home, so by MLflow's rules (`mlflow/utils/validation.py`) too.
-pub fn alias_named(alias: &str) -> Result<String, RegistryError> {
-    let name = named(alias)?;
-    let number = name.strip_prefix(['v', 'V']).unwrap_or_default();
-    let is_version = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
-    let is_reserved = is_version || name.eq_ignore_ascii_case("latest") || name.contains('.');
-    if is_reserved { Err(RegistryError::Reserved(name)) } else { Ok(name) }
-}
-
 /// An error if the alias names something else, `now`, than when somebody decided on a move.
 fn expect(former: Option<u64>, now: Option<u64>, name: &str, alias: &str) -> Result<(), RegistryError> {
     match now == former {
@@ -458,10 +222,22 @@ fn expect_examined(examined: &Manifest, is: &Manifest, number: u64) -> Result<()
     }
 }
 
-/// What an alias named last before what it names now.
+/// What an alias named last before what it names now: what it goes back to.
 fn former(moves: &[Move]) -> Option<u64> {
     let now = moves.last()?.version;
     moves.iter().rev().map(|it| it.version).find(|version| *version != now)
+}
+
+/// What an alias named before it named this version first, which stands in for one that can't serve: what that was rolled
+/// back from isn't what anybody wants.
+pub fn named_before(moves: &[Move], version: u64) -> Option<u64> {
+    moves.iter().map(|it| it.version).take_while(|it| *it != version).last()
+}
+
+/// The versions that an alias with these moves names or may need again.
+fn needed(moves: &[Move]) -> BTreeSet<u64> {
+    let now = moves.last().map(|it| it.version);
+    [now, former(moves), now.and_then(|now| named_before(moves, now))].into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ impl Model {
     }
 
     /// Both, by one look at the manifest: somebody may replace the model meanwhile.
-    pub fn open_with_reference(folder: &Path) -> Result<(Self, Option<Self>), Error> {
+    pub(crate) fn open_with_reference(folder: &Path) -> Result<(Self, Option<Self>), Error> {
         let model = Self::open(folder)?;
         let reference = Self::verified_reference(folder, &model.manifest)?;
         Ok((model, reference))
@@ -161,11 +161,16 @@ impl Model {
 
     /// As it is named on predictions.
     pub fn version(&self) -> ModelVersion {
-        ModelVersion {
-            name: self.manifest.name.clone(),
-            version: self.manifest.version.clone(),
-            sha256: self.manifest.sha256(),
-        }
+        self.manifest.identity()
+    }
+}
+
+impl Manifest {
+    /// Its text as a registry keeps it, which may be longer than the one that was read. Errors say that it is at `path`.
+    pub(crate) fn text(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        let text = serde_json::to_vec_pretty(self).expect("numbers and text are JSON");
+        fits(path, text.len() as u64, MOST_OF_A_MANIFEST)?;
+        Ok(text)
     }
 }
 
@@ -202,8 +207,15 @@ fn length(path: &Path, most: u64) -> Result<u64, Error> {
         _ if !metadata.is_file() => {
             Err(Error::Unreadable { path: path.to_owned(), cause: io::Error::other("it isn't a file") })
         }
-        bytes if bytes > most => Err(Error::TooLarge { path: path.to_owned(), bytes, most }),
-        bytes => Ok(bytes),
+        bytes => fits(path, bytes, most),
+    }
+}
+
+/// The length, if it is at most `most`.
+fn fits(path: &Path, bytes: u64, most: u64) -> Result<u64, Error> {
+    match bytes > most {
+        true => Err(Error::TooLarge { path: path.to_owned(), bytes, most }),
+        false => Ok(bytes),
     }
 }
 

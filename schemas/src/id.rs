@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::{Origin, hex};
+use crate::{Origin, hex, is_hex};
 
 /// What tells an image event from all others, in 128 bits: so the ids of many stay in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,9 +12,7 @@ pub struct Id(pub u128);
 impl Id {
     /// An event's id is its own 128 bits if it is one of ours, 32 hexadecimal digits, and a hash otherwise.
     pub fn of(event_id: &str) -> Self {
-        let is_ours =
-            event_id.len() == 32 && event_id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let ours = is_ours.then(|| u128::from_str_radix(event_id, 16).ok()).flatten();
+        let ours = is_hex(event_id, 32).then(|| u128::from_str_radix(event_id, 16).ok()).flatten();
         Self(ours.unwrap_or_else(|| hash(event_id)))
     }
 

@@ -55,6 +55,11 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Whether a text is so many digits as [`hex`] writes them.
+pub fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::event_id;

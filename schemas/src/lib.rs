@@ -19,7 +19,7 @@ mod wire;
 
 pub use dead_letter::{DeadLetter, HeaderValue, Reason};
 pub use id::Id;
-pub use image_event::{ImageEvent, event_id, hex, sha256};
+pub use image_event::{ImageEvent, event_id, hex, is_hex, sha256};
 pub use ledger::LedgerRecord;
 pub use photo::is_photo_name;
 pub use place::{file_path, file_url, readable, readable_url};

@@ -35,6 +35,7 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::ops::RangeBounds;
 use std::path::PathBuf;
 
@@ -46,6 +47,9 @@ pub use layer::Layer;
 pub use load::{LoadError, load};
 pub use problem::{Invalid, Problem};
 pub use value::{Value, Verbatim};
+
+/// The origin of what no layer says.
+const DEFAULT: &str = "default";
 
 /// The layers, what was asked of them and what was wrong.
 #[derive(Debug, Default)]
@@ -67,6 +71,11 @@ pub struct Effective {
     pub origin: String,
     /// What it means.
     pub about: String,
+}
+
+/// What was read of a file that a setting names, or what is allowed instead.
+pub fn readable<T>(read: io::Result<T>) -> Result<T, String> {
+    read.map_err(|error| format!("a file that can be read ({error})"))
 }
 
 impl Settings {
@@ -113,7 +122,7 @@ impl Settings {
             found.extend(layer.below(table));
         }
         if found.is_empty() {
-            let (key, origin, about) = (format!("{prefix}{rest}"), "default".into(), about.into());
+            let (key, origin, about) = (format!("{prefix}{rest}"), DEFAULT.into(), about.into());
             self.effective.push(Effective { key, value: String::new(), origin, about });
         }
         let mut values = BTreeMap::new();
@@ -131,6 +140,12 @@ impl Settings {
             self.effective.push(Effective { key, value, origin, about });
         }
         values
+    }
+
+    /// Where the value in force of a setting that was asked for comes from; None if it is the default.
+    pub fn origin(&self, key: &str) -> Option<&str> {
+        let setting = self.effective.iter().find(|setting| setting.key == key)?;
+        (setting.origin != DEFAULT).then_some(setting.origin.as_str())
     }
 
     /// Whether the value in force is that of the alias, which may mean other things to whoever has made it.
@@ -156,7 +171,7 @@ impl Settings {
     fn read<T: Value>(&mut self, key: &Key, read: impl Fn(&str) -> Result<T, String>) -> T {
         let found = self.layers.iter().rev().find_map(|layer| layer.find(key));
         let found = found.map(|entry| (entry.value.clone(), entry.origin.clone()));
-        let (text, origin) = found.unwrap_or_else(|| (key.default.into(), "default".into()));
+        let (text, origin) = found.unwrap_or_else(|| (key.default.into(), DEFAULT.into()));
         // Two crates may ask for the same setting: it is listed once.
         let first = self.effective.iter().all(|setting| setting.key != key.name);
         let mut list = |value: &str| {

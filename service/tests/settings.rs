@@ -174,6 +174,24 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
+fn a_line_that_is_no_setting_is_not_shown() {
+    for wrong in [": hunter2", " hunter2", ": hunter2 = x", "@hunter2=x"] {
+        let told = problems(vec![dotenv(&format!("export AUTORMA_SINK_PASSWORD{wrong}\nOTHER{wrong}"))]);
+        assert_eq!(told, ["AUTORMA_SINK_PASSWORD (from .env:1): NAME=VALUE"], "{wrong}");
+    }
+    assert_eq!(read(vec![dotenv("AUTORMA_DATA = here")]).data, "here");
+}
+
+#[test]
+fn a_setting_has_one_value_however_its_name_is_written() {
+    let twice = "'classifier.batch_size' = 3\n[classifier]\nbatch_size = 5\nmax_wait = '1s'";
+    let told = problems(vec![toml(twice)]);
+    let [told] = &told[..] else { panic!("{told:?}") };
+    assert!(told.starts_with("classifier.batch_size (from autorma.toml:"), "{told}");
+    assert!(["toml:1", "one value", "toml:3"].iter().all(|part| told.contains(part)), "{told}");
+}
+
+#[test]
 fn a_table_shows_what_can_be_in_it() {
     let listed = |layers: Vec<Layer>| {
         let mut settings = Settings::new(layers);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::names::{Folder, results_file, summary_file};
-use crate::store::Store;
+use crate::store::{Store, sync};
 use crate::summary::Summary;
 
 /// Removes temporary files with the names of ours, so that no other file is touched.
@@ -44,7 +44,7 @@ pub(crate) fn remove_orphans(store: &Store, orphans: &[String]) -> Result<(), Er
         let path = store.output().join(orphan);
         let synced = || {
             fs::remove_file(&path)?;
-            path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+            path.parent().map_or(Ok(()), sync)
         };
         synced().map_err(|error: io::Error| Error::at(store.place(orphan), &error))?;
     }
@@ -61,7 +61,7 @@ pub(crate) fn bring_home(store: &Store, astray: &[(String, String)]) -> Result<(
             fs::create_dir_all(folder)?;
             fs::rename(store.output().join(part), &to)?;
             // The folder may be new, too.
-            folder.ancestors().take(2).try_for_each(|folder| File::open(folder)?.sync_all())
+            folder.ancestors().take(2).try_for_each(sync)
         };
         moved().map_err(|error: io::Error| Error::at(store.place(home), &error))?;
     }
@@ -141,9 +141,7 @@ fn put_aside(file: &Path, kept: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         renamed => renamed?,
     }
-    if let Some(folder) = file.parent() {
-        File::open(folder)?.sync_all()?;
-    }
+    file.parent().map_or(Ok(()), sync)?;
     Ok(true)
 }
 

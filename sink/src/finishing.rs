@@ -64,6 +64,20 @@ impl Sink<'_> {
         Ok(())
     }
 
+    /// Tells what a sink before in this process has finished without hearing so: the answer of the log was lost, and who
+    /// waits for the run knows it as open.
+    pub(crate) fn tell_finished(&mut self) -> Result<(), Error> {
+        for run_id in self.progress.snapshot().open.into_keys() {
+            if self.books.is_finished(&run_id)
+                && let Some(text) = self.store.get(&summary_file(&run_id))?
+                && let Ok(summary) = serde_json::from_slice::<Summary>(&text)
+            {
+                self.finished(&summary);
+            }
+        }
+        Ok(())
+    }
+
     /// The parts in the folder of a run, in order. Where the file system doesn't tell cases apart, those of another run may
     /// be among them.
     fn parts_of(&self, run_id: &str) -> Result<Vec<String>, Error> {

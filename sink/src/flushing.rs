@@ -33,6 +33,7 @@ impl Sink<'_> {
     /// Does what a crash may have left undone after the manifest.
     pub(crate) fn settle(&mut self) -> Result<(), Error> {
         self.settle_offsets()?;
+        self.tell_finished()?;
         self.report(&Buffer::default(), Duration::ZERO);
         self.finish_complete()
     }

@@ -22,34 +22,32 @@ const NEWER: &str = "start that autorma again";
 pub(crate) type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
 
 /// How far the parts go: the moment of truth. What it doesn't cover hasn't happened.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     /// The log whose offsets these are.
     pub(crate) log: String,
     /// Parts with this number and higher ones don't count.
     pub(crate) next_part: u64,
     /// Where to continue.
+    #[serde(with = "by_topic")]
     pub(crate) offsets: BTreeMap<TopicPartition, NextOffset>,
     /// What was durable in another output folder when this one began: outcomes without a run are there.
+    #[serde(default, with = "by_topic")]
     pub(crate) elsewhere: BTreeMap<TopicPartition, NextOffset>,
     /// The sink's own run.
+    #[serde(default)]
     pub(crate) outside: Option<Outside>,
     /// How many outcomes the parts of each unfinished run hold: parts that somebody has removed are missed.
+    #[serde(default)]
     pub(crate) outcomes: BTreeMap<String, u64>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Written {
+/// What stands in the file.
+#[derive(Debug, Serialize)]
+struct Written<'a> {
     format: u32,
-    log: String,
-    next_part: u64,
-    offsets: Offsets,
-    #[serde(default)]
-    elsewhere: Offsets,
-    #[serde(default)]
-    outside: Option<Outside>,
-    #[serde(default)]
-    outcomes: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    manifest: &'a Manifest,
 }
 
 /// What every version has.
@@ -76,33 +74,38 @@ impl Manifest {
         if format < FORMAT {
             return Err(of_no_use(format!("it is of format {format}, which no autorma writes"), REMEDY));
         }
-        let written: Written = serde_json::from_slice(&text).map_err(unreadable)?;
-        if written.log != log {
-            return Err(of_no_use(format!("it is of the log {}, not {log}", written.log), REMEDY));
+        let manifest: Self = serde_json::from_slice(&text).map_err(unreadable)?;
+        if manifest.log != log {
+            return Err(of_no_use(format!("it is of the log {}, not {log}", manifest.log), REMEDY));
         }
-        Ok(Some(Self {
-            log: written.log,
-            next_part: written.next_part,
-            offsets: flat(written.offsets),
-            elsewhere: flat(written.elsewhere),
-            outside: written.outside,
-            outcomes: written.outcomes,
-        }))
+        Ok(Some(manifest))
     }
 
     /// Replaces the manifest, at once and durably.
     pub(crate) fn save(&self, store: &Store, folder: &Folder) -> Result<(), Error> {
-        let written = Written {
-            format: FORMAT,
-            log: self.log.clone(),
-            next_part: self.next_part,
-            offsets: nested(&self.offsets),
-            elsewhere: nested(&self.elsewhere),
-            outside: self.outside.clone(),
-            outcomes: self.outcomes.clone(),
-        };
+        let written = Written { format: FORMAT, manifest: self };
         let text = serde_json::to_vec_pretty(&written).expect("numbers and text are JSON");
         store.put(&folder.manifest(), text)
+    }
+}
+
+/// Offsets in memory, and as JSON has them.
+mod by_topic {
+    use serde::{Deserializer, Serializer};
+
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        offsets: &BTreeMap<TopicPartition, NextOffset>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        nested(offsets).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<TopicPartition, NextOffset>, D::Error> {
+        Offsets::deserialize(deserializer).map(flat)
     }
 }
 

@@ -1,6 +1,5 @@
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
-};
+use autorma_service::metrics::Registering;
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry, exponential_buckets};
 
 /// What the stage counts. Labels are of closed sets.
 #[derive(Debug, Clone)]
@@ -22,49 +21,36 @@ pub struct Metrics {
 impl Metrics {
     /// Registers them.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let histogram = |name: &str, help: &str, buckets: Vec<f64>| {
-            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
-        };
-        let outcomes = IntCounterVec::new(
-            Opts::new(
+        let new = Registering(registry);
+        let metrics = Self {
+            outcomes: new.counters(
                 "autorma_sink_outcomes_total",
                 "Outcomes made durable; of duplicates only the count is",
-            ),
-            &["outcome"],
-        )?;
-        let runs_finished = IntCounter::new(
-            "autorma_sink_runs_finished_total",
-            "Runs whose results and summary are written",
-        )?;
-        let open_runs = IntGauge::new("autorma_sink_open_runs", "Runs that aren't finished")?;
-        registry.register(Box::new(outcomes.clone()))?;
-        registry.register(Box::new(runs_finished.clone()))?;
-        registry.register(Box::new(open_runs.clone()))?;
-        // A counter that has never counted is 0, not missing.
-        ["prediction", "dead_letter", "duplicate"]
-            .iter()
-            .for_each(|outcome| outcomes.with_label_values(&[*outcome]).inc_by(0));
-        Ok(Self {
-            outcomes,
-            flush_seconds: histogram(
+                &["outcome"],
+            )?,
+            flush_seconds: new.histogram(
                 "autorma_sink_flush_seconds",
                 "Parts, manifest and offsets of one flush",
                 exponential_buckets(0.0005, 2.0, 15)?,
             )?,
-            flush_outcomes: histogram(
+            flush_outcomes: new.histogram(
                 "autorma_sink_flush_outcomes",
                 "Outcomes a flush",
                 exponential_buckets(1.0, 2.0, 12)?,
             )?,
-            event_to_durable_seconds: histogram(
+            event_to_durable_seconds: new.histogram(
                 "autorma_sink_event_to_durable_seconds",
                 "From the photo being seen to its outcome being on the disk",
                 exponential_buckets(0.001, 2.0, 20)?,
             )?,
-            runs_finished,
-            open_runs,
-        })
+            runs_finished: new
+                .counter("autorma_sink_runs_finished_total", "Runs whose results and summary are written")?,
+            open_runs: new.gauge("autorma_sink_open_runs", "Runs that aren't finished")?,
+        };
+        // A counter that has never counted is 0, not missing.
+        ["prediction", "dead_letter", "duplicate"]
+            .iter()
+            .for_each(|outcome| metrics.outcomes.with_label_values(&[*outcome]).inc_by(0));
+        Ok(metrics)
     }
 }

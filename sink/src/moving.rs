@@ -1,6 +1,6 @@
 //! From one output folder to another: a run that was finished out of sight becomes visible whole.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use autorma_stream::failpoint;
 
 use crate::Error;
 use crate::names::{results_file, summary_file};
+use crate::store::sync;
 
 /// Moves the files of a finished run to another output folder on the same file system. The results come last, so that
 /// whoever sees them finds the summary too. Durable when it returns.
@@ -19,8 +20,7 @@ pub fn move_run(from: &Path, to: &Path, run_id: &str) -> Result<(), Error> {
             fs::create_dir_all(folder)?;
             fs::rename(from.join(&name), &place)?;
             // From the file's folder up to the output folder: any of them may be new.
-            let folders = folder.ancestors().take_while(|folder| folder.starts_with(to));
-            folders.into_iter().try_for_each(|folder| File::open(folder)?.sync_all())
+            folder.ancestors().take_while(|folder| folder.starts_with(to)).try_for_each(sync)
         };
         moved().map_err(|error: io::Error| Error::at(place.display().to_string(), &error))?;
         failpoint::hit("sink-after-move");

@@ -184,7 +184,12 @@ fn create(folder: &Path) -> io::Result<()> {
     let missing: Vec<_> = folder.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     std::fs::create_dir_all(&folder)?;
     let parents = missing.iter().filter_map(|folder| folder.parent());
-    parents.into_iter().try_for_each(|parent| File::open(parent)?.sync_all())
+    parents.into_iter().try_for_each(sync)
+}
+
+/// Makes durable what was created in a folder, renamed there or removed from it.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

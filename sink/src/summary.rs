@@ -87,9 +87,8 @@ pub struct Latency {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ModelCount {
-    pub name: String,
-    pub version: String,
-    pub sha256: String,
+    #[serde(flatten)]
+    pub model: ModelVersion,
     pub predictions: u64,
 }
 
@@ -210,9 +209,7 @@ impl Summary {
 
 fn models(models: &BTreeMap<ModelVersion, u64>) -> Vec<ModelCount> {
     let count = |(model, predictions): (&ModelVersion, &u64)| ModelCount {
-        name: model.name.clone(),
-        version: model.version.clone(),
-        sha256: model.sha256.clone(),
+        model: model.clone(),
         predictions: *predictions,
     };
     models.iter().map(count).collect()

@@ -27,9 +27,12 @@ pub enum Error {
         /// What was wrong.
         cause: String,
     },
-    /// A transaction took longer than the log allows, and was undone. The producer is of no use any more: its owner
-    /// begins anew from what the log says.
-    #[error("a transaction of the slot {slot:?} took longer than {longest:?} and was undone")]
+    /// A transaction took longer than the log allows, and was undone, or the answer to its commit was lost. The producer
+    /// is of no use any more: its owner begins anew from what the log says.
+    #[error(
+        "a transaction of the slot {slot:?} had no answer within {longest:?}: whether it has happened, only the log tells; \
+         look there (`autorma runs`, `autorma show`) before you publish anything again"
+    )]
     Expired {
         /// The slot.
         slot: String,
@@ -144,5 +147,19 @@ impl Error {
     /// Whether a stage that fails with it may begin anew in the same process, from what the log says then.
     pub fn may_begin_anew(&self) -> bool {
         self.disposition() == Disposition::Transient || matches!(self, Error::Expired { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_had_no_answer_is_not_told_that_nothing_has_happened() {
+        let expired = Error::Expired { slot: "sink-0".into(), longest: std::time::Duration::from_secs(60) };
+        let told = expired.to_string();
+        assert!(told.contains("only the log tells") && !told.contains("undone"), "{told}");
+        // Tried again as it is, it might be there twice.
+        assert!(expired.may_begin_anew() && expired.disposition() == Disposition::Fatal);
     }
 }

@@ -151,7 +151,9 @@ impl Rebalance for NoRebalance {
 /// Writes transactions on behalf of a slot.
 pub trait Producer: Send {
     /// Appends the records and advances the offsets, all or nothing; durable when it returns. After an error nothing
-    /// of it has happened, and the same transaction may be tried again if the error is transient.
+    /// of it has happened, and the same transaction may be tried again if the error is transient. Only after
+    /// [`Error::Expired`](crate::Error::Expired) and [`Error::GivenUp`](crate::Error::GivenUp) nobody but the log can tell
+    /// whether it has.
     fn commit(&mut self, transaction: &Transaction) -> Result<()>;
 }
 

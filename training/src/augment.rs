@@ -17,6 +17,8 @@ use cutout::Cutout;
 pub(crate) const SIDE: u32 = 320;
 /// Proportions that photos are taken in, width to height.
 const PROPORTIONS: [(u32, u32); 3] = [(3, 4), (4, 3), (1, 1)];
+/// The longest side that a JPEG file can have, in pixels.
+const LONGEST: u32 = u16::MAX as u32;
 /// The strongest shrinking, in pixels of the shorter side.
 const SMALLEST: f32 = 80.0;
 
@@ -39,6 +41,9 @@ pub(crate) fn vary(
     }
     if dice.happens(0.3) {
         photo = shrink(&photo, dice.between(SMALLEST..SIDE as f32));
+    }
+    if photo.width().max(photo.height()) > LONGEST {
+        photo = imageops::crop_imm(&photo, 0, 0, LONGEST, LONGEST).to_image();
     }
     let qualities = u32::from(recipe.best_jpeg - recipe.worst_jpeg) + 1;
     let quality = recipe.worst_jpeg + dice.below(qualities) as u8;
@@ -118,6 +123,14 @@ mod tests {
             let photo = image::load_from_memory(&file).unwrap().into_rgb8();
             assert!(photo.width() >= 50 && photo.height() >= 50 && photo.pixels().any(|it| it[0] > it[1]));
         }
+    }
+
+    #[test]
+    fn a_photo_that_is_longer_than_a_jpeg_file_is_cut() {
+        let recipe = Augmentation { paste: 0.0, crop: 1.0, ..Augmentation::default() };
+        let long = RgbImage::from_fn(LONGEST + 9, 40, |x, y| Rgb([x as u8, y as u8, 90]));
+        let file = vary(&long, &recipe, &[], &mut Dice::new(1, b"photo", 1)).unwrap();
+        assert_eq!(image::load_from_memory(&file).unwrap().into_rgb8().dimensions(), (LONGEST, 40));
     }
 
     #[test]

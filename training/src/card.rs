@@ -77,7 +77,8 @@ fn judges(metrics: &Metrics) -> String {
 
 /// A column a class, and one for the rest.
 fn counts(manifest: &Manifest, metrics: &Metrics) -> String {
-    let head = format!("| photos | {} | none of them |\n", manifest.classes.join(" | "));
+    let classes: Vec<_> = manifest.classes.iter().map(|class| cell(class)).collect();
+    let head = format!("| photos | {} | none of them |\n", classes.join(" | "));
     let rule = "|---".repeat(manifest.classes.len() + 2) + "|\n";
     let rows = metrics.photos.iter().map(|(part, kinds)| {
         let of = |class: &String| kinds.get(class).copied().unwrap_or_default();
@@ -103,7 +104,8 @@ fn strangers(metrics: &Metrics) -> String {
         return String::new();
     }
     let names = STRANGERS.map(|(name, _)| name).join(" | ");
-    let rows: String = rows.iter().map(|cells| format!("| {} |\n", cells.join(" | "))).collect();
+    let row = |cells: &[String; 4]| format!("| {} |\n", cells.each_ref().map(|text| cell(text)).join(" | "));
+    let rows: String = rows.iter().map(row).collect();
     format!(
         "## Kinds of none of them\nHow many held-out photos of each are found unknown, and of how many. Photos of a kind resemble \
          one another, so how it will be with further kinds is said by the mean of the kinds, with its interval by \
@@ -123,7 +125,7 @@ fn in_floats(metrics: &Metrics) -> String {
 
 fn row(name: &str, quality: &Quality) -> String {
     let of = quality.accuracy.of;
-    let calibration = if of == 0 { "none".into() } else { format!("{:.3}", quality.calibration_error) };
+    let calibration = quality.calibration_error.map_or("none".into(), |error| format!("{error:.3}"));
     let strangers = quality.strangers.as_ref().map(|it| it.decisions.unknown);
     let auroc =
         quality.strangers.as_ref().and_then(|it| it.auroc).map_or("none".into(), |it| format!("{it:.3}"));
@@ -135,6 +137,11 @@ fn row(name: &str, quality: &Quality) -> String {
         strangers.map_or(0, |it| it.of),
         strangers.map_or("none".into(), |it| it.to_string()),
     )
+}
+
+/// A name in a table, which may be that of any folder.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 fn percent(share: f64) -> String {

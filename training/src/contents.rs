@@ -1,12 +1,13 @@
+use std::iter::repeat_n;
 use std::path::Path;
 
 use autorma_classifier::{Limits, read_file};
+use autorma_evaluation::parallel::each;
 use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
-use crate::parallel::each;
 use crate::photos::{Photo, Photos};
-use crate::{Error, Progress};
+use crate::{Error, Progress, What};
 
 /// A hash of each photo's content, which names it wherever it lies.
 #[derive(Debug)]
@@ -37,7 +38,8 @@ impl Contents {
     ) -> Result<Self, Error> {
         let (of, most) = (photos.all.len(), limits.bytes);
         let read = |(): &mut (), number: usize| content(&photos.all[number], most);
-        let all = each(of, threads, || {}, read, |done| progress(Progress::Read { done, of }))?;
+        let report = |done| progress(Progress::Count { what: What::Read, done, of });
+        let all = each(of, repeat_n((), threads), read, report).ok_or(Error::Stopped)?;
         Ok(Self { all, most })
     }
 
@@ -113,7 +115,7 @@ mod tests {
             false
         });
         assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
-        assert_eq!(heard, [Progress::Read { done: 0, of: 2 }]);
+        assert_eq!(heard, [Progress::Count { what: What::Read, done: 0, of: 2 }]);
     }
 
     #[test]

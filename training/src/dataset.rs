@@ -1,9 +1,9 @@
 //! Data sets: [`prepare`] makes a split one from a folder of class folders or from Kaggle's Fashion Product Images,
 //! [`check`] says what is wrong with one.
 //!
-//! Photos are found by the names of their folders ([`Found`]), read and decoded as the classifier does, and held
-//! against each other by SHA-256 and [`PerceptualHash`]. What looks alike, and what belongs to one contributor, is one
-//! group (single linkage), and a group is on one side of the split.
+//! Photos are found by the names of their folders, read and decoded as the classifier does, and held against each other by
+//! SHA-256 and [`PerceptualHash`]. What looks alike, and what belongs to one contributor, is one group (single linkage), and a
+//! group is on one side of the split.
 
 mod alike;
 mod checking;
@@ -23,17 +23,22 @@ mod sheet;
 mod split;
 mod watcher;
 
-pub use alike::{Alike, NEAR, pairs};
+pub use alike::NEAR;
+use alike::{Alike, pairs};
 pub use checking::{Across, Check, IMBALANCE, Imbalance, Near, check};
 pub use error::{DatasetError, Misnamed};
+pub use found::Kind;
 pub(crate) use found::is_of_training;
-pub use found::{Candidate, Found, Kind};
+use found::{Candidate, Found};
 pub use grouping::GroupBy;
 pub(crate) use groups::Groups;
 pub use hash::{PerceptualHash, SIDE};
-pub use info::{DatasetInfo, FORMAT, INFO, Largest, MANIFEST, MeanSize, SHEET};
+pub(crate) use info::MANIFEST;
+pub use info::{DatasetInfo, Largest, MeanSize, SHEET};
+use info::{FORMAT, INFO};
 pub use preparing::{Cost, Options, prepare};
 pub use reading::Broken;
+use split::assign;
 pub(crate) use split::misnamed;
-pub use split::{Ratio, Split, assign};
+pub use split::{Ratio, Split};
 pub use watcher::Watcher;

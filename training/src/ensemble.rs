@@ -87,7 +87,7 @@ impl Ensemble {
     /// [`Error::Taken`] if there is something in the folder.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         Self::check_place(folder)?;
-        made::write(folder, &self.model, self.reference.as_ref())
+        made::write(folder, &self.model, self.reference.as_ref(), &[])
     }
 }
 

@@ -2,7 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use autorma_classifier::LoadError;
-use autorma_evaluation::{DataSetError, JudgeError};
+use autorma_evaluation::DataSetError;
 use autorma_models::MOST_OUTPUTS;
 
 use crate::dataset::Misnamed;
@@ -32,7 +32,8 @@ pub enum Error {
     /// A folder is split, and photos are on none of its sides.
     #[error(
         "{folder} is split into train, val and test, and what is beside these is not used: {names}; move it into one of \
-         them or out of the folder, or name it: --data for photos of the classes, --other, --backgrounds"
+         them or out of the folder, or name it: --other or --backgrounds for what is none of the classes, --data for a \
+         folder that has folders of classes in it"
     )]
     Beside {
         /// The folder.
@@ -80,17 +81,34 @@ pub enum Error {
     #[error("the backbone can't be tuned: {0}; `tuning.steps = 0` leaves it as it is")]
     Untunable(String),
     /// A photo that could be used before can't be any more.
-    #[error("a photo that is learned from can't be used any more: {0}")]
-    View(String),
+    #[error("a photo that is learned from can't be used any more: {path}: {why}")]
+    View {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Photos that could be read when the training began can't be any more.
+    #[error(
+        "{gone} of {of} photos are gone or have changed since the training began, the first: {path}: {why}; once they are \
+         back, the same command goes on from here"
+    )]
+    Gone {
+        /// How many.
+        gone: usize,
+        /// Of how many.
+        of: usize,
+        /// The file of the first.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The backbone can't be put into 8-bit integers.
     #[error("the backbone can't be quantized: {0}; `precision = \"fp32\"` in the recipe leaves it in floats")]
     Quantize(String),
-    /// ONNX Runtime can't run the backbone.
+    /// ONNX Runtime can't run the backbone, or the model that was made.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The model that was made can't be asked.
-    #[error(transparent)]
-    Judge(#[from] JudgeError),
     /// The model that was made isn't one: a fault in autorma.
     #[error("what was trained can't be used: {0}")]
     Made(String),
@@ -106,9 +124,6 @@ pub enum Error {
     /// It was stopped before there was enough for a model.
     #[error("stopped before every photo was looked at once: the same command goes on from here")]
     Stopped,
-    /// A fault in autorma.
-    #[error("a thread panicked: this is a fault in autorma")]
-    Panicked,
 }
 
 /// Says of which file the system speaks.

@@ -2,14 +2,18 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use autorma_classifier::{Decoder, Limits, Runtime, Session};
-use ndarray::Array2;
+use autorma_evaluation::parallel::hand_over;
+use ndarray::{Array2, Axis};
 
 use crate::cache::Cache;
 use crate::dataset::Split;
 use crate::graph::Backbone;
-use crate::parallel::hand_over;
-use crate::views::Views;
-use crate::{Error, Progress, memory};
+use crate::views::{Unusable, Views};
+use crate::{Error, Progress, What, memory};
+
+/// Of so many photos that were read when the training began, one may be gone. A folder goes as a whole, as one on a network
+/// does that is away.
+const FEW: usize = 20;
 
 /// What computes features.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +45,18 @@ impl Features {
         let further = others.failed.iter().filter(|(path, _)| !known.contains(path));
         self.failed.extend(further.cloned());
     }
+
+    /// Keeps only the photos that the others have as well.
+    pub(crate) fn keep_those_of(&mut self, others: &Self) {
+        let known: HashSet<_> = others.photos[..others.plain].iter().collect();
+        let is_known = |row: &usize| known.contains(&self.photos[*row]);
+        let rows: Vec<_> = (0..self.photos.len()).filter(is_known).collect();
+        if rows.len() < self.photos.len() {
+            self.values = self.values.select(Axis(0), &rows);
+            self.plain = rows.iter().filter(|row| **row < self.plain).count();
+            self.photos = rows.iter().map(|row| self.photos[*row]).collect();
+        }
+    }
 }
 
 /// All that is needed to compute the features of any view.
@@ -67,10 +83,20 @@ impl Scope {
             Self::Judged => 0,
         }
     }
+
+    fn what(self) -> What {
+        match self {
+            Self::Learned { .. } => What::Features,
+            Self::Judged => What::Judged,
+        }
+    }
 }
 
 /// Computes what isn't in the cache yet, round by round: each photo as it is, then a variation of each, and so on. When
 /// `progress` says that it is enough, nothing more is computed, and the rounds that are whole are what there is.
+///
+/// # Errors
+/// [`Error::Stopped`] if none is; [`Error::Gone`] if more than a few of the photos are gone.
 pub(crate) fn extract(
     views: &Views<'_>,
     backbone: &Backbone,
@@ -83,7 +109,7 @@ pub(crate) fn extract(
     let photos = views.photos;
     let sessions = (0..machine.threads).map(|_| work.session()).collect::<Result<Vec<_>, _>>();
     let mut sessions = sessions?;
-    let mut failed: Vec<_> = (0..photos.all.len()).map(|_| None::<String>).collect();
+    let mut failed: Vec<_> = (0..photos.all.len()).map(|_| None::<Unusable>).collect();
     let rounds: Vec<Vec<usize>> = (0..=scope.copies()).map(|copy| work.round(copy)).collect();
     let of: usize = rounds.iter().map(Vec::len).sum();
     let bytes = of * backbone.features * size_of::<f32>();
@@ -99,11 +125,9 @@ pub(crate) fn extract(
         let (broken, missing): (Vec<_>, Vec<_>) = unknown.partition(|photo| failed[*photo].is_some());
         // What couldn't be looked at before isn't waited for.
         done += broken.len();
-        let report = |computed| match (scope, done + computed) {
-            (Scope::Learned { .. }, done) => progress(Progress::Features { done, of }),
-            (Scope::Judged, done) => progress(Progress::Judged { done, of }),
-        };
+        let report = |computed| progress(Progress::Count { what: scope.what(), done: done + computed, of });
         let computed = work.compute(copy, &missing, &mut sessions, cache, &mut failed, report)?;
+        work.are_there(&rounds[0], &failed)?;
         done += computed;
         if computed < missing.len() {
             break;
@@ -143,7 +167,7 @@ impl Work<'_> {
         missing: &[usize],
         sessions: &mut [Session],
         cache: &mut Cache,
-        failed: &mut [Option<String>],
+        failed: &mut [Option<Unusable>],
         mut report: impl FnMut(usize) -> bool,
     ) -> Result<usize, Error> {
         if !report(0) {
@@ -161,13 +185,33 @@ impl Work<'_> {
                 let photo = missing[number];
                 match (features, self.views.key(photo, copy, self.backbone)) {
                     (Ok(features), Some(key)) => cache.add(key, &features)?,
-                    (Ok(_), None) => failed[photo] = Some("it can't be read".into()),
+                    (Ok(_), None) => failed[photo] = Some(Unusable::Gone("it can't be read".into())),
                     (Err(problem), _) => failed[photo] = Some(problem),
                 }
                 done += 1;
                 Ok(report(done))
             },
         )
+    }
+
+    /// An error if more than a few of the photos are gone: a model of the others isn't what was asked for.
+    fn are_there(&self, photos: &[usize], failed: &[Option<Unusable>]) -> Result<(), Error> {
+        // One that couldn't be read at first is left out and told.
+        let read: Vec<_> = photos.iter().filter(|photo| self.views.contents.of(**photo).is_some()).collect();
+        let gone = read.iter().filter_map(|photo| match &failed[**photo] {
+            Some(Unusable::Gone(why)) => Some((&self.views.photos.all[**photo].path, why)),
+            _ => None,
+        });
+        let gone: Vec<_> = gone.collect();
+        match gone.first() {
+            Some((path, why)) if gone.len() * FEW > read.len() => Err(Error::Gone {
+                gone: gone.len(),
+                of: read.len(),
+                path: (*path).clone(),
+                why: (*why).clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// What the backbone says of one view.
@@ -177,13 +221,15 @@ impl Work<'_> {
         copy: u32,
         decoder: &mut Decoder,
         session: &mut Session,
-    ) -> Result<Vec<f32>, String> {
+    ) -> Result<Vec<f32>, Unusable> {
+        let silent = |why: &str| Unusable::Broken(why.to_owned());
         let picture = self.views.picture(photo, copy, decoder)?;
-        let features = session.infer(&[&picture])?.pop().ok_or("the backbone says nothing")?;
+        let features = session.infer(&[&picture])?.pop();
+        let features = features.ok_or_else(|| silent("the backbone says nothing"))?;
         // A single one would be in all that heads learn.
         match features.iter().all(|it| it.is_finite()) {
             true => Ok(features),
-            false => Err("the backbone says what is no number".into()),
+            false => Err(silent("the backbone says what is no number")),
         }
     }
 
@@ -192,7 +238,7 @@ impl Work<'_> {
         rounds: &[Vec<usize>],
         copies: u32,
         cache: &Cache,
-        failed: &[Option<String>],
+        failed: &[Option<Unusable>],
     ) -> Result<Features, Error> {
         let is_good = |photo: &&usize| failed[**photo].is_none();
         let photos: Vec<usize> = rounds.iter().flatten().filter(is_good).copied().collect();
@@ -207,7 +253,7 @@ impl Work<'_> {
             }
         }
         let failed = self.views.photos.all.iter().zip(failed).filter_map(|(photo, problem)| {
-            problem.as_ref().map(|problem| (photo.path.clone(), problem.clone()))
+            problem.as_ref().map(|problem| (photo.path.clone(), problem.to_string()))
         });
         Ok(Features { values, photos, plain, copies, failed: failed.collect() })
     }

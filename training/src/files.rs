@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
 use crate::Error;
@@ -22,12 +22,28 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(path);
     at(path, fs::create_dir_all(folder))?;
     let temporary = path.with_extension("tmp");
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
-    });
+    let written = File::create(&temporary).and_then(|file| fill(file, content));
     let appeared = written.and_then(|()| fs::rename(&temporary, path));
-    at(path, appeared.and_then(|()| File::open(folder)?.sync_all()))
+    at(path, appeared.and_then(|()| sync(folder)))
+}
+
+/// Writes the content of a new file to the disk.
+pub(crate) fn fill(mut file: File, content: &[u8]) -> io::Result<()> {
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Writes to the disk which files are in a folder.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Removes a file, if there is one.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
+        removed => at(path, removed),
+    }
 }
 
 /// Where the path leads, as far as something is there already.

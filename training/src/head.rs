@@ -1,7 +1,9 @@
+use std::iter::repeat_n;
+
+use autorma_evaluation::parallel::each;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use crate::lbfgs::minimise;
-use crate::parallel::each;
 use crate::recipe;
 
 /// Rows that are computed at once: a fixed number, so that sums are added up in the same order on any number of threads.
@@ -139,7 +141,7 @@ fn in_turn<T: Send>(
     let at_once = threads * WAITING;
     for first in (0..parts).step_by(at_once) {
         let of = at_once.min(parts - first);
-        let done = each(of, threads, || {}, |(), part| compute(first + part), |_| true);
+        let done = each(of, repeat_n((), threads), |(), part| compute(first + part), |_| true);
         done.into_iter().flatten().for_each(&mut add);
     }
 }

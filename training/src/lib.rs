@@ -24,7 +24,6 @@ mod made;
 mod memory;
 mod metrics;
 mod onnx;
-mod parallel;
 mod photos;
 mod quantize;
 mod recipe;
@@ -41,42 +40,16 @@ pub use error::Error;
 pub use metrics::{InFloats, Metrics, Quality, Section};
 pub use photos::Folders;
 pub use recipe::{Augmentation, Calibration, Head, Precision, Recipe, Targets, Tuning, Weights};
-pub use training::{MODEL, Training, train};
+pub use training::{Training, train};
 
 /// How far training is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
-    /// Photos whose files have been read for the first time.
-    Read {
-        /// How many.
-        done: usize,
-        /// Of how many.
-        of: usize,
-    },
-    /// Scenes that are ready for articles to be pasted on.
-    Scenes {
-        /// How many.
-        done: usize,
-        /// Of how many.
-        of: usize,
-    },
-    /// Photos by which it is seen how large the numbers within the backbone become.
-    Calibration {
-        /// How many.
-        done: usize,
-        /// Of how many.
-        of: usize,
-    },
-    /// Photos that judge, looked at as the model that ships does.
-    Judged {
-        /// How many.
-        done: usize,
-        /// Of how many.
-        of: usize,
-    },
-    /// Photos and variations whose features are known.
-    Features {
-        /// How many.
+    /// Another one is done of what is looked at one by one.
+    Count {
+        /// What is counted.
+        what: What,
+        /// How many are done.
         done: usize,
         /// Of how many.
         of: usize,
@@ -107,12 +80,36 @@ pub enum Progress {
         /// The loss.
         loss: f64,
     },
+}
+
+/// What is looked at one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Photos whose files have been read for the first time.
+    Read,
+    /// Scenes that are ready for articles to be pasted on.
+    Scenes,
+    /// Photos by which it is seen how large the numbers within the backbone become.
+    Calibration,
+    /// Photos that judge: looked at as the model that ships does, or by a backbone that was tuned without them.
+    Judged,
+    /// Photos and variations whose features are known.
+    Features,
     /// Photos of `test` that a model was asked about which is about to be written: each of them once for what ships, and once
     /// for what that was quantized from, if it was. This goes on to its end.
-    Tested {
-        /// How many.
-        done: usize,
-        /// Of how many.
-        of: usize,
-    },
+    Tested,
+}
+
+impl What {
+    /// As people are told of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "files of photos",
+            Self::Scenes => "scenes",
+            Self::Calibration => "calibration photos",
+            Self::Judged => "judging photos",
+            Self::Features => "views of photos",
+            Self::Tested => "test photos",
+        }
+    }
 }

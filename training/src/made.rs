@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
 use std::iter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use autorma_models::{File, MANIFEST, Manifest, Member, Model, Output, Thresholds};
 use autorma_schemas::sha256;
@@ -66,67 +65,72 @@ pub(crate) fn record(manifest: &mut Manifest, metrics: &Metrics) {
     }
 }
 
-/// Writes the model with its reference, and verifies both as they lie there.
-pub(crate) fn write(folder: &Path, model: &Model, reference: Option<&Model>) -> Result<(), Error> {
+/// Writes the model with its reference, and verifies both as they lie there. Of a model that was there before, the files that
+/// have `told` of it go when the new one comes.
+pub(crate) fn write(
+    folder: &Path,
+    model: &Model,
+    reference: Option<&Model>,
+    told: &[PathBuf],
+) -> Result<(), Error> {
     let made = |error: &dyn std::fmt::Display| Error::Made(error.to_string());
-    for step in steps(folder, model, reference)? {
-        step.take(folder)?;
-    }
+    steps(folder, model, reference, told)?.iter().try_for_each(Step::take)?;
     Model::open(folder).map_err(|error| made(&error))?;
     Model::open_reference(folder).map_err(|error| made(&error))?;
     Ok(())
 }
 
-/// A change of one file in a model's folder.
+/// A change of one file.
 #[derive(Debug)]
 enum Step<'a> {
-    Write(String, Cow<'a, [u8]>),
-    Remove(String),
+    Write(PathBuf, Cow<'a, [u8]>),
+    Remove(PathBuf),
 }
 
 impl Step<'_> {
-    fn take(&self, folder: &Path) -> Result<(), Error> {
+    fn take(&self) -> Result<(), Error> {
         match self {
-            Self::Write(name, content) => files::write(&folder.join(name), content),
-            Self::Remove(name) => {
-                let path = folder.join(name);
-                match fs::remove_file(&path) {
-                    Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Error::File { path, cause }),
-                    _ => Ok(()),
-                }
-            }
+            Self::Write(path, content) => files::write(path, content),
+            Self::Remove(path) => files::remove(path),
         }
     }
 }
 
 /// How the model comes into the folder. The manifest is always written after the files that it names. Where another model
 /// was, its files may have the names of the new ones: so these come under the names of their hashes first, with a manifest
-/// that says so, and then under their own. Whoever is killed, wherever, leaves the former model or the new one.
-fn steps<'a>(folder: &Path, model: &'a Model, reference: Option<&'a Model>) -> Result<Vec<Step<'a>>, Error> {
+/// that says so, and then under their own. Whoever is killed, wherever, leaves the former model or the new one, and beside
+/// the new one nothing that was told of the former.
+fn steps<'a>(
+    folder: &Path,
+    model: &'a Model,
+    reference: Option<&'a Model>,
+    told: &[PathBuf],
+) -> Result<Vec<Step<'a>>, Error> {
     let models = || reference.into_iter().chain([model]);
     let files = || models().flat_map(|Model { manifest, onnx }| manifest.members.iter().zip(onnx));
     let manifest = &model.manifest;
     let mut steps = Vec::new();
     let former = Model::manifest(folder).ok();
     if former.is_some() {
-        steps.extend(files().map(|(it, onnx)| Step::Write(hashed(&it.model), onnx.into())));
-        steps.push(written(&manifest.with_named_files())?);
+        steps.extend(files().map(|(it, onnx)| Step::Write(folder.join(hashed(&it.model)), onnx.into())));
+        steps.extend(told.iter().cloned().map(Step::Remove));
+        steps.push(written(folder, &manifest.with_named_files())?);
     }
-    steps.extend(files().map(|(it, onnx)| Step::Write(it.model.file.clone(), onnx.into())));
-    steps.push(written(manifest)?);
+    steps.extend(files().map(|(it, onnx)| Step::Write(folder.join(&it.model.file), onnx.into())));
+    steps.push(written(folder, manifest)?);
     // What is of no use then: of the former model, of the steps above, and of those who were killed at them.
     let used: BTreeSet<_> = names(manifest).collect();
     let mut unused: BTreeSet<_> = former.iter().flat_map(names).chain(left(folder)).collect();
     if former.is_some() {
         unused.extend(files().map(|(it, _)| hashed(&it.model)));
     }
-    steps.extend(unused.difference(&used).cloned().map(Step::Remove));
+    steps.extend(unused.difference(&used).map(|name| Step::Remove(folder.join(name))));
     Ok(steps)
 }
 
-fn written(manifest: &Manifest) -> Result<Step<'static>, Error> {
+fn written(folder: &Path, manifest: &Manifest) -> Result<Step<'static>, Error> {
     let text = serde_json::to_vec_pretty(manifest).map_err(|error| Error::Made(error.to_string()))?;
-    Ok(Step::Write(MANIFEST.to_owned(), text.into()))
+    Ok(Step::Write(folder.join(MANIFEST), text.into()))
 }
 
 /// The name of a file that is called after its content, as in [`Manifest::with_named_files`].

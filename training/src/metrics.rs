@@ -128,7 +128,7 @@ pub struct Section {
 pub struct Quality {
     pub accuracy: Share,
     pub accuracy_of_accepted: Share,
-    pub calibration_error: f64,
+    pub calibration_error: Option<f64>,
     pub decisions: Decisions,
     pub strangers: Option<Strangers>,
     pub classes: Vec<ClassFigures>,

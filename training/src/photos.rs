@@ -8,13 +8,14 @@ pub(crate) mod tests;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::{DataSet, DataSetError, Label, Labelled, classes_in, entries, plain};
+use autorma_evaluation::{DataSet, DataSetError, Label, Labelled, classes_in, entries, is_hidden, plain};
 use autorma_models::{MOST_OUTPUTS, is_a_name};
 use autorma_schemas::is_photo_name;
 
 use crate::dataset::{Groups, Split, is_of_training};
 use crate::error::at;
 use crate::files::meant;
+use crate::training::MODEL;
 use crate::{Error, enough};
 pub(crate) use folds::Folds;
 use listed::{Listed, listed};
@@ -81,6 +82,8 @@ impl Photos {
         let others = all_real(&[&folders.other[..], &folders.backgrounds].concat())?;
         let mut apart: Vec<_> = named.iter().chain(&others).flat_map(|folder| of_trainings(folder)).collect();
         apart.push(output.clone());
+        // Who was killed there may have left a model without its recipe.
+        apart.extend(Some(output.join(MODEL)).filter(|model| !has_photos(model, &|_| false)));
         let sources = sources(folders, &apart)?;
         let of = |is_data: bool| -> Vec<PathBuf> {
             let wanted = sources.iter().filter(|it| (it.role == Role::Data) == is_data);
@@ -233,12 +236,14 @@ fn is_in_another(folder: &Path, data: &[PathBuf]) -> bool {
 /// The folders in `data` that `output` is in, if all their photos are in there.
 fn only_around<'a>(output: &'a Path, data: &'a [PathBuf]) -> impl Iterator<Item = PathBuf> + use<'a> {
     let around = output.ancestors().skip(1).take_while(|folder| is_in_another(folder, data));
-    around.filter(|folder| !has_photos(folder, output)).map(Path::to_owned)
+    around.filter(move |folder| !has_photos(folder, &|it| it == output)).map(Path::to_owned)
 }
 
-fn has_photos(folder: &Path, output: &Path) -> bool {
-    entries(folder).into_iter().flatten().any(|(path, is_folder)| match is_folder {
-        true => path != output && has_photos(&path, output),
+/// Whether there are photos in the folder, but for what is hidden and what lies in folders that are something else.
+fn has_photos(folder: &Path, is_apart: &dyn Fn(&Path) -> bool) -> bool {
+    let mut inner = entries(folder).into_iter().flatten().filter(|(path, _)| !is_hidden(path));
+    inner.any(|(path, is_folder)| match is_folder {
+        true => !is_apart(&path) && has_photos(&path, is_apart),
         false => path.file_name().is_some_and(is_photo_name),
     })
 }

@@ -72,7 +72,7 @@ fn figures(metrics: &Metrics) -> String {
             quality.accuracy.to_string(),
             quality.accuracy_of_accepted.to_string(),
             quality.decisions.unknown.to_string(),
-            format!("{:.3}", quality.calibration_error),
+            quality.calibration_error.map_or_else(|| "none".into(), |error| format!("{error:.3}")),
             strangers.map_or(0, |it| it.of).to_string(),
             strangers.map_or_else(|| "none".into(), |it| it.to_string()),
         ]

@@ -1,4 +1,3 @@
-use std::sync::mpsc;
 use std::time::Instant;
 
 use autorma_evaluation::{DataSet, Figures, Label, Labelled, judge};
@@ -10,9 +9,9 @@ use crate::features::Features;
 use crate::graph::Backbone;
 use crate::metrics::{InFloats, Metrics, Quality, Section, count, sections};
 use crate::photos::{Photo, Photos};
-use crate::training::write_recipe;
+use crate::training::{MODEL, RECIPE, write_recipe};
 use crate::tuner::Fitted;
-use crate::{Error, MODEL, Progress, Training, Tuning, card, files, made, report};
+use crate::{Error, Progress, Training, Tuning, What, card, files, made, report};
 
 /// By how many points INT8 may be less accurate than floats before somebody should look.
 const TOLERANCE: f64 = 0.3;
@@ -61,13 +60,12 @@ impl Trained<'_> {
     ) -> Result<Metrics, Error> {
         let Self { training, photos, features, fitted, is_tuned, .. } = self;
         let (Training { recipe, output, .. }, is_tuned) = (**training, *is_tuned);
-        let models = 1 + usize::from(reference.is_some());
-        let (mut done, of) = (0, self.test_photos().count() * models);
-        let mut after = || {
-            done += 1;
-            progress(Progress::Tested { done, of });
+        let each = self.test_photos().count();
+        let of = each * (1 + usize::from(reference.is_some()));
+        let mut tested = |done: usize| {
+            progress(Progress::Count { what: What::Tested, done, of });
         };
-        let test = self.on_test_photos(model, &mut after)?;
+        let test = self.on_test_photos(model, &mut tested)?;
         let failed = self.failed(test.as_ref());
         let metrics = Metrics {
             recipe: recipe.clone(),
@@ -80,7 +78,7 @@ impl Trained<'_> {
             held_out: sections(photos, &fitted.held_out, &model.manifest),
             failed,
             test: test.map(Quality::from),
-            in_floats: self.in_floats(model, reference, &mut after)?,
+            in_floats: self.in_floats(model, reference, &mut |done| tested(each + done))?,
             unknown_errors: curve(&fitted.held_out.groups, &model.manifest),
             losses: self.losses.clone(),
             tuning_losses: fitted.steps.clone(),
@@ -100,15 +98,17 @@ impl Trained<'_> {
     ) -> Result<(), Error> {
         let Training { output, limits, .. } = *self.training;
         made::record(&mut model.manifest, metrics);
-        made::write(&metrics.model, model, reference)?;
+        let [recipe, page, figures] = [RECIPE, "report.html", "metrics.json"].map(|name| output.join(name));
+        let told = [metrics.model.join("CARD.md"), recipe, page, figures];
+        made::write(&metrics.model, model, reference, &told)?;
+        let [card, _, page, figures] = &told;
         write_recipe(self.training)?;
-        let card = card::render(&model.manifest, metrics);
-        files::write(&metrics.model.join("CARD.md"), card.as_bytes())?;
-        let page =
+        files::write(card, card::render(&model.manifest, metrics).as_bytes())?;
+        let html =
             report::render(&model.manifest, metrics, self.photos, &self.fitted.held_out.groups, limits);
-        files::write(&output.join("report.html"), page.as_bytes())?;
+        files::write(page, html.as_bytes())?;
         let json = serde_json::to_vec_pretty(metrics).map_err(|error| Error::Made(error.to_string()))?;
-        files::write(&output.join("metrics.json"), &json)
+        files::write(figures, &json)
     }
 
     /// How the head was made, for the manifest.
@@ -134,8 +134,8 @@ impl Trained<'_> {
     }
 
     /// How good the model is on the test photos, asked as the classifier would ask it; None if there are none. It is loaded
-    /// in any case. `after` hears of each photo.
-    fn on_test_photos(&self, model: &Model, after: &mut dyn FnMut()) -> Result<Option<Figures>, Error> {
+    /// in any case. `tested` hears how many are done.
+    fn on_test_photos(&self, model: &Model, tested: &mut dyn FnMut(usize)) -> Result<Option<Figures>, Error> {
         let Training { runtime, limits, threads, .. } = *self.training;
         let labelled = |photo: &Photo| {
             let is_known = self.photos.is_of_class(photo);
@@ -143,19 +143,7 @@ impl Trained<'_> {
             Labelled { path: photo.path.clone(), label }
         };
         let set = &DataSet { photos: self.test_photos().map(labelled).collect(), loose: Vec::new() };
-        let (done, each) = mpsc::channel();
-        let judgement = std::thread::scope(|scope| {
-            // Whoever hears of photos need not hear of them on several threads.
-            let judging = scope.spawn(move || {
-                judge(runtime, model, set, limits, threads, || {
-                    // It is listened to until the last one.
-                    let _ = done.send(());
-                })
-            });
-            each.iter().for_each(|()| after());
-            judging.join().map_err(|_| Error::Panicked)
-        });
-        let mut judgement = judgement??;
+        let mut judgement = judge(runtime, model, set, limits, threads, tested)?;
         for ((path, judged), photo) in judgement.judged.iter_mut().zip(self.test_photos()) {
             if judged.is_ok() {
                 *path = self.photos.by_kind(photo);
@@ -170,13 +158,13 @@ impl Trained<'_> {
         &self,
         model: &Model,
         reference: Option<&Model>,
-        after: &mut dyn FnMut(),
+        tested: &mut dyn FnMut(usize),
     ) -> Result<Option<InFloats>, Error> {
         let (Some(held_out), Some(reference)) = (&self.fitted.in_floats, reference) else { return Ok(None) };
         Ok(Some(InFloats {
             bytes: reference.manifest.bytes(),
             held_out: sections(self.photos, held_out, &model.manifest),
-            test: self.on_test_photos(reference, after)?.map(Quality::from),
+            test: self.on_test_photos(reference, tested)?.map(Quality::from),
         }))
     }
 

@@ -19,7 +19,7 @@ use crate::views::Views;
 use crate::{Error, Folders, Precision, Progress, Recipe, files};
 
 /// The model's folder in the output folder.
-pub const MODEL: &str = "model";
+pub(crate) const MODEL: &str = "model";
 /// The file in the output folder that has all of the recipe.
 pub(crate) const RECIPE: &str = "train.toml";
 
@@ -49,7 +49,7 @@ pub struct Training<'a> {
 ///
 /// # Errors
 /// [`Error::Stopped`] if `progress` says false before each photo was looked at once; [`Error::TooLittle`] if there is too
-/// little to learn from, or to judge by.
+/// little to learn from, or to judge by; [`Error::Gone`] if more than a few of the photos go meanwhile.
 pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool) -> Result<Metrics, Error> {
     let begun = Instant::now();
     let Training { folders, recipe, output, runtime, limits, threads, .. } = *training;
@@ -137,8 +137,9 @@ fn look(
     }
     let scope = Scope::Learned { copies: recipe.copies };
     let mut features = extract(views, backbone, scope, machine, cache, progress)?;
-    // Whoever is missing where thresholds are chosen is told of, too.
-    if let Some(judging) = &judging {
+    if let Some(judging) = &mut judging {
+        // Who is told as left out chooses nothing, and whoever is missing where thresholds are chosen is told of, too.
+        judging.keep_those_of(&features);
         features.fail_with(judging);
     }
     Ok(Looked { quantized, judging, features })
@@ -178,7 +179,8 @@ fn fit(
     Untuned { judges, fitted, losses }
 }
 
-/// Tunes the backbone with the head; None if the recipe doesn't want it, or it was stopped before its end.
+/// Tunes the backbone with the head; None if the recipe doesn't want it, or it was stopped before its end, or a photo to learn
+/// from is lost: hours of other work are in what there is.
 fn tune(
     tuner: &Tuner<'_>,
     untuned: &Untuned,
@@ -189,8 +191,12 @@ fn tune(
         return Ok(None);
     }
     match tuner.tune(&untuned.judges, &untuned.fitted.head, progress) {
-        // While a tuned one was quantized.
+        // While a tuned one was quantized or judged.
         Err(Error::Stopped) => Ok(None),
+        Err(error @ Error::View { .. }) => {
+            tracing::warn!(%error, "the backbone isn't tuned to the end, and ships as it was");
+            Ok(None)
+        }
         tuned => tuned,
     }
 }

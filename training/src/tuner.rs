@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use autorma_classifier::{Decoder, Session};
+use autorma_evaluation::parallel::each;
 use sha2::{Digest, Sha256};
 
 use crate::decisions::{HeldOut, Unseen};
@@ -8,11 +9,10 @@ use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::head::Head;
 use crate::heads::{Heads, weight};
-use crate::parallel::hand_over;
 use crate::quantize::{Quantized, quantize};
 use crate::tuning::{Checkpoint, Learner};
-use crate::views::Views;
-use crate::{Error, Precision, Progress};
+use crate::views::{Unusable, Views};
+use crate::{Error, Precision, Progress, What};
 
 /// Tunes the backbone: once for what ships, and for some folds once without them, to judge by.
 pub(crate) struct Tuner<'a> {
@@ -41,6 +41,10 @@ pub(crate) struct Fitted {
 impl Tuner<'_> {
     /// Beginning with these heads: one a fold that hasn't seen it, and one that has seen all. None if `progress` says to stop;
     /// what there is of it is kept.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if it says so while a tuned backbone is quantized or judged; [`Error::View`] if a photo can't be used
+    /// any more.
     pub(crate) fn tune(
         &self,
         judges: &[Head],
@@ -53,9 +57,9 @@ impl Tuner<'_> {
             let Some((backbone, head, _)) = self.one(fold, Some(fold), judge, progress)? else {
                 return Ok(None);
             };
-            in_floats.extend(self.judge(fold, &backbone, &head)?);
+            in_floats.extend(self.judge(fold, &backbone, &head, progress)?);
             if let Some(Quantized { backbone, .. }) = self.quantize(&backbone, progress)? {
-                held_out.extend(self.judge(fold, &backbone, &head)?);
+                held_out.extend(self.judge(fold, &backbone, &head, progress)?);
             }
         }
         let Some((backbone, head, steps)) = self.one(recipe.tuning.judged, None, head, progress)? else {
@@ -131,7 +135,13 @@ impl Tuner<'_> {
     }
 
     /// What is said of the photos of a fold.
-    fn judge(&self, fold: usize, backbone: &Backbone, head: &Head) -> Result<Vec<HeldOut>, Error> {
+    fn judge(
+        &self,
+        fold: usize,
+        backbone: &Backbone,
+        head: &Head,
+        progress: &mut impl FnMut(Progress) -> bool,
+    ) -> Result<Vec<HeldOut>, Error> {
         let Heads { features, folds, .. } = self.heads;
         let plain = &features.photos[..features.plain];
         let photos: Vec<usize> = plain.iter().copied().filter(|photo| folds.judges(fold, *photo)).collect();
@@ -140,20 +150,18 @@ impl Tuner<'_> {
         let session = |_| Session::of(self.machine.runtime, &onnx, input, &Backbone::output(), outputs, 1);
         let sessions = (0..self.machine.threads).map(session).collect::<Result<Vec<_>, _>>()?;
         let decoder = || Decoder::new(input.width, input.height, self.views.limits);
-        let mut held_out = Vec::new();
-        hand_over(
-            photos.len(),
-            sessions.into_iter().map(|session| (decoder(), session)),
-            |(decoder, session), number| {
-                let picture = self.views.picture(photos[number], 0, decoder)?;
-                session.infer(&[&picture])
-            },
-            |number, logits| {
-                let logits = logits.map_err(Error::View)?.pop().unwrap_or_default();
-                held_out.push(self.heads.held_out(photos[number], logits));
-                Ok::<_, Error>(true)
-            },
-        )?;
-        Ok(held_out)
+        let owned = sessions.into_iter().map(|session| (decoder(), session));
+        let ask = |(decoder, session): &mut (Decoder, Session), number: usize| {
+            let picture = self.views.picture(photos[number], 0, decoder)?;
+            Ok::<_, Unusable>(session.infer(&[&picture])?.pop().unwrap_or_default())
+        };
+        let of = photos.len();
+        let report = |done| progress(Progress::Count { what: What::Judged, done, of });
+        let said = each(of, owned, ask, report).ok_or(Error::Stopped)?;
+        let held_out = |(photo, logits): (&usize, Result<Vec<f32>, Unusable>)| match logits {
+            Ok(logits) => Ok(self.heads.held_out(*photo, logits)),
+            Err(why) => Err(self.views.lost(*photo, &why)),
+        };
+        photos.iter().zip(said).map(held_out).collect()
     }
 }

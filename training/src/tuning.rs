@@ -9,6 +9,7 @@ mod network;
 mod tests;
 
 use autorma_classifier::{Decoder, Picture};
+use autorma_evaluation::parallel::each;
 use autorma_models::Input;
 use ndarray::{Array1, Array2};
 
@@ -16,7 +17,6 @@ use crate::Error;
 use crate::dice::Dice;
 use crate::graph::Backbone;
 use crate::head::Head;
-use crate::parallel::each;
 use crate::recipe::Tuning;
 use crate::views::Views;
 use adam::State;
@@ -104,12 +104,12 @@ impl Learner<'_> {
         let lanes: Vec<&[usize]> = drawn.chunks(drawn.len().div_ceil(LANES)).collect();
         let first = self.recipe.batch as u32 * state.step;
         let input = &self.backbone.input;
-        let decoder = || Decoder::new(input.width, input.height, self.views.limits);
+        let decoders = (0..self.threads).map(|_| Decoder::new(input.width, input.height, self.views.limits));
         let slopes = |decoder: &mut Decoder, lane: usize| {
             let draw = first + (lane * lanes[0].len()) as u32;
             self.lane(network, layout, state, lanes[lane], draw, decoder)
         };
-        let all = each(lanes.len(), self.threads, decoder, slopes, |_| true)?;
+        let all = each(lanes.len(), decoders, slopes, |_| true).ok_or(Error::Stopped)?;
         let mut sum = Slopes { loss: 0.0, gradient: vec![0.0; state.parameters.len()] };
         for slopes in all {
             let Slopes { loss, gradient } = slopes?;
@@ -154,7 +154,8 @@ impl Learner<'_> {
             let mut pictures = Vec::new();
             for (draw, photo) in draws {
                 let picture = self.views.picture(*photo, FIRST_COPY + draw, decoder);
-                pictures.extend(normalised(&picture.map_err(Error::View)?, &self.backbone.input));
+                let picture = picture.map_err(|why| self.views.lost(*photo, &why))?;
+                pictures.extend(normalised(&picture, &self.backbone.input));
             }
             let values = network.forward(parameters, pictures);
             let kinds: Vec<_> = draws.iter().map(|(_, photo)| self.views.photos.all[*photo].kind).collect();

@@ -1,4 +1,5 @@
 use autorma_classifier::{Decoder, Limits, Picture, contained};
+use autorma_evaluation::parallel::each;
 use image::RgbImage;
 use sha2::{Digest, Sha256};
 
@@ -9,9 +10,8 @@ use crate::dataset::Split;
 use crate::dice::Dice;
 use crate::features::Machine;
 use crate::graph::Backbone;
-use crate::parallel::each;
 use crate::photos::Photos;
-use crate::{Error, Progress, Recipe, memory};
+use crate::{Error, Progress, Recipe, What, memory};
 
 /// Bytes of a scene when it is decoded: about as many, for one of 4:3.
 const SCENE: usize = 4 * (SIDE * SIDE) as usize;
@@ -28,6 +28,23 @@ pub(crate) struct Views<'a> {
     /// A hash of what a variation depends on, besides its photo's content and its number: backbone, seed, augmentation, scenes,
     /// and the version of how photos are varied, which is raised by hand.
     variation: Key,
+}
+
+/// Why there is no view of a photo.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    /// Its file can't be read, or isn't what was read at first.
+    #[error("{0}")]
+    Gone(String),
+    /// Nothing can be made of what is in it.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<String> for Unusable {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
 }
 
 impl<'a> Views<'a> {
@@ -54,8 +71,9 @@ impl<'a> Views<'a> {
         let decode = |decoder: &mut Decoder, place: usize| {
             contents.file(photos, numbers[place]).and_then(|file| whole(&file, decoder))
         };
-        let decoder = || Decoder::new(SIDE, SIDE, limits);
-        let decoded = each(of, threads, decoder, decode, |done| progress(Progress::Scenes { done, of }))?;
+        let decoders = (0..threads).map(|_| Decoder::new(SIDE, SIDE, limits));
+        let report = |done| progress(Progress::Count { what: What::Scenes, done, of });
+        let decoded = each(of, decoders, decode, report).ok_or(Error::Stopped)?;
         let mut variation = Sha256::new_with_prefix(b"variation 2");
         variation.update(backbone.sha256.as_bytes());
         variation.update(recipe.seed.to_le_bytes());
@@ -88,10 +106,20 @@ impl<'a> Views<'a> {
     }
 
     /// One view, in the size of the decoder. A variation is a file again, and so goes the way of any photo.
-    pub(crate) fn picture(&self, photo: usize, copy: u32, decoder: &mut Decoder) -> Result<Picture, String> {
-        let file = self.contents.file(self.photos, photo)?;
+    pub(crate) fn picture(
+        &self,
+        photo: usize,
+        copy: u32,
+        decoder: &mut Decoder,
+    ) -> Result<Picture, Unusable> {
+        let file = self.contents.file(self.photos, photo).map_err(Unusable::Gone)?;
         let file = if copy == 0 { file } else { self.varied(photo, copy, &file, decoder)? };
-        contained(|| decoder.decode(&file)).map_err(|failure| failure.to_string())
+        contained(|| decoder.decode(&file)).map_err(|failure| Unusable::Broken(failure.to_string()))
+    }
+
+    /// That a photo which could be used before can't be any more.
+    pub(crate) fn lost(&self, photo: usize, why: &Unusable) -> Error {
+        Error::View { path: self.photos.all[photo].path.clone(), why: why.to_string() }
     }
 
     fn varied(&self, photo: usize, copy: u32, file: &[u8], decoder: &mut Decoder) -> Result<Vec<u8>, String> {

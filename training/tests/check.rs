@@ -66,6 +66,9 @@ fn what_doesnt_agree_with_the_list_is_found() {
     fs::write(to.join("manifest.csv"), manifest.replace("train/shirts/2.jpg", "test/shirts/2.jpg")).unwrap();
     let found = check(&to);
     assert!(found.unknown.is_empty() && found.manifest_changed, "{found:?}");
+    fs::remove_file(to.join("manifest.csv")).unwrap();
+    let found = check(&to);
+    assert!(found.manifest_changed && !found.is_clean(), "it is gone: {found:?}");
 }
 
 #[test]
@@ -92,6 +95,11 @@ fn a_list_is_clean_that_train_takes_and_no_other() {
     put(root.path(), "manifest.csv", b"path,contributor\n./shirts/0.jpg,Anna\ntops/./1.jpg,Ben\n");
     let clean = check(root.path());
     assert!(clean.is_clean(), "{clean:?}");
+    let whole = root.path().canonicalize().unwrap().join("shirts/0.jpg");
+    let list = format!("path,contributor\n{},Anna\ntops/1.jpg,Ben\n", whole.display());
+    put(root.path(), "manifest.csv", list.as_bytes());
+    let clean = check(root.path());
+    assert!(clean.is_clean(), "{clean:?}");
     put(root.path(), "manifest.csv", b"path,contributor\nshirts/0.jpg\ntops/1.jpg,Andr\xe9\n");
     let found = check(root.path());
     let broken: Vec<_> = found.broken.iter().map(|it| (&*it.path, &*it.reason)).collect();
@@ -99,6 +107,42 @@ fn a_list_is_clean_that_train_takes_and_no_other() {
     assert!(found.unknown.is_empty() && found.missing.is_empty(), "{found:?}");
     put(root.path(), "manifest.csv", b"path,shelf\nshirts/0.jpg\ntops/1.jpg,7\n");
     assert!(check(root.path()).broken.is_empty(), "nothing is read of it");
+    for column in ["contributor", "group"] {
+        put(root.path(), "manifest.csv", format!("file,{column}\nshirts/0.jpg,7\n").as_bytes());
+        let found = check(root.path());
+        let [broken] = &*found.broken else { panic!("{found:?}") };
+        assert_eq!((&*broken.path, &*broken.reason), ("manifest.csv", "bad_row"), "{found:?}");
+        assert!(broken.message.contains("no column path"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_class_beside_the_sides_of_a_split_is_found_as_train_refuses_it() {
+    let root = tempfile::tempdir().unwrap();
+    let names = ["train/shirts/0.jpg", "val/shirts/1.jpg", "train/tops/2.jpg", "other/caps/3.jpg"];
+    draw(root.path(), names.map(str::to_owned), 0);
+    let clean = check(root.path());
+    assert!(clean.is_clean(), "what is none of the classes may be named for it: {clean:?}");
+    draw(root.path(), ["tops/4.jpg".to_owned()], 100);
+    let found = check(root.path());
+    let broken: Vec<_> = found.broken.iter().map(|it| (&*it.path, &*it.reason)).collect();
+    assert_eq!(broken, [("tops", "beside")], "{found:?}");
+    fs::remove_file(root.path().join("tops/4.jpg")).unwrap();
+    fs::rename(root.path().join("train"), root.path().join("other/away")).unwrap();
+    fs::create_dir(root.path().join("train")).unwrap();
+    assert_eq!(check(root.path()).broken.len(), 1, "whatever is in them");
+}
+
+#[test]
+fn a_class_is_one_however_its_folders_write_its_name() {
+    let root = tempfile::tempdir().unwrap();
+    let names = ["Dress_Shirts/0.jpg", "dress-shirts/1.jpg", "tops/2.jpg", "tops/3.jpg"];
+    draw(root.path(), names.map(|name| format!("train/{name}")), 0);
+    put(root.path(), "train/dress-shirts/same.jpg", &jpeg(&picture(0), 90));
+    let found = check(root.path());
+    assert!(found.is_clean(), "{found:?}");
+    let counts: Vec<_> = found.counts.iter().map(|(class, sides)| (&**class, sides["train"])).collect();
+    assert_eq!(counts, [("Dress_Shirts", 3), ("tops", 2)]);
 }
 
 #[test]

@@ -187,10 +187,40 @@ fn a_contributor_is_known_however_the_list_writes_a_path() {
     let root = tempfile::tempdir().unwrap();
     let (from, to) = (root.path().join("from"), root.path().join("to"));
     draw(&from, (0..10).map(|number| format!("shirts/{number}.jpg")), 0);
-    let list = (0..10).map(|number| format!("./shirts/{number}.jpg,person {}\n", number % 5));
+    let whole = from.canonicalize().unwrap();
+    let list = (0..10).map(|number| {
+        let folder = if number < 5 { std::path::Path::new(".") } else { whole.as_path() };
+        format!("{}/shirts/{number}.jpg,person {}\n", folder.display(), number % 5)
+    });
     put(&from, "manifest.csv", format!("path,contributor\n{}", list.collect::<String>()).as_bytes());
     let info = prepare(&from, &to, &options()).unwrap();
     assert_eq!((info.group_by.as_str(), info.groups), ("contributor", 5));
+}
+
+#[test]
+fn look_alikes_that_the_list_names_are_on_one_side_as_check_and_train_have_it() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    draw(&from, (0..20).map(|number| format!("shirts/{number}.jpg")), 0);
+    let list = (0..20).map(|number| format!("shirts/{number}.jpg,{}\n", number % 5));
+    put(&from, "manifest.csv", format!("path,group\n{}", list.collect::<String>()).as_bytes());
+    let info = prepare(&from, &to, &options()).unwrap();
+    assert_eq!((info.group_by.as_str(), info.groups), ("group", 5));
+    let asked = autorma_training::dataset::Options { group_by: Some(GroupBy::None), ..options() };
+    let info = prepare(&from, &to, &asked).unwrap();
+    assert_eq!((info.group_by.as_str(), info.groups), ("none", 20));
+}
+
+#[test]
+fn a_class_is_one_however_its_folders_write_its_name() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    for (folder, first) in [("Shirts", 0), ("shirts", 100), ("tops", 200)] {
+        draw(&from, (0..10).map(|number| format!("{folder}/{number}.jpg")), first);
+    }
+    let info = prepare(&from, &to, &options()).unwrap();
+    assert_eq!((info.classes, info.files), (["Shirts", "tops"].map(str::to_owned).to_vec(), 30));
+    assert_eq!((info.found["Shirts"], info.empty_classes.len()), (20, 0));
 }
 
 #[cfg(target_os = "linux")]

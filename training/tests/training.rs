@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use autorma_classifier::{Limits, Runtime};
 use autorma_models::{Model, handmade};
 use autorma_training::{
-    Error, Folders, Metrics, Precision, Progress, Recipe, Section, Training, Tuning, train,
+    Error, Folders, Metrics, Precision, Progress, Recipe, Section, Training, Tuning, What, train,
 };
 use image::{Rgb, RgbImage};
 
@@ -24,6 +24,14 @@ fn runtime() -> &'static Runtime {
 
 fn recipe() -> Recipe {
     Recipe { copies: 3, folds: 2, ..Recipe::default() }
+}
+
+/// How many of these are done, if that is what is said.
+fn done(progress: Progress, wanted: What) -> Option<usize> {
+    match progress {
+        Progress::Count { what, done, .. } if what == wanted => Some(done),
+        _ => None,
+    }
 }
 
 /// Photos of two classes that a split divides, of two others that a contributor sent, and of what is none of them.
@@ -127,18 +135,14 @@ fn a_model_is_trained_judged_and_described() {
     home.draw("studio/test/other/blue_things/deep", 2, [35, 35, 205]);
     let mut last = BTreeMap::new();
     let metrics = home.train("run", 1, 2, |progress| {
-        match progress {
-            Progress::Read { done, of } => last.insert("read", (done, of)),
-            Progress::Scenes { done, of } => last.insert("scenes", (done, of)),
-            Progress::Features { done, of } => last.insert("features", (done, of)),
-            Progress::Tested { done, of } => last.insert("tested", (done, of)),
-            _ => None,
-        };
+        if let Progress::Count { what, done, of } = progress {
+            last.insert(what.name(), (done, of));
+        }
         true
     });
     let metrics = metrics.unwrap();
-    assert!(last.len() == 4 && last.values().all(|(done, of)| done == of), "{last:?}");
-    assert_eq!((last["scenes"].0, last["tested"].0), (5, 2 * (12 + 2)));
+    assert!(last.len() == 6 && last.values().all(|(done, of)| done == of), "{last:?}");
+    assert_eq!((last["scenes"].0, last["test photos"].0), (5, 2 * (12 + 2)));
     let model = Model::open(&metrics.model).unwrap();
     assert_eq!(model.manifest.classes, ["green things", "red things"]);
     assert_eq!(model.manifest.output.unknown, ["background", "blue things", "grey things"]);
@@ -218,12 +222,12 @@ fn the_same_folders_elsewhere_give_the_same_model() {
 fn a_round_in_which_nothing_is_missing_is_whole_whenever_it_is_stopped() {
     let home = Home::new();
     // All photos but those of `test` as they are: 24 and 12 of the studio's, 12 from home, 16 others and 5 scenes.
-    let at_the_last = |progress| !matches!(progress, Progress::Features { done, .. } if done >= 69);
+    let at_the_last = |progress| done(progress, What::Features).is_none_or(|done| done < 69);
     let metrics = home.train("run", 1, 2, at_the_last).unwrap();
     assert_eq!((metrics.copies, metrics.is_whole), (0, false));
     home.train("run", 1, 2, |_| true).unwrap();
     let whole = home.model("run");
-    let stopped = home.train("run", 1, 2, |progress| !matches!(progress, Progress::Features { .. })).unwrap();
+    let stopped = home.train("run", 1, 2, |progress| done(progress, What::Features).is_none()).unwrap();
     assert!(stopped.is_whole && home.model("run") == whole);
 }
 
@@ -231,33 +235,31 @@ fn a_round_in_which_nothing_is_missing_is_whole_whenever_it_is_stopped() {
 fn what_is_stopped_goes_on_and_comes_to_the_same() {
     let home = Home::new();
     home.train("whole", 1, 2, |_| true).unwrap();
-    let views = |wanted: usize| move |progress| !matches!(progress, Progress::Features { done, .. } if done >= wanted);
+    let views =
+        |wanted: usize| move |progress| done(progress, What::Features).is_none_or(|done| done < wanted);
     assert!(matches!(home.train("stopped", 1, 2, views(20)), Err(Error::Stopped)));
     let mut first = None;
     let partly = home.train("stopped", 1, 2, |progress| {
-        first = first.or(Some(progress).filter(|it| matches!(it, Progress::Features { .. })));
+        first = first.or(done(progress, What::Features));
         views(120)(progress)
     });
-    assert!(matches!(first, Some(Progress::Features { done, .. }) if done >= 20), "{first:?}");
+    assert!(first.is_some_and(|done| done >= 20), "{first:?}");
     let partly = partly.unwrap();
     assert!(!partly.is_whole && partly.copies < 3, "{}", partly.copies);
     assert_eq!(Model::open(&partly.model).unwrap().manifest.classes.len(), 2);
     assert_ne!(home.model("stopped")[1], home.model("whole")[1]);
     let mut first = None;
     let whole = home.train("stopped", 1, 2, |progress| {
-        first = first.or(Some(progress).filter(|it| matches!(it, Progress::Features { .. })));
+        first = first.or(done(progress, What::Features));
         true
     });
     assert!(whole.unwrap().is_whole);
-    assert!(
-        matches!(first, Some(Progress::Features { done, .. }) if done >= 120),
-        "of all rounds: {first:?}"
-    );
+    assert!(first.is_some_and(|done| done >= 120), "of all rounds: {first:?}");
     assert_eq!(home.model("stopped"), home.model("whole"));
     // Everything is known now.
     let mut features = Vec::new();
     home.train("stopped", 1, 2, |progress| {
-        features.extend(Some(progress).filter(|it| matches!(it, Progress::Features { .. })));
+        features.extend(done(progress, What::Features));
         true
     })
     .unwrap();
@@ -316,6 +318,44 @@ fn a_backbone_is_tuned_and_judged_by_one_that_hasn_t_seen_the_fold() {
     assert_eq!(elsewhere.model("run"), home.model("run"));
 }
 
+/// That tunes in no time.
+fn tuned() -> Recipe {
+    Recipe { tuning: Tuning { steps: 12, batch: 6, ..Tuning::default() }, ..recipe() }
+}
+
+#[test]
+fn who_stops_while_a_tuned_backbone_judges_is_heard() {
+    let home = Home::new();
+    let (mut is_tuned, mut judged) = (false, Vec::new());
+    let stopped = home.train_by(&tuned(), "run", 2, |progress| {
+        is_tuned |= matches!(progress, Progress::Tuning { .. });
+        judged.extend(done(progress, What::Judged).filter(|_| is_tuned));
+        judged.len() < 4
+    });
+    let stopped = stopped.unwrap();
+    assert!(judged.starts_with(&[0, 1, 2, 3]), "{judged:?}");
+    assert_eq!((stopped.is_whole, stopped.is_tuned), (false, false));
+    assert!(home.train_by(&tuned(), "run", 2, |_| true).unwrap().is_tuned);
+}
+
+#[test]
+fn a_photo_that_is_lost_while_the_backbone_is_tuned_costs_the_tuning_and_no_model() {
+    let home = Home::new();
+    let [photos, away] = ["home", "away"].map(|name| home.path(name));
+    let untuned = home.train_by(&tuned(), "run", 2, |progress| {
+        if matches!(progress, Progress::Tuning { number: 0, step: 1, .. }) {
+            fs::rename(&photos, &away).unwrap();
+        }
+        true
+    });
+    let untuned = untuned.unwrap();
+    assert_eq!((untuned.is_whole, untuned.is_tuned), (false, false));
+    assert_eq!(Model::open(&untuned.model).unwrap().manifest.classes.len(), 2);
+    fs::rename(&away, &photos).unwrap();
+    let whole = home.train_by(&tuned(), "run", 2, |_| true).unwrap();
+    assert!(whole.is_whole && whole.is_tuned);
+}
+
 #[test]
 fn a_backbone_that_can_t_be_tuned_is_said_before_anything_is_done() {
     let home = Home::new();
@@ -336,10 +376,10 @@ fn what_is_stopped_before_the_first_whole_round_is_no_model_and_goes_on() {
     let home = Home::new();
     home.train("whole", 1, 2, |_| true).unwrap();
     for stops in [
-        |progress: Progress| matches!(progress, Progress::Read { .. }),
-        |progress: Progress| matches!(progress, Progress::Scenes { .. }),
-        |progress: Progress| matches!(progress, Progress::Calibration { done, .. } if done >= 4),
-        |progress: Progress| matches!(progress, Progress::Judged { done, .. } if done >= 10),
+        |progress: Progress| done(progress, What::Read).is_some(),
+        |progress: Progress| done(progress, What::Scenes).is_some(),
+        |progress: Progress| done(progress, What::Calibration).is_some_and(|done| done >= 4),
+        |progress: Progress| done(progress, What::Judged).is_some_and(|done| done >= 10),
     ] {
         let stopped = home.train("stopped", 1, 2, |progress| !stops(progress));
         assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
@@ -355,8 +395,10 @@ fn a_photo_that_is_missing_only_where_int8_is_judged_is_told() {
     let [photo, away] = ["home/red_things/0.png", "away.png"].map(|name| home.path(name));
     let metrics = home.train("run", 1, 2, |progress| {
         match progress {
-            Progress::Judged { done: 0, .. } => fs::rename(&photo, &away).unwrap(),
-            Progress::Judged { done, of } if done == of => fs::rename(&away, &photo).unwrap(),
+            Progress::Count { what: What::Judged, done: 0, .. } => fs::rename(&photo, &away).unwrap(),
+            Progress::Count { what: What::Judged, done, of } if done == of => {
+                fs::rename(&away, &photo).unwrap();
+            }
             _ => {}
         }
         true
@@ -371,9 +413,50 @@ fn a_photo_that_is_missing_only_where_int8_is_judged_is_told() {
 }
 
 #[test]
+fn a_photo_that_is_told_as_left_out_chooses_nothing() {
+    let home = Home::new();
+    let photo = home.path("home/red_things/0.png");
+    let metrics = home.train("run", 1, 2, |progress| {
+        if done(progress, What::Features) == Some(0) {
+            fs::remove_file(&photo).unwrap();
+        }
+        true
+    });
+    let metrics = metrics.unwrap();
+    let [(path, _)] = &*metrics.failed else { panic!("{:?}", metrics.failed) };
+    assert!(path.ends_with("home/red_things/0.png"), "{path}");
+    let judged = |sections: &[Section]| sections[0].quality.accuracy.of;
+    let in_floats = metrics.in_floats.as_ref().unwrap();
+    assert_eq!((judged(&metrics.held_out), judged(&in_floats.held_out)), (43, 43));
+}
+
+#[test]
+fn a_folder_that_goes_away_costs_neither_its_photos_nor_the_former_model() {
+    let home = Home::new();
+    home.train("run", 1, 2, |_| true).unwrap();
+    let former = home.model("run");
+    let (photos, away) = (home.path("studio").canonicalize().unwrap(), home.path("away"));
+    let gone = home.train("run", 2, 2, |progress| {
+        // The photos as they are, 69, are known, and of their variations those from home are the first.
+        if done(progress, What::Features) == Some(71) {
+            fs::rename(&photos, &away).unwrap();
+        }
+        true
+    });
+    let gone = gone.unwrap_err();
+    let Error::Gone { gone: 24, of: 69, path, .. } = &gone else { panic!("{gone}") };
+    assert!(path.starts_with(&photos), "{gone}");
+    assert!(gone.to_string().ends_with("the same command goes on from here"), "{gone}");
+    assert!(home.model("run") == former, "the former model stays");
+    fs::rename(&away, &photos).unwrap();
+    let metrics = home.train("run", 2, 2, |_| true).unwrap();
+    assert!(metrics.is_whole && metrics.failed.is_empty(), "{:?}", metrics.failed);
+}
+
+#[test]
 fn a_recipe_stays_beside_its_model_until_there_is_another_model() {
     let home = Home::new();
-    let stopped = |progress: Progress| !matches!(progress, Progress::Calibration { .. });
+    let stopped = |progress: Progress| done(progress, What::Calibration).is_none();
     let seed = || {
         let recipe = fs::read_to_string(home.path("run/train.toml")).unwrap();
         Recipe::parse(&recipe).unwrap().seed
@@ -384,6 +467,36 @@ fn a_recipe_stays_beside_its_model_until_there_is_another_model() {
         home.train("run", trained, 2, |_| true).unwrap();
         assert_eq!(seed(), after);
     }
+}
+
+#[test]
+fn what_tells_of_a_model_never_lies_beside_another() {
+    let home = Home::new();
+    let told = ["train.toml", "report.html", "metrics.json", "model/CARD.md"];
+    let is_there = || told.map(|name| home.path("run").join(name).exists());
+    home.train("run", 1, 2, |_| true).unwrap();
+    let former = home.model("run");
+    assert_eq!(is_there(), [true; 4]);
+    // Where the recipe is put together: it ends as one that is killed there.
+    let in_the_way = home.path("run/train.tmp");
+    fs::create_dir(&in_the_way).unwrap();
+    let ended = home.train("run", 2, 2, |_| true).unwrap_err();
+    assert!(matches!(&ended, Error::File { path, .. } if path.ends_with("train.toml")), "{ended}");
+    assert_ne!(Model::open(&home.path("run/model")).unwrap().onnx[0], former[1], "there is another model");
+    assert_eq!(is_there(), [false; 4]);
+    fs::remove_dir(in_the_way).unwrap();
+    home.train("run", 2, 2, |_| true).unwrap();
+    assert_eq!(is_there(), [true; 4]);
+    assert_eq!(Recipe::parse(&fs::read_to_string(home.path("run/train.toml")).unwrap()).unwrap().seed, 2);
+}
+
+#[test]
+fn a_folder_s_name_breaks_no_table_of_the_card() {
+    let home = Home::new();
+    fs::rename(home.path("other/grey_things"), home.path("other/grey|things")).unwrap();
+    home.train_by(&Recipe { copies: 0, ..recipe() }, "run", 2, |_| true).unwrap();
+    let card = String::from_utf8(home.model("run")[2].clone()).unwrap();
+    assert!(card.contains("\n| grey\\|things | "), "{card}");
 }
 
 #[test]

@@ -1,4 +1,6 @@
+use autorma_models::registry::Location;
 use autorma_schemas::sha256;
+use autorma_service::settings::Settings;
 use proptest::prelude::*;
 
 use super::*;
@@ -84,7 +86,7 @@ proptest! {
 #[test]
 fn settings_that_contradict_each_other_are_told() {
     let cast = |model: &str, split: Split, shadow: Option<&str>| {
-        let mut config = Config::read(&mut autorma_service::settings::Settings::default());
+        let mut config = Config::read(&mut Settings::default(), Location::Folder("registry".into()));
         (config.model, config.split, config.shadow) =
             (Source::meant(model), split, shadow.map(str::to_owned));
         Cast::of(&config).map_err(|error| error.to_string())

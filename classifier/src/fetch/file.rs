@@ -1,13 +1,11 @@
 //! Files are opened by path, not through `object_store`: its paths can't express names that aren't UTF-8.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use autorma_schemas::Reason;
-use autorma_service::Shutdown;
-use rustix::fs::OFlags;
+use autorma_service::{Shutdown, files};
 
 use super::Trouble;
 use super::readers::Readers;
@@ -28,7 +26,7 @@ pub(super) fn read(
         Ok::<_, io::Error>((is_below(&path, &configured), path))
     };
     let (is_below, path) = readers.unless_over(over, place).ok_or(Trouble::Over)??;
-    if !is_below && !roots.are_published_above(&path)? {
+    if !is_below && !roots.are_published_above(&path, (readers, over))? {
         let message = format!("{} is not below an allowed root (classifier.roots)", path.display());
         return Err(Failure::new(Reason::ForbiddenReference, message).into());
     }
@@ -49,7 +47,7 @@ pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
 fn content(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
     // Before it is opened: for a device, or for who writes to a pipe, that does something.
     expect_file(&fs::metadata(path)?)?;
-    let file = open(path)?;
+    let file = files::open(path)?;
     let metadata = file.metadata()?;
     expect_file(&metadata)?;
     if metadata.len() > max_bytes {
@@ -61,12 +59,6 @@ fn content(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
         return Err(too_many_bytes(bytes.len() as u64, max_bytes).into());
     }
     Ok(bytes)
-}
-
-/// What was a file a moment ago may be a named pipe by now, and is opened without waiting for its writer. Reads of a
-/// file are the same.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)
 }
 
 fn expect_file(metadata: &Metadata) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autorma_schemas::Reason;
+use autorma_service::files::is_out_of_files;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
@@ -12,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
-use super::{ATTEMPTS, Trouble, is_out_of_files, store};
+use super::{ATTEMPTS, Trouble, store};
 use crate::Failure;
 use crate::decode::too_many_bytes;
 
@@ -80,6 +81,13 @@ impl Objects {
         let longest = self.longest;
         let too_long = |_| Failure::new(Reason::Unreadable, format!("not read within {longest:?}"));
         runtime.block_on(async { tokio::time::timeout(longest, get).await }).map_err(too_long)?
+    }
+}
+
+impl Drop for Objects {
+    fn drop(&mut self) {
+        // Nobody wants any more what it still does: a look-up of a name, for example, can't be called back.
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 

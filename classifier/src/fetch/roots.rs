@@ -3,8 +3,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use autorma_schemas::{Event, RunRecord, topics};
+use autorma_service::Shutdown;
 use autorma_stream::retry::patiently;
 use autorma_stream::{Log, NextOffset, Pages, Result, TopicPartition};
+
+use super::Trouble;
+use super::readers::Readers;
 
 /// The folders that files may be read from: those that are configured, or else those that ingest has published from,
 /// which is what its runs in the log say. Those who may write such a record may also write the photos' events.
@@ -12,7 +16,7 @@ use autorma_stream::{Log, NextOffset, Pages, Result, TopicPartition};
 pub(super) struct Roots<'a> {
     configured: Arc<[PathBuf]>,
     log: &'a dyn Log,
-    /// What `runs` says, as far as it was read.
+    /// What `runs` says, as far as it was read, and where links in place of these folders were found to lead.
     published: Mutex<BTreeSet<PathBuf>>,
     /// One at a time reads on, which may take long; the others need only what was read.
     runs: Mutex<Pages>,
@@ -29,8 +33,12 @@ impl<'a> Roots<'a> {
     }
 
     /// Whether a canonical path is below a folder that ingest has published from, and none is configured. An error is the
-    /// log's, and says nothing about the path.
-    pub(super) fn are_published_above(&self, path: &Path) -> Result<bool> {
+    /// log's, or that it is over, and says nothing about the path.
+    pub(super) fn are_published_above(
+        &self,
+        path: &Path,
+        (readers, over): (&Readers, &Shutdown),
+    ) -> Result<bool, Trouble> {
         if !self.configured.is_empty() {
             return Ok(false);
         }
@@ -44,13 +52,26 @@ impl<'a> Roots<'a> {
             // The run that the photo belongs to may be news.
             read_on(&mut runs, self.log, |folder| _ = lock(&self.published).insert(folder))?;
         }
+        drop(runs);
+        if !is_known() {
+            // A folder may have been moved, with a link in its place. Last of all, for one of them may hang.
+            let (path, folders) = (path.to_owned(), Vec::from_iter(lock(&self.published).clone()));
+            let found = readers.unless_over(over, move || above(&path, &folders)).ok_or(Trouble::Over)?;
+            lock(&self.published).extend(found);
+        }
         Ok(is_known())
     }
 }
 
 /// Whether a canonical path is below one of the folders, as these are now: one may be made later.
 pub fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
-    folders.iter().any(|folder| folder.canonicalize().is_ok_and(|folder| path.starts_with(folder)))
+    above(path, folders).is_some()
+}
+
+/// The folder that it is below, without links.
+fn above(path: &Path, folders: &[PathBuf]) -> Option<PathBuf> {
+    let mut folders = folders.iter().filter_map(|folder| folder.canonicalize().ok());
+    folders.find(|folder| path.starts_with(folder))
 }
 
 /// The folders that ingest has published from, as its runs in the log say: files may be read from there where
@@ -88,140 +109,4 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::mpsc::{Receiver, Sender, channel};
-    use std::time::Duration;
-
-    use super::*;
-    use autorma_schemas::{Micros, RunKind, RunState};
-    use autorma_stream::embedded::Embedded;
-    use autorma_stream::{
-        Append, Bounds, Consumer, Group, Housekeeping, Producer, Rebalance, Retention, StoredRecord,
-        Subscription, Topic, Transaction,
-    };
-
-    fn log() -> Embedded {
-        let log = Embedded::in_memory().unwrap();
-        let runs = Topic { name: topics::RUNS.into(), partitions: 1, retention: Retention::Compact };
-        log.create(&[runs]).unwrap();
-        log
-    }
-
-    /// Ingest has published from there.
-    fn publish(log: &Embedded, input: &str) {
-        let run = RunRecord {
-            run_id: "20261124_220330".into(),
-            kind: RunKind::Stream,
-            state: RunState::Open,
-            input: input.into(),
-            images: 1,
-            already_done: 0,
-            opened_at: Micros(0),
-            closed_at: None,
-            predictions: 0,
-            dead_letters: 0,
-            duplicates: 0,
-        };
-        let append = Append { topic: topics::RUNS.into(), value: run.encode(), ..Append::default() };
-        let mut producer = log.producer("ingest").unwrap();
-        producer.commit(&Transaction { appends: vec![append], advance: None }).unwrap();
-    }
-
-    #[test]
-    fn folders_that_ingest_published_from_are_allowed_where_none_is_configured() {
-        let log = log();
-        let roots = Roots::new(&[], &log);
-        let allows = |path: &str| roots.are_published_above(Path::new(path)).unwrap();
-        assert!(!allows("/photos/a.jpg"));
-        publish(&log, "/photos");
-        assert!(allows("/photos/a.jpg"));
-        assert_eq!(published_folders(&log).unwrap(), [PathBuf::from("/photos")]);
-        assert!(!allows("/photos-of-others/a.jpg"));
-        let configured = Roots::new(&["/".into()], &log);
-        assert!(!configured.are_published_above(Path::new("/photos/a.jpg")).unwrap());
-        assert!(!is_below(Path::new("nowhere"), &configured.configured()));
-    }
-
-    /// A log that says that it settles, and waits until it may have.
-    #[derive(Debug)]
-    struct Slow {
-        log: Embedded,
-        says: Sender<()>,
-        may: Mutex<Receiver<()>>,
-    }
-
-    impl Log for Slow {
-        fn identity(&self) -> Result<String> {
-            self.log.identity()
-        }
-
-        fn create(&self, topics: &[Topic]) -> Result<()> {
-            self.log.create(topics)
-        }
-
-        fn topics(&self) -> Result<Vec<Topic>> {
-            self.log.topics()
-        }
-
-        fn subscribe(
-            &self,
-            subscription: Subscription,
-            rebalance: Box<dyn Rebalance>,
-        ) -> Result<Box<dyn Consumer>> {
-            self.log.subscribe(subscription, rebalance)
-        }
-
-        fn producer(&self, slot: &str) -> Result<Box<dyn Producer>> {
-            self.log.producer(slot)
-        }
-
-        fn read(&self, at: &TopicPartition, from: NextOffset, max: usize) -> Result<Vec<StoredRecord>> {
-            self.log.read(at, from, max)
-        }
-
-        fn bounds(&self, topic: &str) -> Result<Vec<Bounds>> {
-            self.log.bounds(topic)
-        }
-
-        fn settle(&self, _: &[&str]) -> Result<()> {
-            self.says.send(()).unwrap();
-            let may = lock(&self.may).recv_timeout(Duration::from_secs(60));
-            assert!(may.is_ok(), "somebody has waited for it who needn't");
-            Ok(())
-        }
-
-        fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, NextOffset>> {
-            self.log.committed(group)
-        }
-
-        fn groups(&self) -> Result<Vec<Group>> {
-            self.log.groups()
-        }
-
-        fn housekeep(&self) -> Result<Housekeeping> {
-            self.log.housekeep()
-        }
-    }
-
-    #[test]
-    fn a_path_that_the_log_is_asked_for_holds_up_no_other() {
-        let ((says, said), (let_it, may)) = (channel(), channel());
-        let slow = Slow { log: log(), says, may: Mutex::new(may) };
-        let roots = Roots::new(&[], &slow);
-        let allows = |path: &str| roots.are_published_above(Path::new(path)).unwrap();
-        publish(&slow.log, "/photos");
-        let_it.send(()).unwrap();
-        assert!(allows("/photos/a.jpg"));
-        said.recv().unwrap();
-        std::thread::scope(|scope| {
-            let elsewhere = [1, 2].map(|_| scope.spawn(|| allows("/elsewhere/a.jpg")));
-            said.recv().unwrap();
-            assert!(allows("/photos/b.jpg"));
-            publish(&slow.log, "/elsewhere");
-            let_it.send(()).unwrap();
-            assert!(elsewhere.into_iter().all(|it| it.join().unwrap()));
-        });
-        assert!(said.try_recv().is_err(), "what one has read the other needn't");
-    }
-}
+mod tests;

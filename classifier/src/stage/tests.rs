@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use autorma_models::handmade::{means, picture, write};
-use autorma_models::registry::Source;
+use autorma_models::registry::{Location, Source};
 use autorma_schemas::{Event, ImageEvent, sha256};
 use autorma_service::settings::Settings;
 use autorma_stream::embedded::Embedded;
@@ -61,7 +61,7 @@ fn a_stop_does_not_wait_for_a_photo_that_does_not_come() {
         workers: 2,
         drain: Duration::from_secs(1),
         stores: vec![store.clone()],
-        ..Config::read(&mut Settings::default())
+        ..Config::read(&mut Settings::default(), Location::Folder(folder.path().join("registry")))
     };
     let log = Embedded::in_memory().unwrap();
     let topic = |name: &str| Topic { name: name.into(), partitions: 1, retention: Retention::Compact };
@@ -84,6 +84,8 @@ fn a_stop_does_not_wait_for_a_photo_that_does_not_come() {
         stage.join().unwrap().unwrap();
         assert!(begun.elapsed() < Duration::from_secs(15), "the stop has taken {:?}", begun.elapsed());
     });
+    let in_flight = metrics.queues.with_label_values(&["in_flight"]).get();
+    assert_eq!(in_flight, 0, "what is left is for who comes next");
     for topic in [topics::PREDICTIONS, topics::DEAD_LETTERS] {
         let outcomes = log.read(&TopicPartition::new(topic, 0), NextOffset::START, 10).unwrap();
         assert!(outcomes.is_empty(), "{topic}: {outcomes:?}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use autorma_models::registry::{Reference, Registry, RegistryError, Source, Which};
+use autorma_models::registry::{Reference, Registry, RegistryError, Source, Which, named_before};
 use autorma_models::{Manifest, Model};
 use autorma_schemas::ModelVersion;
 use autorma_service::Shutdown;
@@ -117,12 +117,10 @@ fn former(
     alias: &str,
     refused: u64,
 ) -> Result<(u64, Model), RegistryError> {
-    let named: Vec<_> = registry.moves(name, alias)?.iter().map(|it| it.version).collect();
-    let now = named.last().copied().filter(|version| *version != refused);
-    // Before it was named first: what it was rolled back from isn't what anybody wants.
-    let before = || named.iter().copied().take_while(|version| *version != refused).last();
+    let moves = registry.moves(name, alias)?;
+    let now = moves.last().map(|it| it.version).filter(|version| *version != refused);
     let nothing = || RegistryError::NothingBefore { name: name.into(), alias: alias.into() };
-    let number = now.or_else(before).ok_or_else(nothing)?;
+    let number = now.or_else(|| named_before(&moves, refused)).ok_or_else(nothing)?;
     Ok((number, registry.load(name, number)?))
 }
 

@@ -39,9 +39,8 @@ fn registered(folder: &Path, models: &[Vec<u8>]) -> FolderRegistry {
 fn config(folder: &Path, model: &str) -> Config {
     Config {
         model: Source::Registered(model.parse().unwrap()),
-        registry: Location::Folder(folder.join("registry")),
         workers: 1,
-        ..Config::read(&mut Settings::default())
+        ..Config::read(&mut Settings::default(), Location::Folder(folder.join("registry")))
     }
 }
 

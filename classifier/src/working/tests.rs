@@ -99,11 +99,11 @@ fn a_version_that_comes_while_a_micro_batch_is_computed_waits_for_the_next_one()
         registry.register(&folder.path().join(name), &signed()).unwrap();
     }
     let point = |version| _ = registry.point("means", "production", version, &signed()).unwrap();
+    let location = Location::Folder(folder.path().join("registry"));
     let config = Config {
         model: Source::Registered("means@production".parse().unwrap()),
-        registry: Location::Folder(folder.path().join("registry")),
         workers: 1,
-        ..Config::read(&mut Settings::default())
+        ..Config::read(&mut Settings::default(), location)
     };
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
     let runtime = Runtime::load(&library).unwrap();

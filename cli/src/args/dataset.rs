@@ -30,10 +30,10 @@ pub(crate) enum DatasetCommand {
     /// learned, broken and changed files
     ///
     /// Takes any folder of class folders, split or not; manifest.csv and dataset_info.json are held against the files, if
-    /// they are there, and rows are found for which `train` would refuse the list. Each folder is checked alone, whatever it
-    /// is trained with. Classes without photos are found, and those without any in train where others have some. Photos that
-    /// are the same or look alike on one side of the split are counted, and no finding. Exit status: 0 clean; 2 something was
-    /// found; 1 anything else.
+    /// they are there, and what is found for which `train` would refuse the list or the folder: rows, and classes beside
+    /// train, val and test. Each folder is checked alone, whatever it is trained with. Classes without photos are found, and
+    /// those without any in train where others have some. Photos that are the same or look alike on one side of the split are
+    /// counted, and no finding. Exit status: 0 clean; 2 something was found; 1 anything else.
     Check(CheckArgs),
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct PrepareArgs {
 pub(crate) struct Alike {
     /// What else must be on one side: `folder` (shirts/anna/1.jpg and tops/anna/2.jpg), `prefix` (order17-1.jpg and
     /// order17-2.jpg, up to the first - or _, and order17.jpg with them), `none`, or a column of manifest.csv or styles.csv.
-    /// Without it, productDisplayName of Kaggle's photos, and for `check` the column group
+    /// Without it, productDisplayName of Kaggle's photos, and of others the column group of manifest.csv, if there is one
     #[arg(long, value_name = "WHAT")]
     pub(crate) group_by: Option<GroupBy>,
     /// Photos look alike whose perceptual hashes differ in at most so many of 256 bits

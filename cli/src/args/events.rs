@@ -23,7 +23,8 @@ pub(crate) struct ProduceArgs {
     #[arg(long)]
     pub(crate) inline: bool,
     /// The largest file that is sent inline, in MB; the log must take records that large
-    #[arg(long, value_name = "MB", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=2047))]
+    // An embedded log takes none of 1 GB.
+    #[arg(long, value_name = "MB", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=900))]
     pub(crate) inline_limit: u64,
     /// Who the events are from
     #[arg(long, value_name = "NAME", default_value = "produce")]

@@ -55,6 +55,16 @@ fn the_status_can_be_asked_for_with_the_model_that_serves() {
 }
 
 #[test]
+fn what_no_embedded_log_takes_can_not_be_sent_inline() {
+    let read = |limit: &str| {
+        let words = ["autorma", "produce", "photo.jpg", "--inline", "--inline-limit", limit];
+        Cli::read(words.map(OsString::from))
+    };
+    read("900").unwrap();
+    assert!(read("1000").is_err(), "a record is more than its photo");
+}
+
+#[test]
 fn only_reasons_and_decisions_that_there_are_can_be_chosen() {
     let read = |words: &str| Cli::read(words.split(' ').map(OsString::from));
     for (right, wrong, among) in [

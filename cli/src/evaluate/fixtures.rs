@@ -22,7 +22,7 @@ fn figures(right: usize) -> Figures {
         accuracy_of_accepted: all,
         classes: vec![class("shirts"), class("<i>tops")],
         confusion: vec![vec![right, 10 - right], vec![0, 0]],
-        calibration_error: 0.1234,
+        calibration_error: Some(0.1234),
         reliability: vec![Bin { from: 0.0, photos: 31, confidence: 0.75, accuracy: 0.5 }],
         decisions,
         strangers: Some(Strangers {
@@ -58,10 +58,15 @@ pub(super) fn report() -> Report {
 
 /// Another model, right about eight.
 pub(super) fn against(version: &str) -> Compared {
-    Compared { model: model(version), figures: figures(8), comparison: comparison(0.125), speed: 0.75 }
+    Compared { model: model(version), figures: figures(8), comparison: comparison(0.125), speed: Some(0.75) }
 }
 
 /// A reference, right about seven.
 pub(super) fn held_against() -> HeldAgainst {
-    HeldAgainst { precision: "fp32".into(), figures: figures(7), comparison: comparison(0.25), speed: 2.5 }
+    HeldAgainst {
+        precision: "fp32".into(),
+        figures: figures(7),
+        comparison: comparison(0.25),
+        speed: Some(2.5),
+    }
 }

@@ -3,7 +3,8 @@
 use autorma_evaluation::page::{Line, confusion, escaped, list, page, plot, reliability, table};
 use autorma_evaluation::{Figures, UnknownErrors};
 
-use super::report::{Report, class_rows, difference, folder_row, name, rows};
+use super::report::{Report, calibration_error, class_rows, difference, folder_row, rows};
+use crate::words::model_name;
 
 /// One of the models that were asked about the same photos.
 struct Asked<'a> {
@@ -16,7 +17,7 @@ pub(super) fn render(report: &Report) -> String {
     let asked = asked(report);
     let sections = asked.iter().map(|it| section(&report.classes, it));
     let body = introduction(report) + &figures(&asked) + &differences(report) + &sections.collect::<String>();
-    page(&format!("How good {} is", name(&report.model)), &body)
+    page(&format!("How good {} is", model_name(&report.model)), &body)
 }
 
 fn asked(report: &Report) -> Vec<Asked<'_>> {
@@ -30,12 +31,12 @@ fn introduction(report: &Report) -> String {
     let Report { model, precision, figures, .. } = report;
     let strangers = figures.strangers.as_ref().map_or(0, |it| it.decisions.unknown.of);
     let mut sentences = vec![
-        format!("The model, {}, computes in {precision}; SHA-256 {}.", name(model), model.sha256),
+        format!("The model, {}, computes in {precision}; SHA-256 {}.", model_name(model), model.sha256),
         format!("It was asked about {} photos of the classes and {strangers} of none.", figures.accuracy.of),
         "Shares are in per cent, with their 95 % intervals.".into(),
     ];
     if let Some(other) = &report.against {
-        sentences.push(format!("The other is {}; SHA-256 {}.", name(&other.model), other.model.sha256));
+        sentences.push(format!("The other is {}; SHA-256 {}.", model_name(&other.model), other.model.sha256));
     }
     if let Some(reference) = &report.reference {
         sentences.push(format!("Its reference is what it was quantized from, in {}.", reference.precision));
@@ -66,9 +67,9 @@ fn section(classes: &[String], Asked { called, figures }: &Asked<'_>) -> String 
     let mut html =
         format!("<h2>The classes, by {called}</h2>{by_class}{}", confusion(classes, &figures.confusion));
     html += &format!(
-        "<h2>What a probability is worth, by {called}</h2><p>Expected calibration error {:.4}. Each bar has the number of \
-         its photos at its foot.</p><div class=\"plots\">{}{}</div>",
-        figures.calibration_error,
+        "<h2>What a probability is worth, by {called}</h2><p>Expected calibration error: {}. Each bar has the number of its \
+         photos at its foot.</p><div class=\"plots\">{}{}</div>",
+        calibration_error(figures),
         reliability(&figures.reliability),
         unknowns(figures)
     );
@@ -150,6 +151,16 @@ mod tests {
             assert!(html.contains(expected), "{expected}: {html}");
         }
         assert_eq!(html.matches("class=\"bar\"").count(), 3);
+    }
+
+    #[test]
+    fn where_no_photo_is_of_a_class_there_is_no_calibration_error() {
+        let mut report = report();
+        report.figures.calibration_error = None;
+        let html = render(&report);
+        assert!(html.contains("Expected calibration error: none."), "{html}");
+        assert!(html.contains("<td>expected calibration error<td>none"), "{html}");
+        assert_eq!(serde_json::to_value(&report).unwrap()["calibration_error"], serde_json::Value::Null);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::not_judged::line;
 use crate::table::{Table, printable};
-use crate::words::counted;
+use crate::words::{counted, model_name};
 
 /// What is said of a model.
 #[derive(Debug, Serialize)]
@@ -31,8 +31,8 @@ pub(super) struct HeldAgainst {
     pub(super) precision: String,
     pub(super) figures: Figures,
     pub(super) comparison: Comparison,
-    /// How many times as fast the model is, photo by photo on one thread.
-    pub(super) speed: f64,
+    /// How many times as fast the model is, photo by photo on one thread; None if no photo has a verdict of both.
+    pub(super) speed: Option<f64>,
 }
 
 /// Another model on the same photos.
@@ -41,8 +41,8 @@ pub(super) struct Compared {
     pub(super) model: ModelVersion,
     pub(super) figures: Figures,
     pub(super) comparison: Comparison,
-    /// How many times as fast the first model is, photo by photo on one thread.
-    pub(super) speed: f64,
+    /// How many times as fast the first model is, photo by photo on one thread; None if no photo has a verdict of both.
+    pub(super) speed: Option<f64>,
 }
 
 impl fmt::Display for Report {
@@ -51,11 +51,11 @@ impl fmt::Display for Report {
         match against {
             None => {
                 let main = beside(["", "the model"], &[figures]);
-                writeln!(f, "Model: {}\n\n{main}", name(model))?;
+                writeln!(f, "Model: {}\n\n{main}", model_name(model))?;
             }
             Some(other) => {
                 let main = beside(["", "first", "second"], &[figures, &other.figures]);
-                let names = (name(model), name(&other.model));
+                let names = (model_name(model), model_name(&other.model));
                 writeln!(f, "Models: first {}, second {}\n\n{main}", names.0, names.1)?;
             }
         }
@@ -116,17 +116,12 @@ impl HeldAgainst {
     }
 }
 
-/// Name and version, which may be any text in a model's folder.
-pub(super) fn name(model: &ModelVersion) -> String {
-    printable(&format!("{}/{}", model.name, model.version))
-}
-
 /// How two models differ on the same photos, and in speed.
-pub(super) fn difference(comparison: &Comparison, speed: f64, first: &str, second: &str) -> String {
+pub(super) fn difference(comparison: &Comparison, speed: Option<f64>, first: &str, second: &str) -> String {
     let Comparison { both, only_first, only_second, neither, agree, p } = comparison;
-    if agree.of == 0 {
+    let Some(speed) = speed.filter(|_| agree.of > 0) else {
         return "Both have judged none of the photos.".into();
-    }
+    };
     format!(
         "They say the same of {agree} per cent of the photos. Right: both {both}, only {first} {only_first}, only {second} \
          {only_second}, neither {neither}; by chance they differ so much with a probability of {p:.3} (McNemar). Taking \
@@ -175,13 +170,7 @@ fn column(figures: &Figures) -> Vec<(String, String)> {
     let mut rows = vec![
         row("accuracy", figures.accuracy.to_string()),
         row("accuracy of the accepted", figures.accuracy_of_accepted.to_string()),
-        row(
-            "expected calibration error",
-            match figures.accuracy.of {
-                0 => "none".into(),
-                _ => format!("{:.4}", figures.calibration_error),
-            },
-        ),
+        row("expected calibration error", calibration_error(figures)),
     ];
     let decisions = |rows: &mut Vec<_>, what: &str, decisions: &Decisions| {
         for (name, value) in
@@ -203,6 +192,11 @@ fn column(figures: &Figures) -> Vec<(String, String)> {
     let speed = format!("{:.1} on {threads}", figures.photos_per_second);
     rows.push(row("photos a second", speed));
     rows
+}
+
+/// As a number, if there is one.
+pub(super) fn calibration_error(figures: &Figures) -> String {
+    figures.calibration_error.map_or_else(|| "none".into(), |error| format!("{error:.4}"))
 }
 
 /// A row a class, a column for what was taken for it.

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_schemas::{
-    DeadLetter, Event, ImageEvent, ModelVersion, Prediction, Shadow, file_url, readable, topics,
+    DeadLetter, Event, ImageEvent, ModelVersion, Origin, Prediction, Shadow, file_url, readable, topics,
 };
-use autorma_stream::{NextOffset, TopicPartition};
+use autorma_stream::{Log, NextOffset, TopicPartition};
 use serde::Serialize;
 
 use super::dead_letters::place;
@@ -20,7 +20,7 @@ use crate::table::{Table, flattened};
 use crate::when::with_offset;
 
 /// What happened to one image event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Story {
     event_id: String,
     run_id: Option<String>,
@@ -122,32 +122,15 @@ impl Story {
             partition: at.partition,
             offset,
             state: "waiting",
-            predicted_class: None,
-            confidence: None,
-            probabilities: None,
-            unknown_probability: None,
-            decision: None,
-            model: None,
-            arm: None,
-            shadow: None,
-            reason: None,
-            message: None,
-            done_at: None,
-            results: None,
+            ..Self::default()
         }
     }
 
     /// The outcome of this very record: the same photo may have been classified in other runs too.
     fn find_outcome(&mut self, configuration: &Configuration, home: &Home) -> anyhow::Result<()> {
-        let (partition, offset) = (self.partition, self.offset);
-        let mut found = None;
-        scan(&*home.log, topics::PREDICTIONS, |record| {
-            found = Prediction::decode(&record.value)
-                .ok()
-                .filter(|it| it.origin.partition == partition && it.origin.offset == offset);
-            found.is_none()
-        })?;
-        if let Some(it) = found {
+        let log = &*home.log;
+        let is_its = |origin: &Origin| origin.partition == self.partition && origin.offset == self.offset;
+        if let Some(it) = find(log, topics::PREDICTIONS, |it: &Prediction| is_its(&it.origin))? {
             self.state = "predicted";
             self.predicted_class = Some(it.predicted_class);
             self.confidence = Some(it.confidence);
@@ -159,19 +142,13 @@ impl Story {
             self.arm = it.arm;
             self.shadow = it.shadow;
             self.done_at = Some(with_offset(it.processed_at));
-        } else {
-            let mut found = None;
-            scan(&*home.log, topics::DEAD_LETTERS, |record| {
-                found = DeadLetter::decode(&record.value)
-                    .ok()
-                    .filter(|it| it.origin.partition == partition && it.origin.offset == offset);
-                found.is_none()
-            })?;
-            let Some(it) = found else { return Ok(()) };
+        } else if let Some(it) = find(log, topics::DEAD_LETTERS, |it: &DeadLetter| is_its(&it.origin))? {
             self.state = "dead letter";
             self.reason = Some(it.reason);
             self.message = Some(it.message);
             self.done_at = Some(with_offset(it.failed_at));
+        } else {
+            return Ok(());
         }
         if let Some(run) = &self.run_id {
             let results = std::path::absolute(autorma_sink::results_path(&configuration.sink.output, run))?;
@@ -192,11 +169,21 @@ impl Story {
     }
 }
 
+/// The first such event in a topic.
+fn find<T: Event>(log: &dyn Log, topic: &str, is_it: impl Fn(&T) -> bool) -> anyhow::Result<Option<T>> {
+    let mut found = None;
+    scan(log, topic, |record| {
+        found = T::decode(&record.value).ok().filter(&is_it);
+        found.is_none()
+    })?;
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
-    use autorma_schemas::{ClassProbability, Decision, Origin};
+    use autorma_schemas::{ClassProbability, Decision};
     use autorma_stream::{Append, Transaction};
     use serde_json::{Value, json};
 

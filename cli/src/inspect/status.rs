@@ -1,4 +1,5 @@
-use std::fmt;
+mod text;
+
 use std::process::ExitCode;
 
 use autorma_classifier::Cast;
@@ -16,7 +17,6 @@ use crate::home::{CLASSIFIER, Home};
 use crate::metrics::GROUPS;
 use crate::output::tell;
 use crate::reading::newest_runs;
-use crate::table::{Table, printable};
 use crate::when;
 
 /// How many finished runs are recent.
@@ -241,76 +241,6 @@ fn last_prediction(log: &dyn Log) -> anyhow::Result<Option<LastPrediction>> {
     }))
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Data folder: {}\nLog: {}\n", self.data, self.log)?;
-        let mut stages = Table::new(["stage", "process", "command", "since"]);
-        for it in &self.stages {
-            let since = when::to_the_second(&it.since);
-            stages.row([it.stage.clone(), it.process.to_string(), it.command.clone(), since]);
-        }
-        if !stages.is_empty() {
-            writeln!(f, "{stages}")?;
-        }
-        if !self.unknown_stages.is_empty() {
-            let roles = printable(&self.unknown_stages.join(", "));
-            writeln!(f, "Whether anybody has these roles isn't known (another user's locks): {roles}\n")?;
-        } else if stages.is_empty() {
-            writeln!(f, "No stage is running.\n")?;
-        }
-        if !self.members.is_empty() {
-            let mut members = Table::new(["member of", "slot", "process", "partitions"]);
-            for it in &self.members {
-                let process = it.process.map_or_else(String::new, |process| process.to_string());
-                members.row([it.stage.clone(), it.slot.clone(), process, it.partitions.join(" ")]);
-            }
-            writeln!(f, "{members}")?;
-        }
-        let mut topics = Table::new(["topic", "partitions", "records"]);
-        for it in &self.topics {
-            topics.row([it.topic.clone(), it.partitions.to_string(), it.records.to_string()]);
-        }
-        writeln!(f, "{topics}")?;
-        let mut lag = Table::new(["read by", "topic", "partition", "committed", "end", "lag"]);
-        for it in &self.lag {
-            let numbers = [i64::from(it.partition), it.committed, it.end, it.lag].map(|n| n.to_string());
-            let [partition, committed, end, behind] = numbers;
-            lag.row([it.stage.clone(), it.topic.clone(), partition, committed, end, behind]);
-        }
-        writeln!(f, "{lag}")?;
-        match self.runs.is_empty() {
-            true => writeln!(f, "No runs yet.\n"),
-            false => writeln!(f, "{}", runs::table(&self.runs)),
-        }?;
-        writeln!(f, "Model configured here: {}", self.model)?;
-        for it in &self.arms {
-            writeln!(f, "Arm {}, share {}: {}", it.arm, it.share, it.model)?;
-        }
-        if let Some(shadow) = &self.shadow {
-            writeln!(f, "Shadow: {shadow}")?;
-        }
-        let Some(LastPrediction { model, arm, processed_at }) = &self.last_prediction else { return Ok(()) };
-        let ModelVersion { name, version, sha256 } = model;
-        let arm = arm.as_ref().map_or_else(String::new, |arm| format!(", arm {arm}"));
-        writeln!(f, "Last prediction: by {name} {version}{arm}, sha-256 {sha256}, {processed_at}")
-    }
-}
-
-impl fmt::Display for ModelStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ModelStatus { problem: Some(problem), .. } => f.write_str(problem),
-            ModelStatus { name, version, sha256, source, .. } => write!(
-                f,
-                "{} {}, from {source}, sha-256 {}",
-                name.as_deref().unwrap_or_default(),
-                version.as_deref().unwrap_or_default(),
-                sha256.as_deref().unwrap_or_default()
-            ),
-        }
-    }
-}
-
 impl ModelStatus {
     fn of(configuration: &Configuration, source: &Source) -> Self {
         let manifest = configuration.registry().and_then(|registry| Ok(source.manifest(&*registry)?));
@@ -326,52 +256,5 @@ impl ModelStatus {
             sha256: part(Manifest::sha256),
             problem,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What people are told of a folder in which nothing has happened yet.
-    fn told(stages: &[&str], unknown: &[&str]) -> String {
-        let stage = |stage: &&str| Stage {
-            stage: (*stage).into(),
-            process: 7,
-            command: "autorma up".into(),
-            since: "2026-11-24T20:01:02.000000+01:00".into(),
-        };
-        let source = "models/shipped".into();
-        let status = Status {
-            data: "state".into(),
-            log: "embedded".into(),
-            topics: Vec::new(),
-            lag: Vec::new(),
-            stages: stages.iter().map(stage).collect(),
-            unknown_stages: unknown.iter().map(|role| (*role).into()).collect(),
-            members: Vec::new(),
-            runs: Vec::new(),
-            model: ModelStatus { source, name: None, version: None, sha256: None, problem: None },
-            arms: Vec::new(),
-            shadow: None,
-            last_prediction: None,
-        };
-        status.to_string()
-    }
-
-    #[test]
-    fn nothing_is_running_only_where_that_is_known() {
-        let nobody = told(&[], &[]);
-        assert!(nobody.contains("No stage is running.\n"), "{nobody}");
-        let text = told(&[], &["ingest", "sink"]);
-        assert!(text.contains("isn't known (another user's locks): ingest, sink\n"), "{text}");
-        assert!(!text.contains("No stage"), "{text}");
-        let text = told(&["ingest"], &["classifier-0"]);
-        assert!(text.contains("autorma up") && text.contains("locks): classifier-0\n"), "{text}");
-    }
-
-    #[test]
-    fn the_model_is_what_is_configured_here() {
-        assert!(told(&[], &[]).contains("\nModel configured here: "));
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn make(
         failed,
     };
     tell(args.json.json, &made, Made::text)?;
-    Ok(if made.failed.is_empty() { ExitCode::SUCCESS } else { exit::NOT_ALL.into() })
+    Ok(exit::all_or_not(made.failed.is_empty()))
 }
 
 fn components(registry: &dyn Registry, args: &EnsembleArgs) -> anyhow::Result<Vec<Component>> {

@@ -60,9 +60,11 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
         return promotion.tell(args);
     }
     let serving = former.map(|number| Serving::load(registry, name, &args.to, number)).transpose()?;
-    // What can't be loaded is no measure.
-    let reference = registry.reference(name, version)?;
-    let findings = examine(configuration, args, &candidate, reference.as_ref(), serving.as_ref())?;
+    let reference = match registry.reference(name, version) {
+        Err(error) if error.is_away() => return Err(error.into()),
+        reference => reference,
+    };
+    let findings = examine(configuration, args, &candidate, reference, serving.as_ref())?;
     let passed = findings.checks.iter().all(|check| check.passed);
     (promotion.promoted, promotion.forced) = (passed || args.force, args.force && !passed);
     if promotion.promoted {

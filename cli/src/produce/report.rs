@@ -4,6 +4,7 @@ use autorma_schemas::readable;
 use serde::Serialize;
 
 use crate::photo::Photo;
+use crate::table::printable;
 use crate::words::counted;
 
 /// What `autorma produce` says.
@@ -50,7 +51,7 @@ impl Report {
     /// For people.
     pub(super) fn text(&self) -> String {
         let of_run = match &self.run_id {
-            Some(run) => format!(" in the run {run}"),
+            Some(run) => format!(" in the run {}", printable(run)),
             None => String::new(),
         };
         let failed = match self.failed.len() {

@@ -14,6 +14,8 @@ const ROLE: &str = "produce-run";
 pub(super) struct Run {
     /// As the log has it; without images it isn't there yet.
     record: RunRecord,
+    /// Whether an interrupted call has begun it.
+    is_continued: bool,
 }
 
 impl Run {
@@ -49,7 +51,8 @@ impl Run {
                 run
             }
         };
-        Ok((Self { record }, publisher))
+        let is_continued = record.images > 0;
+        Ok((Self { record, is_continued }, publisher))
     }
 
     pub(super) fn id(&self) -> &str {
@@ -59,6 +62,12 @@ impl Run {
     /// Whether nothing can be added to it any more.
     pub(super) fn is_closed(&self) -> bool {
         self.record.state != RunState::Open
+    }
+
+    /// Whether a call may close it that couldn't publish all of its files. Not if an interrupted one has begun it: that one
+    /// may have had them all, and only while the run is open the same command can complete it.
+    pub(super) fn may_lack_some(&self) -> bool {
+        !self.is_continued
     }
 
     /// Image events that are committed.

@@ -45,10 +45,9 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(args: &ReplayArgs, manifest: &Manifest, selection: &Selection) -> Self {
-        let sha256 = manifest.sha256();
         Self {
             run_id: None,
-            model: ModelVersion { name: manifest.name.clone(), version: manifest.version.clone(), sha256 },
+            model: manifest.identity(),
             images: selection.len(),
             predictions: 0,
             dead_letters: 0,

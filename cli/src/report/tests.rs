@@ -1,8 +1,12 @@
+use autorma_ingest::Found;
+use autorma_schemas::{Micros, RunKind, RunRecord};
+
 use super::*;
 
 fn nothing_new() -> Report {
     Report {
         run_id: None,
+        images: 0,
         discovered: 0,
         predictions: 0,
         dead_letters: 0,
@@ -49,7 +53,7 @@ fn what_was_published_before_may_be_dead_letters() {
 #[test]
 fn others_runs_are_told_by_the_way_with_the_place_of_their_results() {
     let other = Other {
-        run_id: "monday".into(),
+        run_id: "monday\u{1b}".into(),
         predictions: 1,
         dead_letters: 0,
         results_path: "/results/predictions_monday.json".into(),
@@ -59,6 +63,38 @@ fn others_runs_are_told_by_the_way_with_the_place_of_their_results() {
     assert!(text.starts_with("Nothing new in photos: "), "{text}");
     let told = "finished too: 1 prediction, 0 dead letters, in /results/predictions_monday.json\n";
     assert!(text.contains(told), "{text}");
+    assert!(text.contains("Run monday\\u{1b}, which"), "their names don't move the cursor: {text:?}");
+}
+
+#[test]
+fn a_run_that_can_t_be_finished_is_named() {
+    let run = RunRecord::open("20261124_220330", RunKind::Batch, "photos", Micros(0));
+    let run = RunRecord { images: 3, ..run.closed(Micros(1)) };
+    let configuration = Configuration::of(&["run"]);
+    let report = |closed: Option<&RunRecord>, lacking: Option<&RunRecord>| {
+        let batch = Batch { found: Found::default(), run: closed.cloned(), interrupted: false };
+        Report::new(&configuration, &batch, &Snapshot::default(), lacking, false, 1.0)
+    };
+    // Also one that an earlier call has closed.
+    let earlier = report(None, Some(&run)).unwrap();
+    let report = report(Some(&run), Some(&run)).unwrap();
+    assert_eq!(earlier.to_string(), report.to_string());
+    let text = report.to_string();
+    let told = "Run 20261124_220330 can't be finished: outcomes are missing of its 3 photos.";
+    assert!(text.starts_with(told) && text.ends_with(" replay --run 20261124_220330\n"), "{text}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!((&json["run_id"], &json["images"]), (&"20261124_220330".into(), &3.into()));
+    assert_eq!(json["results_path"], serde_json::Value::Null);
+}
+
+/// It may be finished, with dead letters.
+#[test]
+fn nobody_is_told_of_a_run_that_is_not_known_to_lack_anything_that_it_can_t_be_finished() {
+    let run = RunRecord::open("20261124_220330", RunKind::Batch, "photos", Micros(0)).closed(Micros(1));
+    let batch = Batch { found: Found::default(), run: Some(run), interrupted: false };
+    let configuration = Configuration::of(&["run"]);
+    let told = Report::new(&configuration, &batch, &Snapshot::default(), None, false, 1.0).unwrap_err();
+    assert!(told.to_string().contains("`autorma runs show 20261124_220330`"), "{told}");
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn measured(quality: &Quality) -> Vec<(&'static str, f64)> {
     ];
     let shares =
         shares.into_iter().filter_map(|(name, share)| Some((name, share.filter(|it| it.of > 0)?.share)));
-    let calibration = (accuracy.of > 0).then_some(("calibration_error", *calibration_error));
+    let calibration = calibration_error.map(|error| ("calibration_error", error));
     shares.chain(calibration).collect()
 }
 

@@ -47,3 +47,19 @@ fn what_there_is_no_room_for_stays_in_the_queue() {
     assert_eq!(signals.try_recv(), Ok(Signal::Wake));
     assert!(!ears.catch_up(&signals, &mut heard), "still no room");
 }
+
+#[test]
+fn a_mark_that_could_not_be_made_is_made_as_soon_as_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Root::open(folder.path()).unwrap();
+    let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
+    let (queue, signals) = sync_channel(9);
+    let mut ears = Ears::new(&root, false, &metrics, queue);
+    let mut heard = Heard::new(9);
+    // Where everything is the input there is no place for one.
+    let marks = std::mem::replace(&mut ears.marks, Marks::new(Path::new("/")));
+    ears.mark = None;
+    assert!(!ears.catch_up(&signals, &mut heard), "something may be missing");
+    ears.marks = marks;
+    assert!((0..60).any(|_| ears.catch_up(&signals, &mut heard)), "one may be late");
+}

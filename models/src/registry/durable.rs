@@ -7,12 +7,17 @@ use super::RegistryError;
 /// Writes a file that appears when it is whole, and stays when the power fails. Its folder is there.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
     let temporary = path.with_extension("tmp");
-    let written = File::create(&temporary).and_then(|mut file| {
+    put(&temporary, content)?;
+    rename(&temporary, path)
+}
+
+/// Writes a file that nobody looks at yet, and that stays when the power fails.
+pub(super) fn put(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
+    let written = File::create(path).and_then(|mut file| {
         file.write_all(content)?;
         file.sync_all()
     });
-    at(&temporary, written)?;
-    rename(&temporary, path)
+    at(path, written)
 }
 
 /// Renames durably, to a name that nobody has.

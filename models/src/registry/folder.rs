@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::durable::{at, create, list, lock, remove, rename, sync, write};
-use super::{May, Move, Registry, RegistryError, Signed, Version, alias_named, former, named};
+use super::{May, Move, Registry, RegistryError, Signed, Version, alias_named, named, needed};
 use crate::{MANIFEST, Manifest, Model};
 
 /// A folder that holds models:
@@ -128,7 +128,7 @@ impl FolderRegistry {
         if has_hash && self.manifest(&manifest.name, number).is_ok() {
             return Ok(());
         }
-        let text = json(manifest);
+        let text = manifest.text(&place.join(MANIFEST))?;
         let signed = was.map_or_else(|| signed.clone(), |it| it.signed);
         let registered = Registered { signed, manifest_sha256: Some(sha256(&text)) };
         write_again(MANIFEST, &text)?;
@@ -150,18 +150,19 @@ impl FolderRegistry {
         signed: &Signed,
     ) -> Result<(), RegistryError> {
         let (name, number) = (&manifest.name, manifest.version.parse().unwrap_or(0));
-        let unfinished = self.unfinished(name);
+        let (place, unfinished) = (self.place(name, number), self.unfinished(name));
+        // Before anything is written.
+        let text = manifest.text(&place.join(MANIFEST))?;
         remove(&unfinished)?;
         create(&unfinished)?;
         for (file, content) in files {
             write(&unfinished.join(file), content)?;
         }
-        let text = json(manifest);
         let registered = Registered { signed: signed.clone(), manifest_sha256: Some(sha256(&text)) };
         write(&unfinished.join(MANIFEST), &text)?;
         write(&unfinished.join(REGISTERED), &json(&registered))?;
         create(&self.root.join(name).join("versions"))?;
-        rename(&unfinished, &self.place(name, number))
+        rename(&unfinished, &place)
     }
 }
 
@@ -265,9 +266,8 @@ impl Registry for FolderRegistry {
         let numbers = self.numbers(name)?;
         // The newest always stays: its number must not come again.
         let mut kept: BTreeSet<u64> = numbers.iter().rev().take(keep.max(1)).copied().collect();
-        for (alias, now) in self.aliases(name)? {
-            kept.insert(now);
-            kept.extend(former(&self.moves(name, &alias)?));
+        for alias in self.aliases(name)?.into_keys() {
+            kept.extend(needed(&self.moves(name, &alias)?));
         }
         remove(&unfinished)?;
         let gone: Vec<u64> = numbers.into_iter().filter(|number| !kept.contains(number)).collect();

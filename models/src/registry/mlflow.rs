@@ -88,12 +88,9 @@ impl MlflowRegistry {
 
     /// The versions that a filter of MLflow's finds.
     fn search(&self, filter: &str) -> Result<Vec<ModelVersion>, RegistryError> {
-        self.client.pages(|page| {
-            let query = [("filter", filter), ("max_results", PAGE), ("page_token", page)];
-            let query = &query[..if page.is_empty() { 2 } else { 3 }];
-            let found: Versions = self.client.get("model-versions/search", query)?;
-            Ok((found.model_versions, found.next_page_token))
-        })
+        let query = [("filter", filter), ("max_results", PAGE)];
+        let page = |found: Versions| (found.model_versions, found.next_page_token);
+        self.client.list("model-versions/search", &query, page)
     }
 
     fn versions(&self, name: &str) -> Result<Vec<(u64, ModelVersion)>, RegistryError> {
@@ -166,12 +163,8 @@ impl Registry for MlflowRegistry {
     }
 
     fn names(&self) -> Result<Vec<String>, RegistryError> {
-        let found = self.client.pages(|page| {
-            let query = [("max_results", PAGE), ("page_token", page)];
-            let query = &query[..if page.is_empty() { 1 } else { 2 }];
-            let found: Models = self.client.get("registered-models/search", query)?;
-            Ok((found.registered_models, found.next_page_token))
-        })?;
+        let page = |found: Models| (found.registered_models, found.next_page_token);
+        let found = self.client.list("registered-models/search", &[("max_results", PAGE)], page)?;
         // What has another kind of name can't be asked for by it.
         let ours = |it: &RegisteredModel| !it.latest_versions.is_empty() && named(&it.name).is_ok();
         let mut names: Vec<_> = found.into_iter().filter(ours).map(|it| it.name).collect();

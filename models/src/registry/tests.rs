@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::*;
-use crate::handmade;
+use crate::{Error as ModelError, handmade};
 
 fn signed(why: &str) -> Signed {
     Signed { at: Micros(7), by: "a test".into(), why: why.into() }

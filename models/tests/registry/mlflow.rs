@@ -173,6 +173,37 @@ for source in (f'runs:/{run.info.run_id}/anything', f'{run.info.artifact_uri}/ot
 }
 
 #[test]
+fn what_python_copies_from_another_model_is_a_version_like_any_other() {
+    let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
+    let here = registry(&mlflow, cache.path());
+    let (name, models) = ("copied", Models::new("copied", 2));
+    let folders = [models.model(1), models.model(2)];
+    mlflow.python(
+        "
+name, *folders = sys.argv[1:]
+client = mlflow.MlflowClient()
+client.create_registered_model(f'{name}-dev')
+mlflow.set_experiment(name)
+for source, folder in zip(('runs:/{0.run_id}/model', '{0.artifact_uri}/model'), folders):
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(folder, 'model')
+    made = client.create_model_version(f'{name}-dev', source.format(run.info), run.info.run_id)
+    client.copy_model_version(f'models:/{name}-dev/{made.version}', name)
+client.set_registered_model_alias(name, 'production', '1')
+",
+        &[name, folders[0].to_str().unwrap(), folders[1].to_str().unwrap()],
+    );
+    assert_eq!(here.resolve(&"copied@production".parse().unwrap()).unwrap(), 1);
+    for number in [1, 2] {
+        let model = here.load(name, number).unwrap();
+        assert_eq!((model.manifest.temperature, model.onnx), (number as f64, vec![handmade::means()]));
+        here.verify(name, number).unwrap();
+    }
+    here.point(name, "production", 2, &signed("")).unwrap();
+    assert_eq!(here.now(name, "production").unwrap(), Some(2));
+}
+
+#[test]
 fn what_is_reserved_here_is_what_mlflow_refuses() {
     let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
     let here = registry(&mlflow, cache.path());
@@ -456,7 +487,7 @@ fn a_stranger_is_told_what_is_missing_and_no_secret_is_told_to_anybody() {
 }
 
 /// A server that says this to each request in turn, and what it was asked.
-fn saying(answers: &[&str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+pub(crate) fn saying(answers: &[&str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
     saying_bytes(answers.iter().map(|answer| answer.as_bytes().to_vec()).collect())
 }
 
@@ -478,7 +509,7 @@ fn saying_bytes(answers: Vec<Vec<u8>>) -> (String, std::thread::JoinHandle<Vec<S
 }
 
 /// A server's answer, of which this is JSON.
-fn ok(json: &str) -> String {
+pub(crate) fn ok(json: &str) -> String {
     let length = json.len();
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{json}")
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use autorma_models::handmade;
 use autorma_models::registry::{MlflowRegistry, Registry, RegistryError, Server};
 
+use crate::mlflow::{ok, saying};
 use crate::server::{Door, Mlflow, PASSWORD, USER};
 use crate::suite::{Models, signed};
 
@@ -98,4 +99,35 @@ fn a_server_with_tls_is_known_by_its_authority_and_knows_who_asks() {
         let error = registry(Server { ca: at(ca), ..nobody() }).unwrap_err().to_string();
         assert!(error.contains("mlflow.ca") && error.contains(ca) && error.contains(expected), "{error}");
     }
+}
+
+const CHILD: &str = "AUTORMA_TEST_AUTHORITIES";
+
+/// Not a test: the process that the next one starts.
+#[test]
+fn somebody_whose_system_knows_no_authorities() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let registry = |url: &str| {
+        let server = Server { url: url.into(), ..Server::default() };
+        MlflowRegistry::new(server, cache.path())
+    };
+    let (url, asked) = saying(&[&ok("{}")]);
+    assert!(registry(&url).unwrap().names().unwrap().is_empty());
+    assert_eq!(asked.join().unwrap().len(), 1);
+    let error = registry("https://127.0.0.1:1").unwrap_err().to_string();
+    assert!(error.contains("No CA certificates") && error.contains("mlflow.ca"), "{error}");
+}
+
+#[test]
+fn where_the_system_knows_no_authorities_a_server_without_tls_is_asked_all_the_same() {
+    let (here, nowhere) = (std::env::current_exe().unwrap(), tempfile::tempdir().unwrap());
+    let mut child = Command::new(here);
+    child.args(["--exact", "tls::somebody_whose_system_knows_no_authorities"]).env(CHILD, "1");
+    child.env("SSL_CERT_FILE", nowhere.path().join("none.pem")).env("SSL_CERT_DIR", nowhere.path());
+    let output = child.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
 }

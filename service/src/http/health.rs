@@ -136,11 +136,7 @@ impl StageHealth {
     }
 
     fn set(&self, state: State, error: Option<String>) {
-        self.update(|stage| (stage.state, stage.error) = (state, error));
-    }
-
-    fn update(&self, change: impl FnOnce(&mut Stage)) {
-        change(self.health.lock().entry(self.name.clone()).or_default());
+        self.health.lock().insert(self.name.clone(), Stage { state, error });
     }
 }
 

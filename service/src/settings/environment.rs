@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use super::layer::{Entry, Layer};
-use super::problem::Problem;
 
 /// What makes a variable ours.
 const PREFIX: &str = "AUTORMA_";
@@ -39,24 +38,25 @@ impl Layer {
         for (line, number) in text.lines().zip(1..) {
             let line = without_export(line.trim());
             let origin = format!("{place}:{number}");
-            match line.split_once('=') {
+            let end = line.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(line.len());
+            let (name, rest) = line.split_at(end);
+            match rest.trim_start().strip_prefix('=').map(|value| unquoted(value.trim())) {
+                // What stands there instead of a sign is never told: it may be a password.
+                None => layer.refuse(name, origin, "NAME=VALUE"),
                 // Unless it was in the environment in time, maybe out of this very file.
-                Some((name, _)) if name.trim_end() == CONFIG && std::env::var_os(CONFIG).is_none() => {
+                Some(_) if name == CONFIG && std::env::var_os(CONFIG).is_none() => {
                     layer.problem(
                         CONFIG,
-                        origin,
+                        &origin,
                         "it comes too late here: set it in the environment, or use --config",
                     );
                 }
-                Some((name, value)) => match unquoted(value.trim()) {
-                    // What stands for bytes that aren't UTF-8.
-                    Some(value) if value.contains(char::REPLACEMENT_CHARACTER) => {
-                        layer.refuse(name.trim_end(), origin, "a text in UTF-8");
-                    }
-                    Some(value) => layer.variable(name.trim_end(), value, origin),
-                    None => layer.refuse(name.trim_end(), origin, "the closing quote is missing"),
-                },
-                None => layer.refuse(line, origin, "NAME=VALUE"),
+                // What stands for bytes that aren't UTF-8.
+                Some(Some(value)) if value.contains(char::REPLACEMENT_CHARACTER) => {
+                    layer.refuse(name, origin, "a text in UTF-8");
+                }
+                Some(Some(value)) => layer.variable(name, value, origin),
+                Some(None) => layer.refuse(name, origin, "the closing quote is missing"),
             }
         }
         layer
@@ -69,12 +69,8 @@ impl Layer {
 
     fn refuse(&mut self, name: &str, origin: String, allowed: &str) {
         if name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name) {
-            self.problem(name, origin, allowed);
+            self.problem(name, &origin, allowed);
         }
-    }
-
-    fn problem(&mut self, name: &str, origin: String, allowed: &str) {
-        self.problems.push(Problem { key: name.into(), value: None, origin, allowed: allowed.into() });
     }
 }
 

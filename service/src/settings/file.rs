@@ -4,7 +4,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::layer::{Entry, Layer};
-use super::problem::Problem;
 
 /// The lists of folders. In all other lists ',' stands between the items, and ':' within them: HOST:PORT.
 const FOLDERS: [&str; 1] = ["classifier.roots"];
@@ -45,10 +44,15 @@ impl Layer {
             }
             let origin = origin(key.span().start);
             match text(&name, value) {
-                Ok(value) => self.insert(&name, Entry { value, origin, ours: true }),
-                Err(allowed) => {
-                    self.problems.push(Problem { key: name, value: None, origin, allowed: allowed.into() });
+                Ok(value) => {
+                    let entry = Entry { value, origin: origin.clone(), ours: true };
+                    // As `a.b` in quotes and as `b` in the table `[a]`.
+                    if let Some(other) = self.insert(&name, entry) {
+                        let allowed = format!("one value; it has another at {}", other.origin);
+                        self.problem(&name, &origin, &allowed);
+                    }
                 }
+                Err(allowed) => self.problem(&name, &origin, allowed),
             }
         }
     }

@@ -50,13 +50,19 @@ impl Layer {
 
     /// Notes that what stands at `origin` can't be the value of `name`, and what is allowed.
     pub fn with_problem(mut self, name: &str, origin: &str, allowed: &str) -> Self {
-        let (key, origin, allowed) = (name.into(), origin.into(), allowed.into());
-        self.problems.push(Problem { key, value: None, origin, allowed });
+        self.problem(name, origin, allowed);
         self
     }
 
-    pub(super) fn insert(&mut self, name: &str, entry: Entry) {
-        self.values.insert(name.into(), entry);
+    /// The same.
+    pub(super) fn problem(&mut self, name: &str, origin: &str, allowed: &str) {
+        let (key, origin, allowed) = (name.into(), origin.into(), allowed.into());
+        self.problems.push(Problem { key, value: None, origin, allowed });
+    }
+
+    /// Returns what stood there by this name before.
+    pub(super) fn insert(&mut self, name: &str, entry: Entry) -> Option<Entry> {
+        self.values.insert(name.into(), entry)
     }
 
     pub(super) fn find(&self, key: &Key) -> Option<&Entry> {

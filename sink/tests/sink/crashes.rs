@@ -92,6 +92,30 @@ fn between_finished_and_the_removal_of_parts() {
     assert_eq!(workplace.states(RUN), [RunState::Closed, RunState::Finished], "said once");
 }
 
+/// As where the cluster was out of reach when it had committed: who waits in the same process must not miss the run.
+#[test]
+fn what_a_sink_has_finished_without_hearing_so_is_told_by_the_next_one_in_its_process() {
+    let workplace = Workplace::new();
+    workplace.append((1..=20).map(|number| outcome(RUN, number)));
+    workplace.append([run(RUN, RunState::Closed, 20)]);
+    let log = Faulty::new(&workplace.log, Fault::FinishedUnheard);
+    let sink = workplace.sink_on(log, workplace.output.path(), HOUR);
+    let progress = sink.progress.clone();
+    let error = sink.fail();
+    assert!(matches!(&error, Error::Log(error) if error.may_begin_anew()), "{error}");
+    assert_eq!(workplace.states(RUN), [RunState::Closed, RunState::Finished]);
+    assert!(progress.snapshot().finished.is_empty() && progress.snapshot().open.contains_key(RUN));
+    let sink = workplace.sink_after(progress);
+    sink.wait_for_run(RUN);
+    let snapshot = sink.progress.snapshot();
+    assert!(snapshot.open.is_empty(), "{snapshot:?}");
+    let told: Vec<_> = snapshot.finished.iter().map(|it| (it.predictions, it.dead_letters)).collect();
+    assert_eq!(told, [(15, 5)], "once");
+    sink.stop();
+    assert_eq!(workplace.results(RUN), undisturbed());
+    assert_eq!(workplace.left_over(RUN), Vec::<String>::new());
+}
+
 #[test]
 fn between_part_and_manifest() {
     let workplace = Workplace::new();

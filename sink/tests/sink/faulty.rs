@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use autorma_schemas::topics;
 use autorma_stream::embedded::Embedded;
@@ -20,6 +21,8 @@ pub(crate) enum Fault {
     AtFinished,
     /// After saying so.
     AfterFinished,
+    /// After saying so, but the log's answer is lost: the sink is to begin anew.
+    FinishedUnheard,
     /// Instead of reading dead letters outside the group, as at the start.
     AtDeadLetters,
     /// The group's offsets are forgotten, for good.
@@ -31,7 +34,9 @@ impl Fault {
     fn is_at(self, transaction: &Transaction) -> bool {
         match self {
             Fault::AtOffsets | Fault::AssignmentEnds => transaction.advance.is_some(),
-            Fault::AtFinished | Fault::AfterFinished => transaction.advance.is_none(),
+            Fault::AtFinished | Fault::AfterFinished | Fault::FinishedUnheard => {
+                transaction.advance.is_none()
+            }
             Fault::AtDeadLetters | Fault::GroupForgotten => false,
         }
     }
@@ -69,8 +74,11 @@ impl Producer for FaultyProducer {
         if self.fault == Fault::AssignmentEnds {
             return Err(Error::AssignmentEnded(TopicPartition::new(topics::PREDICTIONS, 0)));
         }
-        if self.fault == Fault::AfterFinished {
+        if matches!(self.fault, Fault::AfterFinished | Fault::FinishedUnheard) {
             self.producer.commit(transaction)?;
+        }
+        if self.fault == Fault::FinishedUnheard {
+            return Err(Error::Expired { slot: "sink-0".into(), longest: Duration::from_secs(60) });
         }
         Err(failed())
     }

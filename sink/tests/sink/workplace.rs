@@ -64,7 +64,17 @@ impl Workplace {
 
     pub(crate) fn sink_on(&self, log: Arc<dyn Log>, output: &Path, run_length: Duration) -> Running {
         let config = Config { output: output.into(), run_length };
-        let (progress, shutdown) = (Progress::default(), Shutdown::new());
+        Self::start(config, log, Progress::default())
+    }
+
+    /// A sink that begins anew in the process of an earlier one, whose progress this is.
+    pub(crate) fn sink_after(&self, progress: Progress) -> Running {
+        let config = Config { output: self.output.path().into(), run_length: Duration::from_secs(3600) };
+        Self::start(config, Arc::new(self.log.clone()), progress)
+    }
+
+    fn start(config: Config, log: Arc<dyn Log>, progress: Progress) -> Running {
+        let shutdown = Shutdown::new();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn({
             let (progress, shutdown) = (progress.clone(), shutdown.clone());

@@ -1,4 +1,6 @@
 use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,8 +26,43 @@ pub(super) struct Database {
     place: Arc<str>,
     turn: Arc<Turn>,
     hurry: Hurry,
-    /// The file of the write-ahead log, where there is one.
-    wal: Option<Arc<Path>>,
+    /// The file, where there is one.
+    file: Option<Arc<LogFile>>,
+}
+
+/// The file that a connection has open.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    /// That of the write-ahead log.
+    wal: PathBuf,
+    /// What tells the file from one that lies in its place later: device and inode.
+    inode: (u64, u64),
+}
+
+impl LogFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        Ok(Self { path: path.to_owned(), wal: wal.into(), inode: inode(path)? })
+    }
+
+    /// An error if it lies there no more: what is written to it is gone with the process.
+    fn expect_in_place(&self) -> Result<()> {
+        let is_there = match inode(&self.path) {
+            Ok(inode) => inode == self.inode,
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        };
+        let cause =
+            "it was removed or replaced while it was in use: put it back, or start again with what is there";
+        let gone = || Error::Storage { place: self.path.display().to_string(), cause: cause.into() };
+        if is_there { Ok(()) } else { Err(gone()) }
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    let file = fs::metadata(path)?;
+    Ok((file.dev(), file.ino()))
 }
 
 /// What a connection's commits survive.
@@ -82,9 +119,8 @@ impl Database {
             Ok(connection)
         };
         let connection = connect().map_err(|inside| error(inside, &place))?;
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
-        Ok(Self { wal: Some(PathBuf::from(wal).into()), ..Self::of(connection, place) })
+        let file = LogFile::of(path).map_err(|error| disk::error(&error, path))?;
+        Ok(Self { file: Some(Arc::new(file)), ..Self::of(connection, place) })
     }
 
     pub(super) fn in_memory() -> Result<Self> {
@@ -101,7 +137,7 @@ impl Database {
     fn of(connection: Connection, place: Arc<str>) -> Self {
         connection.set_prepared_statement_cache_capacity(64);
         let connection = Arc::new(Mutex::new(connection));
-        Self { connection, place, turn: Arc::default(), hurry: Hurry::default(), wal: None }
+        Self { connection, place, turn: Arc::default(), hurry: Hurry::default(), file: None }
     }
 
     /// Another connection to the same log.
@@ -109,8 +145,8 @@ impl Database {
         if path.as_os_str().is_empty() {
             return Ok(self.clone());
         }
-        let (turn, hurry) = (Arc::clone(&self.turn), self.hurry.clone());
-        Ok(Self { turn, hurry, ..Self::open(path, durability)? })
+        let (turn, hurry, file) = (Arc::clone(&self.turn), self.hurry.clone(), self.file.clone());
+        Ok(Self { turn, hurry, file, ..Self::open(path, durability)? })
     }
 
     /// From now on no connection to this log waits for long for other processes.
@@ -126,6 +162,7 @@ impl Database {
     /// Changes that happen all or not at all, and are durable when this returns.
     pub(super) fn write<T>(&self, changes: impl FnOnce(&Connection) -> Result<T, Inside>) -> Result<T> {
         let _turn = self.turn.take();
+        self.file.as_ref().map_or(Ok(()), |file| file.expect_in_place())?;
         let done = self.transaction(TransactionBehavior::Immediate, changes)?;
         self.bound_wal();
         Ok(done)
@@ -134,7 +171,8 @@ impl Database {
     /// Writers that are never idle keep the write-ahead log from being written anew from its beginning: once it is too
     /// large, they wait for that. What is committed is safe whether it succeeds or not.
     fn bound_wal(&self) {
-        let size = self.wal.as_ref().and_then(|wal| fs::metadata(wal).ok()).map_or(0, |file| file.len());
+        let wal = self.file.as_ref().and_then(|file| fs::metadata(&file.wal).ok());
+        let size = wal.map_or(0, |wal| wal.len());
         if size <= WAL_BYTES as u64 {
             return;
         }
@@ -179,10 +217,7 @@ fn error(inside: Inside, place: &str) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy(cause),
         Some(ErrorCode::DiskFull) => Error::DiskFull { place: place.into(), cause },
-        // Where a file can't be created or grow, SQLite doesn't say why.
-        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if disk::is_full(Path::new(place)) => {
-            Error::DiskFull { place: place.into(), cause }
-        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => disk::found_out(cause, Path::new(place)),
         _ => Error::Storage { place: place.into(), cause },
     }
 }

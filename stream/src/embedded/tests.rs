@@ -1,5 +1,6 @@
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -206,4 +207,65 @@ fn who_died_before_the_clock_was_set_back_is_no_member() {
     let later = now() + HOUR;
     log.database.write(|sql| Ok(sql.execute("UPDATE members SET alive_until = ?", [later])?)).unwrap();
     assert_eq!(living(), 0);
+}
+
+/// What is written to a file without a name is gone with the process.
+#[test]
+fn a_log_that_was_removed_or_replaced_takes_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, away) = (folder.path().join("log.db"), folder.path().join("away.db"));
+    let log = Embedded::open(&path).unwrap();
+    log.create(&[topic("in")]).unwrap();
+    let mut producer = log.producer("publisher").unwrap();
+    producer.commit(&bulk(1)).unwrap();
+    let expect_refused = |done: Result<()>| {
+        let told = done.unwrap_err();
+        assert!(
+            matches!(&told, Error::Storage { cause, .. } if cause.contains("removed or replaced")),
+            "{told}"
+        );
+    };
+    fs::rename(&path, &away).unwrap();
+    expect_refused(producer.commit(&bulk(1)));
+    fs::rename(&away, &path).unwrap();
+    producer.commit(&bulk(1)).unwrap();
+    assert_eq!(end(&log), 2);
+    fs::rename(&path, &away).unwrap();
+    fs::copy(&away, &path).unwrap();
+    expect_refused(producer.commit(&bulk(1)));
+    expect_refused(log.producer("another").map(drop));
+}
+
+const CHILD: &str = "EMBEDDED_TEST_CHILD";
+
+/// In a process of its own, which may open few files; called by the test below.
+#[test]
+fn a_child_that_has_no_more_files() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    let log = Embedded::open(&Path::new(&folder).join("log.db")).unwrap();
+    let is_busy = |done: Result<()>| matches!(done, Err(Error::Busy(told)) if told.contains("ulimit -n"));
+    let all: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let refused = log.producer("publisher").map(drop);
+    let unopened = Embedded::open(&Path::new(&folder).join("other.db")).map(drop);
+    drop(all);
+    assert!(is_busy(refused) && is_busy(unopened));
+    log.producer("publisher").unwrap();
+}
+
+#[test]
+fn want_of_files_is_named_and_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = Command::new("sh")
+        .args(["-c", "ulimit -n 64; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "embedded::tests::a_child_that_has_no_more_files", "--nocapture"])
+        .env(CHILD, folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
 }

@@ -111,16 +111,22 @@ impl Place {
 fn flood(photo: &RgbImage) -> Vec<bool> {
     let (width, height) = photo.dimensions();
     let mut background = vec![false; (width * height) as usize];
-    let sides = (0..height).flat_map(|y| [(0, y), (width - 1, y)]);
-    let mut open: Vec<_> = (0..width).flat_map(|x| [(x, 0), (x, height - 1)]).chain(sides).collect();
-    while let Some((x, y)) = open.pop() {
+    let mut open = Vec::new();
+    // Marked before it waits, so that each waits once at the most.
+    let mut reach = |x: u32, y: u32, open: &mut Vec<(u32, u32)>| {
         let seen = &mut background[(y * width + x) as usize];
-        if *seen || photo.get_pixel(x, y).0.iter().any(|value| *value < WHITE) {
-            continue;
+        if !*seen && photo.get_pixel(x, y).0.iter().all(|value| *value >= WHITE) {
+            *seen = true;
+            open.push((x, y));
         }
-        *seen = true;
+    };
+    let sides = (0..height).flat_map(|y| [(0, y), (width - 1, y)]);
+    let edge = (0..width).flat_map(|x| [(x, 0), (x, height - 1)]).chain(sides);
+    edge.for_each(|(x, y)| reach(x, y, &mut open));
+    while let Some((x, y)) = open.pop() {
         let next = [(x.wrapping_sub(1), y), (x + 1, y), (x, y.wrapping_sub(1)), (x, y + 1)];
-        open.extend(next.into_iter().filter(|(x, y)| *x < width && *y < height));
+        let next = next.into_iter().filter(|(x, y)| *x < width && *y < height);
+        next.for_each(|(x, y)| reach(x, y, &mut open));
     }
     background
 }
@@ -164,4 +170,45 @@ fn sample(picture: &RgbImage, x: f32, y: f32) -> Rgb<u8> {
 
 fn mix(one: u8, other: u8, share: f32) -> u8 {
     (f32::from(one) * (1.0 - share) + f32::from(other) * share).round() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pixel by pixel, until nothing changes.
+    fn slowly(photo: &RgbImage) -> Vec<bool> {
+        let (width, height) = photo.dimensions();
+        let place = |x: u32, y: u32| (y * width + x) as usize;
+        let mut background = vec![false; (width * height) as usize];
+        loop {
+            let before = background.clone();
+            for (x, y, pixel) in photo.enumerate_pixels() {
+                let is_edge = x == 0 || y == 0 || x == width - 1 || y == height - 1;
+                let is_beside = || {
+                    [place(x - 1, y), place(x + 1, y), place(x, y - 1), place(x, y + 1)]
+                        .iter()
+                        .any(|it| before[*it])
+                };
+                let is_white = pixel.0.iter().all(|value| *value >= WHITE);
+                background[place(x, y)] |= is_white && (is_edge || is_beside());
+            }
+            if background == before {
+                return background;
+            }
+        }
+    }
+
+    #[test]
+    fn near_white_that_is_connected_with_the_edge_is_background() {
+        for (copy, (width, height)) in (0..).zip([(1, 1), (1, 9), (2, 2), (31, 17), (17, 31), (24, 24)]) {
+            for share in [0.0, 0.4, 0.6, 0.9, 1.0] {
+                let mut dice = Dice::new(1, b"snow", copy);
+                let photo = RgbImage::from_fn(width, height, |_, _| {
+                    Rgb(if dice.happens(share) { [WHITE, 255, 240] } else { [255, WHITE - 1, 255] })
+                });
+                assert_eq!(flood(&photo), slowly(&photo), "{width} × {height}, {share} white");
+            }
+        }
+    }
 }

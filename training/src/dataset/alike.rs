@@ -4,13 +4,13 @@ use super::PerceptualHash;
 
 /// Two photos that look alike, by their places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Alike {
+pub(super) struct Alike {
     /// The first.
-    pub one: usize,
+    pub(super) one: usize,
     /// The second, which comes later.
-    pub other: usize,
+    pub(super) other: usize,
     /// In how many bits their hashes differ.
-    pub distance: u32,
+    pub(super) distance: u32,
 }
 
 /// Photos whose hashes differ in at most so many of 256 bits look alike.
@@ -27,7 +27,7 @@ pub const NEAR: u32 = 32;
 /// Not every hash is compared with every other: of `within` + 1 pieces of two such hashes, at least one piece is the same,
 /// so only those that share a piece are compared (Norouzi, Punjani and Fleet, "Fast Search in Hamming Space with
 /// Multi-Index Hashing", 2012, proposition 1).
-pub fn pairs(hashes: &[PerceptualHash], within: u32) -> Vec<Alike> {
+pub(super) fn pairs(hashes: &[PerceptualHash], within: u32) -> Vec<Alike> {
     let mut first: HashMap<PerceptualHash, usize> = HashMap::new();
     let (mut distinct, mut pairs) = (Vec::new(), Vec::new());
     for (place, hash) in hashes.iter().enumerate() {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
-use autorma_evaluation::{is_stranger, plain};
+use autorma_evaluation::is_stranger;
 use autorma_schemas::sha256;
 use serde::Serialize;
 
@@ -36,7 +36,8 @@ pub struct Check {
     pub unlearned_classes: Vec<String>,
     /// Classes of too different sizes.
     pub imbalance: Option<Imbalance>,
-    /// Files that can't be decoded, and rows for which `autorma train` refuses `manifest.csv`.
+    /// Files that can't be decoded, and what `autorma train` refuses: rows of `manifest.csv`, and folders of classes beside the
+    /// sides of a split.
     pub broken: Vec<Broken>,
     /// Photos that `manifest.csv` doesn't have.
     pub unknown: Vec<String>,
@@ -44,7 +45,7 @@ pub struct Check {
     pub missing: Vec<String>,
     /// Photos whose SHA-256 isn't that of `manifest.csv`.
     pub changed: Vec<String>,
-    /// Whether the SHA-256 of `manifest.csv` isn't that of `dataset_info.json`.
+    /// Whether `manifest.csv` isn't there with the SHA-256 that `dataset_info.json` has.
     pub manifest_changed: bool,
     /// Photos whose content another one before them has. No finding where both are on one side.
     pub exact_duplicates: usize,
@@ -95,10 +96,12 @@ pub fn check(
     watcher: &dyn Watcher,
 ) -> Result<Check, DatasetError> {
     let found = Found::read(folder)?;
-    let manifest = Some(folder.join(MANIFEST)).filter(|it| it.is_file());
-    let listed = manifest.as_deref().map(Columns::read).transpose()?;
-    let usual = listed.as_ref().and_then(|it| it.place("group")).map(|_| GroupBy::Column("group".to_owned()));
-    let by = group_by.or(usual.as_ref()).unwrap_or(&GroupBy::None);
+    let by = match group_by {
+        Some(asked) => asked.clone(),
+        // Kaggle's photos are on no side.
+        None if found.styles.is_some() => GroupBy::None,
+        None => GroupBy::usual(&found, folder)?,
+    };
     let mut keys = vec![by.keys(&found, folder)?];
     if !by.is_contributor() {
         let contributors = contributors(&found, folder)?.into_iter();
@@ -106,8 +109,10 @@ pub fn check(
     }
     watcher.begins("reading", found.candidates.len());
     let (mut photos, mut broken) = (Vec::new(), found.broken.clone());
-    if let Some(manifest) = &manifest {
-        broken.extend(refused(manifest)?);
+    broken.extend(found.beside.iter().map(|class| beside(class)));
+    let listed = Columns::listed(folder)?;
+    if listed.is_some() {
+        broken.extend(refused(&folder.join(MANIFEST))?);
     }
     for photo in read(&found.candidates, cost.limits, cost.threads, watcher)? {
         match photo {
@@ -122,9 +127,14 @@ pub fn check(
     check.groups_across_splits = keys.into_iter().flat_map(|keys| groups_across(&found, keys)).collect();
     if let Some(listed) = listed {
         check.hold_against(&listed, &found, &photos);
-        check.manifest_changed = manifest_changed(folder);
     }
+    check.manifest_changed = manifest_changed(folder);
     Ok(check)
+}
+
+fn beside(class: &str) -> Broken {
+    let why = "it lies beside train, val and test, which `autorma train` refuses: move it into one of them";
+    Broken::new(class.to_owned(), "beside", why)
 }
 
 impl Check {
@@ -231,11 +241,10 @@ fn groups_across(found: &Found, keys: Vec<Option<String>>) -> Vec<Across> {
 /// latter are no finding in a set of which no photo is: it is only to judge by.
 pub(super) fn unlearned(classes: &BTreeSet<String>, photos: &[Photo]) -> [Vec<String>; 2] {
     let is_learned = |photo: &&Photo| photo.candidate.split.is_none_or(|split| split == Split::Train);
-    let of = |photo: &Photo| plain(&photo.candidate.class);
-    let there: BTreeSet<_> = photos.iter().map(of).collect();
-    let learned: BTreeSet<_> = photos.iter().filter(is_learned).map(of).collect();
-    let unlearned = classes.iter().filter(|class| !is_stranger(class) && !learned.contains(&plain(class)));
-    let (some, none): (Vec<_>, Vec<_>) = unlearned.cloned().partition(|class| there.contains(&plain(class)));
+    let there: BTreeSet<_> = photos.iter().map(|photo| &photo.candidate.class).collect();
+    let learned: BTreeSet<_> = photos.iter().filter(is_learned).map(|photo| &photo.candidate.class).collect();
+    let unlearned = classes.iter().filter(|class| !is_stranger(class) && !learned.contains(class));
+    let (some, none): (Vec<_>, Vec<_>) = unlearned.cloned().partition(|class| there.contains(class));
     [none, if learned.is_empty() { Vec::new() } else { some }]
 }
 
@@ -253,5 +262,6 @@ fn manifest_changed(folder: &Path) -> bool {
     let info = fs::read(folder.join(INFO)).ok();
     let info = info.and_then(|info| serde_json::from_slice::<serde_json::Value>(&info).ok());
     let said = info.as_ref().and_then(|info| info.get("manifest_sha256")?.as_str());
-    said.is_some_and(|said| fs::read(folder.join(MANIFEST)).is_ok_and(|manifest| sha256(&manifest) != said))
+    let is_it = |said: &str| fs::read(folder.join(MANIFEST)).is_ok_and(|manifest| sha256(&manifest) == said);
+    said.is_some_and(|said| !is_it(said))
 }

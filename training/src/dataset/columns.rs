@@ -17,6 +17,12 @@ pub(super) struct Columns {
 }
 
 impl Columns {
+    /// The list `manifest.csv` in the folder, if there is one.
+    pub(super) fn listed(folder: &Path) -> Result<Option<Self>, DatasetError> {
+        let path = folder.join(MANIFEST);
+        path.is_file().then(|| Self::read(&path)).transpose()
+    }
+
     /// A CSV file as RFC 4180 has it, with a photo's `path` in the way in which photos are named, however it is written.
     pub(super) fn read(path: &Path) -> Result<Self, DatasetError> {
         let bytes = read_file(path, MOST).map_err(|failure| list(path, &failure))?;
@@ -25,7 +31,10 @@ impl Columns {
         let names = if rows.is_empty() { Vec::new() } else { rows.remove(0) };
         let mut columns = Self { names, rows };
         if let Some(place) = columns.place("path") {
-            columns.rows.iter_mut().filter_map(|row| row.get_mut(place)).for_each(|path| *path = plain(path));
+            let folder = path.parent().unwrap_or(path);
+            let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+            let paths = columns.rows.iter_mut().filter_map(|row| row.get_mut(place));
+            paths.for_each(|path| *path = plain(path, &folder));
         }
         Ok(columns)
     }
@@ -49,23 +58,29 @@ impl Columns {
     }
 }
 
-/// What `autorma train`, which is strict, refuses a list for that says who has sent photos or which look alike: rows that are
-/// shorter or longer than the first, and what is no UTF-8.
+/// What `autorma train`, which is strict, refuses a list for that says who has sent photos or which look alike, or takes nothing
+/// from it for: rows that are shorter or longer than the first, what is no UTF-8, and that no column says which photos.
 pub(super) fn refused(path: &Path) -> Result<Vec<Broken>, DatasetError> {
     let unreadable =
         |error: csv::Error| DatasetError::List { path: path.to_owned(), cause: error.to_string() };
     let mut rows = csv::Reader::from_path(path).map_err(unreadable)?;
     let names = rows.headers().cloned();
-    if names.as_ref().is_ok_and(|names| !names.iter().any(|it| it == CONTRIBUTOR || it == GROUP)) {
+    let lacks = |wanted: &str| names.as_ref().is_ok_and(|names| !names.iter().any(|it| it == wanted));
+    if lacks(CONTRIBUTOR) && lacks(GROUP) {
         return Ok(Vec::new());
     }
+    let pathless = "it has no column path: what it says of contributors and look-alikes counts for nothing";
+    let pathless = lacks("path").then(|| pathless.to_owned());
     let wrong = names.err().into_iter().chain(rows.records().filter_map(Result::err));
-    Ok(wrong.map(|error| Broken::new(MANIFEST.to_owned(), "bad_row", &error.to_string())).collect())
+    let wrong = pathless.into_iter().chain(wrong.map(|error| error.to_string()));
+    Ok(wrong.map(|why| Broken::new(MANIFEST.to_owned(), "bad_row", &why)).collect())
 }
 
-/// A path without `.` in it.
-fn plain(path: &str) -> String {
-    let parts = Path::new(path).components().filter(|it| *it != Component::CurDir);
+/// The path of a photo from the folder of its list on, and without `.` in it.
+fn plain(path: &str, folder: &Path) -> String {
+    let path = Path::new(path);
+    let path = path.strip_prefix(folder).unwrap_or(path);
+    let parts = path.components().filter(|it| *it != Component::CurDir);
     parts.collect::<PathBuf>().display().to_string()
 }
 
@@ -122,9 +137,12 @@ mod tests {
     fn a_path_is_a_photo_s_name_however_it_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.csv");
-        std::fs::write(&path, "who,path\n./1,./shirts/1.jpg\n,shirts/.//1.jpg\n,\nshort\n").unwrap();
+        let whole = folder.path().canonicalize().unwrap().join("shirts/1.jpg");
+        let rows = "who,path\n./1,./shirts/1.jpg\n,shirts/.//1.jpg\n,\nshort\n";
+        std::fs::write(&path, format!("{rows}2,{}\n", whole.display())).unwrap();
         let columns = Columns::read(&path).unwrap();
-        let expected = [vec!["./1", "shirts/1.jpg"], vec!["", "shirts/1.jpg"], vec!["", ""], vec!["short"]];
+        let photo = "shirts/1.jpg";
+        let expected = [vec!["./1", photo], vec!["", photo], vec!["", ""], vec!["short"], vec!["2", photo]];
         assert_eq!(columns.rows, expected);
     }
 }

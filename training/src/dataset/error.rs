@@ -95,9 +95,6 @@ pub enum DatasetError {
     /// Somebody wanted it.
     #[error("stopped: nothing was written")]
     Stopped,
-    /// A fault in autorma.
-    #[error("a thread panicked: this is a fault in autorma")]
-    Panicked,
 }
 
 /// Sides of a split that aren't named as sides are.

@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::is_hidden;
+use autorma_evaluation::{is_hidden, is_stranger, plain};
 use autorma_schemas::{is_photo_name, readable};
 use serde::{Deserialize, Serialize};
 
@@ -33,32 +33,34 @@ pub enum Kind {
 
 /// A photo that was found, and not yet read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
+pub(super) struct Candidate {
     /// The file.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// Its path below the folder, for people (see [`readable`]).
-    pub name: String,
+    pub(super) name: String,
     /// Its path below the folder of its class.
-    pub rest: PathBuf,
-    /// Its class, named as the folder is.
-    pub class: String,
+    pub(super) rest: PathBuf,
+    /// Its class, named as the first folder of it is.
+    pub(super) class: String,
     /// The side of the split on which it is, if the folder is split.
-    pub split: Option<Split>,
+    pub(super) split: Option<Split>,
     /// Kaggle's row about it.
-    pub row: Option<usize>,
+    pub(super) row: Option<usize>,
 }
 
 /// What is in a folder.
 #[derive(Debug)]
-pub struct Found {
+pub(super) struct Found {
     /// How it was found.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// The photos, in the order of their names.
-    pub candidates: Vec<Candidate>,
+    pub(super) candidates: Vec<Candidate>,
     /// What the list names and what isn't there, or can't be understood.
-    pub broken: Vec<Broken>,
+    pub(super) broken: Vec<Broken>,
     /// The classes that folders are named after, whether there is a photo in them or not.
     pub(super) classes: BTreeSet<String>,
+    /// The folders of classes that lie beside the sides of a split, by their names.
+    pub(super) beside: Vec<String>,
     /// Kaggle's list.
     pub(super) styles: Option<Columns>,
 }
@@ -67,7 +69,7 @@ impl Found {
     /// The photos in `folder`: those of Kaggle's list, if there is one, or else those in class folders. Folders `train`,
     /// `val` and `test` are sides of a split, and classes are in them. A link to a folder isn't followed: it may lead in a circle.
     /// What is hidden isn't looked at, nor is what a training has written.
-    pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+    pub(super) fn read(folder: &Path) -> Result<Self, DatasetError> {
         let mut found = match folder.join(STYLES).is_file() {
             true => Self::by_list(folder)?,
             false => Self::by_folders(folder)?,
@@ -81,48 +83,61 @@ impl Found {
 
     fn by_folders(root: &Path) -> Result<Self, DatasetError> {
         let (kind, candidates, broken) = (Kind::ClassFolders, Vec::new(), loose(root, root)?);
-        let mut found = Self { kind, candidates, broken, classes: BTreeSet::new(), styles: None };
+        let (classes, beside) = (BTreeSet::new(), Vec::new());
+        let mut found = Self { kind, candidates, broken, classes, beside, styles: None };
         let mut inner = folders(root)?;
         inner.retain(|folder| !is_of_training(folder));
         if let Some(misnamed) = misnamed(inner.iter().cloned()) {
             return Err(misnamed.into());
         }
+        let mut is_split = false;
         for folder in inner {
             match named(&folder).parse() {
                 Ok(split) => {
+                    is_split = true;
                     found.broken.extend(loose(root, &folder)?);
                     for class in folders(&folder)? {
                         found.take(root, &class, Some(split))?;
                     }
                 }
-                Err(_) => found.take(root, &folder, None)?,
+                Err(_) => {
+                    found.take(root, &folder, None)?;
+                    found.beside.push(named(&folder));
+                }
             }
         }
+        found.beside.retain(|class| is_split && !is_stranger(class));
         Ok(found)
     }
 
-    /// Takes a class with what is in its folder.
-    fn take(&mut self, root: &Path, class: &Path, split: Option<Split>) -> Result<(), DatasetError> {
-        self.classes.insert(named(class));
-        self.collect(root, class, split, class)
+    /// Takes a class with what is in its folder. It is one class however its folders write its name.
+    fn take(&mut self, root: &Path, folder: &Path, split: Option<Split>) -> Result<(), DatasetError> {
+        let name = named(folder);
+        let known = self.classes.iter().find(|class| plain(class) == plain(&name)).cloned();
+        let class = known.unwrap_or(name);
+        self.collect(root, &class, folder, split, folder)?;
+        self.classes.insert(class);
+        Ok(())
     }
 
-    /// Takes what is in a folder of a class.
+    /// Takes what is in a folder of a class, whose outermost one is `whole`.
     fn collect(
         &mut self,
         root: &Path,
-        class: &Path,
+        class: &str,
+        whole: &Path,
         split: Option<Split>,
         folder: &Path,
     ) -> Result<(), DatasetError> {
         for (path, is_folder) in visible(folder)? {
             if is_folder {
-                self.collect(root, class, split, &path)?;
+                self.collect(root, class, whole, split, &path)?;
             } else if path.is_dir() {
                 self.broken.push(link(root, &path));
             } else if is_photo(&path) {
-                let (name, rest) = (below(root, &path), path.strip_prefix(class).unwrap_or(&path).to_owned());
-                self.candidates.push(Candidate { path, name, rest, class: named(class), split, row: None });
+                let (name, rest) = (below(root, &path), path.strip_prefix(whole).unwrap_or(&path).to_owned());
+                let class = class.to_owned();
+                self.candidates.push(Candidate { path, name, rest, class, split, row: None });
             }
         }
         Ok(())
@@ -157,8 +172,8 @@ impl Found {
             let (path, class) = (root.join(&name), (*class).to_owned());
             candidates.push(Candidate { path, name, rest, class, split: None, row: Some(number) });
         }
-        let classes = BTreeSet::new();
-        Ok(Self { kind: Kind::KaggleFashion, candidates, broken, classes, styles: Some(styles) })
+        let (kind, classes, beside) = (Kind::KaggleFashion, BTreeSet::new(), Vec::new());
+        Ok(Self { kind, candidates, broken, classes, beside, styles: Some(styles) })
     }
 }
 

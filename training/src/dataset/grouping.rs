@@ -9,7 +9,7 @@ use autorma_schemas::readable;
 use super::columns::Columns;
 use super::found::STYLES;
 use super::{Candidate, DatasetError, Found, MANIFEST};
-use crate::photos::CONTRIBUTOR;
+use crate::photos::{CONTRIBUTOR, GROUP};
 
 /// What photos have in common that must be on one side of a split, besides looking alike and having a contributor in
 /// common.
@@ -27,17 +27,20 @@ pub enum GroupBy {
 }
 
 impl GroupBy {
-    /// What is usual: for Kaggle's photos, the product's name, which several photos of one product share.
-    pub fn usual(found: &Found) -> Self {
-        match found.styles {
-            Some(_) => GroupBy::Column("productDisplayName".to_owned()),
-            None => GroupBy::None,
+    /// What is usual: for Kaggle's photos, the product's name, which several photos of one product share; for others the
+    /// look-alikes, where the list in the folder has them: in the column that `autorma train` reads.
+    pub(super) fn usual(found: &Found, folder: &Path) -> Result<Self, DatasetError> {
+        if found.styles.is_some() {
+            return Ok(GroupBy::Column("productDisplayName".to_owned()));
         }
+        let listed = Columns::listed(folder)?;
+        let has = |name: &str| listed.as_ref().is_some_and(|it| it.place(name).is_some());
+        Ok(if has("path") && has(GROUP) { GroupBy::Column(GROUP.to_owned()) } else { GroupBy::None })
     }
 
     /// Of each photo found, what it shares with others of its group; None for one that is on its own. Photos that
     /// `manifest.csv` doesn't have are on their own.
-    pub fn keys(&self, found: &Found, folder: &Path) -> Result<Vec<Option<String>>, DatasetError> {
+    pub(super) fn keys(&self, found: &Found, folder: &Path) -> Result<Vec<Option<String>>, DatasetError> {
         let candidates = found.candidates.iter();
         Ok(match self {
             GroupBy::None => vec![None; found.candidates.len()],
@@ -78,11 +81,10 @@ pub(super) fn contributors(found: &Found, folder: &Path) -> Result<Vec<Option<St
 
 /// How many rows of the folder's list name no photo there: what they say counts for nothing.
 pub(super) fn strays(found: &Found, folder: &Path) -> Result<usize, DatasetError> {
-    let path = folder.join(MANIFEST);
-    if found.styles.is_some() || !path.is_file() {
+    if found.styles.is_some() {
         return Ok(0);
     }
-    let columns = Columns::read(&path)?;
+    let Some(columns) = Columns::listed(folder)? else { return Ok(0) };
     let Some(place) = columns.place("path") else { return Ok(columns.rows.len()) };
     let names: HashSet<_> = found.candidates.iter().map(|photo| photo.name.as_str()).collect();
     let is_stray = |row: &&Vec<String>| row.get(place).is_none_or(|name| !names.contains(name.as_str()));
@@ -121,15 +123,15 @@ fn column(found: &Found, folder: &Path, name: &str) -> Result<Vec<Option<String>
         return Ok(found.candidates.iter().map(value).collect());
     }
     let path = folder.join(MANIFEST);
-    if !path.is_file() {
+    let Some(columns) = Columns::listed(folder)? else {
         return Err(DatasetError::NoList { path, column: name.to_owned() });
-    }
-    let columns = Columns::read(&path)?;
+    };
     let place = columns.place(name).ok_or_else(|| missing(path.clone(), name, &columns))?;
     let photo = columns.place("path").ok_or_else(|| missing(path, "path", &columns))?;
     let rows =
         columns.rows.into_iter().filter_map(|row| Some((row.get(photo)?.clone(), row.get(place)?.clone())));
-    let values: HashMap<_, _> = rows.collect();
+    // A row that says nothing takes nothing from another one about the photo.
+    let values: HashMap<_, _> = rows.filter(|(_, value): &(String, String)| !value.is_empty()).collect();
     Ok(found.candidates.iter().map(|photo| values.get(&photo.name).cloned()).collect())
 }
 
@@ -199,6 +201,9 @@ mod tests {
         fs::write(root.path().join(MANIFEST), "file,who\nshirts/b.jpg,anna\n").unwrap();
         let refused = keys(root.path(), "who").unwrap_err().to_string();
         assert!(refused.ends_with("has no column path to group by; it has file, who"), "{refused}");
+        let twice = "path,who\nshirts/b.jpg,ben\n./shirts/b.jpg,anna\nshirts/b.jpg,\n";
+        fs::write(root.path().join(MANIFEST), twice).unwrap();
+        assert_eq!(keys(root.path(), "who").unwrap(), [None, some("anna"), None]);
         fs::write(root.path().join(MANIFEST), "path,who\nshirts/b.jpg,anna\nb.jpg,anna\nshort\n").unwrap();
         assert_eq!(strays(&Found::read(root.path()).unwrap(), root.path()).unwrap(), 2);
     }

@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 use super::{Broken, Kind, Split};
 
 /// The file that says what a data set is.
-pub const INFO: &str = "dataset_info.json";
+pub(super) const INFO: &str = "dataset_info.json";
 /// The list of its photos.
-pub const MANIFEST: &str = "manifest.csv";
+pub(crate) const MANIFEST: &str = "manifest.csv";
 /// The page to look at.
 pub const SHEET: &str = "contact_sheet.html";
-/// What the info's `format` says: that autorma has prepared it, and how it is to be read.
-pub const FORMAT: &str = "autorma dataset 1";
+/// What the info's `format` says.
+pub(super) const FORMAT: &str = "autorma dataset 1";
 
 /// `dataset_info.json`. It has no time and no path of a machine: the same photos and options give the same bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasetInfo {
-    /// [`FORMAT`].
+    /// That autorma has prepared it, and how it is to be read.
     pub format: String,
     /// The version of autorma that prepared it.
     pub autorma: String,

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::columns::Columns;
 use super::error::at;
 use super::found::entries;
 use super::{DatasetError, DatasetInfo, FORMAT, INFO, MANIFEST, SHEET};
-use crate::files::meant;
+use crate::files::{fill, meant, sync};
 
 /// Where a data set is put together: a hidden folder beside its place, to which it is renamed when it is whole. Who holds
 /// the lock on the folder writes; the lock ends with its process, and what a killed one has left is emptied by the next.
@@ -71,11 +71,7 @@ impl Place {
         let path = self.unfinished.join(path);
         let folder = path.parent().unwrap_or(&path);
         at(folder, fs::create_dir_all(folder))?;
-        let written = File::create_new(&path).and_then(|mut file| {
-            file.write_all(content)?;
-            file.sync_all()
-        });
-        at(&path, written)
+        at(&path, File::create_new(&path).and_then(|file| fill(file, content)))
     }
 
     /// Makes it the data set, in place of the former one.
@@ -87,7 +83,8 @@ impl Place {
         }
         at(&self.target, fs::rename(&self.unfinished, &self.target))?;
         self.is_whole = true;
-        sync(self.target.parent().unwrap_or(&self.target))?;
+        let around = self.target.parent().unwrap_or(&self.target);
+        at(around, sync(around))?;
         if there { remove(&self.former) } else { Ok(()) }
     }
 }
@@ -198,9 +195,5 @@ fn sync_folders(folder: &Path) -> Result<(), DatasetError> {
             sync_folders(&path)?;
         }
     }
-    sync(folder)
-}
-
-fn sync(folder: &Path) -> Result<(), DatasetError> {
-    at(folder, File::open(folder).and_then(|it| it.sync_all()))
+    at(folder, sync(folder))
 }

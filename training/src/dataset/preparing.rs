@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::iter::repeat_n;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use autorma_classifier::{Limits, read_file};
+use autorma_evaluation::parallel::hand_over;
 use autorma_schemas::{readable, sha256};
 
 use super::checking::unlearned;
@@ -56,7 +57,10 @@ pub fn prepare(
 ) -> Result<DatasetInfo, DatasetError> {
     let from = at(from, from.canonicalize())?;
     let found = Found::read(&from)?;
-    let group_by = options.group_by.clone().unwrap_or_else(|| GroupBy::usual(&found));
+    let group_by = match &options.group_by {
+        Some(asked) => asked.clone(),
+        None => GroupBy::usual(&found, &from)?,
+    };
     let [keys, contributors] = [group_by.keys(&found, &from)?, contributors(&found, &from)?];
     let grouped_by = grouped_by(&group_by, &contributors);
     let strays = strays(&found, &from)?;
@@ -244,23 +248,23 @@ impl<'a> Set<'a> {
 
     /// A copy and not a hard link: who edits a photo of the data set must not edit the source.
     fn copy(&self, place: &Place, cost: Cost, watcher: &dyn Watcher) -> Result<(), DatasetError> {
-        let next = AtomicUsize::new(0);
-        let work = || loop {
-            watcher.goes_on()?;
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(photo) = self.photos.get(number) else { return Ok(()) };
+        watcher.goes_on()?;
+        let copy = |(): &mut (), number: usize| {
+            let photo = &self.photos[number];
             let path = &photo.candidate.path;
             let content = read_file(path, cost.limits.bytes).map_err(|failure| list(path, &failure))?;
             if sha256(&content) != photo.sha256 {
                 return Err(DatasetError::Changed(path.clone()));
             }
-            place.write(&self.paths[number], &content)?;
-            watcher.done();
+            place.write(&self.paths[number], &content)
         };
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..cost.threads).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| DatasetError::Panicked)?)
-        })
+        let of = self.photos.len();
+        let copied = hand_over(of, repeat_n((), cost.threads), copy, |_, copied| {
+            copied?;
+            watcher.done();
+            Ok::<_, DatasetError>(!watcher.stops())
+        })?;
+        if copied == of { Ok(()) } else { Err(DatasetError::Stopped) }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::io::Cursor;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use autorma_classifier::{Decoder, Failure, Limits, contained, read_file};
+use autorma_evaluation::parallel::each;
 use autorma_schemas::sha256;
 use image::ImageReader;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use super::{Candidate, DatasetError, PerceptualHash, SIDE, Watcher};
 pub struct Broken {
     /// Its path below the folder, or the row of a list.
     pub path: String,
-    /// The reason: one of those of dead letters, or `bad_row`.
+    /// The reason: one of those of dead letters, or `bad_row`, `no_class`, `link` or `beside`.
     pub reason: String,
     /// The details, for people.
     pub message: String,
@@ -46,28 +46,13 @@ pub(super) fn read(
     threads: usize,
     watcher: &dyn Watcher,
 ) -> Result<Vec<Result<Photo, Broken>>, DatasetError> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut decoder = Decoder::new(SIDE, SIDE, limits);
-        let mut read = Vec::new();
-        while !watcher.stops() {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(candidate) = candidates.get(place) else { break };
-            let broken = |it: Failure| Broken::new(candidate.name.clone(), it.reason.as_str(), &it.message);
-            read.push((place, one(candidate, &mut decoder, limits).map_err(broken)));
-            watcher.done();
-        }
-        read
+    let read = |decoder: &mut Decoder, place: usize| {
+        let candidate = &candidates[place];
+        let broken = |it: Failure| Broken::new(candidate.name.clone(), it.reason.as_str(), &it.message);
+        one(candidate, decoder, limits).map_err(broken)
     };
-    let all = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let all = threads.into_iter().map(|thread| thread.join().map_err(|_| DatasetError::Panicked));
-        all.collect::<Result<Vec<_>, _>>()
-    })?;
-    watcher.goes_on()?;
-    let mut all: Vec<_> = all.into_iter().flatten().collect();
-    all.sort_by_key(|(place, _)| *place);
-    Ok(all.into_iter().map(|(_, read)| read).collect())
+    let decoders = (0..threads).map(|_| Decoder::new(SIDE, SIDE, limits));
+    each(candidates.len(), decoders, read, |done| watcher.hears(done)).ok_or(DatasetError::Stopped)
 }
 
 fn one(candidate: &Candidate, decoder: &mut Decoder, limits: Limits) -> Result<Photo, Failure> {

@@ -108,7 +108,7 @@ impl fmt::Display for Ratio {
 /// Large groups first, each to the side where χ² of what is there against what should be is the least then. So all sides
 /// fill up at the same pace, and get groups of every size. Of a class whose groups have no other class in them, a side gets
 /// more than its share by less than its largest group.
-pub fn assign(groups: &[Vec<usize>], ratio: Ratio) -> Vec<Split> {
+pub(super) fn assign(groups: &[Vec<usize>], ratio: Ratio) -> Vec<Split> {
     let classes = groups.iter().map(Vec::len).max().unwrap_or(0);
     let total = |class: usize| groups.iter().filter_map(|group| group.get(class)).sum::<usize>() as f64;
     let totals: Vec<f64> = (0..classes).map(total).collect();

@@ -40,13 +40,15 @@ fn whoever_is_killed_while_a_model_is_replaced_leaves_the_former_one_or_the_new_
         model("other", b"former", Some(b"former floats")),
         model("goods", b"former", Some(b"former floats")),
     ] {
+        let told = |folder: &Path| folder.join("CARD.md");
         let after = |killed: usize| {
             let folder = tempfile::tempdir().unwrap();
-            write(folder.path(), &former.0, former.1.as_ref()).unwrap();
+            write(folder.path(), &former.0, former.1.as_ref(), &[]).unwrap();
             fs::write(folder.path().join("notes.txt"), "mine").unwrap();
-            let steps = steps(folder.path(), &new.0, new.1.as_ref()).unwrap();
+            fs::write(told(folder.path()), "of the former one").unwrap();
+            let steps = steps(folder.path(), &new.0, new.1.as_ref(), &[told(folder.path())]).unwrap();
             for step in &steps[..killed.min(steps.len())] {
-                step.take(folder.path()).unwrap();
+                step.take().unwrap();
             }
             (folder, steps.len())
         };
@@ -56,10 +58,13 @@ fn whoever_is_killed_while_a_model_is_replaced_leaves_the_former_one_or_the_new_
             let folder = after(killed).0;
             let state = found(folder.path());
             assert!(state == hashes(&former) || state == hashes(&new), "after {killed} of {all} steps");
+            let (is_former, is_told) = (state == hashes(&former), told(folder.path()).exists());
+            assert!(is_former || !is_told, "it is told of another model after {killed} of {all} steps");
+            assert!(is_told || killed > 0, "before there is another model");
             states.push(state);
             // The next training comes to the same, whatever was left.
             fs::write(folder.path().join(format!("{}.tmp", "0".repeat(64))), "half").unwrap();
-            write(folder.path(), &new.0, new.1.as_ref()).unwrap();
+            write(folder.path(), &new.0, new.1.as_ref(), &[told(folder.path())]).unwrap();
             let mut expected: Vec<_> = names(&new.0.manifest).collect();
             expected.extend([MANIFEST.to_owned(), "notes.txt".to_owned()]);
             expected.sort();
@@ -82,7 +87,7 @@ fn a_folder_without_a_whole_model_gets_one_whatever_lies_there() {
     for (name, content) in [(MANIFEST, "{"), ("goods.onnx", "other")] {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(name), content).unwrap();
-        write(folder.path(), &new, reference.as_ref()).unwrap();
+        write(folder.path(), &new, reference.as_ref(), &[]).unwrap();
         assert_eq!(listed(folder.path()), ["goods.fp32.onnx", "goods.onnx", "manifest.json"]);
     }
 }

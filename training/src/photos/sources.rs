@@ -93,23 +93,25 @@ fn sides(folder: &Path) -> Vec<Split> {
 fn nothing_misnamed(folder: &Path, elsewhere: &[&PathBuf]) -> Result<(), Error> {
     // One that can't be read is told of when its photos are looked for.
     let inner = entries(folder).into_iter().flatten();
-    // A folder around another is as that, if all its photos are in there: one around run folders may be called training.
-    let is_elsewhere = |path: &Path| {
-        let is_around = |it: &Path| it.starts_with(path) && !has_photos(path, it);
-        elsewhere.iter().any(|it| it.as_path() == path || is_around(it))
-    };
-    let inner = inner.filter(|(path, is_folder)| *is_folder && !is_elsewhere(path));
+    // One around run folders may be called training.
+    let inner = inner.filter(|(path, is_folder)| *is_folder && !is_one_of(path, elsewhere));
     match misnamed(inner.map(|(path, _)| path)) {
         Some(misnamed) => Err(misnamed.into()),
         None => Ok(()),
     }
 }
 
+/// Whether the folder is one of these, or around some of them, with all its photos in there.
+fn is_one_of(folder: &Path, those: &[&PathBuf]) -> bool {
+    let is_there = |path: &Path| those.iter().any(|it| it.as_path() == path);
+    let is_around = || those.iter().any(|it| it.starts_with(folder)) && !has_photos(folder, &is_there);
+    is_there(folder) || is_around()
+}
+
 /// Nothing that may be photos lies beside the sides of a split, unless somebody has named it: nobody would notice that it
 /// isn't used. What is hidden isn't meant.
 fn nothing_beside(folder: &Path, used: &[&PathBuf]) -> Result<(), Error> {
-    let is_used =
-        |path: &Path| path.canonicalize().is_ok_and(|it| used.iter().any(|used| used.starts_with(&it)));
+    let is_used = |path: &Path| path.canonicalize().is_ok_and(|it| is_one_of(&it, used));
     let beside = at(folder, entries(folder))?.into_iter().filter_map(|(path, _)| {
         let name = path.file_name()?;
         let may_be_photos = path.is_dir() || is_photo_name(name);
@@ -162,7 +164,14 @@ mod tests {
             refused(&[])
         );
         assert_eq!(sources(&folders(&["other/../other"]), &[]).unwrap().len(), 3, "it is named");
+        fs::create_dir_all(data.join("other/.thumbnails")).unwrap();
+        fs::write(data.join("other/.thumbnails/1.jpg"), "").unwrap();
         assert_eq!(sources(&folders(&["other/caps"]), &[]).unwrap().len(), 3, "what is in it is named");
+        fs::create_dir_all(data.join("other/ties")).unwrap();
+        fs::write(data.join("other/ties/1.jpg"), "").unwrap();
+        let beside = sources(&folders(&["other/caps"]), &[]);
+        assert!(matches!(&beside, Err(Error::Beside { names, .. }) if names == "other"), "{beside:?}");
+        assert_eq!(sources(&folders(&["other/caps", "other/ties"]), &[]).unwrap().len(), 4, "all are");
         let apart = data.join("other").canonicalize().unwrap();
         assert_eq!(sources(&folders(&[]), &[apart]).unwrap().len(), 2, "a training writes there");
         for name in ["1.JPG", "2.png", "3.gif", "4.bmp"] {

@@ -2,6 +2,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use autorma_classifier::{Decoder, Session, contained};
+use autorma_evaluation::parallel::each;
 use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
@@ -11,7 +12,7 @@ use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::onnx::{Node, Number};
 use crate::photos::{Photo, Photos};
-use crate::{Error, Progress, Recipe};
+use crate::{Error, Progress, Recipe, What};
 
 /// What the network says that tells how large its numbers are.
 const RANGES: &str = "ranges of its tensors";
@@ -72,35 +73,24 @@ pub(super) fn ranges(
     let input = &backbone.input;
     let session = |_| Session::of(machine.runtime, &onnx, input, RANGES, 2 * tensors.len(), 1);
     let sessions = (0..machine.threads).map(session).collect::<Result<Vec<_>, _>>();
-    let mut sessions = sessions.map_err(|error| Error::Quantize(error.to_string()))?;
+    let sessions = sessions.map_err(|error| Error::Quantize(error.to_string()))?;
+    let decoder = || Decoder::new(input.width, input.height, machine.limits);
+    let owned = sessions.into_iter().map(|session| (decoder(), session));
+    let look = |(decoder, session): &mut (Decoder, Session), number: usize| {
+        let (photo, content) = &photos[number];
+        look(&file(photo, content, machine.limits.bytes).ok()?, decoder, session)
+    };
     let of = photos.len();
+    let report = |done| progress(Progress::Count { what: What::Calibration, done, of });
+    let said = each(of, owned, look, report).ok_or(Error::Stopped)?;
     let mut found = vec![f32::INFINITY..=f32::NEG_INFINITY; tensors.len()];
-    let (mut done, mut looked) = (0, 0);
-    for together in photos.chunks(sessions.len().max(1)) {
-        if !progress(Progress::Calibration { done, of }) {
-            return Err(Error::Stopped);
+    let mut looked = 0;
+    for ends in said.into_iter().flatten() {
+        looked += 1;
+        for (range, [low, high]) in found.iter_mut().zip(ends.as_chunks::<2>().0) {
+            *range = range.start().min(*low)..=range.end().max(*high);
         }
-        let said = std::thread::scope(|scope| {
-            let look = |((photo, content), session): (&Drawn<'_>, _)| {
-                let (photo, content, limits) = (photo.to_path_buf(), *content, machine.limits);
-                scope.spawn(move || {
-                    let mut decoder = Decoder::new(input.width, input.height, limits);
-                    look(&file(&photo, &content, limits.bytes).ok()?, &mut decoder, session)
-                })
-            };
-            let threads: Vec<_> = together.iter().zip(&mut sessions).map(look).collect();
-            let said = threads.into_iter().map(|thread| thread.join().map_err(|_| Error::Panicked));
-            said.collect::<Result<Vec<_>, _>>()
-        })?;
-        for ends in said.into_iter().flatten() {
-            looked += 1;
-            for (range, [low, high]) in found.iter_mut().zip(ends.as_chunks::<2>().0) {
-                *range = range.start().min(*low)..=range.end().max(*high);
-            }
-        }
-        done += together.len();
     }
-    progress(Progress::Calibration { done, of });
     if found.iter().any(|range| range.start() > range.end()) {
         return Err(Error::Quantize(
             "no photo could be looked at that tells how large its numbers become".into(),

@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
@@ -72,6 +73,24 @@ fn objects_below_an_allowed_url_are_read() {
     assert_eq!(read("s3://others/a.jpg", 5), Err(Reason::ForbiddenReference));
     let told = failure(&objects, "file://host/a.jpg", 5).unwrap_err();
     assert!(told.message.contains("file:///PATH, absolute and without a host"), "{told}");
+}
+
+/// As who serves names may, when its network has gone.
+#[test]
+fn at_the_end_nobody_waits_for_what_hangs() {
+    let objects = objects("http://127.0.0.1:1", &[]).unwrap();
+    let ((begun, is_begun), (_go_on, goes_on)) = (channel(), channel::<()>());
+    objects.runtime.as_ref().unwrap().spawn_blocking(move || {
+        begun.send(()).unwrap();
+        goes_on.recv()
+    });
+    is_begun.recv().unwrap();
+    let (drops, dropped) = channel();
+    thread::spawn(move || {
+        drop(objects);
+        drops.send(())
+    });
+    dropped.recv_timeout(Duration::from_secs(30)).expect("it waits for what hangs");
 }
 
 #[test]

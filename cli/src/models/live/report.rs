@@ -8,8 +8,8 @@ use autorma_schemas::{Agreement, Decision, ModelVersion};
 use serde::Serialize;
 
 use super::tally::{Difference, Pair, Side, Tally, Verdict};
-use crate::table::{Table, printable};
-use crate::words::counted;
+use crate::table::Table;
+use crate::words::{counted, model_name};
 
 /// One JSON object, or tables.
 #[derive(Debug, Serialize)]
@@ -114,7 +114,7 @@ impl Compared {
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, list: usize) -> fmt::Result {
-        let (published, shadow) = (named(&self.published.model), named(&self.shadow.model));
+        let (published, shadow) = (model_name(&self.published.model), model_name(&self.shadow.model));
         writeln!(f, "{shadow} as the shadow of {published}, {}:\n", counted(self.photos, "photo"))?;
         let mut main = Table::new(["", "per cent"]);
         main.row(["the same class and decision, or unknown".into(), self.same.to_string()]);
@@ -176,7 +176,7 @@ impl fmt::Display for Report {
             let mut arms = Table::new(names);
             for it in &self.arms {
                 let [accept, review, unknown, mean] = it.figures.cells();
-                let (version, photos) = (named(&it.figures.model), it.figures.photos.to_string());
+                let (version, photos) = (model_name(&it.figures.model), it.figures.photos.to_string());
                 let (arm, share) = (it.arm.clone(), it.share.to_string());
                 arms.row([arm, version, photos, share, accept, review, unknown, mean]);
             }
@@ -191,9 +191,4 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {}, {:.4}", self.predicted_class, self.decision, self.confidence)
     }
-}
-
-/// Name and version, which may be any text in a model's folder.
-fn named(model: &ModelVersion) -> String {
-    printable(&format!("{}/{}", model.name, model.version))
 }

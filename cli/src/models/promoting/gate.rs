@@ -1,6 +1,7 @@
 //! What a version must hold to be promoted.
 
 use autorma_evaluation::{ClassFigures, Figures, Share};
+use autorma_models::registry::RegistryError;
 use autorma_models::{Manifest, Model};
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ use crate::output::complain;
 /// The largest expected calibration error where neither the command nor what serves allows for more.
 const CALIBRATION_ERROR: f64 = 0.05;
 const ACCURACY: &str = "accuracy";
+const HELD: &str = "accuracy, held against its reference";
 const REFUSED: &str = "photos of the classes called unknown";
 const ACCEPTED: &str = "photos of the classes accepted";
 const FOUND: &str = "unknowns found";
@@ -35,7 +37,7 @@ pub(super) fn examine(
     configuration: &Configuration,
     args: &PromoteArgs,
     candidate: &Model,
-    reference: Option<&Model>,
+    reference: Result<Option<Model>, RegistryError>,
     serving: Option<&Serving>,
 ) -> anyhow::Result<Findings> {
     let examiner = Examiner::new(configuration, &args.photos, candidate)?;
@@ -46,8 +48,16 @@ pub(super) fn examine(
         );
     }
     let mut checks = vec![judged(&figures), judged_of_each(&figures)];
-    let floats = reference.map(|reference| examiner.figures(reference)).transpose()?;
-    checks.extend(quantized(args, &candidate.manifest, &figures, floats.as_ref()));
+    let floats = reference
+        .map_err(anyhow::Error::from)
+        .and_then(|reference| reference.map(|it| examiner.figures(&it)).transpose());
+    match floats {
+        Ok(floats) => checks.extend(quantized(args, &candidate.manifest, &figures, floats.as_ref())),
+        Err(error) => {
+            complain(&format!("the version's reference can't be asked: {error:#}"));
+            checks.push(Check::said(HELD, "a reference that can't be asked", "a verdict on each", false));
+        }
+    }
     let former = serving.and_then(|serving| serving.manifest.as_ref());
     checks.extend(former.into_iter().flat_map(|former| alike(&candidate.manifest, former)));
     let beside = match serving.map(|serving| serving.model.as_ref()) {
@@ -102,17 +112,16 @@ fn quantized(
     figures: &Figures,
     floats: Option<&Figures>,
 ) -> Option<Check> {
-    let what = "accuracy, held against its reference";
     if manifest.lacks_reference() {
         let wanted = "a reference: register it with one, or --force it with a reason";
-        return Some(Check::said(what, "int8 without a reference", wanted, false));
+        return Some(Check::said(HELD, "int8 without a reference", wanted, false));
     }
     let [now, before] = [figures.accuracy, floats?.accuracy];
     if before.of < now.of {
         let found = format!("a reference with a verdict on {} of the {} photos", before.of, now.of);
-        return Some(Check::said(what, found, "a verdict on each", false));
+        return Some(Check::said(HELD, found, "a verdict on each", false));
     }
-    Some(Check::no_less(what, now, before, args.quantized))
+    Some(Check::no_less(HELD, now, before, args.quantized))
 }
 
 /// Whether it can say that a photo is none of the classes: next to nothing reaches a threshold of 1.
@@ -174,7 +183,7 @@ fn alone(args: &PromoteArgs, figures: &Figures) -> Vec<Check> {
 
 /// What is asked beside what serves.
 fn compared(args: &PromoteArgs, figures: &Figures, former: &Figures) -> Vec<Check> {
-    let calibration_error = former.calibration_error.max(CALIBRATION_ERROR);
+    let calibration_error = former.calibration_error.unwrap_or_default().max(CALIBRATION_ERROR);
     let [now, before] = [figures.decisions, former.decisions];
     let mut checks = vec![
         calibrated(figures, args.calibration_error.unwrap_or(calibration_error)),
@@ -226,9 +235,12 @@ fn seldom_wrong(right: Share, most: f64) -> Check {
     )
 }
 
-fn fast(args: &PromoteArgs, speed: f64) -> Check {
+fn fast(args: &PromoteArgs, speed: Option<f64>) -> Check {
     let wanted = format!("at least {:.2} times", args.speed);
-    Check::at_least("speed", Figure::new(speed, format!("{speed:.2} times")), args.speed, wanted)
+    // There is none where no photo has a verdict of both.
+    let photos = usize::from(speed.is_some());
+    let speed = speed.unwrap_or_default();
+    Check::at_least("speed", Figure::of(photos, speed, format!("{speed:.2} times")), args.speed, wanted)
 }
 
 /// All but so many photos have a verdict.
@@ -238,7 +250,7 @@ fn judged_all(figures: &Figures, but: usize) -> Check {
 }
 
 fn calibrated(figures: &Figures, most: f64) -> Check {
-    let error = figures.calibration_error;
+    let error = figures.calibration_error.unwrap_or_default();
     let wanted = format!("at most {most:.4}");
     let error = Figure::of(figures.accuracy.of, error, format!("{error:.4}"));
     Check::at_most("expected calibration error", error, most, wanted)

@@ -25,6 +25,9 @@ impl RegisteredModel {
 /// A version of one.
 #[derive(Debug, Deserialize)]
 pub(super) struct ModelVersion {
+    /// The model's.
+    #[serde(default)]
+    pub(super) name: String,
     pub(super) version: String,
     /// Milliseconds.
     #[serde(default)]
@@ -146,6 +149,13 @@ pub(super) struct LoggedModel {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct LoggedModelInfo {
+    #[serde(default)]
+    pub(super) artifact_uri: String,
+}
+
+/// Where a version's artifacts are.
+#[derive(Debug, Deserialize)]
+pub(super) struct Download {
     #[serde(default)]
     pub(super) artifact_uri: String,
 }

@@ -1,13 +1,25 @@
 //! Where the server has a version's artifacts.
 
 use super::MlflowRegistry;
-use super::api::{ModelVersion, OneLoggedModel, OneRun};
+use super::api::{Download, ModelVersion, OneLoggedModel, OneRun};
 use crate::registry::RegistryError;
 
 impl MlflowRegistry {
     /// The path, below the server's artifacts, of the folder that was registered.
     pub(super) fn artifacts_of(&self, is: &ModelVersion) -> Result<String, RegistryError> {
-        let uri = match is.source.split_once(":/") {
+        match is.source.split_once(":/") {
+            // A copy of another model's version: MLflow's `copy_model_version` makes such.
+            Some(("models", version)) if !is_word(version) => {
+                let query = [("name", &*is.name), ("version", &*is.version)];
+                let found: Download = self.client.get("model-versions/get-download-uri", &query)?;
+                self.artifacts_at(&found.artifact_uri)
+            }
+            _ => self.artifacts_at(&is.source),
+        }
+    }
+
+    fn artifacts_at(&self, source: &str) -> Result<String, RegistryError> {
+        let uri = match source.split_once(":/") {
             Some(("runs", rest)) => {
                 let (run, folder) = rest.split_once('/').unwrap_or((rest, ""));
                 let found: OneRun = self.client.get("runs/get", &[("run_id", run)])?;
@@ -17,7 +29,7 @@ impl MlflowRegistry {
                 let found: OneLoggedModel = self.client.get(&format!("logged-models/{id}"), &[])?;
                 found.model.info.artifact_uri
             }
-            _ => is.source.clone(),
+            _ => source.to_owned(),
         };
         path(&uri).ok_or_else(|| self.not_proxied(&uri))
     }

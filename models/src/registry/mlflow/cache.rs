@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use autorma_schemas::sha256;
+use autorma_schemas::{is_hex, sha256};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::reading::Read;
 use crate::registry::RegistryError;
-use crate::registry::durable::{at, create, list, lock, lockable, remove, rename, write};
+use crate::registry::durable::{at, create, list, lock, lockable, put, remove, rename, write};
 use crate::{File as ModelFile, MANIFEST, Manifest, Member, Model};
 
 /// A folder:
@@ -56,7 +55,7 @@ impl Cache {
     /// Its manifest, without a look at its files. What somebody calls a hash may be anything, and becomes part of a path
     /// here: so only what is one is looked for.
     pub(super) fn manifest(&self, hash: &str) -> Option<Read> {
-        if !is_a_hash(hash) {
+        if !is_hex(hash, 64) {
             return None;
         }
         let place = self.place(hash);
@@ -107,7 +106,8 @@ impl Cache {
         }
         for file in manifest.references() {
             let (path, unfinished) = (place.join(&file.file), place.join("unfinished"));
-            fetch_to(&unfinished, file, &fetch).inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
+            let fetched = fetch(file).and_then(|content| put(&unfinished, &content));
+            fetched.inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
             rename(&unfinished, &path)?;
         }
         let found = Model::verified_reference(&place, manifest);
@@ -202,20 +202,6 @@ impl Cache {
     }
 }
 
-/// A file that is fetched, and on the disk then.
-fn fetch_to(
-    path: &Path,
-    file: &ModelFile,
-    fetch: impl Fn(&ModelFile) -> Result<Vec<u8>, RegistryError>,
-) -> Result<(), RegistryError> {
-    let content = fetch(file)?;
-    let written = File::create(path).and_then(|mut to| {
-        to.write_all(&content)?;
-        to.sync_all()
-    });
-    at(path, written)
-}
-
 /// A model in a folder of its own, if it is what its manifest says.
 fn put_together(
     folder: &Path,
@@ -224,15 +210,10 @@ fn put_together(
     fetch: impl Fn(&ModelFile) -> Result<Vec<u8>, RegistryError>,
 ) -> Result<Model, RegistryError> {
     for Member { model, .. } in &manifest.members {
-        fetch_to(&folder.join(&model.file), model, &fetch)?;
+        put(&folder.join(&model.file), &fetch(model)?)?;
     }
     write(&folder.join(MANIFEST), text)?;
     Ok(Model::open(folder)?)
-}
-
-/// Whether it is a SHA-256 as [`sha256`] writes it.
-fn is_a_hash(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// What can't be read isn't remembered.

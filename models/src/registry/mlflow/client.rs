@@ -101,7 +101,13 @@ impl Client {
             let unreadable = |cause| wrong(format!("mlflow.ca, {}: {cause}", path.display()));
             http = http.tls_certs_merge(pem.and_then(authorities).map_err(unreadable)?);
         }
-        let http = http.build().map_err(|error| wrong(error.to_string()))?;
+        if base.scheme() == "http" {
+            // Nobody needs the system's authorities, and there may be none.
+            http = http.tls_certs_only([]);
+        }
+        let http = http.build().map_err(|error| {
+            wrong(format!("{}: mlflow.ca may name a PEM file of authorities", cause(&error)))
+        })?;
         Ok(Self { http, base, server })
     }
 
@@ -202,6 +208,21 @@ impl Client {
                 return Err(self.away(format!("{what} takes longer than {within:?}")));
             }
         }
+    }
+
+    /// All that a list has, which is asked for by a query. `page` takes an answer apart: what is on the page, and the token of
+    /// the next one.
+    pub(super) fn list<A: DeserializeOwned, T>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        page: impl Fn(A) -> (Vec<T>, String),
+    ) -> Result<Vec<T>, RegistryError> {
+        self.pages(|token| {
+            let token = (!token.is_empty()).then_some(("page_token", token));
+            let query: Vec<_> = query.iter().copied().chain(token).collect();
+            Ok(page(self.get(path, &query)?))
+        })
     }
 
     /// All that a list has, which the server tells page by page. `ask` is given the token of the page, which the first one has

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::api::{Alias, RegisteredModel, RunInfo};
 use super::history::History;
 use super::{MlflowRegistry, NOT_THERE, unless};
-use crate::registry::{RegistryError, former};
+use crate::registry::{self, RegistryError};
 
 /// How old a run without a version must be to have been left by somebody who died, in milliseconds.
 const LEFT: i64 = 3_600_000;
@@ -47,13 +47,11 @@ impl MlflowRegistry {
     }
 }
 
-/// The versions that a model's aliases name or would go back to. That goes for aliases of any name, also for those that can't
-/// be one here: MLflow drops an alias with its version.
+/// The versions that a model's aliases need. That goes for aliases of any name, also for those that can't be one here: MLflow
+/// drops an alias with its version.
 fn needed(model: &RegisteredModel) -> BTreeSet<u64> {
-    let by = |Alias { alias, .. }: &Alias| {
-        [model.now(alias), former(&History::of(model, alias).moves())].into_iter().flatten()
-    };
-    model.aliases.iter().flat_map(by).collect()
+    let moves = model.aliases.iter().map(|Alias { alias, .. }| History::of(model, alias).moves());
+    moves.flat_map(|moves| registry::needed(&moves)).collect()
 }
 
 #[cfg(test)]

@@ -39,8 +39,7 @@ impl History {
     pub(super) fn of(model: &RegisteredModel, alias: &str) -> Self {
         let mut notes: Vec<_> = model.tags.iter().filter_map(|tag| read(tag, alias)).collect();
         notes.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let named = model.aliases.iter().find(|it| it.alias == alias);
-        Self { alias: alias.into(), notes, named: named.and_then(|it| it.version.parse().ok()) }
+        Self { alias: alias.into(), notes, named: model.now(alias) }
     }
 
     /// The moves that were made, oldest first; at the end what the alias names, if nobody has noted that.

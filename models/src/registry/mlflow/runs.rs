@@ -30,7 +30,7 @@ impl Files {
     /// Those in a model's folder, verified.
     pub(super) fn read(folder: &Path) -> Result<Self, RegistryError> {
         let (manifest, content) = Model::open_all(folder)?;
-        let text = serde_json::to_vec_pretty(&manifest).expect("numbers and text are JSON");
+        let text = manifest.text(&folder.join(MANIFEST))?;
         Ok(Self { hash: sha256(&text), manifest, text, content })
     }
 }

@@ -1,8 +1,10 @@
+//! Where the registry is: in a folder, or on an MLflow server.
+
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use autorma_models::registry::{Location, Server};
-use autorma_service::settings::{Key, Settings, Value, Verbatim};
+use autorma_service::settings::{Key, Settings, Value, Verbatim, readable};
 
 const REGISTRY: Key = Key::new(
     "registry",
@@ -60,13 +62,17 @@ impl Value for Address {
     fn show(&self) -> String {
         match (self.0.split_once("://"), self.0.rsplit_once('@')) {
             (Some((scheme, _)), Some((_, host))) => format!("{scheme}://(hidden)@{host}"),
+            // No folder that anybody has, but an address whose scheme was forgotten.
+            (None, Some((who, host))) if who.split('/').next().is_some_and(|it| it.contains(':')) => {
+                format!("(hidden)@{host}")
+            }
             _ => self.0.clone(),
         }
     }
 }
 
-/// Where the registry is. Folders that aren't said are empty.
-pub(super) fn read(settings: &mut Settings) -> Location {
+/// Where it is: in the data folder, unless another place is said.
+pub(crate) fn read(settings: &mut Settings, data: &Path) -> Location {
     let is_by_alias = settings.is_by_alias(&REGISTRY);
     let registry = settings.get_if(&REGISTRY, |it: &Address| match is_by_alias && !it.is_mlflows() {
         true => Err(format!("http:// or https:// there; {} may name a folder", REGISTRY.variable())),
@@ -76,12 +82,16 @@ pub(super) fn read(settings: &mut Settings) -> Location {
     let Verbatim(password) = settings.get(&PASSWORD, ..);
     let ca = settings.get_if(&CA, |path: &PathBuf| match path.as_os_str().is_empty() {
         true => Ok(()),
-        false => File::open(path).map(drop).map_err(|error| format!("a file that can be read ({error})")),
+        false => readable(File::open(path)).map(drop),
     });
+    if registry.0.is_empty() {
+        return Location::Folder(data.join("registry"));
+    }
     match registry.is_url() {
         true => {
             let ca = (!ca.as_os_str().is_empty()).then_some(ca);
-            Location::Mlflow(Server { url: registry.0, token, username, password, ca }, PathBuf::new())
+            let server = Server { url: registry.0, token, username, password, ca };
+            Location::Mlflow(server, data.join("mlflow"))
         }
         false => Location::Folder(registry.0.into()),
     }
@@ -91,6 +101,10 @@ pub(super) fn read(settings: &mut Settings) -> Location {
 mod tests {
     use super::*;
     use autorma_service::settings::Layer;
+
+    fn read(settings: &mut Settings) -> Location {
+        super::read(settings, Path::new("data"))
+    }
 
     #[test]
     fn an_address_is_a_server_and_what_is_secret_stays_so() {
@@ -104,8 +118,9 @@ mod tests {
             .into_iter(),
         );
         let mut settings = Settings::new(vec![layer.clone()]);
-        let Location::Mlflow(server, _) = read(&mut settings) else { panic!("it is a server") };
+        let Location::Mlflow(server, cache) = read(&mut settings) else { panic!("it is a server") };
         assert_eq!((&*server.url, &*server.token), ("http://127.0.0.1:5000", "secret"));
+        assert_eq!(cache, Path::new("data/mlflow"));
         assert_eq!(server.password, " secret ", "the spaces are the password's");
         settings.finish().unwrap();
         assert!(!format!("{:?} {server:?}", settings.effective()).contains("secret"));
@@ -116,10 +131,21 @@ mod tests {
         assert_eq!(settings.effective()[0].value, "https://(hidden)@registry/x");
         assert!(!location.open().unwrap_err().to_string().contains("secret"), "it isn't for addresses");
 
-        let flags = Layer::new("flags").with("registry", "models", "--set");
-        assert!(
-            matches!(read(&mut Settings::new(vec![flags])), Location::Folder(it) if it.to_str() == Some("models"))
-        );
+        let shown = |text: &str| Address(text.to_owned()).show();
+        assert_eq!(shown("ada:se/cret@registry/x"), "(hidden)@registry/x", "its scheme was forgotten");
+        assert_eq!(["/data/a:b@c", "models@home"].map(shown), ["/data/a:b@c", "models@home"]);
+    }
+
+    #[test]
+    fn a_folder_is_the_one_that_is_said_or_in_the_data_folder() {
+        for (said, expected) in [("models", "models"), ("", "data/registry")] {
+            let flags = Layer::new("flags").with("registry", said, "--set");
+            let location = read(&mut Settings::new(vec![flags]));
+            assert!(
+                matches!(&location, Location::Folder(it) if it == Path::new(expected)),
+                "{said:?}: {location:?}"
+            );
+        }
     }
 
     #[test]

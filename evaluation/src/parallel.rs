@@ -4,17 +4,18 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use crate::Error;
-
 /// So many results may wait to be taken.
 const WAITING: usize = 16;
 
-/// Hands what `work` makes of each number below `of` to `take`, as it comes. Each of `owned` is a thread's, for its work.
-/// When `take` says false, no more are begun. Returns how many were taken.
+/// Hands what `work` makes of each number below `of` to `take`, as it comes, on the caller's thread. Each of `owned` is a
+/// thread's, for its work. When `take` says false, no more are begun. Returns how many were taken.
 ///
 /// # Errors
 /// That of `take`, after which no more are begun.
-pub(crate) fn hand_over<S: Send, T: Send, E>(
+///
+/// # Panics
+/// If `work` does, once the other threads are through.
+pub fn hand_over<S: Send, T: Send, E>(
     of: usize,
     owned: impl IntoIterator<Item = S>,
     work: impl Fn(&mut S, usize) -> T + Sync,
@@ -46,18 +47,17 @@ pub(crate) fn hand_over<S: Send, T: Send, E>(
     })
 }
 
-/// What `work` makes of each number below `of`, in order. Each thread works with what `begin` gives it. `report` hears how
-/// many are done, first of none; when it says false, no more are begun.
+/// What `work` makes of each number below `of`, in order. Each of `owned` is a thread's, for its work. `report` hears, on the
+/// caller's thread, how many are done, first of none; when it says false, no more are begun. None if not all are done.
 ///
-/// # Errors
-/// [`Error::Stopped`] if not all are done.
-pub(crate) fn each<S: Send, T: Send>(
+/// # Panics
+/// If `work` does, once the other threads are through.
+pub fn each<S: Send, T: Send>(
     of: usize,
-    threads: usize,
-    begin: impl Fn() -> S,
+    owned: impl IntoIterator<Item = S>,
     work: impl Fn(&mut S, usize) -> T + Sync,
     mut report: impl FnMut(usize) -> bool,
-) -> Result<Vec<T>, Error> {
+) -> Option<Vec<T>> {
     let mut all: Vec<Option<T>> = (0..of).map(|_| None).collect();
     if report(0) {
         let mut done = 0;
@@ -66,9 +66,9 @@ pub(crate) fn each<S: Send, T: Send>(
             done += 1;
             Ok::<_, Infallible>(report(done))
         };
-        let Ok(_) = hand_over(of, (0..threads).map(|_| begin()), work, take);
+        let Ok(_) = hand_over(of, owned, work, take);
     }
-    all.into_iter().collect::<Option<Vec<_>>>().ok_or(Error::Stopped)
+    all.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -81,8 +81,7 @@ mod tests {
             let mut heard = Vec::new();
             let all = each(
                 50,
-                threads,
-                || 7_usize,
+                vec![7_usize; threads],
                 |own, number| *own * number,
                 |done| {
                     heard.push(done);
@@ -96,9 +95,16 @@ mod tests {
 
     #[test]
     fn who_stops_it_at_the_last_one_has_them_all() {
-        let until = |last: usize| each(50, 2, || {}, |(), number| number, |done| done < last);
+        let until = |last: usize| each(50, [(); 2], |(), number| number, |done| done < last);
         assert_eq!(until(50).unwrap().len(), 50);
-        assert!(matches!(until(20), Err(Error::Stopped)));
-        assert!(matches!(until(0), Err(Error::Stopped)));
+        assert!(until(20).is_none() && until(0).is_none());
+    }
+
+    #[test]
+    fn after_an_error_no_more_are_begun() {
+        let begun = AtomicUsize::new(0);
+        let work = |(): &mut (), _| begun.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(hand_over(1_000_000, [(); 2], work, |_, _| Err("broken")), Err("broken"));
+        assert!(begun.into_inner() < 1_000_000);
     }
 }

@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use autorma_schemas::{Micros, RunKind, RunState};
+use autorma_stream::embedded::Embedded;
+use autorma_stream::{
+    Append, Bounds, Consumer, Group, Housekeeping, Producer, Rebalance, Retention, StoredRecord,
+    Subscription, Topic, Transaction,
+};
+
+use super::*;
+
+fn log() -> Embedded {
+    let log = Embedded::in_memory().unwrap();
+    let runs = Topic { name: topics::RUNS.into(), partitions: 1, retention: Retention::Compact };
+    log.create(&[runs]).unwrap();
+    log
+}
+
+fn allows(roots: &Roots<'_>, path: &str) -> bool {
+    let (readers, over) = (Readers::default(), Shutdown::new());
+    roots.are_published_above(Path::new(path), (&readers, &over)).unwrap()
+}
+
+/// Ingest has published from there.
+fn publish(log: &Embedded, input: &str) {
+    let run = RunRecord {
+        run_id: "20261124_220330".into(),
+        kind: RunKind::Stream,
+        state: RunState::Open,
+        input: input.into(),
+        images: 1,
+        already_done: 0,
+        opened_at: Micros(0),
+        closed_at: None,
+        predictions: 0,
+        dead_letters: 0,
+        duplicates: 0,
+    };
+    let append = Append { topic: topics::RUNS.into(), value: run.encode(), ..Append::default() };
+    let mut producer = log.producer("ingest").unwrap();
+    producer.commit(&Transaction { appends: vec![append], advance: None }).unwrap();
+}
+
+#[test]
+fn folders_that_ingest_published_from_are_allowed_where_none_is_configured() {
+    let log = log();
+    let roots = Roots::new(&[], &log);
+    let allows = |path: &str| allows(&roots, path);
+    assert!(!allows("/photos/a.jpg"));
+    publish(&log, "/photos");
+    assert!(allows("/photos/a.jpg"));
+    assert_eq!(published_folders(&log).unwrap(), [PathBuf::from("/photos")]);
+    assert!(!allows("/photos-of-others/a.jpg"));
+    let configured = Roots::new(&["/".into()], &log);
+    assert!(!self::allows(&configured, "/photos/a.jpg"));
+    assert!(!is_below(Path::new("nowhere"), &configured.configured()));
+}
+
+/// A log that says that it settles, and waits until it may have.
+#[derive(Debug)]
+struct Slow {
+    log: Embedded,
+    says: Sender<()>,
+    may: Mutex<Receiver<()>>,
+}
+
+impl Log for Slow {
+    fn identity(&self) -> Result<String> {
+        self.log.identity()
+    }
+
+    fn create(&self, topics: &[Topic]) -> Result<()> {
+        self.log.create(topics)
+    }
+
+    fn topics(&self) -> Result<Vec<Topic>> {
+        self.log.topics()
+    }
+
+    fn subscribe(
+        &self,
+        subscription: Subscription,
+        rebalance: Box<dyn Rebalance>,
+    ) -> Result<Box<dyn Consumer>> {
+        self.log.subscribe(subscription, rebalance)
+    }
+
+    fn producer(&self, slot: &str) -> Result<Box<dyn Producer>> {
+        self.log.producer(slot)
+    }
+
+    fn read(&self, at: &TopicPartition, from: NextOffset, max: usize) -> Result<Vec<StoredRecord>> {
+        self.log.read(at, from, max)
+    }
+
+    fn bounds(&self, topic: &str) -> Result<Vec<Bounds>> {
+        self.log.bounds(topic)
+    }
+
+    fn settle(&self, _: &[&str]) -> Result<()> {
+        self.says.send(()).unwrap();
+        let may = lock(&self.may).recv_timeout(Duration::from_secs(60));
+        assert!(may.is_ok(), "somebody has waited for it who needn't");
+        Ok(())
+    }
+
+    fn committed(&self, group: &str) -> Result<BTreeMap<TopicPartition, NextOffset>> {
+        self.log.committed(group)
+    }
+
+    fn groups(&self) -> Result<Vec<Group>> {
+        self.log.groups()
+    }
+
+    fn housekeep(&self) -> Result<Housekeeping> {
+        self.log.housekeep()
+    }
+}
+
+#[test]
+fn a_path_that_the_log_is_asked_for_holds_up_no_other() {
+    let ((says, said), (let_it, may)) = (channel(), channel());
+    let slow = Slow { log: log(), says, may: Mutex::new(may) };
+    let roots = Roots::new(&[], &slow);
+    let allows = |path: &str| allows(&roots, path);
+    publish(&slow.log, "/photos");
+    let_it.send(()).unwrap();
+    assert!(allows("/photos/a.jpg"));
+    said.recv().unwrap();
+    std::thread::scope(|scope| {
+        let elsewhere = [1, 2].map(|_| scope.spawn(|| allows("/elsewhere/a.jpg")));
+        said.recv().unwrap();
+        assert!(allows("/photos/b.jpg"));
+        publish(&slow.log, "/elsewhere");
+        let_it.send(()).unwrap();
+        assert!(elsewhere.into_iter().all(|it| it.join().unwrap()));
+    });
+    assert!(said.try_recv().is_err(), "what one has read the other needn't");
+}
+
+#[test]
+fn a_folder_that_was_moved_is_found_by_the_link_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let [input, moved, other] = ["input", "moved", "other"].map(|name| folder.join(name));
+    std::fs::create_dir(&input).unwrap();
+    let ((says, said), (let_it, may)) = (channel(), channel());
+    let slow = Slow { log: log(), says, may: Mutex::new(may) };
+    publish(&slow.log, input.to_str().unwrap());
+    std::fs::rename(&input, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &input).unwrap();
+    let roots = Roots::new(&[], &slow);
+    let allows = |folder: &Path| allows(&roots, folder.join("a.jpg").to_str().unwrap());
+    let_it.send(()).unwrap();
+    assert!(allows(&moved));
+    said.recv().unwrap();
+    assert!(allows(&moved) && said.try_recv().is_err(), "the log isn't asked for each of its photos");
+    let_it.send(()).unwrap();
+    assert!(!allows(&other));
+}
