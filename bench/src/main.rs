@@ -58,8 +58,9 @@ fn main() -> anyhow::Result<()> {
             continue;
         }
         if name == "--only" {
-            parts.retain(|part| value.split(',').any(|only| only == *part));
-            ensure!(!parts.is_empty(), "there is no {value}; there are {}", PARTS.join(", "));
+            parts = value.split(',').collect();
+            let unknown = parts.iter().find(|part| !PARTS.contains(part));
+            ensure!(unknown.is_none(), "there is no {value}; there are {}", PARTS.join(", "));
             continue;
         }
         let value = value.parse().with_context(|| format!("{name} {value}"))?;
@@ -76,6 +77,7 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
+    ensure!(!on_kafka || parts == PARTS, "--only is for the embedded log");
     let folder = tempfile::tempdir_in(root().join("target"))?;
     eprintln!("making {} photos of 1200×1600", size.images);
     let photos = photos::large(folder.path(), size.images)?;

@@ -73,8 +73,9 @@ impl<'a> Examiner<'a> {
         Ok(Figures::of(&model.manifest, &self.ask(model)?))
     }
 
-    /// How many times as fast as the second model the first is; None if no photo has a verdict of both.
-    pub(crate) fn speed(&self, models: [&Model; 2]) -> anyhow::Result<Option<f64>> {
+    /// How many times as fast as the second model the first is; None if no photo has a verdict of both, as was said when they
+    /// were asked.
+    pub(crate) fn speed(&self, models: [(&Model, &Judgement); 2]) -> anyhow::Result<Option<f64>> {
         Ok(speed(&self.runtime, models, &self.set, self.configuration.classifier.limits)?)
     }
 }
@@ -125,6 +126,6 @@ fn beside(
     let second = examiner.ask(other)?;
     let comparison = Comparison::of(&model.manifest.classes, judgement, &second);
     // Each was asked when the machine may have been busy with something else: that says little of how fast it is.
-    let speed = examiner.speed([model, other])?;
+    let speed = examiner.speed([(model, judgement), (other, &second)])?;
     Ok((Figures::of(&other.manifest, &second), comparison, speed))
 }

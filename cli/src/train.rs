@@ -133,7 +133,7 @@ fn report(metrics: &Metrics, recorded: Option<&Recorded>, args: &TrainArgs) -> S
     }
     let mut text = format!("{table}\nShares in per cent, with their 95 % intervals.\n");
     if !metrics.is_whole && metrics.copies == metrics.recipe.copies {
-        text += "Stopped before the backbone was tuned: the same command goes on.\n";
+        text += "Ended before the backbone was tuned: the same command takes that up again.\n";
     } else if !metrics.is_whole {
         text += &format!(
             "Stopped with {} of {} variations of each photo: the same command goes on.\n",

@@ -4,7 +4,7 @@ use autorma_classifier::{Limits, LoadError, Runtime, read_file};
 use autorma_models::Model;
 
 use crate::judging::Judge;
-use crate::{DataSet, Labelled};
+use crate::{DataSet, Judgement, Labelled};
 
 /// How often they take turns: an odd number, so that one turn is in the middle.
 const TURNS: usize = 31;
@@ -12,53 +12,45 @@ const TURNS: usize = 31;
 const PHOTOS: usize = 4;
 
 /// How many times as fast as the second model the first is on one thread, from files' bytes to verdicts. They take turns at
-/// the first of the set's photos that both have a verdict on, from the start again where there are few, and the median of
-/// the turns counts. None if there is no such photo.
+/// the first of the set's photos that both have a verdict on, by the judgement beside each, from the start again where there
+/// are few, and the median of the turns counts. None if there is no such photo.
 pub fn speed(
     runtime: &Runtime,
-    models: [&Model; 2],
+    models: [(&Model, &Judgement); 2],
     set: &DataSet,
     limits: Limits,
 ) -> Result<Option<f64>, LoadError> {
-    let [first, second] = models.map(|model| Judge::load(runtime, model, limits));
+    let [first, second] = models.map(|(model, _)| Judge::load(runtime, model, limits));
     let mut judges = [first?, second?];
-    let mut photos: Vec<&Labelled> = set.photos.iter().collect();
-    let (mut next, mut ratios) = (0, Vec::new());
-    while ratios.len() < TURNS && !photos.is_empty() {
-        let those: Vec<_> = photos.iter().copied().cycle().skip(next).take(PHOTOS).collect();
-        let (seconds, silent) = turn(&mut judges, &those, ratios.len() % 2, limits);
-        if silent.is_empty() {
-            ratios.push(seconds[1] / seconds[0]);
-            next = (next + PHOTOS) % photos.len();
-        } else {
-            // To fail is quick, and says nothing of how fast a model is.
-            photos.retain(|photo| !silent.contains(photo));
-        }
-    }
+    // To fail is quick, and says nothing of how fast a model is.
+    let [one, other] = models.map(|(_, judgement)| &judgement.judged);
+    let photos = set.photos.iter().zip(one.iter().zip(other));
+    let photos = photos.filter(|(_, ((_, one), (_, other)))| one.is_ok() && other.is_ok());
+    let mut photos = photos.map(|(photo, _)| photo).collect::<Vec<_>>().into_iter().cycle();
+    let turns = (0..TURNS).filter_map(|number| {
+        let those: Vec<_> = photos.by_ref().take(PHOTOS).collect();
+        turn(&mut judges, &those, number % 2, limits)
+    });
+    let mut ratios: Vec<f64> = turns.collect();
     ratios.sort_by(f64::total_cmp);
     Ok(ratios.get(ratios.len() / 2).copied())
 }
 
-/// How long each of the two takes for the photos, first the one of this number, and the photos on which one has no verdict.
-fn turn<'a>(
-    judges: &mut [Judge<'_>; 2],
-    photos: &[&'a Labelled],
-    first: usize,
-    limits: Limits,
-) -> ([f64; 2], Vec<&'a Labelled>) {
-    let files: Vec<_> = photos.iter().map(|photo| read_file(&photo.path, limits.bytes).ok()).collect();
-    let (mut seconds, mut silent) = ([0.0; 2], Vec::new());
+/// How many times as fast the first of the two is on the photos, of which the one of this number begins; None if there is no
+/// photo, or one that is gone by now.
+fn turn(judges: &mut [Judge<'_>; 2], photos: &[&Labelled], begins: usize, limits: Limits) -> Option<f64> {
+    let files = photos.iter().map(|photo| read_file(&photo.path, limits.bytes).ok());
+    let files = files.collect::<Option<Vec<_>>>().filter(|files| !files.is_empty())?;
+    let mut seconds = [0.0; 2];
     // Who comes second finds the files in the processor's caches.
-    for which in [first, 1 - first] {
+    for which in [begins, 1 - begins] {
         let begun = Instant::now();
         for (photo, file) in photos.iter().zip(&files) {
-            if file.as_ref().is_none_or(|file| judges[which].judge(photo, file).is_err()) {
-                silent.push(*photo);
-            }
+            judges[which].judge(photo, file).ok()?;
         }
         seconds[which] = begun.elapsed().as_secs_f64();
     }
-    (seconds, silent)
+    Some(seconds[1] / seconds[0])
 }
 
 #[cfg(test)]
@@ -71,13 +63,17 @@ mod tests {
     use autorma_models::handmade::{means, negatives, picture, write, write_ensemble};
 
     use super::*;
-    use crate::Label;
+    use crate::{Label, judge};
 
     const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
 
     fn runtime() -> Runtime {
         let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
         Runtime::load(&library).unwrap()
+    }
+
+    fn judged(runtime: &Runtime, model: &Model, set: &DataSet) -> Judgement {
+        judge(runtime, model, set, LIMITS, 1, |_| {}).unwrap()
     }
 
     #[test]
@@ -101,7 +97,11 @@ mod tests {
                     std::thread::sleep(Duration::from_millis(5));
                 }
             });
-            let measured = |models| speed(&runtime, models, &set, LIMITS).unwrap().unwrap();
+            let measured = |models: [&Model; 2]| {
+                let judged = models.map(|model| judged(&runtime, model, &set));
+                let models = [(models[0], &judged[0]), (models[1], &judged[1])];
+                speed(&runtime, models, &set, LIMITS).unwrap().unwrap()
+            };
             let [same, slower] = [[&one, &one], [&both, &one]].map(measured);
             is_over.store(true, Ordering::Relaxed);
             assert!((0.5..2.0).contains(&same), "{same}");
@@ -119,10 +119,34 @@ mod tests {
         let measured = |names: &[&str]| {
             let labelled = |name: &&str| Labelled { path: root.path().join(name), label: Label::Class(0) };
             let set = DataSet { photos: names.iter().map(labelled).collect(), loose: Vec::new() };
-            speed(&runtime, [&model, &model], &set, LIMITS).unwrap()
+            let judged = judged(&runtime, &model, &set);
+            speed(&runtime, [(&model, &judged); 2], &set, LIMITS).unwrap()
         };
         assert_eq!(measured(&["broken.bmp", "missing.bmp"]), None);
         assert!(measured(&["broken.bmp", "missing.bmp", "good.bmp"]).is_some());
         assert_eq!(measured(&[]), None);
+    }
+
+    #[test]
+    fn photos_without_a_verdict_are_not_asked_about_again_nor_those_that_are_gone() {
+        let (root, runtime) = (tempfile::tempdir().unwrap(), runtime());
+        let path = root.path().join("photo.bmp");
+        write(&root.path().join("model"), "means", &means()).unwrap();
+        let model = Model::open(&root.path().join("model")).unwrap();
+        let photo = Labelled { path: path.clone(), label: Label::Class(0) };
+        let set = DataSet { photos: vec![photo], loose: Vec::new() };
+        let [silent, good] = [b"no picture".to_vec(), picture([200, 20, 20])].map(|file| {
+            fs::write(&path, file).unwrap();
+            judged(&runtime, &model, &set)
+        });
+        let measured = |judged: [&Judgement; 2]| {
+            speed(&runtime, judged.map(|judged| (&model, judged)), &set, LIMITS).unwrap()
+        };
+        assert!(measured([&good, &good]).is_some());
+        for judged in [[&silent, &good], [&good, &silent]] {
+            assert_eq!(measured(judged), None);
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(measured([&good, &good]), None);
     }
 }

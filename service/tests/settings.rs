@@ -180,6 +180,9 @@ fn a_line_that_is_no_setting_is_not_shown() {
         assert_eq!(told, ["AUTORMA_SINK_PASSWORD (from .env:1): NAME=VALUE"], "{wrong}");
     }
     assert_eq!(read(vec![dotenv("AUTORMA_DATA = here")]).data, "here");
+    // An alias may have a sign in its name that no shell takes there.
+    let told = problems(vec![dotenv("AUTORMA_MODEL_BLUE-GREEN=90")]);
+    assert!(matches!(&told[..], [told] if told.starts_with("AUTORMA_MODEL_BLUE-GREEN ")), "{told:?}");
 }
 
 #[test]

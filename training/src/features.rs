@@ -11,10 +11,6 @@ use crate::graph::Backbone;
 use crate::views::{Unusable, Views};
 use crate::{Error, Progress, What, memory};
 
-/// Of so many photos that were read when the training began, one may be gone. A folder goes as a whole, as one on a network
-/// does that is away.
-const FEW: usize = 20;
-
 /// What computes features.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine<'a> {
@@ -127,7 +123,11 @@ pub(crate) fn extract(
         done += broken.len();
         let report = |computed| progress(Progress::Count { what: scope.what(), done: done + computed, of });
         let computed = work.compute(copy, &missing, &mut sessions, cache, &mut failed, report)?;
-        work.are_there(&rounds[0], &failed)?;
+        let gone = |photo: usize| match &failed[photo] {
+            Some(Unusable::Gone(why)) => Some(why.clone()),
+            _ => None,
+        };
+        views.few_are_gone(&rounds[0], gone)?;
         done += computed;
         if computed < missing.len() {
             break;
@@ -192,26 +192,6 @@ impl Work<'_> {
                 Ok(report(done))
             },
         )
-    }
-
-    /// An error if more than a few of the photos are gone: a model of the others isn't what was asked for.
-    fn are_there(&self, photos: &[usize], failed: &[Option<Unusable>]) -> Result<(), Error> {
-        // One that couldn't be read at first is left out and told.
-        let read: Vec<_> = photos.iter().filter(|photo| self.views.contents.of(**photo).is_some()).collect();
-        let gone = read.iter().filter_map(|photo| match &failed[**photo] {
-            Some(Unusable::Gone(why)) => Some((&self.views.photos.all[**photo].path, why)),
-            _ => None,
-        });
-        let gone: Vec<_> = gone.collect();
-        match gone.first() {
-            Some((path, why)) if gone.len() * FEW > read.len() => Err(Error::Gone {
-                gone: gone.len(),
-                of: read.len(),
-                path: (*path).clone(),
-                why: (*why).clone(),
-            }),
-            _ => Ok(()),
-        }
     }
 
     /// What the backbone says of one view.

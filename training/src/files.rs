@@ -19,12 +19,24 @@ pub(crate) fn lock(path: &Path) -> Result<File, Error> {
 
 /// Writes a file that appears when it is whole, and after what was written before; its folder is created.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(path);
-    at(path, fs::create_dir_all(folder))?;
-    let temporary = path.with_extension("tmp");
-    let written = File::create(&temporary).and_then(|file| fill(file, content));
-    let appeared = written.and_then(|()| fs::rename(&temporary, path));
-    at(path, appeared.and_then(|()| sync(folder)))
+    prepare(path, content)?;
+    appear(path)
+}
+
+/// Writes all of a file without its appearing: what takes room on the disk.
+pub(crate) fn prepare(path: &Path, content: &[u8]) -> Result<(), Error> {
+    at(path, fs::create_dir_all(path.parent().unwrap_or(path)))?;
+    at(path, File::create(temporary(path)).and_then(|file| fill(file, content)))
+}
+
+/// Lets a file appear that was prepared.
+pub(crate) fn appear(path: &Path) -> Result<(), Error> {
+    let appeared = fs::rename(temporary(path), path);
+    at(path, appeared.and_then(|()| sync(path.parent().unwrap_or(path))))
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    path.with_extension("tmp")
 }
 
 /// Writes the content of a new file to the disk.
@@ -38,11 +50,11 @@ pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Removes a file, if there is one.
+/// Removes a file, if there is one, before what is written after.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
-        removed => at(path, removed),
+        removed => at(path, removed.and_then(|()| sync(path.parent().unwrap_or(path)))),
     }
 }
 

@@ -84,6 +84,10 @@ pub(crate) fn write(
 #[derive(Debug)]
 enum Step<'a> {
     Write(PathBuf, Cow<'a, [u8]>),
+    /// The half of writing that a full disk refuses.
+    Prepare(PathBuf, Cow<'a, [u8]>),
+    /// The other half.
+    Appear(PathBuf),
     Remove(PathBuf),
 }
 
@@ -91,6 +95,8 @@ impl Step<'_> {
     fn take(&self) -> Result<(), Error> {
         match self {
             Self::Write(path, content) => files::write(path, content),
+            Self::Prepare(path, content) => files::prepare(path, content),
+            Self::Appear(path) => files::appear(path),
             Self::Remove(path) => files::remove(path),
         }
     }
@@ -99,7 +105,7 @@ impl Step<'_> {
 /// How the model comes into the folder. The manifest is always written after the files that it names. Where another model
 /// was, its files may have the names of the new ones: so these come under the names of their hashes first, with a manifest
 /// that says so, and then under their own. Whoever is killed, wherever, leaves the former model or the new one, and beside
-/// the new one nothing that was told of the former.
+/// the new one nothing that was told of the former. Nothing of that goes before all is on the disk that replaces the former.
 fn steps<'a>(
     folder: &Path,
     model: &'a Model,
@@ -109,15 +115,17 @@ fn steps<'a>(
     let models = || reference.into_iter().chain([model]);
     let files = || models().flat_map(|Model { manifest, onnx }| manifest.members.iter().zip(onnx));
     let manifest = &model.manifest;
+    let path = || folder.join(MANIFEST);
     let mut steps = Vec::new();
     let former = Model::manifest(folder).ok();
     if former.is_some() {
         steps.extend(files().map(|(it, onnx)| Step::Write(folder.join(hashed(&it.model)), onnx.into())));
+        steps.push(Step::Prepare(path(), json(&manifest.with_named_files())?.into()));
         steps.extend(told.iter().cloned().map(Step::Remove));
-        steps.push(written(folder, &manifest.with_named_files())?);
+        steps.push(Step::Appear(path()));
     }
     steps.extend(files().map(|(it, onnx)| Step::Write(folder.join(&it.model.file), onnx.into())));
-    steps.push(written(folder, manifest)?);
+    steps.push(Step::Write(path(), json(manifest)?.into()));
     // What is of no use then: of the former model, of the steps above, and of those who were killed at them.
     let used: BTreeSet<_> = names(manifest).collect();
     let mut unused: BTreeSet<_> = former.iter().flat_map(names).chain(left(folder)).collect();
@@ -128,9 +136,8 @@ fn steps<'a>(
     Ok(steps)
 }
 
-fn written(folder: &Path, manifest: &Manifest) -> Result<Step<'static>, Error> {
-    let text = serde_json::to_vec_pretty(manifest).map_err(|error| Error::Made(error.to_string()))?;
-    Ok(Step::Write(folder.join(MANIFEST), text.into()))
+fn json(manifest: &Manifest) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec_pretty(manifest).map_err(|error| Error::Made(error.to_string()))
 }
 
 /// The name of a file that is called after its content, as in [`Manifest::with_named_files`].

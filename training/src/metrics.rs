@@ -21,7 +21,7 @@ pub struct Metrics {
     pub copies: u32,
     /// Whether the backbone was tuned.
     pub is_tuned: bool,
-    /// Whether all was done that was wanted: false if training was stopped.
+    /// Whether all was done that was wanted: false if training was stopped, or a photo lost while the backbone was tuned.
     pub is_whole: bool,
     /// What the logits are divided by.
     pub temperature: f64,

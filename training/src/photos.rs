@@ -167,6 +167,11 @@ impl Photos {
         self.number(groups);
     }
 
+    /// The numbers of those that are for this.
+    pub(crate) fn of_part(&self, part: Split) -> Vec<usize> {
+        (0..self.all.len()).filter(|photo| self.all[*photo].part == part).collect()
+    }
+
     /// How many of the groups are learned from and looked at in the test.
     fn known_in_test(&self, groups: &mut Groups) -> usize {
         let mut of_part = |part: Split| -> BTreeSet<usize> {

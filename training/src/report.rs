@@ -23,7 +23,7 @@ pub(crate) fn render(
         metrics.copies,
         match (metrics.is_whole, metrics.copies == metrics.recipe.copies) {
             (true, _) => "",
-            (false, true) => "; training was stopped before the backbone was tuned",
+            (false, true) => "; training ended before the backbone was tuned",
             (false, false) => ", less than wanted: training was stopped",
         },
         metrics.seconds,

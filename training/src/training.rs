@@ -5,6 +5,7 @@ use autorma_classifier::{Limits, Runtime};
 
 use crate::cache::Cache;
 use crate::contents::Contents;
+use crate::dataset::Split;
 use crate::enough;
 use crate::features::{Features, Machine, Scope, extract};
 use crate::graph::Backbone;
@@ -89,6 +90,7 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     };
     let (mut model, reference) = trained.models()?;
     let metrics = trained.judged(&model, reference.as_ref(), &mut progress)?;
+    views.are_there(&photos.of_part(Split::Test))?;
     trained.write(&mut model, reference.as_ref(), &metrics)?;
     Ok(metrics)
 }
@@ -181,6 +183,9 @@ fn fit(
 
 /// Tunes the backbone with the head; None if the recipe doesn't want it, or it was stopped before its end, or a photo to learn
 /// from is lost: hours of other work are in what there is.
+///
+/// # Errors
+/// [`Error::Gone`] if more than a few photos are lost.
 fn tune(
     tuner: &Tuner<'_>,
     untuned: &Untuned,
@@ -194,6 +199,7 @@ fn tune(
         // While a tuned one was quantized or judged.
         Err(Error::Stopped) => Ok(None),
         Err(error @ Error::View { .. }) => {
+            tuner.views.are_there(&features.photos[..features.plain])?;
             tracing::warn!(%error, "the backbone isn't tuned to the end, and ships as it was");
             Ok(None)
         }

@@ -15,6 +15,9 @@ use crate::{Error, Progress, Recipe, What, memory};
 
 /// Bytes of a scene when it is decoded: about as many, for one of 4:3.
 const SCENE: usize = 4 * (SIDE * SIDE) as usize;
+/// Of so many photos that were read when the training began, one may be gone. A folder goes as a whole, as one on a network
+/// does that is away.
+const FEW: usize = 20;
 
 /// Photos as they are and in variations, of which each has a number above 0.
 #[derive(Debug)]
@@ -120,6 +123,36 @@ impl<'a> Views<'a> {
     /// That a photo which could be used before can't be any more.
     pub(crate) fn lost(&self, photo: usize, why: &Unusable) -> Error {
         Error::View { path: self.photos.all[photo].path.clone(), why: why.to_string() }
+    }
+
+    /// Looks whether the photos are still what was read when the training began.
+    ///
+    /// # Errors
+    /// [`Error::Gone`] if more than a few of them aren't.
+    pub(crate) fn are_there(&self, photos: &[usize]) -> Result<(), Error> {
+        self.few_are_gone(photos, |photo| self.contents.file(self.photos, photo).err())
+    }
+
+    /// An error if more than a few of the photos are gone, by what `gone` says of why one is: a model of the others isn't what
+    /// was asked for.
+    pub(crate) fn few_are_gone(
+        &self,
+        photos: &[usize],
+        gone: impl Fn(usize) -> Option<String>,
+    ) -> Result<(), Error> {
+        // One that couldn't be read at first is left out and told.
+        let was_read = |photo: &usize| self.contents.of(*photo).is_some();
+        let read: Vec<usize> = photos.iter().copied().filter(was_read).collect();
+        let gone: Vec<_> = read.iter().filter_map(|photo| Some((*photo, gone(*photo)?))).collect();
+        match &*gone {
+            [(photo, why), ..] if gone.len() * FEW > read.len() => Err(Error::Gone {
+                gone: gone.len(),
+                of: read.len(),
+                path: self.photos.all[*photo].path.clone(),
+                why: why.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn varied(&self, photo: usize, copy: u32, file: &[u8], decoder: &mut Decoder) -> Result<Vec<u8>, String> {

@@ -312,7 +312,7 @@ fn a_backbone_is_tuned_and_judged_by_one_that_hasn_t_seen_the_fold() {
         stops += 1;
         assert_ne!(elsewhere.model("run")[1], home.model("run")[1], "after {stops} stops");
         let page = fs::read_to_string(elsewhere.path("run/report.html")).unwrap();
-        assert!(page.contains("<p>1 variations of each photo; training was stopped before the backbone"));
+        assert!(page.contains("<p>1 variations of each photo; training ended before the backbone"));
     }
     assert_eq!(stops, 3);
     assert_eq!(elsewhere.model("run"), home.model("run"));
@@ -341,19 +341,48 @@ fn who_stops_while_a_tuned_backbone_judges_is_heard() {
 #[test]
 fn a_photo_that_is_lost_while_the_backbone_is_tuned_costs_the_tuning_and_no_model() {
     let home = Home::new();
-    let [photos, away] = ["home", "away"].map(|name| home.path(name));
+    // So many photos are drawn that each is.
+    let tuned = || Recipe { tuning: Tuning { batch: 48, ..tuned().tuning }, ..tuned() };
+    let [photo, away] = ["home/red_things/0.png", "away.png"].map(|name| home.path(name));
     let untuned = home.train_by(&tuned(), "run", 2, |progress| {
         if matches!(progress, Progress::Tuning { number: 0, step: 1, .. }) {
-            fs::rename(&photos, &away).unwrap();
+            fs::rename(&photo, &away).unwrap();
         }
         true
     });
     let untuned = untuned.unwrap();
     assert_eq!((untuned.is_whole, untuned.is_tuned), (false, false));
     assert_eq!(Model::open(&untuned.model).unwrap().manifest.classes.len(), 2);
-    fs::rename(&away, &photos).unwrap();
+    fs::rename(&away, &photo).unwrap();
     let whole = home.train_by(&tuned(), "run", 2, |_| true).unwrap();
     assert!(whole.is_whole && whole.is_tuned);
+}
+
+#[test]
+fn a_folder_that_goes_away_while_the_backbone_is_tuned_or_tested_costs_no_former_model() {
+    let home = Home::new();
+    home.train_by(&tuned(), "run", 2, |_| true).unwrap();
+    let former = home.model("run");
+    let other = Recipe { seed: 2, ..tuned() };
+    let without = |folder: &str, is_time: fn(Progress) -> bool| {
+        let [photos, away] = [folder, "away"].map(|name| home.path(name));
+        let gone = home.train_by(&other, "run", 2, |progress| {
+            if is_time(progress) {
+                fs::rename(&photos, &away).unwrap();
+            }
+            true
+        });
+        fs::rename(&away, &photos).unwrap();
+        gone.unwrap_err()
+    };
+    let gone = without("home", |progress| matches!(progress, Progress::Tuning { number: 0, step: 1, .. }));
+    assert!(matches!(gone, Error::Gone { gone: 12, of: 69, .. }), "{gone}");
+    assert!(home.model("run") == former, "the former model stays");
+    let gone = without("studio/test", |progress| done(progress, What::Tested) == Some(0));
+    assert!(matches!(gone, Error::Gone { gone: 12, of: 12, .. }), "{gone}");
+    assert!(home.model("run") == former, "the former model stays");
+    let whole = home.train_by(&other, "run", 2, |_| true).unwrap();
+    assert!(whole.is_whole && whole.is_tuned && home.model("run") != former);
 }
 
 #[test]

@@ -31,9 +31,9 @@ pub(crate) enum DatasetCommand {
     ///
     /// Takes any folder of class folders, split or not; manifest.csv and dataset_info.json are held against the files, if
     /// they are there, and what is found for which `train` would refuse the list or the folder: rows, and classes beside
-    /// train, val and test. Each folder is checked alone, whatever it is trained with. Classes without photos are found, and
-    /// those without any in train where others have some. Photos that are the same or look alike on one side of the split are
-    /// counted, and no finding. Exit status: 0 clean; 2 something was found; 1 anything else.
+    /// train, val and test that it isn't named. Each folder is checked alone, whatever it is trained with. Classes without
+    /// photos are found, and those without any in train where others have some. Photos that are the same or look alike on one
+    /// side of the split are counted, and no finding. Exit status: 0 clean; 2 something was found; 1 anything else.
     Check(CheckArgs),
 }
 

@@ -61,7 +61,7 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
     }
     let serving = former.map(|number| Serving::load(registry, name, &args.to, number)).transpose()?;
     let reference = match registry.reference(name, version) {
-        Err(error) if error.is_away() => return Err(error.into()),
+        Err(error) if error.is_away() || error.says_nothing() => return Err(error.into()),
         reference => reference,
     };
     let findings = examine(configuration, args, &candidate, reference, serving.as_ref())?;

@@ -38,7 +38,9 @@ impl Layer {
         for (line, number) in text.lines().zip(1..) {
             let line = without_export(line.trim());
             let origin = format!("{place}:{number}");
-            let end = line.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(line.len());
+            // Aliases have a '-', and librdkafka's properties a '.'.
+            let end =
+                line.find(|c: char| !c.is_ascii_alphanumeric() && !"_-.".contains(c)).unwrap_or(line.len());
             let (name, rest) = line.split_at(end);
             match rest.trim_start().strip_prefix('=').map(|value| unquoted(value.trim())) {
                 // What stands there instead of a sign is never told: it may be a password.

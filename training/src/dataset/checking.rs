@@ -133,7 +133,8 @@ pub fn check(
 }
 
 fn beside(class: &str) -> Broken {
-    let why = "it lies beside train, val and test, which `autorma train` refuses: move it into one of them";
+    let why = "it lies beside train, val and test, which `autorma train` refuses unless --other or --backgrounds names it: move \
+               it into one of them";
     Broken::new(class.to_owned(), "beside", why)
 }
 

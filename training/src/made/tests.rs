@@ -91,3 +91,17 @@ fn a_folder_without_a_whole_model_gets_one_whatever_lies_there() {
         assert_eq!(listed(folder.path()), ["goods.fp32.onnx", "goods.onnx", "manifest.json"]);
     }
 }
+
+#[test]
+fn a_manifest_that_can_t_be_written_costs_nothing_that_was_told_of_the_former_model() {
+    let [(former, _), (new, _)] = [b"former", b"newest"].map(|onnx| model("goods", onnx, None));
+    let folder = tempfile::tempdir().unwrap();
+    let told = [folder.path().join("CARD.md")];
+    write(folder.path(), &former, None, &[]).unwrap();
+    fs::write(&told[0], "of the former one").unwrap();
+    // In its way, as a full disk is.
+    fs::create_dir(folder.path().join("manifest.tmp")).unwrap();
+    write(folder.path(), &new, None, &told).unwrap_err();
+    assert_eq!(found(folder.path()), (former.manifest.sha256(), None));
+    assert!(told[0].exists());
+}

@@ -41,7 +41,8 @@ pub(super) fn examine(
     serving: Option<&Serving>,
 ) -> anyhow::Result<Findings> {
     let examiner = Examiner::new(configuration, &args.photos, candidate)?;
-    let figures = examiner.figures(candidate)?;
+    let judgement = examiner.ask(candidate)?;
+    let figures = Figures::of(&candidate.manifest, &judgement);
     if figures.strangers.is_none() && knows_unknown(&candidate.manifest) {
         tracing::warn!(
             "there is no photo of none of the classes: nothing is found out about unknowns; --unknown names some"
@@ -63,8 +64,8 @@ pub(super) fn examine(
     let beside = match serving.map(|serving| serving.model.as_ref()) {
         // The photos' folders are named by classes that one which knows others hasn't.
         Some(Ok(model)) if model.manifest.classes == candidate.manifest.classes => {
-            match examiner.figures(model) {
-                Ok(former) if former.accuracy.of > 0 => Some(Ok((model, former))),
+            match examiner.ask(model).map(|said| (Figures::of(&model.manifest, &said), said)) {
+                Ok((former, said)) if former.accuracy.of > 0 => Some(Ok((model, former, said))),
                 Ok(_) => Some(Err("it has no verdict on any photo of the classes")),
                 Err(error) => {
                     complain(&format!("what serves can't be asked: {error:#}"));
@@ -76,9 +77,9 @@ pub(super) fn examine(
         Some(Ok(_)) | None => None,
     };
     match beside {
-        Some(Ok((model, former))) => {
+        Some(Ok((model, former, said))) => {
             checks.extend(compared(args, &figures, &former));
-            checks.push(fast(args, examiner.speed([candidate, model])?));
+            checks.push(fast(args, examiner.speed([(candidate, &judgement), (model, &said)])?));
         }
         nothing => {
             checks.extend(nothing.and_then(Result::err).map(silent));

@@ -102,7 +102,7 @@ impl Client {
             http = http.tls_certs_merge(pem.and_then(authorities).map_err(unreadable)?);
         }
         if base.scheme() == "http" {
-            // Nobody needs the system's authorities, and there may be none.
+            // The system's authorities are of no use, and there may be none: a proxy's is in `mlflow.ca`.
             http = http.tls_certs_only([]);
         }
         let http = http.build().map_err(|error| {
