@@ -1,12 +1,12 @@
 //! Everything between reading an image event and committing its outcome: where the stage's threads meet.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use autorma_stream::{
     Assignment, Batcher, Cut, NextOffset, Offset, Passed, Progress, Record, TopicPartition,
 };
+use parking_lot::{Condvar, Mutex};
 
 use crate::Error;
 use crate::outcome::{Decoded, Finished, Outcome};
@@ -119,9 +119,9 @@ impl Desk {
     /// Waits until so many records have room, or `longest`. Returns how many have.
     pub(crate) fn wait_for_room(&self, wanted: usize, longest: Duration) -> usize {
         let full = |state: &mut State| self.max_in_flight - state.in_flight < wanted && !state.stopped();
-        let (state, waited) =
-            self.room.wait_timeout_while(self.lock(), longest, full).unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() {
+        let mut state = self.state.lock();
+        self.room.wait_while_for(&mut state, full, longest);
+        if full(&mut state) {
             self.clear_away();
         }
         self.max_in_flight - state.in_flight
@@ -129,7 +129,7 @@ impl Desk {
 
     /// Records were read.
     pub(crate) fn admit(&self, records: Vec<Record>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for record in records {
             state.progress.begin(&record.stored.at, record.stored.offset);
             state.in_flight += 1;
@@ -144,7 +144,7 @@ impl Desk {
         if passed.is_empty() {
             return;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for (at, passed) in passed {
             state.progress.pass(&at, passed.next);
             state.passed.insert(at, passed);
@@ -156,7 +156,7 @@ impl Desk {
     /// What a free worker should do next; None when there will be nothing any more. Micro-batches come first: they are
     /// cut late enough as it is.
     pub(crate) fn next_task(&self) -> Option<Task> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.failure.is_some() {
                 return None;
@@ -170,23 +170,21 @@ impl Desk {
                 state.decoding += 1;
                 return Some(Task::Decode(record));
             }
-            state = match cut {
-                Cut::Wait(longest) => {
-                    self.work.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0
-                }
+            match cut {
+                Cut::Wait(longest) => _ = self.work.wait_for(&mut state, longest),
                 // The other workers are done too, or still decode what one of them will infer.
                 _ if state.closed && !coming => {
                     self.work.notify_all();
                     return None;
                 }
-                _ => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+                _ => self.work.wait(&mut state),
+            }
         }
     }
 
     /// A record that [`Desk::next_task`] gave out is a picture or has failed.
     pub(crate) fn decoded(&self, result: Result<Decoded, Finished>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.decoding -= 1;
         match result {
             Ok(decoded) => state.ready.push(decoded, Instant::now()),
@@ -206,7 +204,7 @@ impl Desk {
     /// A record that [`Desk::next_task`] gave out isn't worked on any more, for all is over. It stays pending, so that no
     /// commit passes over it, and what is done behind it is left with it.
     pub(crate) fn leave(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.decoding -= 1;
         state.in_flight -= 1;
         drop(state);
@@ -215,7 +213,7 @@ impl Desk {
 
     /// A micro-batch has its outcomes.
     pub(crate) fn finish(&self, outcomes: Vec<Finished>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for finished in outcomes {
             self.finish_locked(&mut state, finished);
         }
@@ -241,14 +239,14 @@ impl Desk {
     /// An outcome stays here until all records before it in its partition have theirs: what is committed and the
     /// offsets that say so must cover the same records.
     pub(crate) fn next_commit(&self) -> Option<Committable> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.failure.is_some() {
                 return None;
             }
             let company = state.company.saturating_duration_since(Instant::now());
             if !company.is_zero() && state.has_company(self.max_in_flight) {
-                state = self.done.wait_timeout(state, company).unwrap_or_else(PoisonError::into_inner).0;
+                self.done.wait_for(&mut state, company);
                 continue;
             }
             let committable = state.take_committable();
@@ -260,13 +258,13 @@ impl Desk {
             if state.closed && state.in_flight == state.done.len() {
                 return None;
             }
-            state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.done.wait(&mut state);
         }
     }
 
     /// What [`Desk::next_commit`] gave out is durable, or given up with its assignment.
     pub(crate) fn committed(&self, outcomes: usize) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.committing.clear();
         state.in_flight -= outcomes;
         state.company = Instant::now() + COMPANY;
@@ -276,7 +274,7 @@ impl Desk {
 
     /// Forgets what isn't begun of these partitions; what is, may be committed for `longest`.
     pub(crate) fn give_up(&self, partitions: &[TopicPartition], longest: Duration) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let before = state.to_decode.len();
         let (dropped, kept): (VecDeque<_>, _) =
             state.to_decode.drain(..).partition(|record| partitions.contains(&record.stored.at));
@@ -291,8 +289,7 @@ impl Desk {
         // Nothing may be coming any more for those who wait to fill a micro-batch.
         self.work.notify_all();
         let busy = |state: &mut State| !state.stopped() && partitions.iter().any(|at| state.is_busy(at));
-        let waited = self.room.wait_timeout_while(state, longest, busy);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        self.room.wait_while_for(&mut state, busy, longest);
         for at in partitions {
             state.progress.forget(at);
             state.passed.remove(at);
@@ -304,7 +301,7 @@ impl Desk {
 
     /// Forgets what isn't begun: nothing more is decoded, and no commit passes over it.
     pub(crate) fn abandon(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for record in std::mem::take(&mut state.to_decode) {
             state.progress.withdraw(&record.stored.at, record.stored.offset);
             state.in_flight -= 1;
@@ -315,12 +312,12 @@ impl Desk {
 
     /// Waits until everything is committed, or `longest`. Returns whether it is.
     pub(crate) fn wait_until_idle(&self, longest: Duration) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.urgent = true;
         self.clear_away();
         let busy = |state: &mut State| state.in_flight > 0 && state.failure.is_none();
-        let waited = self.room.wait_timeout_while(state, longest, busy);
-        waited.unwrap_or_else(PoisonError::into_inner).0.in_flight == 0
+        self.room.wait_while_for(&mut state, busy, longest);
+        state.in_flight == 0
     }
 
     /// Outcomes whose assignments have ended since they were done may still lie there: the committer clears them away, and
@@ -331,28 +328,28 @@ impl Desk {
 
     /// No further record comes: the threads return when what is here is done.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.wake();
     }
 
     /// Everyone stops where they are; the first failure is the one that counts.
     pub(crate) fn fail(&self, error: Error) {
-        self.lock().failure.get_or_insert(error);
+        self.state.lock().failure.get_or_insert(error);
         self.wake();
     }
 
     /// Whether something has failed.
     pub(crate) fn has_failed(&self) -> bool {
-        self.lock().failure.is_some()
+        self.state.lock().failure.is_some()
     }
 
     /// What has failed.
     pub(crate) fn take_failure(&self) -> Option<Error> {
-        self.lock().failure.take()
+        self.state.lock().failure.take()
     }
 
     pub(crate) fn queues(&self) -> Queues {
-        let state = self.lock();
+        let state = self.state.lock();
         Queues {
             to_decode: state.to_decode.len(),
             ready: state.ready.len(),
@@ -366,10 +363,6 @@ impl Desk {
         for waiting in [&self.work, &self.done, &self.room] {
             waiting.notify_all();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,11 +1,12 @@
 mod arms;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use autorma_schemas::Reason;
 use autorma_service::metrics::Registering;
+use parking_lot::Mutex;
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, exponential_buckets,
     linear_buckets,

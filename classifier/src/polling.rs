@@ -1,9 +1,10 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use autorma_service::Shutdown;
 use autorma_stream::{Consumer, Disposition, NextOffset, PollLimit, Rebalance, TopicPartition};
+use parking_lot::Mutex;
 
 use crate::desk::Desk;
 use crate::{Config, Error, Metrics};
@@ -17,6 +18,9 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// How long a member may have no partition before that is told: a rebalance takes less.
 const WITHOUT_WORK: Duration = Duration::from_secs(10);
+/// How long what was lost may be nobody's. A poll doesn't say whether the log is away; who lets members in again says
+/// nothing to those that get no partition.
+const NOBODY_S: Duration = Duration::from_secs(60);
 
 /// The consumer's thread: reads while there is room, keeps the membership alive, and drains at the end.
 pub(crate) fn poll(
@@ -31,7 +35,7 @@ pub(crate) fn poll(
     let wanted = config.batch_size.min(config.max_in_flight);
     let mut idle = Idle { since: Instant::now(), told: false };
     while !shutdown.is_requested() && !desk.has_failed() {
-        if idle.is_to_be_told(held.is_with_others(), Instant::now()) {
+        if idle.is_to_be_told(held.is_with_others(Instant::now()), Instant::now()) {
             tracing::info!(
                 "this classifier stands by: the other classifiers have all partitions of the images (more of them, \
                  log.partitions, would give it some)"
@@ -75,14 +79,15 @@ pub(crate) fn poll(
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     partitions: AtomicUsize,
-    /// Whether it has lost what it had since it was last given one.
-    lost: AtomicBool,
+    /// When it has lost what it had, if it wasn't given one since.
+    lost: Mutex<Option<Instant>>,
 }
 
 impl Held {
     /// Whether others have all partitions, as far as that is known: what was lost may be nobody's, while the log is away.
-    fn is_with_others(&self) -> bool {
-        self.partitions.load(Ordering::Relaxed) == 0 && !self.lost.load(Ordering::Relaxed)
+    fn is_with_others(&self, now: Instant) -> bool {
+        let may_be_nobody_s = self.lost.lock().is_some_and(|lost| now - lost < NOBODY_S);
+        self.partitions.load(Ordering::Relaxed) == 0 && !may_be_nobody_s
     }
 }
 
@@ -115,13 +120,13 @@ pub(crate) struct HandOver {
 impl Rebalance for HandOver {
     fn assigned(&mut self, _: &TopicPartition) -> autorma_stream::Result<Option<NextOffset>> {
         self.held.partitions.fetch_add(1, Ordering::Relaxed);
-        self.held.lost.store(false, Ordering::Relaxed);
+        *self.held.lost.lock() = None;
         Ok(None)
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
         self.held.partitions.fetch_sub(partitions.len(), Ordering::Relaxed);
-        self.held.lost.store(lost, Ordering::Relaxed);
+        *self.held.lost.lock() = lost.then(Instant::now);
         self.desk.give_up(partitions, if lost { Duration::ZERO } else { HAND_OVER });
     }
 }
@@ -141,15 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_may_be_nobody_s() {
+    fn what_was_lost_may_be_nobody_s_for_a_while() {
         let (held, at) = (Arc::<Held>::default(), TopicPartition::new("images", 0));
         let desk = Arc::new(Desk::new(1, 1, Duration::ZERO));
         let mut hand_over = HandOver { desk, held: Arc::clone(&held) };
         let mut given = |lost| {
             hand_over.assigned(&at).unwrap();
             hand_over.revoked(std::slice::from_ref(&at), lost);
-            held.is_with_others()
+            let now = Instant::now();
+            [now, now + NOBODY_S].map(|now| held.is_with_others(now))
         };
-        assert!(!given(true) && given(false));
+        assert_eq!([given(true), given(false)], [[false, true], [true, true]]);
     }
 }

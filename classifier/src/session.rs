@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use autorma_models::{Input, Model, mean};
 use ndarray::{Array4, ArrayView1, ArrayView4, Axis};
@@ -7,6 +6,7 @@ use ort::environment::Environment;
 use ort::session::Session as OrtSession;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
+use parking_lot::Mutex;
 
 use crate::Picture;
 
@@ -54,7 +54,7 @@ impl Runtime {
     /// classifier that begins anew comes here again.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         static LOADED: Mutex<Option<Environment>> = Mutex::new(None);
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = LOADED.lock();
         if let Some(environment) = &*loaded {
             return Ok(Self(environment.clone()));
         }

@@ -4,13 +4,14 @@ mod following;
 mod opening;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
 
 use autorma_models::{Manifest, Model};
 use autorma_schemas::ModelVersion;
 use autorma_service::Shutdown;
+use parking_lot::Mutex;
 
 use crate::inferring::{Instrument, Meaning};
 use crate::stage::AT_ONCE;
@@ -43,12 +44,12 @@ impl Rack {
 
     /// The worker's next instruments, for the seats that have changed.
     pub(crate) fn take(&self, worker: usize) -> BTreeMap<Seat, Instrument> {
-        std::mem::take(&mut *self.0[worker].lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0[worker].lock())
     }
 
     fn put(&self, seat: Seat, instruments: Vec<Instrument>) {
         for (place, instrument) in self.0.iter().zip(instruments) {
-            place.lock().unwrap_or_else(PoisonError::into_inner).insert(seat, instrument);
+            place.lock().insert(seat, instrument);
         }
     }
 }

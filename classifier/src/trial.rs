@@ -21,8 +21,8 @@ use crate::{AT_ONCE, LoadError, Runtime, Session};
 const MEMORY: u64 = 2 << 30;
 /// Seconds of computing that it may take to load it and to ask it about a few pictures.
 const COMPUTING: u64 = 30;
-/// How long all of it may take, whatever else the machine does.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long all of it may take, whatever else the machine does: it is nice, so that photos come first.
+const PATIENCE: Duration = Duration::from_secs(1200);
 /// How much is told of what is wrong, in characters. ONNX Runtime repeats names of the model, which may be of any length,
 /// and who has asked reads nothing before the end: it must fit into a pipe.
 const LONGEST: usize = 4000;
@@ -67,7 +67,7 @@ impl Trial {
             if is_stopped || begun.elapsed() > PATIENCE {
                 drop(child.kill());
                 child.wait().map_err(lost)?;
-                let why = if is_stopped { "the process is ending" } else { "it has taken five minutes" };
+                let why = if is_stopped { "the process is ending" } else { "it has taken twenty minutes" };
                 return Err(LoadError::Trial(why.into()));
             }
         };

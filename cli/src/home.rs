@@ -1,8 +1,8 @@
 //! The data folder: the log in it, or the locks beside one on Kafka, and who has which role on this machine.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use autorma_service::roles::{RoleError, RoleLock};
 use autorma_stream::embedded::Embedded;
 use autorma_stream::kafka::Kafka;
 use autorma_stream::{Error as LogError, Housekeeping, Log, Retention, Topic};
+use parking_lot::Mutex;
 
 use crate::configuration::Configuration;
 
@@ -82,7 +83,7 @@ impl Home {
     pub(crate) fn expect_good_topics(&self, configuration: &Configuration) -> anyhow::Result<()> {
         self.expect_topics()?;
         let Some(kafka) = &self.kafka else { return Ok(()) };
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = self.checked.lock();
         if *checked {
             return Ok(());
         }

@@ -6,7 +6,7 @@ mod persisting;
 
 use std::io;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use autorma_ingest::{Batch, Found};
 use autorma_service::http::Health;
 use autorma_service::{Shutdown, signals};
 use autorma_sink::Progress;
+use parking_lot::Mutex;
 
 use self::control::News;
 use self::goal::Goal;

@@ -45,6 +45,9 @@ impl Publisher {
 pub(crate) fn rivalled(error: anyhow::Error, what: &'static str) -> anyhow::Error {
     match error.downcast_ref() {
         Some(LogError::Fenced { .. }) => error.context(what),
+        Some(LogError::Expired { .. }) => error.context(
+            "look with `autorma runs` and `autorma show` what is there before you publish anything again",
+        ),
         _ => error,
     }
 }

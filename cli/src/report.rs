@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use autorma_ingest::Batch;
-use autorma_schemas::RunRecord;
 use autorma_sink::{Finished, Snapshot, Summary, is_stamp};
 use autorma_stream::kafka::KafkaConfig;
 use serde::Serialize;
@@ -61,12 +60,12 @@ struct Other {
 }
 
 impl Report {
-    /// `lacking` is a run of the folder that can't be finished.
+    /// `is_lacking` says that the run can't be finished.
     pub(crate) fn new(
         configuration: &Configuration,
         batch: &Batch,
         snapshot: &Snapshot,
-        lacking: Option<&RunRecord>,
+        is_lacking: bool,
         has_dead_letters: bool,
         seconds: f64,
     ) -> anyhow::Result<Self> {
@@ -81,7 +80,7 @@ impl Report {
             // One that an earlier process has closed may be all that was left to do. Others' are told by the way.
             None => newest().find(is_of_folder),
         };
-        let lacking = lacking.filter(|_| finished.is_none());
+        let lacking = batch.run.as_ref().filter(|_| is_lacking);
         if let (Some(run), None, None) = (&batch.run, finished, lacking) {
             bail!("what has become of the run {0} isn't known: `autorma runs show {0}` tells", run.run_id);
         }

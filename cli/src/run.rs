@@ -1,16 +1,13 @@
 //! `autorma run`: one batch, from a folder to a report.
 
-use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use autorma_ingest::{Batch, Found};
-use autorma_schemas::RunRecord;
 use autorma_service::http::{Health, Server};
+use parking_lot::Mutex;
 use prometheus::Registry;
 
 use crate::args::RunArgs;
@@ -21,7 +18,6 @@ use crate::metrics::Metrics;
 use crate::output::print;
 use crate::pipeline::{Control, Pipeline, Stage};
 use crate::progress::Display;
-use crate::reading::newest_runs;
 use crate::report::Report;
 
 /// How often the display is renewed and the end looked for.
@@ -55,9 +51,9 @@ pub(crate) fn run(
         let _stop = pipeline.stop_at_the_end();
         pipeline.sink(scope);
         pipeline.classify(scope, slot, configuration.drain);
-        let tell = |now| *lock(&found) = now;
-        pipeline.batch(scope, tell, |done| *lock(&batch) = Some(done));
-        let finished = classify(&pipeline, &mut control, || display.show(&lock(&found), &pipeline.progress))?;
+        let tell = |now| *found.lock() = now;
+        pipeline.batch(scope, tell, |done| *batch.lock() = Some(done));
+        let finished = classify(&pipeline, &mut control, || display.show(&found.lock(), &pipeline.progress))?;
         if finished {
             // Nobody has anything left for the next one, but for what others have published since, which can wait.
             pipeline.stop_all();
@@ -69,7 +65,7 @@ pub(crate) fn run(
     if !finished? {
         anyhow::bail!("stopped before the end: nothing is lost, the same command continues");
     }
-    let batch: Batch = lock(&batch).take().context("ingest has ended without a result")?;
+    let batch: Batch = batch.lock().take().context("ingest has ended without a result")?;
     let seconds = begun.elapsed().as_secs_f64();
     let incomplete = pipeline.incomplete();
     if !incomplete.is_empty() {
@@ -81,8 +77,8 @@ pub(crate) fn run(
     }
     let has_dead_letters = batch.found.already_done > 0 && home.has_dead_letters();
     let snapshot = pipeline.progress.snapshot();
-    let lacking = lacking(configuration, &home, &incomplete)?;
-    let report = Report::new(configuration, &batch, &snapshot, lacking.as_ref(), has_dead_letters, seconds)?;
+    let is_lacking = batch.run.as_ref().is_some_and(|ours| incomplete.contains(&ours.run_id));
+    let report = Report::new(configuration, &batch, &snapshot, is_lacking, has_dead_letters, seconds)?;
     match (args.json, args.quiet) {
         (true, _) => print(&(serde_json::to_string(&report)? + "\n"))?,
         (false, true) => {}
@@ -90,21 +86,8 @@ pub(crate) fn run(
     }
     // A process that lives for seconds has kept no house, and all that could be needed is in files.
     home.drop_old_records();
-    let is_cut_short = report.still_being_written > 0 || lacking.is_some();
+    let is_cut_short = report.still_being_written > 0 || is_lacking;
     Ok(if is_cut_short { ExitCode::FAILURE } else { exit::all_or_not(!report.has_failures()) })
-}
-
-/// The folder's newest run, if it can't be finished. An older one doesn't make each later call a failure: it was one itself.
-fn lacking(
-    configuration: &Configuration,
-    home: &Home,
-    incomplete: &BTreeSet<String>,
-) -> anyhow::Result<Option<RunRecord>> {
-    let runs = if incomplete.is_empty() { Vec::new() } else { newest_runs(&*home.log)? };
-    // As ingest names it in its runs.
-    let folder = configuration.ingest.input.canonicalize().unwrap_or_default();
-    let ours = runs.into_iter().rfind(|run| run.kind.is_of_ingest() && Path::new(&run.input) == folder);
-    Ok(ours.filter(|run| incomplete.contains(&run.run_id)))
 }
 
 /// Serves metrics and health where anybody has said where. The file and the environment may mean a daemon, too, which has
@@ -131,10 +114,6 @@ fn classify(pipeline: &Pipeline<'_>, control: &mut Control, mut show: impl FnMut
         show();
         Ok(!control.is_running(Stage::Ingest) && pipeline.is_done()?)
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

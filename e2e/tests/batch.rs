@@ -273,27 +273,6 @@ fn a_closed_run_whose_image_the_log_has_not_is_told_and_not_waited_for() {
     );
 }
 
-/// Whichever call has closed it.
-#[test]
-fn a_run_of_the_folder_that_lacks_an_image_is_not_done() {
-    let sandbox = Sandbox::new();
-    if sandbox.is_on_kafka() {
-        return;
-    }
-    sandbox.run_batch().expect(0);
-    let input = sandbox.input().canonicalize().unwrap();
-    close_lacking(&sandbox, "20261123_153147", RunKind::Batch, input.to_str().unwrap());
-    let ended = sandbox.run_batch().expect(1);
-    let report = ended.json();
-    assert_eq!((&report["run_id"], &report["images"]), (&"20261123_153147".into(), &1.into()), "{report}");
-    let told = sandbox.run(&["run"]).expect(1).output;
-    assert!(told.starts_with("Run 20261123_153147 can't be finished"), "{told}");
-    // A later run of the folder that is done isn't a failure for that, which is told again.
-    fs::write(sandbox.input().join("later.jpg"), "no picture").unwrap();
-    assert!(sandbox.run_batch().expect(2).errors.contains("20261123_153147"));
-    sandbox.run_batch().expect(0);
-}
-
 #[test]
 fn an_empty_folder_is_done_and_a_missing_one_an_error_that_says_what_to_do() {
     let sandbox = Sandbox::new();

@@ -97,7 +97,7 @@ fn a_hostile_model_is_refused_and_crashes_nothing() {
     assert!(good["problem"].is_null(), "one that isn't hostile is loaded: {good}");
     for ((what, _), verified) in hostile.iter().zip(&verified) {
         assert!(verified["problem"].is_string(), "{what} is loaded: {verified}");
-        assert!(!verified.to_string().contains("five minutes"), "nobody has listened to {what}");
+        assert!(!verified.to_string().contains("twenty minutes"), "nobody has listened to {what}");
     }
     assert_eq!(verified.len(), hostile.len());
     // Who asks about photos tries it first, too.

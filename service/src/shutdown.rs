@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 /// How soon who waits for an answer hears of the request.
 const HEARING: Duration = Duration::from_millis(100);
@@ -41,7 +43,7 @@ pub struct Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         // Dropped when the lock isn't held any more: what it holds is its own affair.
-        let _forgotten = self.shutdown.lock().listeners.remove(&self.number);
+        let _forgotten = self.shutdown.0.inner.lock().listeners.remove(&self.number);
     }
 }
 
@@ -54,7 +56,7 @@ impl Shutdown {
     /// Asks everyone to stop: finish what is in hand, commit, return.
     pub fn request(&self) {
         let listeners = {
-            let mut inner = self.lock();
+            let mut inner = self.0.inner.lock();
             inner.requested = true;
             std::mem::take(&mut inner.listeners)
         };
@@ -64,19 +66,20 @@ impl Shutdown {
 
     /// Whether to stop.
     pub fn is_requested(&self) -> bool {
-        self.lock().requested
+        self.0.inner.lock().requested
     }
 
     /// Sleeps for `pause`, or until the request. Returns whether to go on.
     pub fn sleep(&self, pause: Duration) -> bool {
-        let wait = self.0.bell.wait_timeout_while(self.lock(), pause, |inner| !inner.requested);
-        !wait.unwrap_or_else(PoisonError::into_inner).0.requested
+        let mut inner = self.0.inner.lock();
+        self.0.bell.wait_while_for(&mut inner, |inner| !inner.requested, pause);
+        !inner.requested
     }
 
     /// Calls `listener` at the request, at once if it was made already, as long as what is returned isn't dropped: for
     /// threads that wait for something else.
     pub fn on_request(&self, listener: impl FnOnce() + Send + 'static) -> Listening {
-        let mut inner = self.lock();
+        let mut inner = self.0.inner.lock();
         let number = inner.next;
         inner.next += 1;
         if inner.requested {
@@ -133,10 +136,6 @@ impl Shutdown {
                 }
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use autorma_stream::{NextOffset, TopicPartition};
+use parking_lot::{Condvar, Mutex};
 
 /// How many finished runs are remembered.
 const FINISHED: usize = 1000;
@@ -62,32 +63,24 @@ pub struct Finished {
 impl Progress {
     /// What is durable now.
     pub fn snapshot(&self) -> Snapshot {
-        self.lock().clone()
+        self.0.snapshot.lock().clone()
     }
 
     /// Waits until the condition holds, or `longest`. Returns whether it does.
     pub fn wait(&self, longest: Duration, mut condition: impl FnMut(&Snapshot) -> bool) -> bool {
-        let mut held = false;
-        let until = |snapshot: &mut Snapshot| {
-            held = condition(snapshot);
-            !held
-        };
-        drop(self.0.changed.wait_timeout_while(self.lock(), longest, until));
-        held
+        let mut snapshot = self.0.snapshot.lock();
+        self.0.changed.wait_while_for(&mut snapshot, |snapshot| !condition(snapshot), longest);
+        condition(&snapshot)
     }
 
     /// Something became durable.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
-        let mut snapshot = self.lock();
+        let mut snapshot = self.0.snapshot.lock();
         change(&mut snapshot);
         let surplus = snapshot.finished.len().saturating_sub(FINISHED);
         snapshot.finished.drain(..surplus);
         drop(snapshot);
         self.0.changed.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Snapshot> {
-        self.0.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use autorma_schemas::{Micros, topics};
@@ -8,6 +8,7 @@ use autorma_stream::{
     Consumer, Disposition, Log, NextOffset, Passed, PollLimit, Producer, Rebalance, Subscription,
     TopicPartition,
 };
+use parking_lot::Mutex;
 
 use crate::bookkeeping::Bookkeeping;
 use crate::buffer::Buffer;
@@ -162,7 +163,7 @@ pub(crate) struct Positions(Arc<Mutex<BTreeMap<TopicPartition, NextOffset>>>);
 impl Positions {
     /// Moves on to `next`. Whether that is further than before.
     pub(crate) fn advance(&self, at: &TopicPartition, next: NextOffset) -> bool {
-        let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut positions = self.0.lock();
         let position = positions.entry(at.clone()).or_default();
         let is_new = next > *position;
         *position = next.max(*position);
@@ -170,7 +171,7 @@ impl Positions {
     }
 
     pub(crate) fn all(&self) -> BTreeMap<TopicPartition, NextOffset> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

@@ -1,5 +1,6 @@
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 /// Wakes those who wait for news, without their asking again and again. Each ring has a number, so one that comes
 /// between looking and waiting isn't missed.
@@ -12,18 +13,17 @@ pub(crate) struct Bell {
 impl Bell {
     /// There is news.
     pub(crate) fn ring(&self) {
-        *self.rings.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *self.rings.lock() += 1;
         self.rung.notify_all();
     }
 
     /// The rings so far: read it before looking, and wait with it.
     pub(crate) fn heard(&self) -> u64 {
-        *self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.rings.lock()
     }
 
     /// Waits for a ring after `heard`, at most this long.
     pub(crate) fn wait(&self, heard: u64, longest: Duration) {
-        let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.rung.wait_timeout_while(rings, longest, |rings| *rings == heard));
+        self.rung.wait_while_for(&mut self.rings.lock(), |rings| *rings == heard, longest);
     }
 }

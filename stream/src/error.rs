@@ -30,8 +30,8 @@ pub enum Error {
     /// A transaction took longer than the log allows, and was undone, or the answer to its commit was lost. The producer
     /// is of no use any more: its owner begins anew from what the log says.
     #[error(
-        "a transaction of the slot {slot:?} had no answer within {longest:?}: whether it has happened, only the log tells; \
-         look there (`autorma runs`, `autorma show`) before you publish anything again"
+        "a transaction of the slot {slot:?}, which may take {longest:?}, had no answer in time: whether it has happened, only \
+         the log tells"
     )]
     Expired {
         /// The slot.

@@ -27,10 +27,11 @@ mod unread;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::Builder;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
@@ -128,8 +129,7 @@ impl Kafka {
 impl Drop for Cluster {
     /// All at once: each takes a tenth of a second. Where the system gives no thread, one after the other.
     fn drop(&mut self) {
-        let groups =
-            std::mem::take(&mut self.asking_groups).into_inner().unwrap_or_else(PoisonError::into_inner);
+        let groups = std::mem::take(&mut self.asking_groups).into_inner();
         let (reader, admin) = (std::mem::take(&mut self.reader), std::mem::take(&mut self.admin));
         std::thread::scope(|scope| {
             drop(Builder::new().spawn_scoped(scope, move || drop(reader)));
@@ -175,7 +175,7 @@ impl Cluster {
     /// A client that may ask for the group's offsets. It doesn't join. One that is to be `settled` has no answer while an
     /// open transaction holds one of them; the other says what was committed before.
     fn group_client(&self, group: &str, settled: bool) -> Result<Asking> {
-        let mut clients = self.asking_groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.asking_groups.lock();
         let key = (group.to_owned(), settled);
         if let Some(client) = clients.get(&key) {
             return Ok(Arc::clone(client));

@@ -45,7 +45,7 @@ fn die(desk: &Desk, record: Record) {
 }
 
 fn committable(desk: &Desk) -> (usize, Option<NextOffset>) {
-    let committable = desk.lock().take_committable();
+    let committable = desk.state.lock().take_committable();
     (committable.outcomes.len(), committable.offsets.get(&at()).copied())
 }
 
@@ -124,9 +124,9 @@ fn who_waits_for_room_in_vain_has_what_is_nobody_s_cleared_away() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // As the committer, which has looked before the assignment ended.
-            let state = desk.lock();
+            let mut state = desk.state.lock();
             says.send(()).unwrap();
-            let (mut state, waited) = desk.done.wait_timeout(state, Duration::from_secs(60)).unwrap();
+            let waited = desk.done.wait_for(&mut state, Duration::from_secs(60));
             assert!(!waited.timed_out(), "nobody has woken it");
             state.take_committable();
         });
@@ -214,7 +214,7 @@ fn what_is_done_waits_for_company_but_not_for_ever() {
     assert!(begun.elapsed() >= COMPANY, "the third might have come");
     desk.committed(1);
     die(&desk, third);
-    assert!(!desk.lock().has_company(100), "no other is in work");
+    assert!(!desk.state.lock().has_company(100), "no other is in work");
 }
 
 #[test]
@@ -224,11 +224,11 @@ fn what_is_done_does_not_wait_while_somebody_waits_for_it() {
     let first = take(&desk);
     die(&desk, first);
     desk.committed(0);
-    assert!(desk.lock().has_company(100), "the second might come");
-    assert!(!desk.lock().has_company(2), "half of what may be in flight is done");
+    assert!(desk.state.lock().has_company(100), "the second might come");
+    assert!(!desk.state.lock().has_company(2), "half of what may be in flight is done");
     std::thread::scope(|scope| {
         let hand_over = scope.spawn(|| desk.give_up(&[at()], Duration::from_secs(3600)));
-        while !desk.lock().urgent {
+        while !desk.state.lock().urgent {
             std::thread::yield_now();
         }
         assert_eq!(desk.next_commit().map(|it| it.outcomes.len()), Some(1));

@@ -1,10 +1,10 @@
 use std::io;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autorma_service::Shutdown;
+use parking_lot::Mutex;
 
 /// How soon who waits for a reader hears that nobody wants its photo any more.
 const HEARING: Duration = Duration::from_millis(100);
@@ -25,10 +25,22 @@ impl Readers {
         over: &Shutdown,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        self.within(Duration::MAX, over, read).ok()
+    }
+
+    /// The same; an error, too, if there is no answer after `patience`. It hears of one that comes later.
+    pub(super) fn within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        over: &Shutdown,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Receiver<T>> {
+        let begun = Instant::now();
+        let is_enough = || over.is_requested() || begun.elapsed() >= patience;
+        let free = self.0.lock().pop();
         let Ok(reader) = free.map_or_else(start, Ok) else {
             // Where the system has no thread for it, this one does it.
-            return Some(read());
+            return Ok(read());
         };
         let (tell, told) = mpsc::channel();
         // Nobody may listen any more.
@@ -38,10 +50,10 @@ impl Readers {
         loop {
             match told.recv_timeout(HEARING) {
                 Ok(answer) => {
-                    self.0.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-                    return Some(answer);
+                    self.0.lock().push(reader);
+                    return Ok(answer);
                 }
-                Err(RecvTimeoutError::Timeout) if over.is_requested() => return None,
+                Err(RecvTimeoutError::Timeout) if is_enough() => return Err(told),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => panic!("a reader has panicked"),
             }
@@ -89,7 +101,7 @@ mod tests {
             over.request();
             assert_eq!(waiting.join().unwrap(), None);
         });
-        assert_eq!(readers.0.lock().unwrap().len(), 1, "nobody is given the one that hangs");
+        assert_eq!(readers.0.lock().len(), 1, "nobody is given the one that hangs");
     }
 
     #[test]

@@ -1,14 +1,21 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
 
 use autorma_schemas::{Event, RunRecord, topics};
 use autorma_service::Shutdown;
 use autorma_stream::retry::patiently;
 use autorma_stream::{Log, NextOffset, Pages, Result, TopicPartition};
+use parking_lot::Mutex;
 
 use super::Trouble;
 use super::readers::Readers;
+
+/// How long a folder may take to say where it leads.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The folders that files may be read from: those that are configured, or else those that ingest has published from,
 /// which is what its runs in the log say. Those who may write such a record may also write the photos' events.
@@ -20,11 +27,23 @@ pub(super) struct Roots<'a> {
     published: Mutex<BTreeSet<PathBuf>>,
     /// One at a time reads on, which may take long; the others need only what was read.
     runs: Mutex<Pages>,
+    /// Folders that haven't said in time where they lead, with what hears of it when they do.
+    silent: Mutex<BTreeMap<PathBuf, Receiver<io::Result<PathBuf>>>>,
+    resolve: fn(&Path) -> io::Result<PathBuf>,
+    patience: Duration,
 }
 
 impl<'a> Roots<'a> {
     pub(super) fn new(configured: &[PathBuf], log: &'a dyn Log) -> Self {
-        Self { configured: configured.into(), log, published: Mutex::default(), runs: Mutex::new(runs()) }
+        Self {
+            configured: configured.into(),
+            log,
+            published: Mutex::default(),
+            runs: Mutex::new(runs()),
+            silent: Mutex::default(),
+            resolve: Path::canonicalize,
+            patience: PATIENCE,
+        }
     }
 
     /// Those that are configured.
@@ -42,36 +61,64 @@ impl<'a> Roots<'a> {
         if !self.configured.is_empty() {
             return Ok(false);
         }
-        let is_known = || lock(&self.published).iter().any(|folder| path.starts_with(folder));
+        let is_known = || self.published.lock().iter().any(|folder| path.starts_with(folder));
         if is_known() {
             return Ok(true);
         }
-        let mut runs = lock(&self.runs);
+        let mut runs = self.runs.lock();
         // Whoever has read on meanwhile may have found it.
         if !is_known() {
             // The run that the photo belongs to may be news.
-            read_on(&mut runs, self.log, |folder| _ = lock(&self.published).insert(folder))?;
+            read_on(&mut runs, self.log, |folder| _ = self.published.lock().insert(folder))?;
         }
         drop(runs);
-        if !is_known() {
-            // A folder may have been moved, with a link in its place. Last of all, for one of them may hang.
-            let (path, folders) = (path.to_owned(), Vec::from_iter(lock(&self.published).clone()));
-            let found = readers.unless_over(over, move || above(&path, &folders)).ok_or(Trouble::Over)?;
-            lock(&self.published).extend(found);
+        // A folder may have been moved, with a link in its place. Last of all, for one of them may hang.
+        Ok(is_known() || self.is_linked_above(path, (readers, over))?)
+    }
+
+    /// Whether the path is below what one of those folders leads to by now, which is remembered.
+    fn is_linked_above(&self, path: &Path, (readers, over): (&Readers, &Shutdown)) -> Result<bool, Trouble> {
+        let folders = self.published.lock().clone();
+        for folder in folders {
+            let found = self.leads_to(folder, (readers, over))?;
+            if let Some(found) = found.filter(|found| path.starts_with(found)) {
+                self.published.lock().insert(found);
+                return Ok(true);
+            }
         }
-        Ok(is_known())
+        Ok(false)
+    }
+
+    /// None if the folder isn't there, or hangs, as one of a network that is away: it isn't asked again before it has
+    /// answered. A photo that could be below it would hang, too.
+    fn leads_to(
+        &self,
+        folder: PathBuf,
+        (readers, over): (&Readers, &Shutdown),
+    ) -> Result<Option<PathBuf>, Trouble> {
+        let is_silent = |answer: &Receiver<_>| matches!(answer.try_recv(), Err(TryRecvError::Empty));
+        if self.silent.lock().get(&folder).is_some_and(is_silent) {
+            return Ok(None);
+        }
+        let (resolve, asked) = (self.resolve, folder.clone());
+        match readers.within(self.patience, over, move || resolve(&asked)) {
+            Ok(found) => Ok(found.ok()),
+            Err(_) if over.is_requested() => Err(Trouble::Over),
+            Err(answer) => {
+                tracing::warn!(
+                    folder = %folder.display(), waited = ?self.patience,
+                    "a folder that was ingested doesn't answer: it isn't waited for any more"
+                );
+                self.silent.lock().insert(folder, answer);
+                Ok(None)
+            }
+        }
     }
 }
 
 /// Whether a canonical path is below one of the folders, as these are now: one may be made later.
 pub fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
-    above(path, folders).is_some()
-}
-
-/// The folder that it is below, without links.
-fn above(path: &Path, folders: &[PathBuf]) -> Option<PathBuf> {
-    let mut folders = folders.iter().filter_map(|folder| folder.canonicalize().ok());
-    folders.find(|folder| path.starts_with(folder))
+    folders.iter().any(|folder| folder.canonicalize().is_ok_and(|folder| path.starts_with(folder)))
 }
 
 /// The folders that ingest has published from, as its runs in the log say: files may be read from there where
@@ -102,10 +149,6 @@ fn read_on(runs: &mut Pages, log: &dyn Log, mut tell: impl FnMut(PathBuf)) -> Re
         let folders = of_ingest.map(|run| PathBuf::from(run.input)).filter(|folder| folder.is_absolute());
         folders.for_each(&mut tell);
     }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,8 +1,5 @@
 //! Who computes, and how their figures compare.
 
-use std::collections::BTreeSet;
-use std::sync::{MutexGuard, PoisonError};
-
 use autorma_models::Manifest;
 use autorma_schemas::{Agreement, Decision, ModelVersion, Prediction};
 
@@ -15,7 +12,7 @@ impl Metrics {
     pub(crate) fn begin(&self, config: &Config) {
         self.model.reset();
         self.shadow_info.reset();
-        self.behind().clear();
+        self.behind.lock().clear();
         for flag in [&self.model_behind, &self.shadow_behind] {
             flag.set(0);
         }
@@ -33,7 +30,7 @@ impl Metrics {
 
     /// Whether something other than what is named has the seat. All arms have one flag.
     pub(crate) fn set_behind(&self, seat: Seat, is_behind: bool) {
-        let mut behind = self.behind();
+        let mut behind = self.behind.lock();
         if is_behind {
             behind.insert(seat);
         } else {
@@ -42,10 +39,6 @@ impl Metrics {
         let is_shadow_behind = behind.contains(&Seat::Shadow);
         self.shadow_behind.set(is_shadow_behind.into());
         self.model_behind.set((behind.len() > usize::from(is_shadow_behind)).into());
-    }
-
-    fn behind(&self) -> MutexGuard<'_, BTreeSet<Seat>> {
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A version has taken a seat, maybe another one's.

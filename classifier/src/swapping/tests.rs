@@ -184,25 +184,25 @@ fn no_file() -> RegistryError {
 
 impl Registry for Fickle {
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {
-        match *self.saying.lock().unwrap() {
+        match *self.saying.lock() {
             Some(trouble) => Err(trouble()),
             None => self.home.now(name, alias),
         }
     }
 
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
-        match *self.giving.lock().unwrap() {
+        match *self.giving.lock() {
             Some(trouble) if number == 2 => Err(trouble()),
             _ => self.home.load(name, number),
         }
     }
 
     fn remember(&self, _: &Reference, number: u64) {
-        *self.remembers.lock().unwrap() = number;
+        *self.remembers.lock() = number;
     }
 
     fn remembered(&self, Reference { name, which }: &Reference) -> Option<(u64, Model)> {
-        let number = *self.remembers.lock().unwrap();
+        let number = *self.remembers.lock();
         match which {
             Which::Number(meant) if *meant != number => None,
             _ => Some((number, self.home.load(name, number).ok()?)),
@@ -238,7 +238,7 @@ impl Registry for Fickle {
     }
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
-        match *self.saying.lock().unwrap() {
+        match *self.saying.lock() {
             Some(trouble) => Err(trouble()),
             None => self.home.moves(name, alias),
         }
@@ -275,7 +275,7 @@ fn is_told_of_once_and_asked_for_again_soon(follower: &Follower) {
 fn who_starts_while_a_version_is_not_given_asks_for_it_at_the_next_look() {
     let folder = tempfile::tempdir().unwrap();
     let fickle = Arc::new(Fickle::of(registered(folder.path(), &[means(), negatives()])));
-    *fickle.giving.lock().unwrap() = Some(away);
+    *fickle.giving.lock() = Some(away);
     let (config, runtime, shutdown) = (config(folder.path(), "means@production"), runtime(), Shutdown::new());
     let workshop = Workshop { config: &config, runtime: &runtime, shutdown: &shutdown, like: None };
     let mut follower = following(&fickle);
@@ -287,11 +287,11 @@ fn who_starts_while_a_version_is_not_given_asks_for_it_at_the_next_look() {
 fn who_starts_while_the_registry_is_away_serves_what_has_served() {
     let folder = tempfile::tempdir().unwrap();
     let fickle = Arc::new(Fickle::of(registered(folder.path(), &[means(), senseless()])));
-    *fickle.remembers.lock().unwrap() = 2;
+    *fickle.remembers.lock() = 2;
     let (config, runtime, shutdown) = (config(folder.path(), "means@production"), runtime(), Shutdown::new());
     let workshop = Workshop { config: &config, runtime: &runtime, shutdown: &shutdown, like: None };
     for trouble in [None, Some(away as Trouble)] {
-        *fickle.saying.lock().unwrap() = trouble;
+        *fickle.saying.lock() = trouble;
         let mut follower = following(&fickle);
         let begun = follower.begin(&workshop).map(drop);
         assert_eq!(begun.map_err(|error| error.to_string()), Ok(()), "away: {}", trouble.is_some());
@@ -305,7 +305,7 @@ fn a_version_that_the_registry_does_not_give_is_asked_for_at_the_next_look() {
     let home = registered(folder.path(), &[means(), negatives()]);
     let serving = home.load("means", 1).unwrap();
     let fickle = Arc::new(Fickle::of(home));
-    *fickle.giving.lock().unwrap() = Some(away);
+    *fickle.giving.lock() = Some(away);
     let mut follower = following(&fickle);
     follower.serving = Some((1, serving.version()));
 
@@ -316,7 +316,7 @@ fn a_version_that_the_registry_does_not_give_is_asked_for_at_the_next_look() {
             assert!(follower.is_behind(&workshop, bench));
             is_told_of_once_and_asked_for_again_soon(&follower);
         }
-        *fickle.giving.lock().unwrap() = None;
+        *fickle.giving.lock() = None;
         let begun = Instant::now();
         while follower.is_behind(&workshop, bench) {
             assert!(begun.elapsed() < AGAIN / 2, "it is asked for again");
@@ -345,7 +345,7 @@ fn a_registry_that_hangs_is_told_of_before_it_answers() {
         metrics.model_behind.get() == behind
     };
     at_a_bench(&config, &metrics, |bench| {
-        let hanging = fickle.saying.lock().unwrap();
+        let hanging = fickle.saying.lock();
         let told = std::thread::scope(|scope| {
             scope.spawn(|| follower.follow(&runtime, &serving.manifest, bench, || ()));
             let is_behind = becomes(1);
@@ -364,7 +364,7 @@ fn who_starts_while_something_else_answers_for_the_registry_serves_what_is_remem
     let fickle = Fickle::of(registered(folder.path(), &[means(), negatives()]));
     let reference: Reference = "means@production".parse().unwrap();
     let begins_with = |trouble: Option<Trouble>| {
-        *fickle.saying.lock().unwrap() = trouble;
+        *fickle.saying.lock() = trouble;
         first(&fickle, &reference).map(|(number, model)| (number, model.is_ok())).ok()
     };
     let nothing: [Trouble; 6] = [
@@ -389,9 +389,9 @@ fn who_starts_while_something_else_answers_for_the_registry_serves_what_is_remem
 fn who_starts_while_a_version_is_not_given_serves_no_other_one_that_is_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let fickle = Fickle::of(registered(folder.path(), &[means(), negatives()]));
-    *fickle.giving.lock().unwrap() = Some(away);
+    *fickle.giving.lock() = Some(away);
     for (remembers, is_given) in [(1, false), (2, true)] {
-        *fickle.remembers.lock().unwrap() = remembers;
+        *fickle.remembers.lock() = remembers;
         let begun = first(&fickle, &"means@production".parse().unwrap());
         let begun = begun.map(|(number, model)| (number, model.is_ok())).unwrap();
         assert_eq!(begun, (2, is_given), "version {remembers} is remembered");
@@ -441,7 +441,7 @@ fn a_model_that_no_file_is_left_for_is_not_at_fault() {
 fn who_lacks_files_at_the_start_does_not_go_back_to_the_former_version() {
     let folder = tempfile::tempdir().unwrap();
     let fickle = Arc::new(Fickle::of(registered(folder.path(), &[means(), negatives()])));
-    *fickle.giving.lock().unwrap() = Some(no_file);
+    *fickle.giving.lock() = Some(no_file);
     let (config, runtime, shutdown) = (config(folder.path(), "means@production"), runtime(), Shutdown::new());
     let workshop = Workshop { config: &config, runtime: &runtime, shutdown: &shutdown, like: None };
     let begun = following(&fickle).begin(&workshop).map(drop);

@@ -1,7 +1,6 @@
 //! When everything is done that somebody waits for.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use autorma_schemas::{RunState, topics};
@@ -48,7 +47,7 @@ impl Pipeline<'_> {
 
     fn is_all_durable(&self) -> anyhow::Result<bool> {
         let (log, snapshot) = (&*self.home.log, self.progress.snapshot());
-        let mut goal = self.goal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut goal = self.goal.lock();
         let goal = match &mut *goal {
             Some(goal) => goal,
             none => none.insert(Goal::of(log)?),
@@ -74,7 +73,7 @@ impl Pipeline<'_> {
 
     /// The closed runs that aren't finished, once everything is done: outcomes of theirs are missing from the log.
     pub(crate) fn incomplete(&self) -> BTreeSet<String> {
-        let goal = self.goal.lock().unwrap_or_else(PoisonError::into_inner);
+        let goal = self.goal.lock();
         let Some(goal) = &*goal else { return BTreeSet::new() };
         let snapshot = self.progress.snapshot();
         goal.unfinished(&snapshot).map(|(run_id, _)| run_id.clone()).collect()

@@ -2,8 +2,8 @@
 //! else in memory. They can't move an offset of the real log or append to it, whatever they do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use autorma_schemas::topics;
 use autorma_stream::embedded::Embedded;
@@ -11,6 +11,7 @@ use autorma_stream::{
     Bounds, Consumer, Error, Group, Housekeeping, Log, NextOffset, Offset, Producer, Rebalance, Result,
     Retention, StoredRecord, Subscription, Topic, TopicPartition, Transaction,
 };
+use parking_lot::{Mutex, MutexGuard};
 
 use super::comparison::Comparison;
 use super::reader::Reader;
@@ -79,7 +80,7 @@ impl View {
 
     /// What has changed so far.
     pub(super) fn comparison(&self) -> MutexGuard<'_, Comparison> {
-        self.comparison.lock().unwrap_or_else(PoisonError::into_inner)
+        self.comparison.lock()
     }
 }
 
@@ -100,7 +101,7 @@ impl Log for View {
         if it.topics != [topics::IMAGES] {
             return self.memory.subscribe(it, rebalance);
         }
-        let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let chosen = self.chosen.lock().take();
         // What the first one had in hand is known to nobody: a stage that began anew here would wait for it for ever.
         let once = || Error::Storage {
             place: "the replay".into(),

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 /// How the stages of a process are. Clones share it.
@@ -57,7 +58,7 @@ impl Health {
 
     /// The handle of a stage, which is starting if it is new.
     pub fn stage(&self, name: &str) -> StageHealth {
-        self.lock().entry(name.into()).or_default();
+        self.stages.lock().entry(name.into()).or_default();
         StageHealth { name: name.into(), health: self.clone() }
     }
 
@@ -91,15 +92,11 @@ impl Health {
         words: [&'static str; 2],
         good: impl FnOnce(&BTreeMap<String, State>) -> bool,
     ) -> Report {
-        let inner = self.lock();
+        let inner = self.stages.lock();
         let stages = inner.iter().map(|(name, stage)| (name.clone(), stage.state)).collect();
         let errors = inner.iter().filter_map(|(name, stage)| Some((name.clone(), stage.error.clone()?)));
         let good = good(&stages);
         Report { good, status: words[usize::from(good)], errors: errors.collect(), stages }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Stage>> {
-        self.stages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,7 +133,7 @@ impl StageHealth {
     }
 
     fn set(&self, state: State, error: Option<String>) {
-        self.health.lock().insert(self.name.clone(), Stage { state, error });
+        self.health.stages.lock().insert(self.name.clone(), Stage { state, error });
     }
 }
 
@@ -165,10 +162,10 @@ mod tests {
     fn what_all_need_is_asked_for() {
         let is_there = Arc::new(Mutex::new(true));
         let asked = Arc::clone(&is_there);
-        let health = Health::lacking(move || (!*asked.lock().unwrap()).then(|| "no log".into()));
+        let health = Health::lacking(move || (!*asked.lock()).then(|| "no log".into()));
         health.stage("sink").ready();
         assert!(health.is_ready());
-        *is_there.lock().unwrap() = false;
+        *is_there.lock() = false;
         assert!(health.is_live() && !health.is_ready());
         assert!(serde_json::to_string(&health.ready()).unwrap().contains(r#""log":"no log""#));
     }

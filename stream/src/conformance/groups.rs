@@ -1,7 +1,8 @@
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::{
     ANY, Home, Outcome, PATIENCE, fresh, join, numbers, outputs, publish, settle, shares, take, work,
@@ -145,7 +146,7 @@ struct InWork(Mutex<HashSet<(TopicPartition, Offset)>>);
 
 impl InWork {
     fn begin(&self, records: &[Record]) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         for Record { stored, .. } in records {
             let first = all.insert((stored.at.clone(), stored.offset));
             assert!(first, "two members work on {} {:?} at once", stored.at, stored.offset);
@@ -153,7 +154,7 @@ impl InWork {
     }
 
     fn end(&self, records: &[Record]) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         for Record { stored, .. } in records {
             all.remove(&(stored.at.clone(), stored.offset));
         }

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::{
     ANY, Home, Outcome, at, fresh, join, join_with, numbers, outputs, publish, settle, shares, take, work,
@@ -22,7 +24,7 @@ pub fn a_leaving_member_hands_over_at_once(home: Home<'_>, soon: Duration) -> Ou
     first.leave()?;
     assert_eq!(take(&mut *second, 3)?.len(), 3);
     assert!(begun.elapsed() < soon, "handed over after {:?}", begun.elapsed());
-    let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+    let heard = heard.lock();
     assert_eq!(heard.assigned.len(), 3);
     assert_eq!((heard.revoked.len(), heard.lost.len()), (3, 0));
     Ok(())
@@ -65,7 +67,7 @@ pub fn a_dead_member_s_partitions_go_to_the_others(home: Home<'_>) -> Outcome {
     assert!(records[0].assignment.is_alive(), "it doesn't know yet");
     silent.poll(PollLimit::NOTHING, Duration::ZERO)?;
     assert!(records.iter().all(|record| !record.assignment.is_alive()));
-    assert_eq!(heard.lock().unwrap_or_else(PoisonError::into_inner).lost.len(), 2);
+    assert_eq!(heard.lock().lost.len(), 2);
     settle(&mut [&mut *silent, &mut *other], || Ok(shares(&*log)? == [1, 1]))?;
     Ok(())
 }
@@ -113,7 +115,7 @@ pub fn the_same_slot_takes_over_at_once_and_fences_the_zombie(home: Home<'_>, so
     assert!(begun.elapsed() < soon, "took over after {:?}", begun.elapsed());
     let fenced = zombie.poll(ANY, Duration::from_secs(10));
     assert!(matches!(fenced, Err(Error::Fenced { slot }) if slot == "a"));
-    assert_eq!(heard.lock().unwrap_or_else(PoisonError::into_inner).lost.len(), 2);
+    assert_eq!(heard.lock().lost.len(), 2);
     zombie.leave()?;
     producer.commit(&work(&*successor, &again))?;
     let mut outputs = outputs(&*log)?;
@@ -147,7 +149,7 @@ pub fn work_is_committed_while_partitions_are_handed_over(home: Home<'_>) -> Out
     let finisher = Finisher { desk: Arc::clone(&desk), producer: log.producer("worker")? };
     let mut first = join_with(&*log, "a", Box::new(finisher))?;
     let records = take(&mut *first, 10)?;
-    *desk.lock().unwrap_or_else(PoisonError::into_inner) = work(&*first, &records).advance;
+    *desk.lock() = work(&*first, &records).advance;
     let mut second = join(&*open(), "b")?;
     settle(&mut [&mut *first, &mut *second], || Ok(shares(&*log)? == [1, 1]))?;
     publish(&*log, 2, 10..12)?;
@@ -176,7 +178,7 @@ impl Rebalance for Finisher {
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
         assert!(!lost);
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desk = self.desk.lock();
         if let Some(Advance { offsets, .. }) = &mut *desk {
             let offsets = offsets.extract_if(.., |at, _| partitions.contains(at)).collect();
             let advance = desk.clone().map(|all| Advance { offsets, ..all });
@@ -218,12 +220,12 @@ impl Ear {
 
 impl Rebalance for Ear {
     fn assigned(&mut self, at: &TopicPartition) -> Result<Option<NextOffset>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).assigned.push(at.clone());
+        self.0.lock().assigned.push(at.clone());
         Ok(None)
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.0.lock();
         let list = if lost { &mut heard.lost } else { &mut heard.revoked };
         list.extend(partitions.iter().cloned());
     }

@@ -2,9 +2,10 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use super::patience::{Hurry, patience};
@@ -145,6 +146,10 @@ impl Database {
         if path.as_os_str().is_empty() {
             return Ok(self.clone());
         }
+        if let Some(file) = &self.file {
+            // Before another file is made there.
+            file.expect_in_place()?;
+        }
         let (turn, hurry, file) = (Arc::clone(&self.turn), self.hurry.clone(), self.file.clone());
         Ok(Self { turn, hurry, file, ..Self::open(path, durability)? })
     }
@@ -176,7 +181,7 @@ impl Database {
         if size <= WAL_BYTES as u64 {
             return;
         }
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = self.connection.lock();
         // Meanwhile nobody else writes, not even that he lives.
         let restarted = connection
             .busy_timeout(BRIEFLY)
@@ -192,7 +197,7 @@ impl Database {
         behavior: TransactionBehavior,
         work: impl FnOnce(&Connection) -> Result<T, Inside>,
     ) -> Result<T> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.connection.lock();
         self.hurry.set_this_threads_patience();
         let all = || {
             let transaction = connection.transaction_with_behavior(behavior)?;

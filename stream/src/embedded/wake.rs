@@ -2,9 +2,10 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 use notify::{RecursiveMode, Watcher};
+use parking_lot::Mutex;
 
 use super::disk;
 use crate::Result;
@@ -33,7 +34,7 @@ static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<Wake>>>> = LazyLock::new(Mutex
 impl Wake {
     pub(super) fn of_file(log: &Path) -> Result<Arc<Self>> {
         let (path, file) = bell_of(log).map_err(|error| disk::error(&error, log))?;
-        let mut all = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = OPEN.lock();
         if let Some(wake) = all.get(&path).and_then(Weak::upgrade) {
             return Ok(wake);
         }

@@ -1,4 +1,4 @@
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
@@ -160,7 +160,7 @@ fn describe(cluster: &Cluster, names: &[String]) -> Result<Vec<Option<Found>>> {
 
 /// The client, which is kept: to drop it takes a tenth of a second.
 fn client(cluster: &Cluster) -> Result<Arc<AdminClient<Ear>>> {
-    let mut kept = cluster.admin.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = cluster.admin.lock();
     if let Some(client) = &*kept {
         return Ok(Arc::clone(client));
     }

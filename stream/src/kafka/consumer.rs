@@ -1,15 +1,16 @@
 mod leaving;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 
-use super::members::{Holdings, Member, lock};
+use super::members::{Holdings, Member};
 use super::orphans::Orphans;
 use super::rebalancing::Listener;
 use super::{Cluster, REQUEST, errors, message, offsets, unread};
@@ -119,7 +120,7 @@ impl KafkaConsumer {
         };
         self.cluster.contact.works();
         (self.heard, self.behind) = (Instant::now(), true);
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         // What comes of a partition that has just gone is its next owner's.
         if let Some(held) = held.get_mut(&record.at) {
             if held.position.is_some_and(|position| record.offset.0 < position.0) {
@@ -137,7 +138,7 @@ impl KafkaConsumer {
 
     /// Unless the stage's listener has failed meanwhile.
     fn heard_of(&self, heard: Heard) -> Result<Heard> {
-        let failure = self.listener().failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failure = self.listener().failure.lock().take();
         failure.map_or(Ok(heard), Err)
     }
 
@@ -184,7 +185,7 @@ impl KafkaConsumer {
     }
 
     fn lose_all(&mut self) {
-        let held: Vec<_> = lock(&self.held).keys().cloned().collect();
+        let held: Vec<_> = self.held.lock().keys().cloned().collect();
         self.waiting.clear();
         self.listener().revoke(&held, true);
     }
@@ -227,14 +228,14 @@ impl KafkaConsumer {
     /// those partitions that would tell.
     fn locate(&self) {
         let mut unknown = TopicPartitionList::new();
-        for (at, _) in lock(&self.held).iter().filter(|(_, held)| held.position.is_none()) {
+        for (at, _) in self.held.lock().iter().filter(|(_, held)| held.position.is_none()) {
             unknown.add_partition(&self.cluster.config.full(&at.topic), at.partition);
         }
         if unknown.count() == 0 {
             return;
         }
         let committed = self.listener().committed(&self.member.consumer, &unknown);
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         for (at, group) in committed {
             if let Some(held) = held.get_mut(&at) {
                 held.position = Some(group.unwrap_or(NextOffset::START));
@@ -253,7 +254,7 @@ impl KafkaConsumer {
         self.looked = Instant::now();
         self.locate();
         let config = &self.cluster.config;
-        let held = lock(&self.held);
+        let held = self.held.lock();
         let positions = held.iter().filter_map(|(at, held)| Some((at.clone(), held.position?)));
         let positions: Vec<_> = positions.collect();
         drop(held);
@@ -277,7 +278,7 @@ impl KafkaConsumer {
                 let at = TopicPartition::new(topic.as_str(), partition);
                 if exhausted.contains(&partition)
                     && let Some(held) =
-                        lock(&self.held).get_mut(&at).filter(|held| held.position == Some(position))
+                        self.held.lock().get_mut(&at).filter(|held| held.position == Some(position))
                 {
                     if let Some(from) = held.reset.take() {
                         unread::tell(&at, from, end);

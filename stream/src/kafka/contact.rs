@@ -1,7 +1,8 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
@@ -31,7 +32,7 @@ struct State {
 impl Contact {
     /// A client has lost a broker, or can't reach one.
     pub(super) fn lost(&self, code: Code, why: &str) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         // Says only that others have failed, which have said why.
         if code != Code::AllBrokersDown || state.cause.is_none() {
             state.cause = Some((code, why.to_owned()));
@@ -41,7 +42,7 @@ impl Contact {
     /// Something was tried in vain. While every connection stands, that often passes within moments, untold: a leader is
     /// being chosen, a topic is new.
     pub(super) fn failed(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         let now = Instant::now();
         let since = *state.out.get_or_insert(now);
         let is_news = state.told.is_none_or(|told| now - told >= AGAIN);
@@ -54,7 +55,7 @@ impl Contact {
 
     /// Something worked.
     pub(super) fn works(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         let since = state.out.take();
         if state.told.take().is_some() {
             let seconds = since.map_or(0, |since| since.elapsed().as_secs());
@@ -65,12 +66,12 @@ impl Contact {
 
     /// For how long nothing has worked.
     pub(super) fn out(&self) -> Option<Duration> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).out.map(|since| since.elapsed())
+        self.0.lock().out.map(|since| since.elapsed())
     }
 
     /// What was wrong last.
     pub(super) fn cause(&self) -> Option<(Code, String)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).cause.clone()
+        self.0.lock().cause.clone()
     }
 }
 

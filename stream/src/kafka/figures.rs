@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::Statistics;
 
 /// How often a client tells of itself.
@@ -53,7 +53,7 @@ impl Figures {
 
     /// The same, at a time.
     fn clients_at(&self, now: Instant) -> BTreeMap<String, Client> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock();
         clients.retain(|_, (told, _)| now.saturating_duration_since(*told) <= SILENCE);
         clients.iter().map(|(name, (_, client))| (name.clone(), client.clone())).collect()
     }
@@ -77,7 +77,7 @@ impl Figures {
         // The number at the end of `slot/process#producer-3` is of the instance.
         let name = statistics.name.split('#').next().unwrap_or_default();
         let name = name.split('/').next().unwrap_or_default().to_owned();
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock();
         clients.insert(format!("{name}-{}", client.kind), (now, client));
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
@@ -18,12 +18,12 @@ pub(super) struct Known(Mutex<BTreeMap<String, (u32, Instant)>>);
 impl Known {
     /// How many partitions the topic has.
     pub(super) fn partitions(&self, cluster: &Cluster, topic: &str) -> Result<u32> {
-        let known = self.lock().get(topic).copied();
+        let known = self.0.lock().get(topic).copied();
         if let Some((partitions, _)) = known.filter(|(_, since)| since.elapsed() < BELIEVED) {
             return Ok(partitions);
         }
         let partitions = ask(cluster, topic)?;
-        self.lock().insert(topic.to_owned(), (partitions, Instant::now()));
+        self.0.lock().insert(topic.to_owned(), (partitions, Instant::now()));
         Ok(partitions)
     }
 
@@ -36,11 +36,7 @@ impl Known {
 
     /// Asks again the next time.
     pub(super) fn forget(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (u32, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().clear();
     }
 }
 

@@ -1,4 +1,3 @@
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
@@ -16,7 +15,7 @@ impl Cluster {
         for client in [&self.asking, &self.asking_uncommitted] {
             client.context().hear_out(client);
         }
-        for client in self.asking_groups.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        for client in self.asking_groups.lock().values() {
             client.context().hear_out(client);
         }
         self.reader.hear_out();

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::{Mutex, MutexGuard};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 
 use super::rebalancing::Listener;
@@ -48,7 +49,7 @@ impl Member {
         let incarnation = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
         let membership = Membership { group, slot, incarnation };
         let member = Arc::new(Self { membership, consumer, cluster, held });
-        let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut living = LIVING.lock();
         living.retain(|_, member| member.strong_count() > 0);
         living.insert(incarnation, Arc::downgrade(&member));
         member
@@ -56,7 +57,7 @@ impl Member {
 
     /// The member of this process with this membership; none if its slot has a later incarnation.
     pub(super) fn of(membership: &Membership) -> Option<Arc<Self>> {
-        let living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+        let living = LIVING.lock();
         let member = living.get(&membership.incarnation)?.upgrade()?;
         let is_later =
             |(_, other): (_, &Weak<Self>)| other.upgrade().is_some_and(|other| member.is_of_slot(&other));
@@ -70,7 +71,7 @@ impl Member {
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Holdings> {
-        lock(&self.held)
+        self.held.lock()
     }
 
     /// What the broker needs to know whether this still is a member, taken before a look at what it holds: if anything
@@ -116,8 +117,4 @@ pub(super) struct Permit {
     pub(super) metadata: Arc<ConsumerGroupMetadata>,
     /// Those that move something.
     pub(super) offsets: BTreeMap<TopicPartition, NextOffset>,
-}
-
-pub(super) fn lock(held: &Mutex<Holdings>) -> MutexGuard<'_, Holdings> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

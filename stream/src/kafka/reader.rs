@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -41,7 +41,7 @@ impl ClientContext for Reached {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(Code::PartitionEOF) {
-            *self.1.lock().unwrap_or_else(PoisonError::into_inner) = reached(reason);
+            *self.1.lock() = reached(reason);
         } else {
             self.0.error(error, reason);
         }
@@ -87,14 +87,14 @@ impl Reader {
 
     /// Lets its client say what has piled up, unless somebody reads, or may read on: what has come for him would be lost.
     pub(super) fn hear_out(&self) {
-        let Ok(open) = self.0.try_lock() else { return };
+        let Some(open) = self.0.try_lock() else { return };
         if let Some(Open { consumer, stands: None, .. }) = &*open {
             consumer.context().0.hear_out(consumer);
         }
     }
 
     fn with<T>(&self, cluster: &Cluster, work: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.0.lock();
         if open.is_none() {
             let mut config = cluster.config.reader(true);
             config.set("group.id", cluster.config.full("reader"));
@@ -181,8 +181,7 @@ impl Open {
             match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => return Ok(Heard::Record(record(cluster, &message))),
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    let reached =
-                        self.consumer.context().1.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let reached = self.consumer.context().1.lock().take();
                     return Ok(Heard::End(partition, reached));
                 }
                 Some(Err(error)) => {

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -12,7 +13,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::contact::Ear;
 use super::figures::Figures;
-use super::members::{Held, Holdings, lock};
+use super::members::{Held, Holdings};
 use super::unread;
 use crate::{Assignment, Error, NextOffset, Rebalance, TopicPartition};
 
@@ -42,7 +43,7 @@ pub(super) struct Listener {
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         if let Some((topic, partition, from)) = unread::reset(message)
-            && let Some(held) = lock(&self.held).get_mut(&self.our(topic, partition))
+            && let Some(held) = self.held.lock().get_mut(&self.our(topic, partition))
         {
             // A second line would be about what is gone already.
             held.reset.get_or_insert(from);
@@ -109,7 +110,7 @@ impl Listener {
         for mut element in partitions.elements() {
             let at = self.our(element.topic(), element.partition());
             let group = committed.get(&at).copied();
-            let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut stage = self.stage.lock();
             let chosen = stage.assigned(&at).unwrap_or_else(|error| {
                 self.fail(error);
                 None
@@ -128,7 +129,7 @@ impl Listener {
             }
             let assignment = Assignment::begin();
             let held = Held { assignment, position, committed: group.flatten(), reset: None };
-            lock(&self.held).insert(at, held);
+            self.held.lock().insert(at, held);
         }
         tracing::debug!(group = self.group, slot = self.slot, partitions = ?self.ours(partitions), "partitions assigned");
     }
@@ -165,7 +166,7 @@ impl Listener {
 
     /// The stage finishes or drops its work on these; what is `lost` can't be committed any more.
     pub(super) fn revoke(&self, partitions: &[TopicPartition], lost: bool) {
-        let is_held = |at: &&TopicPartition| lock(&self.held).contains_key(at);
+        let is_held = |at: &&TopicPartition| self.held.lock().contains_key(at);
         let partitions: Vec<_> = partitions.iter().filter(is_held).cloned().collect();
         if partitions.is_empty() {
             return;
@@ -176,13 +177,13 @@ impl Listener {
             self.end(&partitions);
         }
         // Not while holding what the committer looks at: the stage waits for it.
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner).revoked(&partitions, lost);
+        self.stage.lock().revoked(&partitions, lost);
         self.end(&partitions);
         tracing::debug!(group, slot, ?partitions, "partitions revoked");
     }
 
     fn end(&self, partitions: &[TopicPartition]) {
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         for at in partitions {
             if let Some(held) = held.remove(at) {
                 held.assignment.end();
@@ -191,6 +192,6 @@ impl Listener {
     }
 
     fn fail(&self, error: Error) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.failure.lock().get_or_insert(error);
     }
 }

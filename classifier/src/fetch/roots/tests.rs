@@ -1,6 +1,7 @@
-use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Instant;
 
 use autorma_schemas::{Micros, RunKind, RunState};
 use autorma_stream::embedded::Embedded;
@@ -101,7 +102,7 @@ impl Log for Slow {
 
     fn settle(&self, _: &[&str]) -> Result<()> {
         self.says.send(()).unwrap();
-        let may = lock(&self.may).recv_timeout(Duration::from_secs(60));
+        let may = self.may.lock().recv_timeout(Duration::from_secs(60));
         assert!(may.is_ok(), "somebody has waited for it who needn't");
         Ok(())
     }
@@ -150,7 +151,7 @@ fn a_folder_that_was_moved_is_found_by_the_link_in_its_place() {
     let slow = Slow { log: log(), says, may: Mutex::new(may) };
     publish(&slow.log, input.to_str().unwrap());
     std::fs::rename(&input, &moved).unwrap();
-    std::os::unix::fs::symlink(&moved, &input).unwrap();
+    symlink(&moved, &input).unwrap();
     let roots = Roots::new(&[], &slow);
     let allows = |folder: &Path| allows(&roots, folder.join("a.jpg").to_str().unwrap());
     let_it.send(()).unwrap();
@@ -159,4 +160,38 @@ fn a_folder_that_was_moved_is_found_by_the_link_in_its_place() {
     assert!(allows(&moved) && said.try_recv().is_err(), "the log isn't asked for each of its photos");
     let_it.send(()).unwrap();
     assert!(!allows(&other));
+}
+
+#[test]
+fn a_folder_that_hangs_is_waited_for_once_and_holds_up_no_other() {
+    /// The first folder hangs while this is held.
+    static AWAY: Mutex<()> = Mutex::new(());
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    fn resolve(folder: &Path) -> io::Result<PathBuf> {
+        if folder.ends_with("a-hanging") {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            drop(AWAY.lock());
+        }
+        folder.canonicalize()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let [hanging, back, input, moved] = ["a-hanging", "back", "input", "moved"].map(|name| folder.join(name));
+    let log = log();
+    for (link, to) in [(&hanging, &back), (&input, &moved)] {
+        std::fs::create_dir(to).unwrap();
+        symlink(to, link).unwrap();
+        publish(&log, link.to_str().unwrap());
+    }
+    let roots = Roots { resolve, patience: Duration::from_secs(5), ..Roots::new(&[], &log) };
+    let allows = |folder: &Path| allows(&roots, folder.join("a.jpg").to_str().unwrap());
+    let away = AWAY.lock();
+    assert!(!allows(Path::new("/elsewhere")));
+    assert!(allows(&moved) && !allows(&back));
+    assert_eq!(ASKED.load(Ordering::Relaxed), 1, "it hasn't answered yet");
+    drop(away);
+    let begun = Instant::now();
+    while !allows(&back) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it is asked again when it has answered");
+    }
 }

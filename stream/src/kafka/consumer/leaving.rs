@@ -1,12 +1,11 @@
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 
 use super::{Heard, KafkaConsumer, subscribe};
-use crate::kafka::members::lock;
 use crate::{Membership, NoRebalance, Result};
 
 /// How long a member that leaves waits for the group to hear of it.
@@ -42,7 +41,7 @@ impl KafkaConsumer {
     /// Whether librdkafka reads partitions that this member doesn't hold: their records would be dropped.
     fn is_adrift(&self) -> bool {
         let Ok(read) = self.member.consumer.assignment() else { return false };
-        let held = lock(&self.held);
+        let held = self.held.lock();
         self.listener().ours(&read).iter().any(|at| !held.contains_key(at))
     }
 
@@ -71,7 +70,7 @@ impl KafkaConsumer {
             let heard = self.hear(Duration::from_millis(10))?;
             let changed = self.rebalanced()?;
             // librdkafka leaves only when a rebalance is over. In two steps, for both lock what is held.
-            let is_free = lock(&self.held).is_empty();
+            let is_free = self.held.lock().is_empty();
             let is_free = is_free && !self.is_adrift();
             quiet = if is_free && !changed && heard == Heard::Nothing { quiet + 1 } else { 0 };
         }
@@ -112,7 +111,7 @@ impl KafkaConsumer {
     fn part(&self) {
         self.listener().ear.leave();
         // The stage is about to end, and hears of no partition any more.
-        *self.listener().stage.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(NoRebalance);
+        *self.listener().stage.lock() = Box::new(NoRebalance);
         let member = Arc::clone(&self.member);
         let wait = move || {
             while !member.consumer.closed() {
