@@ -283,7 +283,8 @@ impl Client {
         self.content("the answer", answer, MOST_OF_AN_ANSWER, ANSWER)
     }
 
-    /// The answer, if it is one that helps. A server that can't be reached, or is busy or broken, is asked again.
+    /// The answer, if it is one that helps. A server that can't be reached, or is busy or broken, is asked again; so is one
+    /// whose database has refused, as it does to one of two who write the same row at the same moment.
     fn ask(&self, request: &dyn Fn() -> RequestBuilder, attempts: u32) -> Result<Response, RegistryError> {
         let (begun, mut pause) = (Instant::now(), PAUSE);
         for attempt in 1.. {
@@ -293,7 +294,8 @@ impl Client {
                 // The URL, which is in the message, says too little to be worth its length.
                 Err(error) => self.away(cause(&error.without_url())),
             };
-            if !error.is_away() || attempt >= attempts || begun.elapsed() > PATIENCE {
+            let may_pass = error.is_away() || is_of_the_database(&error);
+            if !may_pass || attempt >= attempts || begun.elapsed() > PATIENCE {
                 return Err(error);
             }
             std::thread::sleep(pause);
@@ -372,6 +374,11 @@ fn is_of_unknown_authority(error: &(dyn Error + 'static)) -> bool {
     }
 }
 
+/// Whether it is what MLflow says (`mlflow/store/db/utils.py`) where its database takes no row.
+fn is_of_the_database(error: &RegistryError) -> bool {
+    matches!(error, RegistryError::Refused { code, .. } if code == "BAD_REQUEST")
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -384,17 +391,22 @@ mod tests {
 
     /// A server that says this, of two bytes, to the first who asks, whatever it is, to the second, and so on.
     fn saying(answer: impl Fn(usize) -> &'static str + Send + 'static) -> Server {
+        answering(move |number| ("200 OK", 2, answer(number)))
+    }
+
+    /// The same with a status and a length.
+    fn answering(answer: impl Fn(usize) -> (&'static str, usize, &'static str) + Send + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 let mut stream = stream.unwrap();
                 assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
-                let answer = answer(number);
+                let (status, length, answer) = answer(number);
                 // Who asked may have gone.
                 drop(write!(
                     stream,
-                    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{answer}"
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{answer}"
                 ));
             }
         });
@@ -409,6 +421,23 @@ mod tests {
         };
         assert_eq!(download(1).unwrap(), b"{}");
         assert!(download(2).unwrap_err().is_away());
+    }
+
+    #[test]
+    fn what_the_database_refuses_is_tried_again_unless_it_must_not_be_done_twice() {
+        let refusal = r#"{"error_code": "BAD_REQUEST", "message": "UNIQUE constraint failed"}"#;
+        let client = |refused: usize| {
+            let answer = move |number| match number < refused {
+                true => ("400 BAD REQUEST", refusal.len(), refusal),
+                false => ("200 OK", 2, "{}"),
+            };
+            Client::new(answering(answer)).unwrap()
+        };
+        let alias =
+            |client: Client| client.send::<Value>(Method::POST, "registered-models/alias", &Value::Null);
+        alias(client(1)).unwrap();
+        assert!(alias(client(ATTEMPTS as usize)).unwrap_err().to_string().contains("UNIQUE"));
+        client(1).send_once::<Value>(Method::POST, "runs/create", &Value::Null).unwrap_err();
     }
 
     #[test]
