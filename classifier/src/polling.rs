@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use autorma_service::Shutdown;
 use autorma_stream::{Consumer, Disposition, NextOffset, PollLimit, Rebalance, TopicPartition};
-use parking_lot::Mutex;
 
 use crate::desk::Desk;
 use crate::{Config, Error, Metrics};
@@ -18,9 +17,6 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// How long a member may have no partition before that is told: a rebalance takes less.
 const WITHOUT_WORK: Duration = Duration::from_secs(10);
-/// How long what was lost may be nobody's. A poll doesn't say whether the log is away; who lets members in again says
-/// nothing to those that get no partition.
-const NOBODY_S: Duration = Duration::from_secs(60);
 
 /// The consumer's thread: reads while there is room, keeps the membership alive, and drains at the end.
 pub(crate) fn poll(
@@ -35,10 +31,10 @@ pub(crate) fn poll(
     let wanted = config.batch_size.min(config.max_in_flight);
     let mut idle = Idle { since: Instant::now(), told: false };
     while !shutdown.is_requested() && !desk.has_failed() {
-        if idle.is_to_be_told(held.is_with_others(Instant::now()), Instant::now()) {
+        if idle.is_to_be_told(held.load(Ordering::Relaxed), Instant::now()) {
             tracing::info!(
-                "this classifier stands by: the other classifiers have all partitions of the images (more of them, \
-                 log.partitions, would give it some)"
+                "this classifier stands by without a partition of the images: the other classifiers have them all (more of \
+                 them, log.partitions, would give it some), or the log is away"
             );
         }
         let room = desk.wait_for_room(wanted, WAIT);
@@ -75,21 +71,8 @@ pub(crate) fn poll(
     Ok(())
 }
 
-/// What a member has of the partitions.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    partitions: AtomicUsize,
-    /// When it has lost what it had, if it wasn't given one since.
-    lost: Mutex<Option<Instant>>,
-}
-
-impl Held {
-    /// Whether others have all partitions, as far as that is known: what was lost may be nobody's, while the log is away.
-    fn is_with_others(&self, now: Instant) -> bool {
-        let may_be_nobody_s = self.lost.lock().is_some_and(|lost| now - lost < NOBODY_S);
-        self.partitions.load(Ordering::Relaxed) == 0 && !may_be_nobody_s
-    }
-}
+/// How many partitions a member has.
+pub(crate) type Held = AtomicUsize;
 
 /// A member without partitions waits for those of others: somebody who started it for more speed should hear of that.
 #[derive(Debug)]
@@ -100,8 +83,8 @@ struct Idle {
 
 impl Idle {
     /// Once, each time that it has lasted.
-    fn is_to_be_told(&mut self, is_idle: bool, now: Instant) -> bool {
-        if !is_idle {
+    fn is_to_be_told(&mut self, held: usize, now: Instant) -> bool {
+        if held > 0 {
             *self = Self { since: now, told: false };
         }
         let is_news = !self.told && now - self.since > WITHOUT_WORK;
@@ -119,14 +102,12 @@ pub(crate) struct HandOver {
 
 impl Rebalance for HandOver {
     fn assigned(&mut self, _: &TopicPartition) -> autorma_stream::Result<Option<NextOffset>> {
-        self.held.partitions.fetch_add(1, Ordering::Relaxed);
-        *self.held.lost.lock() = None;
+        self.held.fetch_add(1, Ordering::Relaxed);
         Ok(None)
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) {
-        self.held.partitions.fetch_sub(partitions.len(), Ordering::Relaxed);
-        *self.held.lost.lock() = lost.then(Instant::now);
+        self.held.fetch_sub(partitions.len(), Ordering::Relaxed);
         self.desk.give_up(partitions, if lost { Duration::ZERO } else { HAND_OVER });
     }
 }
@@ -141,21 +122,7 @@ mod tests {
         let at = |seconds| begun + Duration::from_secs(seconds);
         let mut idle = Idle { since: begun, told: false };
         let told = [(0, 1), (0, 11), (0, 12), (2, 13), (0, 14), (0, 20), (0, 24), (0, 40)]
-            .map(|(held, seconds)| idle.is_to_be_told(held == 0, at(seconds)));
+            .map(|(held, seconds)| idle.is_to_be_told(held, at(seconds)));
         assert_eq!(told, [false, true, false, false, false, false, true, false]);
-    }
-
-    #[test]
-    fn what_was_lost_may_be_nobody_s_for_a_while() {
-        let (held, at) = (Arc::<Held>::default(), TopicPartition::new("images", 0));
-        let desk = Arc::new(Desk::new(1, 1, Duration::ZERO));
-        let mut hand_over = HandOver { desk, held: Arc::clone(&held) };
-        let mut given = |lost| {
-            hand_over.assigned(&at).unwrap();
-            hand_over.revoked(std::slice::from_ref(&at), lost);
-            let now = Instant::now();
-            [now, now + NOBODY_S].map(|now| held.is_with_others(now))
-        };
-        assert_eq!([given(true), given(false)], [[false, true], [true, true]]);
     }
 }

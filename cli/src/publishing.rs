@@ -45,6 +45,13 @@ impl Publisher {
 pub(crate) fn rivalled(error: anyhow::Error, what: &'static str) -> anyhow::Error {
     match error.downcast_ref() {
         Some(LogError::Fenced { .. }) => error.context(what),
+        _ => advised(error),
+    }
+}
+
+/// Where only the log tells whether all was published, the error says first how to look.
+pub(crate) fn advised(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
         Some(LogError::Expired { .. }) => error.context(
             "look with `autorma runs` and `autorma show` what is there before you publish anything again",
         ),

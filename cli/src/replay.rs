@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::output::tell;
 use crate::pipeline::Pipeline;
 use crate::progress::Display;
-use crate::publishing::{Publisher, append, free_run_id};
+use crate::publishing::{Publisher, advised, append, free_run_id};
 use crate::reading::patiently;
 use comparison::Comparison;
 use report::Report;
@@ -94,7 +94,8 @@ pub(crate) fn run(
             dead_letters: finished.dead_letters as i64,
             ..closed
         };
-        publisher.commit(vec![append(topics::RUNS, &record.run_id, &record)])?;
+        let committed = publisher.commit(vec![append(topics::RUNS, &record.run_id, &record)]);
+        committed.map_err(|error| advised(error.into()))?;
         // The sink has named a place out of sight.
         let results = results_path(output, &record.run_id);
         tracing::info!(run_id = record.run_id, results = %results.display(), "replay finished");

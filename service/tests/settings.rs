@@ -175,7 +175,7 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn a_line_that_is_no_setting_is_not_shown() {
-    for wrong in [": hunter2", " hunter2", ": hunter2 = x", "@hunter2=x"] {
+    for wrong in [": hunter2", " hunter2", ": hunter2 = x", "@hunter2=x", "-hunter2", ".hunter2"] {
         let told = problems(vec![dotenv(&format!("export AUTORMA_SINK_PASSWORD{wrong}\nOTHER{wrong}"))]);
         assert_eq!(told, ["AUTORMA_SINK_PASSWORD (from .env:1): NAME=VALUE"], "{wrong}");
     }

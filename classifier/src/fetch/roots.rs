@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autorma_schemas::{Event, RunRecord, topics};
 use autorma_service::Shutdown;
@@ -16,6 +16,8 @@ use super::readers::Readers;
 
 /// How long a folder may take to say where it leads.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// When one that hasn't is asked again: a look that never ends says nothing of a folder that was mounted anew.
+const AGAIN: Duration = Duration::from_secs(300);
 
 /// The folders that files may be read from: those that are configured, or else those that ingest has published from,
 /// which is what its runs in the log say. Those who may write such a record may also write the photos' events.
@@ -27,11 +29,15 @@ pub(super) struct Roots<'a> {
     published: Mutex<BTreeSet<PathBuf>>,
     /// One at a time reads on, which may take long; the others need only what was read.
     runs: Mutex<Pages>,
-    /// Folders that haven't said in time where they lead, with what hears of it when they do.
-    silent: Mutex<BTreeMap<PathBuf, Receiver<io::Result<PathBuf>>>>,
+    /// Folders that haven't said in time where they lead.
+    silent: Mutex<BTreeMap<PathBuf, Silent>>,
     resolve: fn(&Path) -> io::Result<PathBuf>,
     patience: Duration,
+    again: Duration,
 }
+
+/// When a folder was asked where it leads, and what hears of its answer.
+type Silent = (Instant, Receiver<io::Result<PathBuf>>);
 
 impl<'a> Roots<'a> {
     pub(super) fn new(configured: &[PathBuf], log: &'a dyn Log) -> Self {
@@ -43,6 +49,7 @@ impl<'a> Roots<'a> {
             silent: Mutex::default(),
             resolve: Path::canonicalize,
             patience: PATIENCE,
+            again: AGAIN,
         }
     }
 
@@ -78,9 +85,11 @@ impl<'a> Roots<'a> {
 
     /// Whether the path is below what one of those folders leads to by now, which is remembered.
     fn is_linked_above(&self, path: &Path, (readers, over): (&Readers, &Shutdown)) -> Result<bool, Trouble> {
-        let folders = self.published.lock().clone();
+        let (folders, begun) = (self.published.lock().clone(), Instant::now());
         for folder in folders {
-            let found = self.leads_to(folder, (readers, over))?;
+            // Where many hang, they aren't waited for one after the other.
+            let patience = self.patience.saturating_sub(begun.elapsed()).max(self.patience / 10);
+            let found = self.leads_to(folder, patience, (readers, over))?;
             if let Some(found) = found.filter(|found| path.starts_with(found)) {
                 self.published.lock().insert(found);
                 return Ok(true);
@@ -90,26 +99,29 @@ impl<'a> Roots<'a> {
     }
 
     /// None if the folder isn't there, or hangs, as one of a network that is away: it isn't asked again before it has
-    /// answered. A photo that could be below it would hang, too.
+    /// answered, or for a while. A photo that could be below it would hang, too.
     fn leads_to(
         &self,
         folder: PathBuf,
+        patience: Duration,
         (readers, over): (&Readers, &Shutdown),
     ) -> Result<Option<PathBuf>, Trouble> {
-        let is_silent = |answer: &Receiver<_>| matches!(answer.try_recv(), Err(TryRecvError::Empty));
-        if self.silent.lock().get(&folder).is_some_and(is_silent) {
+        if let Some((asked, answer)) = self.silent.lock().get(&folder)
+            && asked.elapsed() < self.again
+            && matches!(answer.try_recv(), Err(TryRecvError::Empty))
+        {
             return Ok(None);
         }
-        let (resolve, asked) = (self.resolve, folder.clone());
-        match readers.within(self.patience, over, move || resolve(&asked)) {
+        let (resolve, asked, begun) = (self.resolve, folder.clone(), Instant::now());
+        match readers.within(patience, over, move || resolve(&asked)) {
             Ok(found) => Ok(found.ok()),
             Err(_) if over.is_requested() => Err(Trouble::Over),
             Err(answer) => {
                 tracing::warn!(
-                    folder = %folder.display(), waited = ?self.patience,
+                    folder = %folder.display(), waited = ?begun.elapsed(),
                     "a folder that was ingested doesn't answer: it isn't waited for any more"
                 );
-                self.silent.lock().insert(folder, answer);
+                self.silent.lock().insert(folder, (begun, answer));
                 Ok(None)
             }
         }

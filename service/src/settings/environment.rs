@@ -44,7 +44,7 @@ impl Layer {
             let (name, rest) = line.split_at(end);
             match rest.trim_start().strip_prefix('=').map(|value| unquoted(value.trim())) {
                 // What stands there instead of a sign is never told: it may be a password.
-                None => layer.refuse(name, origin, "NAME=VALUE"),
+                None => layer.refuse(name.split(['-', '.']).next().unwrap_or(name), origin, "NAME=VALUE"),
                 // Unless it was in the environment in time, maybe out of this very file.
                 Some(_) if name == CONFIG && std::env::var_os(CONFIG).is_none() => {
                     layer.problem(
