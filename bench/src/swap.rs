@@ -18,7 +18,7 @@ const MOVES: usize = 3;
 /// How often the program is looked at: before a move as often as after it, for that costs something.
 const LOOKS: Duration = Duration::from_millis(50);
 /// Seconds before a move that those after it are compared with.
-const WINDOW: f64 = 2.0;
+const WINDOW: f64 = 4.0;
 const DAY: f64 = 86_400.0;
 const TOO_FEW: &str = "the photos were too few to move the alias on the way: more --images";
 
@@ -51,7 +51,7 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
     let mut moves = Vec::new();
     for moved in 0..MOVES {
         let begun = Instant::now();
-        while_it_works(&mut program, "it works on", |_| begun.elapsed().as_secs_f64() > 2.0 * WINDOW)?;
+        while_it_works(&mut program, "it works on", |_| begun.elapsed().as_secs_f64() > 1.1 * WINDOW)?;
         let (before, version) = (now(), [2, 1][moved % 2].to_string());
         models(folder, &["alias", &format!("refund-classifier/{version}"), "production"])?;
         let (at, label) = (now(), format!("version=\"{version}\""));
@@ -65,7 +65,8 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
     }
     ensure!(program.child.wait()?.success(), "autorma run failed");
     let predictions = predictions(&folder.join("output"))?;
-    let (mut ratios, mut delays) = (vec![], vec![]);
+    // Photos come by micro-batches: of one move alone, a few more or less say little.
+    let (mut bringing, mut meanwhile, mut earlier, mut delays) = (0.0, 0.0, 0.0, vec![]);
     for Moved { before, at, noticed, served, version } in moves {
         let since = |time: f64| (time - at + DAY / 2.0).rem_euclid(DAY) - DAY / 2.0;
         let within = |from: f64, to: f64| {
@@ -75,15 +76,17 @@ pub(crate) fn measure(photos: &Path, folder: &Path, report: &mut Report) -> anyh
         ensure!(within(served, DAY) > 0.0, TOO_FEW);
         // Of a moment there is no rate.
         ensure!(served - noticed > 0.1, "the version served before the move was noticed: call it again");
-        let bringing = within(noticed, served) / (served - noticed);
-        ratios.push(bringing / (within(before - WINDOW, before) / WINDOW));
+        bringing += served - noticed;
+        meanwhile += within(noticed, served);
+        earlier += within(before - WINDOW, before);
         let by_it = predictions.iter().filter(|(time, by)| *by == version && since(*time) >= 0.0);
         let first = by_it.map(|(time, _)| since(*time)).fold(f64::INFINITY, f64::min);
         ensure!(first.is_finite(), "version {version} has made no prediction");
         delays.push(first);
     }
     report.add("alias_move_to_first_prediction_seconds", median(&mut delays), None);
-    report.add("throughput_while_a_version_is_brought_to_before", median(&mut ratios), Some("at least 0.9"));
+    let ratio = (meanwhile / bringing) / (earlier / (WINDOW * MOVES as f64));
+    report.add("throughput_while_a_version_is_brought_to_before", ratio, Some("at least 0.9"));
     Ok(())
 }
 
