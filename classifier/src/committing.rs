@@ -89,13 +89,12 @@ fn check(
 
 #[cfg(test)]
 mod tests {
-    use autorma_models::Verdict;
-    use autorma_schemas::{Decision, ModelVersion, Origin, Reason};
+    use autorma_schemas::{ModelVersion, Origin, Reason};
     use autorma_stream::Assignment;
 
     use super::*;
-    use crate::fixtures::event;
-    use crate::outcome::{Decoded, Said};
+    use crate::fixtures::{event, said};
+    use crate::outcome::Decoded;
     use crate::{Failure, Picture};
 
     fn decoded() -> Decoded {
@@ -106,14 +105,7 @@ mod tests {
 
     fn prediction() -> Outcome {
         let model = ModelVersion { name: "m".into(), version: "1".into(), sha256: String::new() };
-        let verdict = Verdict {
-            predicted_class: "shoe".into(),
-            confidence: 1.0,
-            probabilities: Vec::new(),
-            unknown_probability: 0.0,
-            decision: Decision::Accept,
-        };
-        decoded().predicted(Said { verdict, model: &model, arm: None, shadow: None }, 10).outcome
+        decoded().predicted(said(&model), 10).outcome
     }
 
     #[test]

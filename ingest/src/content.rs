@@ -7,8 +7,6 @@ use sha2::{Digest, Sha256};
 
 use crate::root::Seen;
 
-pub(crate) use autorma_service::files::is_out_of_files;
-
 /// What was in a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Content {

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use autorma_schemas::{Micros, RunKind, file_url};
 use autorma_service::Shutdown;
+use autorma_service::files::is_out_of_files;
 use autorma_stream::Log;
 
 use crate::content::{self, Content};
@@ -181,7 +182,7 @@ impl<'a> Intake<'a> {
             }
             Ok(Content::Interrupted) => return Ok(Taken::Interrupted),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Taken::Gone),
-            Err(error) if content::is_out_of_files(&error) => {
+            Err(error) if is_out_of_files(&error) => {
                 if self.warned.first(self.root.path(), OUT_OF_FILES) {
                     tracing::warn!(%error, "no more files can be opened (ulimit -n): photos are looked at again later");
                 }

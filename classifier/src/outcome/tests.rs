@@ -3,7 +3,7 @@ use autorma_stream::embedded::Embedded;
 use autorma_stream::{Log, NextOffset, Retention, Topic, Transaction};
 
 use super::*;
-use crate::fixtures::event;
+use crate::fixtures::{event, said};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -25,17 +25,6 @@ fn decoded(event: ImageEvent) -> Decoded {
     let origin = origin(&stored);
     let trace = carried(&stored, Some(&event.event_id), &origin);
     Decoded { assignment, origin, event, picture: Picture(Vec::new()), trace }
-}
-
-fn said(model: &ModelVersion) -> Said<'_> {
-    let verdict = Verdict {
-        predicted_class: "shoe".into(),
-        confidence: 1.0,
-        probabilities: Vec::new(),
-        unknown_probability: 0.0,
-        decision: Decision::Accept,
-    };
-    Said { verdict, model, arm: None, shadow: None }
 }
 
 fn model() -> ModelVersion {
