@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use autorma_schemas::{Micros, topics};
 use autorma_stream::retry::patiently;
-use autorma_stream::{Log, NextOffset, Pages, Result, TopicPartition};
+use autorma_stream::{Bounds, Log, NextOffset, Pages, Result};
 
 /// Older outcomes say nothing of now: what was wrong with them may be mended.
 const RECENT: Duration = Duration::from_secs(3600);
@@ -15,11 +15,10 @@ pub(crate) fn newest(log: &dyn Log, wanted: usize, now: Micros) -> Result<Vec<bo
     let recent = now.0 - RECENT.as_micros() as i64..now.0;
     let mut outcomes = Vec::new();
     for (topic, is_dead) in [(topics::PREDICTIONS, false), (topics::DEAD_LETTERS, true)] {
-        for bounds in patiently(|| log.bounds(topic))? {
-            let at = TopicPartition::new(topic, bounds.partition);
+        for Bounds { at, start, end } in patiently(|| log.bounds(topic))? {
             // On Kafka each may have a transaction of its own, whose end takes an offset, too.
-            let far = bounds.end.0.saturating_sub_unsigned(2 * wanted as u64);
-            for record in Pages::new(at, bounds.start.max(NextOffset(far))).up_to(log, bounds.end) {
+            let far = end.0.saturating_sub_unsigned(2 * wanted as u64);
+            for record in Pages::new(at, start.max(NextOffset(far))).up_to(log, end) {
                 outcomes.push((record?.appended_at, is_dead));
             }
         }

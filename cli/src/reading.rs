@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use autorma_schemas::{Event, RunRecord, topics};
 use autorma_sink::is_outside;
 pub(crate) use autorma_stream::retry::patiently;
-use autorma_stream::{Log, Pages, StoredRecord, TopicPartition};
+use autorma_stream::{Bounds, Log, Pages, StoredRecord};
 
 /// Calls `each` with every record that a topic has now, partition by partition; false ends it.
 pub(crate) fn scan(
@@ -14,9 +14,8 @@ pub(crate) fn scan(
     topic: &str,
     mut each: impl FnMut(StoredRecord) -> bool,
 ) -> anyhow::Result<()> {
-    for bounds in patiently(|| log.bounds(topic))? {
-        let partition = Pages::new(TopicPartition::new(topic, bounds.partition), bounds.start);
-        for record in partition.up_to(log, bounds.end) {
+    for Bounds { at, start, end } in patiently(|| log.bounds(topic))? {
+        for record in Pages::new(at, start).up_to(log, end) {
             if !each(record?) {
                 return Ok(());
             }
@@ -52,6 +51,11 @@ pub(crate) fn named_run(log: &dyn Log, id: &str) -> anyhow::Result<RunRecord> {
         );
     }
     known_run(log, id)
+}
+
+/// An error if a run is asked for by which no events can be chosen.
+pub(crate) fn expect_named(log: &dyn Log, id: Option<&str>) -> anyhow::Result<()> {
+    id.map_or(Ok(()), |id| named_run(log, id).map(drop))
 }
 
 #[cfg(test)]

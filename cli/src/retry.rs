@@ -16,7 +16,7 @@ use crate::home::Home;
 use crate::outcomes::{self, Id};
 use crate::output::tell;
 use crate::publishing::{Publisher, append, free_run_id, rivalled};
-use crate::reading::{named_run, patiently, scan};
+use crate::reading::{expect_named, patiently, scan};
 use report::{Published, Report, Run};
 
 /// Events and bytes of one run, about: it is one transaction, so that there is no half of it.
@@ -41,7 +41,7 @@ pub(crate) fn run(configuration: &Configuration, args: &RetryArgs) -> anyhow::Re
 fn retry(configuration: &Configuration, args: &RetryArgs) -> anyhow::Result<ExitCode> {
     let home = Home::look(configuration)?;
     let log = &*home.log;
-    args.run.as_ref().map(|run| named_run(log, run)).transpose()?;
+    expect_named(log, args.run.as_deref())?;
     // Two at a time would publish the same ones, on whatever machines.
     let alone = home.take_in_turn("retry", "autorma dead-letters retry")?;
     let mut publisher = Publisher::of(&home, "retry", alone)?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub(crate) use autorma_schemas::printable;
 use unicode_width::UnicodeWidthStr;
 
 /// A table with a line of names above its rows; numbers stand to the right.
@@ -49,15 +50,6 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
 /// Whether a cell is a number, or stands for one that isn't known.
 fn is_number(cell: &str) -> bool {
     cell == "-" || cell.parse::<f64>().is_ok()
-}
-
-/// Without what would move the cursor or turn the line around: a file's name may hold anything.
-pub(crate) fn printable(text: &str) -> String {
-    let dangerous = |c: char| {
-        c.is_control() || ('\u{202A}'..='\u{202E}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
-    };
-    let show = |c: char| if dangerous(c) { c.escape_unicode().to_string() } else { c.to_string() };
-    text.chars().map(show).collect()
 }
 
 /// The values of JSON as cells, each named by its way there, in order.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use autorma_schemas::topics;
-use autorma_stream::{Bounds, Log, NextOffset, Pages, StoredRecord, TopicPartition};
+use autorma_stream::{Bounds, Log, NextOffset, Pages, StoredRecord};
 
 use crate::args::{TailArgs, Topic};
 use crate::configuration::Configuration;
@@ -80,7 +80,7 @@ impl<'a> Tail<'a> {
         let bounds = patiently(|| log.bounds(topic))?;
         let begin = |bounds: &Bounds| {
             let from = if args.from_beginning { bounds.start } else { bounds.end };
-            Pages::new(TopicPartition::new(topic, bounds.partition), from)
+            Pages::new(bounds.at.clone(), from)
         };
         let partitions = bounds.iter().map(begin).collect();
         Ok(Self { log, topic, bounds, partitions })
@@ -91,7 +91,7 @@ impl<'a> Tail<'a> {
         let wanted = args.last.unwrap_or(0);
         let mut found = Vec::new();
         for bounds in &self.bounds {
-            found.extend(newest(self.log, self.topic, bounds, wanted, |record| style.wants(record))?);
+            found.extend(newest(self.log, bounds, wanted, |record| style.wants(record))?);
         }
         found.sort_by_key(|record| record.appended_at);
         Ok(found.split_off(found.len().saturating_sub(wanted)))
@@ -101,7 +101,7 @@ impl<'a> Tail<'a> {
     fn news(&mut self) -> anyhow::Result<Vec<StoredRecord>> {
         let mut records = Vec::new();
         let bounds = patiently(|| self.log.bounds(self.topic))?;
-        let end_of = |number| bounds.iter().find(|it| it.partition == number).map(|it| it.end);
+        let end_of = |number| bounds.iter().find(|it| it.at.partition == number).map(|it| it.end);
         for partition in &mut self.partitions {
             // To ask for each partition's records costs more than to ask for all their ends.
             let Some(end) = end_of(partition.number()).filter(|end| *end > partition.position()) else {
@@ -123,7 +123,6 @@ impl<'a> Tail<'a> {
 /// are so many.
 fn newest(
     log: &dyn Log,
-    topic: &str,
     bounds: &Bounds,
     wanted: usize,
     is_wanted: impl Fn(&StoredRecord) -> bool,
@@ -134,9 +133,8 @@ fn newest(
     }
     loop {
         let from = NextOffset(bounds.end.0.saturating_sub(back)).max(bounds.start);
-        let partition = Pages::new(TopicPartition::new(topic, bounds.partition), from);
         let mut found = std::collections::VecDeque::new();
-        for record in partition.up_to(log, bounds.end) {
+        for record in Pages::new(bounds.at.clone(), from).up_to(log, bounds.end) {
             let record = record?;
             if is_wanted(&record) {
                 found.push_back(record);
@@ -166,9 +164,9 @@ mod tests {
         let append = |number: u8| Append { topic: "t".into(), value: vec![number], ..Append::default() };
         let transaction = Transaction { appends: (0..200).map(append).collect(), advance: None };
         log.producer("test").unwrap().commit(&transaction).unwrap();
-        let bounds = log.bounds("t").unwrap()[0];
+        let bounds = log.bounds("t").unwrap().remove(0);
         let newest = |wanted, every: u8| {
-            let found = newest(&log, "t", &bounds, wanted, |record| record.value[0] % every == 0).unwrap();
+            let found = newest(&log, &bounds, wanted, |record| record.value[0] % every == 0).unwrap();
             found.into_iter().map(|record| record.value[0]).collect::<Vec<_>>()
         };
         assert_eq!(newest(3, 1), [197, 198, 199]);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use autorma_e2e::{Photos, Sandbox, eventually};
 use autorma_schemas::{Event, ImageEvent, Micros, RunKind, RunRecord, sha256, topics};
 use autorma_stream::embedded::Embedded;
-use autorma_stream::{Append, Log, NextOffset, Retention, Topic, TopicPartition, Transaction};
+use autorma_stream::{Append, Bounds, Log, NextOffset, Retention, Topic, Transaction};
 use serde_json::Value;
 
 /// Whether a time says how far from UTC it is: `2026-11-23T15:31:47.716401+01:00`.
@@ -179,10 +179,8 @@ fn a_run_of_another_folder_that_was_waiting_takes_nothing_from_what_was_done_bef
 /// How many images the classifier has before it.
 fn behind(log: &Embedded) -> i64 {
     let committed = log.committed("classifier").unwrap();
-    let behind = |partition, end: NextOffset| {
-        end.0 - committed.get(&TopicPartition::new(topics::IMAGES, partition)).map_or(0, |next| next.0)
-    };
-    log.bounds(topics::IMAGES).unwrap().into_iter().map(|it| behind(it.partition, it.end)).sum()
+    let behind = |it: &Bounds| it.end.0 - committed.get(&it.at).map_or(0, |next| next.0);
+    log.bounds(topics::IMAGES).unwrap().iter().map(behind).sum()
 }
 
 /// Publishes a photo again and again as other systems do, so that the classifier has never done them all. It ends at last.

@@ -3,6 +3,7 @@
 mod plot;
 mod reliability;
 
+use autorma_schemas::printable;
 pub use plot::{Line, plot};
 pub use reliability::reliability;
 
@@ -50,18 +51,9 @@ pub fn confusion(classes: &[String], confusion: &[Vec<usize>]) -> String {
 
 /// As text in a page, or in an attribute: a file's name may hold anything.
 pub fn escaped(text: &str) -> String {
-    let escape = |c: char| match c {
-        '&' => "&amp;".into(),
-        '<' => "&lt;".into(),
-        '>' => "&gt;".into(),
-        '"' => "&quot;".into(),
-        // What would turn the line around isn't harmless either.
-        c if c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}') => {
-            c.escape_unicode().to_string()
-        }
-        c => c.to_string(),
-    };
-    text.chars().map(escape).collect()
+    // What would turn the line around isn't harmless either.
+    let text = printable(text).replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use autorma_schemas::{RunKind, RunRecord};
 use autorma_service::Shutdown;
+use autorma_service::files::is_out_of_files;
 use autorma_stream::Log;
 
 use crate::intake::{Intake, Taken};
@@ -36,10 +37,9 @@ pub struct Found {
 pub struct Batch {
     /// What it found.
     pub found: Found,
-    /// The run as closed, or as left open if it was interrupted; none when nothing was new and no run was continued.
+    /// The run as closed, or as left open if a shutdown came first: the next batch on the folder continues it. None when
+    /// nothing was new and no run was continued.
     pub run: Option<RunRecord>,
-    /// Whether a shutdown came first: the next batch on the folder continues the run.
-    pub interrupted: bool,
 }
 
 /// Publishes what the folder holds, once. `progress` hears of each transaction, and of the end.
@@ -71,7 +71,7 @@ pub fn batch(
     };
     metrics.pending.set(0);
     batch.tell();
-    Ok(Batch { found: batch.found, run, interrupted: !finished })
+    Ok(Batch { found: batch.found, run })
 }
 
 struct Folder<'a, 'p> {
@@ -98,6 +98,7 @@ impl Folder<'_, '_> {
                 }
                 Step::Folder(_) => {}
                 Step::Read { ignored, .. } => self.intake.metrics.count(Outcome::Ignored, ignored),
+                Step::Failed(_, error) if is_out_of_files(&error) => return Err(Error::OutOfFiles(error)),
                 Step::Failed(path, error) if path == self.intake.root.path() => {
                     return Err(Error::InputUnreadable { path, cause: error });
                 }

@@ -23,6 +23,9 @@ pub enum Error {
         /// What the system said.
         cause: io::Error,
     },
+    /// The system gives this process no more files, which is no folder's fault.
+    #[error("the process can't open more files: {0}; allow it more (ulimit -n)")]
+    OutOfFiles(io::Error),
     /// It isn't there any more, or another folder is.
     #[error(
         "the input folder {} went away while it was read, or another one has come in its place: bring it back, and the same \

@@ -6,7 +6,7 @@ use autorma_schemas::{
     Event, ImageEvent, LedgerRecord, Micros, RunKind, RunRecord, event_id, hex, readable, run_is_over, topics,
 };
 use autorma_service::Shutdown;
-use autorma_stream::{Append, Bounds, Log, Producer, TopicPartition, Transaction, failpoint};
+use autorma_stream::{Append, Bounds, Log, Producer, Transaction, failpoint};
 
 use crate::metrics::Outcome;
 use crate::reading::patiently;
@@ -313,8 +313,8 @@ impl<'a> Publisher<'a> {
         let committed = patiently(|| self.log.committed(CLASSIFIER))?;
         let bounds = patiently(|| self.log.bounds(topics::IMAGES))?;
         let done = |bounds: &Bounds| {
-            let next = committed.get(&TopicPartition::new(topics::IMAGES, bounds.partition));
-            next.copied().unwrap_or(bounds.start).max(bounds.start).min(bounds.end).0
+            let next = committed.get(&bounds.at).copied();
+            next.unwrap_or(bounds.start).max(bounds.start).min(bounds.end).0
         };
         let (done, ends) = (bounds.iter().map(done).sum::<i64>(), bounds.iter().map(|it| it.end.0).sum());
         self.behind = u64::try_from(self.ends.shown(ends) - done).unwrap_or(0);

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 pub(crate) use autorma_stream::retry::patiently;
-use autorma_stream::{Log, Pages, StoredRecord, TopicPartition};
+use autorma_stream::{Bounds, Log, Pages, StoredRecord};
 
 use crate::Error;
 
@@ -23,10 +23,8 @@ impl Reading {
         log: &dyn Log,
         mut each: impl FnMut(StoredRecord) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        for bounds in patiently(|| log.bounds(self.topic))? {
-            let at = TopicPartition::new(self.topic, bounds.partition);
-            let partition =
-                self.partitions.entry(bounds.partition).or_insert_with(|| Pages::new(at, bounds.start));
+        for Bounds { at, start, .. } in patiently(|| log.bounds(self.topic))? {
+            let partition = self.partitions.entry(at.partition).or_insert_with(|| Pages::new(at, start));
             loop {
                 let page = partition.read(log)?;
                 if page.is_empty() {

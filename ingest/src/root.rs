@@ -3,6 +3,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use autorma_service::files::is_out_of_files;
+
 use crate::Error;
 use crate::settle::Version;
 
@@ -68,6 +70,7 @@ impl Root {
         let failed = |cause: io::Error| match cause.kind() {
             ErrorKind::NotFound => Error::InputMissing(input.to_owned()),
             ErrorKind::NotADirectory => Error::InputNotAFolder(input.to_owned()),
+            _ if is_out_of_files(&cause) => Error::OutOfFiles(cause),
             _ => Error::InputUnreadable { path: input.to_owned(), cause },
         };
         let path = input.canonicalize().map_err(failed)?;

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use autorma_ingest::{Error, Found};
@@ -24,7 +25,6 @@ fn each_photo_is_published_once_in_order() {
     }
     let first = world.batch();
     assert_eq!(first.found, Found { discovered: 3, published: 3, ..Found::default() });
-    assert!(!first.interrupted);
     let run = first.run.unwrap();
     assert_eq!((run.kind, run.state, run.images), (RunKind::Batch, RunState::Closed, 3));
     assert_eq!(run.input, text(&world.input()));
@@ -104,7 +104,7 @@ fn pipes_folders_and_what_may_not_be_read_stop_nothing() {
     let denied = world.photo("denied.jpg", "d");
     fs::set_permissions(&denied, fs::Permissions::from_mode(0o0)).unwrap();
     fs::create_dir(world.path("folder.jpg")).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(world.path("pipe.jpg")).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(world.path("pipe.jpg")).status().unwrap().success());
     let batch = world.batch();
     // Those who may do everything may read it.
     let unreadable = u64::from(File::open(&denied).is_err());
@@ -229,14 +229,13 @@ fn an_interrupted_batch_is_continued_by_the_next() {
     };
     let first = autorma_ingest::batch(&world.config, &*world.log, &world.metrics, &stop, &mut tell).unwrap();
     let published = first.found.published;
-    assert!(first.interrupted && (1..500).contains(&published), "{:?}", first.found);
+    assert!((1..500).contains(&published), "{:?}", first.found);
     let open = first.run.unwrap();
     assert_eq!((open.state, open.images as u64), (RunState::Open, published));
     assert_eq!(world.events().len() as u64, published);
 
     let mut heard = Vec::new();
     let second = world.batch_with(|found| heard.push(found.published));
-    assert!(!second.interrupted);
     assert_eq!(second.found, Found { discovered: 500, published: 500 - published, ..Found::default() });
     let closed = second.run.unwrap();
     assert_eq!((&closed.run_id, closed.images, closed.state), (&open.run_id, 500, RunState::Closed));
@@ -366,8 +365,8 @@ fn ingest_waits_for_a_classifier_that_is_behind() {
         world.until("ten more", || world.events().len() == 20);
         world.shutdown.request();
         let batch = batch.join().unwrap();
-        assert!(batch.interrupted);
-        assert_eq!((batch.found.published, batch.run.unwrap().images), (20, 20));
+        let run = batch.run.unwrap();
+        assert_eq!((batch.found.published, run.images, run.state), (20, 20, RunState::Open));
     });
     world.shutdown = Shutdown::new();
     classifier.catch_up();
@@ -414,4 +413,46 @@ fn an_input_that_is_not_there_is_an_error_that_says_what_to_do() {
     let error = error.unwrap_err();
     assert!(matches!(error, Error::InputMissing(_)), "{error}");
     assert!(error.to_string().contains("--input"), "{error}");
+}
+
+const CHILD: &str = "ONCE_TEST_CHILD";
+
+/// In a process of its own, which may open few files; called by the test below.
+#[test]
+fn a_child_that_has_no_more_files() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let mut world = World::new();
+    world.config.recursive = true;
+    (0..200).for_each(|number| drop(world.photo(&format!("{number}.jpg"), "x")));
+    world.photo("below/a.jpg", "x");
+    let mut all = Vec::new();
+    let mut take_all = |_: Found| all.extend(std::iter::from_fn(|| File::open("/dev/null").ok()));
+    let mut batch =
+        || autorma_ingest::batch(&world.config, &*world.log, &world.metrics, &world.shutdown, &mut take_all);
+    // The first transaction takes all files, so the folder below can't be read; nor can the input the next time.
+    for refused in [batch(), batch()] {
+        assert!(matches!(refused, Err(Error::OutOfFiles(_))), "{refused:?}");
+    }
+    drop(all);
+    world.batch();
+    assert_eq!(world.names().len(), 201);
+}
+
+#[test]
+fn want_of_files_is_no_folder_s_fault() {
+    let child = Command::new("sh")
+        .args(["-c", "ulimit -n 64; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "a_child_that_has_no_more_files", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
 }

@@ -46,6 +46,14 @@ pub fn readable(name: &OsStr) -> String {
     text
 }
 
+/// Without what would move the cursor or turn the line around: a file's name may hold anything.
+pub fn printable(text: &str) -> String {
+    let dangerous =
+        |c: char| c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let show = |c: char| if dangerous(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
+}
+
 /// Where a photo is, for people: a path if it is a file, the URL of any other.
 pub fn readable_url(url: &str) -> String {
     file_path(url).map_or_else(|| url.to_owned(), |path| readable(path.as_os_str()))

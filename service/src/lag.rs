@@ -29,9 +29,9 @@ pub fn lag(log: &dyn Log, group: &str, topics: &[&str]) -> Result<Vec<PartitionL
     let mut lags = Vec::new();
     for topic in topics {
         for bounds in log.bounds(topic)? {
-            let at = TopicPartition::new(*topic, bounds.partition);
-            let committed = all.get(&at).copied();
-            lags.push(PartitionLag { committed, end: bounds.end, lag: behind(&bounds, committed), at });
+            let committed = all.get(&bounds.at).copied();
+            let lag = behind(&bounds, committed);
+            lags.push(PartitionLag { at: bounds.at, committed, end: bounds.end, lag });
         }
     }
     Ok(lags)
@@ -47,7 +47,7 @@ fn behind(bounds: &Bounds, committed: Option<NextOffset>) -> u64 {
 /// is left out: no number is better than an old one.
 pub struct LagCollector {
     log: Arc<dyn Log>,
-    groups: Vec<(String, Vec<String>)>,
+    groups: &'static [(&'static str, &'static [&'static str])],
     gauge: IntGaugeVec,
     /// So that an outage is logged once, not at each scrape.
     failing: AtomicBool,
@@ -55,19 +55,16 @@ pub struct LagCollector {
 
 impl LagCollector {
     /// Watches the groups, each with the topics that it reads.
-    pub fn new(log: Arc<dyn Log>, groups: &[(&str, &[&str])]) -> Self {
-        let owned = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
-        let groups = groups.iter().map(|(group, topics)| ((*group).to_owned(), owned(topics)));
-        Self { log, groups: groups.collect(), gauge: gauge(), failing: AtomicBool::new(false) }
+    pub fn new(log: Arc<dyn Log>, groups: &'static [(&'static str, &'static [&'static str])]) -> Self {
+        Self { log, groups, gauge: gauge(), failing: AtomicBool::new(false) }
     }
 
     fn measure(&self) -> Result<IntGaugeVec> {
         // A new one each time, so that two scrapes don't disturb each other.
         let gauge = gauge();
-        for (group, topics) in &self.groups {
-            let topics: Vec<_> = topics.iter().map(String::as_str).collect();
-            for PartitionLag { at, lag, .. } in lag(&*self.log, group, &topics)? {
-                let labels = [group.as_str(), &at.topic, &at.partition.to_string()];
+        for (group, topics) in self.groups {
+            for PartitionLag { at, lag, .. } in lag(&*self.log, group, topics)? {
+                let labels = [*group, &at.topic, &at.partition.to_string()];
                 gauge.with_label_values(&labels).set(i64::try_from(lag).unwrap_or(i64::MAX));
             }
         }
@@ -113,7 +110,8 @@ mod tests {
 
     #[test]
     fn lag_is_never_negative_and_skips_what_was_dropped() {
-        let bounds = Bounds { partition: 0, start: NextOffset(10), end: NextOffset(30) };
+        let at = TopicPartition::new("images", 0);
+        let bounds = Bounds { at, start: NextOffset(10), end: NextOffset(30) };
         let behind = |committed: Option<i64>| behind(&bounds, committed.map(NextOffset));
         assert_eq!(behind(None), 20);
         assert_eq!(behind(Some(0)), 20);

@@ -26,7 +26,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct RoleLock {
     /// Holds the lock. The file stays: removing it could make two of it.
     file: File,
-    role: String,
 }
 
 /// Who has which role of a data folder, as far as this user may know.
@@ -173,16 +172,11 @@ impl RoleLock {
         Ok(())
     }
 
-    /// The role.
-    pub fn role(&self) -> &str {
-        &self.role
-    }
-
     fn try_take(folder: &Path, role: &str, what: &str) -> Result<Self, RoleError> {
         Self::check_name(role)?;
         let path = folder.join(FOLDER).join(format!("{role}{SUFFIX}"));
         match lock(&path, what) {
-            Ok(Some(file)) => Ok(Self { file, role: role.into() }),
+            Ok(Some(file)) => Ok(Self { file }),
             Ok(None) => Err(RoleError::Held { folder: folder.into(), holder: Holder::read(&path, role) }),
             Err(cause) => Err(match cause.kind() {
                 ErrorKind::StorageFull => RoleError::DiskFull { path, cause },

@@ -180,9 +180,14 @@ fn a_line_that_is_no_setting_is_not_shown() {
         assert_eq!(told, ["AUTORMA_SINK_PASSWORD (from .env:1): NAME=VALUE"], "{wrong}");
     }
     assert_eq!(read(vec![dotenv("AUTORMA_DATA = here")]).data, "here");
-    // An alias may have a sign in its name that no shell takes there.
+    // An alias may have a sign in its name that no shell takes there; behind it may be a password as well.
     let told = problems(vec![dotenv("AUTORMA_MODEL_BLUE-GREEN=90")]);
-    assert!(matches!(&told[..], [told] if told.starts_with("AUTORMA_MODEL_BLUE-GREEN ")), "{told:?}");
+    assert!(matches!(&told[..], [told] if told.starts_with("AUTORMA_MODEL_BLUE-… ")), "{told:?}");
+    for wrong in ["-aHVudGVyMg==", ".aHVudGVyMg=x", "-aHVudGVyMg=\"", "-aHVudGVyMg=\u{fffd}"] {
+        let told = problems(vec![dotenv(&format!("AUTORMA_SINK_PASSWORD{wrong}"))]);
+        let is_told = |told: &str| told.contains(" (from .env:1): ") && !told.contains("aHVudGVyMg");
+        assert!(matches!(&told[..], [told] if is_told(told)), "{told:?}");
+    }
 }
 
 #[test]

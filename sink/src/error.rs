@@ -1,5 +1,6 @@
 use std::io;
 
+use autorma_service::files::is_out_of_files;
 use autorma_stream::TopicPartition;
 
 /// Why the stage stops. Nothing is lost: what isn't in the manifest is read again by the next start.
@@ -20,6 +21,16 @@ pub enum Error {
     #[error("no space left for {place}: free some and start again; nothing was lost ({cause})")]
     DiskFull {
         /// The file that had no room.
+        place: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// The system gives this process no more files, which is no folder's fault.
+    #[error(
+        "no more files can be opened for {place}: allow the process more (ulimit -n); nothing was lost ({cause})"
+    )]
+    OutOfFiles {
+        /// The file or folder.
         place: String,
         /// What the system said.
         cause: String,
@@ -62,17 +73,27 @@ impl Error {
     /// What a failure at a file or folder means.
     pub(crate) fn at(place: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
         let (place, cause) = (place.into(), error.to_string());
-        if is_full(error) { Error::DiskFull { place, cause } } else { Error::Output { place, cause } }
+        if says(error, is_full) {
+            Error::DiskFull { place, cause }
+        } else if says(error, is_out_of_files) {
+            Error::OutOfFiles { place, cause }
+        } else {
+            Error::Output { place, cause }
+        }
     }
 }
 
-/// Whether an error, or what it came from, says that there is no space left, or none left within the quota.
-fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    let full = |error: &io::Error| {
-        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            || error.get_ref().is_some_and(|inner| is_full(inner))
-    };
-    error.downcast_ref::<io::Error>().is_some_and(full) || error.source().is_some_and(is_full)
+/// Whether an error, or what it came from, is such a one of the system.
+fn says(error: &(dyn std::error::Error + 'static), is_such: fn(&io::Error) -> bool) -> bool {
+    let says_so =
+        |error: &io::Error| is_such(error) || error.get_ref().is_some_and(|inner| says(inner, is_such));
+    let is_one = error.downcast_ref::<io::Error>().is_some_and(says_so);
+    is_one || error.source().is_some_and(|source| says(source, is_such))
+}
+
+/// Whether there is no space left, or none left within the quota.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]
@@ -95,5 +116,13 @@ mod tests {
         assert!(matches!(Error::at("x", &store), Error::DiskFull { .. }));
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
         assert!(matches!(Error::at("x", &denied), Error::Output { .. }));
+    }
+
+    #[test]
+    fn want_of_files_is_found_under_other_errors() {
+        let none_left = || io::Error::from_raw_os_error(24);
+        for error in [none_left(), io::Error::other(Wrapped { source: none_left() })] {
+            assert!(matches!(Error::at("x", &error), Error::OutOfFiles { .. }), "{error:?}");
+        }
     }
 }

@@ -45,12 +45,11 @@ pub(crate) fn fill_up(
     let mut filling = Filling { store, folder, manifest, books, coverage, changed, stretches, bytes: 0 };
     for topic in [topics::PREDICTIONS, topics::DEAD_LETTERS] {
         for bounds in log.bounds(topic)? {
-            let at = TopicPartition::new(topic, bounds.partition);
-            let end = next_of(filling.manifest, &at);
-            for record in Pages::new(at.clone(), bounds.start).up_to(log, end) {
+            let end = next_of(filling.manifest, &bounds.at);
+            for record in Pages::new(bounds.at.clone(), bounds.start).up_to(log, end) {
                 filling.take(&record?)?;
             }
-            filling.write(&at)?;
+            filling.write(&bounds.at)?;
         }
     }
     complain_of_lost(store, folder, manifest, books);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use autorma_schemas::{Event, RunRecord, topics};
-use autorma_stream::{Log, NextOffset, Pages, TopicPartition};
+use autorma_stream::{Bounds, Log, NextOffset, Pages, TopicPartition};
 
 use crate::bookkeeping::Bookkeeping;
 use crate::coverage::Coverage;
@@ -76,10 +76,9 @@ pub(crate) fn recover(
 /// Whether the manifest goes further than the log: then its topics were deleted and made anew.
 fn is_of_other_topics(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error> {
     for topic in TOPICS {
-        for bounds in log.bounds(topic)? {
-            let at = TopicPartition::new(topic, bounds.partition);
+        for Bounds { at, end, .. } in log.bounds(topic)? {
             let elsewhere = manifest.elsewhere.get(&at).copied().unwrap_or_default();
-            if next_of(manifest, &at).max(elsewhere) > bounds.end {
+            if next_of(manifest, &at).max(elsewhere) > end {
                 return Ok(true);
             }
         }
@@ -92,21 +91,20 @@ fn is_of_other_topics(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error>
 fn pass_dropped(manifest: &mut Manifest, log: &dyn Log) -> Result<(), Error> {
     let committed = committed(log)?;
     for topic in TOPICS {
-        for bounds in log.bounds(topic)? {
-            let at = TopicPartition::new(topic, bounds.partition);
+        for Bounds { at, start, .. } in log.bounds(topic)? {
             let next = next_of(manifest, &at);
-            if next >= bounds.start {
+            if next >= start {
                 continue;
             }
             let read = committed.get(&at).copied().unwrap_or_default().max(next);
-            if read < bounds.start {
+            if read < start {
                 tracing::error!(
                     partition = %at,
-                    records = bounds.start.0 - read.0,
+                    records = start.0 - read.0,
                     "records were dropped before they were read: raise the topic's retention.ms (log.retention)"
                 );
             }
-            manifest.offsets.insert(at, bounds.start);
+            manifest.offsets.insert(at, start);
         }
     }
     Ok(())
@@ -132,9 +130,7 @@ pub(crate) fn committed(log: &dyn Log) -> Result<BTreeMap<TopicPartition, NextOf
     let mut committed = log.committed(GROUP)?;
     let mut ends = BTreeMap::new();
     for topic in TOPICS {
-        for bounds in log.bounds(topic)? {
-            ends.insert(TopicPartition::new(topic, bounds.partition), bounds.end);
-        }
+        ends.extend(log.bounds(topic)?.into_iter().map(|it| (it.at, it.end)));
     }
     committed.retain(|at, next| ends.get(at).is_some_and(|end| *next <= *end));
     Ok(committed)
@@ -164,12 +160,11 @@ fn first_manifest(
     let committed = committed(log)?;
     let mut manifest = Manifest { log: identity, ..Manifest::default() };
     for topic in TOPICS {
-        for bounds in log.bounds(topic)? {
-            let at = TopicPartition::new(topic, bounds.partition);
+        for Bounds { at, start, .. } in log.bounds(topic)? {
             if let Some(next) = committed.get(&at) {
                 manifest.elsewhere.insert(at.clone(), *next);
             }
-            manifest.offsets.insert(at, bounds.start);
+            manifest.offsets.insert(at, start);
         }
     }
     if manifest.elsewhere.values().any(|next| *next > NextOffset::START) {
@@ -183,9 +178,8 @@ fn first_manifest(
 }
 
 fn read_runs(log: &dyn Log, books: &mut Bookkeeping) -> Result<(), Error> {
-    for bounds in log.bounds(topics::RUNS)? {
-        let partition = Pages::new(TopicPartition::new(topics::RUNS, bounds.partition), bounds.start);
-        for record in partition.up_to(log, bounds.end) {
+    for Bounds { at, start, end } in log.bounds(topics::RUNS)? {
+        for record in Pages::new(at, start).up_to(log, end) {
             let record = record?;
             let run = readable(&record, RunRecord::decode(&record.value))?;
             run.into_iter().for_each(|run| books.record(run));

@@ -160,7 +160,7 @@ impl Store {
     /// Tries again what may pass. A full disk doesn't.
     fn persist<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         let disposition = |error: &Error| match error {
-            Error::Output { .. } => Disposition::Transient,
+            Error::Output { .. } | Error::OutOfFiles { .. } => Disposition::Transient,
             _ => Disposition::Fatal,
         };
         let pause = |pause: Duration| {
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use std::time::Instant;
 
-    /// As where a network's file system is away for a moment, or the process has no file left.
+    /// As where a network's file system is away for a moment.
     #[test]
     fn what_can_not_be_read_is_tried_again_for_a_while() {
         let output = tempfile::tempdir().unwrap();

@@ -35,7 +35,7 @@ pub struct Membership {
 
 /// How many of `partitions` the member `position` (from 0, in the order of slots) of `members` should have: an even
 /// share, the first ones taking what is left over.
-pub fn quota(partitions: usize, members: usize, position: usize) -> usize {
+pub(crate) fn quota(partitions: usize, members: usize, position: usize) -> usize {
     partitions / members + usize::from(position < partitions % members)
 }
 

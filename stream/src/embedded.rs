@@ -174,8 +174,8 @@ impl Log for Embedded {
                 "SELECT partition, start, next FROM partitions WHERE topic = ? ORDER BY partition",
             )?;
             let bounds = query.query_map([id], |row| {
-                let (start, end) = (NextOffset(row.get(1)?), NextOffset(row.get(2)?));
-                Ok(Bounds { partition: row.get(0)?, start, end })
+                let at = TopicPartition::new(topic, row.get(0)?);
+                Ok(Bounds { at, start: NextOffset(row.get(1)?), end: NextOffset(row.get(2)?) })
             })?;
             Ok(bounds.collect::<rusqlite::Result<_>>()?)
         })

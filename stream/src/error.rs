@@ -1,5 +1,7 @@
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::TopicPartition;
 
 /// What to do about a failure.
@@ -108,16 +110,6 @@ pub enum Error {
     /// There is no such partition.
     #[error("there is no partition {0} in the log")]
     UnknownPartition(TopicPartition),
-    /// The topic exists with another number of partitions.
-    #[error("the topic {topic:?} has {found} partitions, not {wanted}")]
-    Mismatch {
-        /// The topic.
-        topic: String,
-        /// Its partitions.
-        found: u32,
-        /// The partitions asked for.
-        wanted: u32,
-    },
     /// The storage under the log failed or isn't a log of this version.
     #[error("the log at {place}: {cause}")]
     Storage {
@@ -150,9 +142,20 @@ impl Error {
     }
 }
 
+/// Whether the system gives no more files to this process, or to any: that says nothing about the one that was asked for.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_no_more_files_can_be_opened_is_no_files_fault() {
+        let is_out = |errno: Errno| is_out_of_files(&errno.into());
+        assert!(is_out(Errno::MFILE) && is_out(Errno::NFILE) && !is_out(Errno::ACCESS));
+    }
 
     #[test]
     fn who_had_no_answer_is_not_told_that_nothing_has_happened() {

@@ -25,10 +25,10 @@ pub mod kafka;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use assignment::{Assignment, Membership, quota};
+pub use assignment::{Assignment, Membership};
 pub use batcher::{Batcher, Cut};
 pub use dead_share::DeadShare;
-pub use error::{Disposition, Error, Result};
+pub use error::{Disposition, Error, Result, is_out_of_files};
 pub use log::{
     Bounds, Consumer, Group, Housekeeping, Log, Member, NoRebalance, PollLimit, Producer, READ_BYTES,
     Rebalance, Retention, Subscription, Topic,

@@ -158,10 +158,10 @@ pub trait Producer: Send {
 }
 
 /// The first record's offset and the next to be written; equal when a partition is empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
     /// The partition.
-    pub partition: i32,
+    pub at: TopicPartition,
     /// Where reading can begin.
     pub start: NextOffset,
     /// Where the next record will stand.

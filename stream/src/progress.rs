@@ -56,11 +56,6 @@ impl Progress {
         Some(partition.pending.first().map_or(partition.frontier, |offset| NextOffset(offset.0)))
     }
 
-    /// How many records are handed out and not done.
-    pub fn pending(&self) -> usize {
-        self.partitions.values().map(|partition| partition.pending.len()).sum()
-    }
-
     /// Whether nothing of the partition is being worked on.
     pub fn is_idle(&self, at: &TopicPartition) -> bool {
         self.partitions.get(at).is_none_or(|partition| partition.pending.is_empty())

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use autorma_stream::Log as _;
 use autorma_stream::kafka::Kafka;
-use autorma_stream::{Log as _, TopicPartition};
 
 /// How often to look whether all is there: that costs processor time, of which there is none to spare.
 pub(super) const PACE: Duration = Duration::from_millis(250);
@@ -13,10 +13,9 @@ pub(super) const PACE: Duration = Duration::from_millis(250);
 pub(super) fn times(log: &Kafka, topic: &str, records: usize) -> anyhow::Result<Vec<i64>> {
     let mut times = Vec::new();
     for bounds in log.bounds(topic)? {
-        let at = TopicPartition::new(topic, bounds.partition);
         let mut from = bounds.start;
         loop {
-            let page = log.read(&at, from, 1000)?;
+            let page = log.read(&bounds.at, from, 1000)?;
             let Some(last) = page.last() else { break };
             from = last.offset.next();
             times.extend(page.iter().map(|record| record.appended_at));

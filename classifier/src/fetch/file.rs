@@ -9,7 +9,7 @@ use autorma_service::{Shutdown, files};
 
 use super::Trouble;
 use super::readers::Readers;
-use super::roots::{Roots, is_below};
+use super::roots::Roots;
 use crate::Failure;
 use crate::decode::too_many_bytes;
 
@@ -20,13 +20,8 @@ pub(super) fn read(
     max_bytes: u64,
     (readers, over): (&Readers, &Shutdown),
 ) -> Result<Vec<u8>, Trouble> {
-    let configured = roots.configured();
-    let place = move || {
-        let path = path.canonicalize()?;
-        Ok::<_, io::Error>((is_below(&path, &configured), path))
-    };
-    let (is_below, path) = readers.unless_over(over, place).ok_or(Trouble::Over)??;
-    if !is_below && !roots.are_published_above(&path, (readers, over))? {
+    let path = readers.unless_over(over, move || path.canonicalize()).ok_or(Trouble::Over)??;
+    if !roots.are_above(&path, (readers, over))? {
         let message = format!("{} is not below an allowed root (classifier.roots)", path.display());
         return Err(Failure::new(Reason::ForbiddenReference, message).into());
     }

@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(300);
 /// which is what its runs in the log say. Those who may write such a record may also write the photos' events.
 #[derive(Debug)]
 pub(super) struct Roots<'a> {
-    configured: Arc<[PathBuf]>,
+    configured: Vec<PathBuf>,
     log: &'a dyn Log,
     /// What `runs` says, as far as it was read, and where links in place of these folders were found to lead.
     published: Mutex<BTreeSet<PathBuf>>,
@@ -42,7 +41,7 @@ type Silent = (Instant, Receiver<io::Result<PathBuf>>);
 impl<'a> Roots<'a> {
     pub(super) fn new(configured: &[PathBuf], log: &'a dyn Log) -> Self {
         Self {
-            configured: configured.into(),
+            configured: configured.to_vec(),
             log,
             published: Mutex::default(),
             runs: Mutex::new(runs()),
@@ -53,20 +52,16 @@ impl<'a> Roots<'a> {
         }
     }
 
-    /// Those that are configured.
-    pub(super) fn configured(&self) -> Arc<[PathBuf]> {
-        Arc::clone(&self.configured)
-    }
-
-    /// Whether a canonical path is below a folder that ingest has published from, and none is configured. An error is the
-    /// log's, or that it is over, and says nothing about the path.
-    pub(super) fn are_published_above(
+    /// Whether a canonical path is below one of them. An error says nothing about the path: it is the log's, or that of a
+    /// folder that can't be looked at for now, or that it is over.
+    pub(super) fn are_above(
         &self,
         path: &Path,
         (readers, over): (&Readers, &Shutdown),
     ) -> Result<bool, Trouble> {
         if !self.configured.is_empty() {
-            return Ok(false);
+            return Ok(is_below_by_name(path, &self.configured)
+                || self.linked_above(path, &self.configured, (readers, over))?.is_some());
         }
         let is_known = || self.published.lock().iter().any(|folder| path.starts_with(folder));
         if is_known() {
@@ -80,48 +75,71 @@ impl<'a> Roots<'a> {
         }
         drop(runs);
         // A folder may have been moved, with a link in its place. Last of all, for one of them may hang.
-        Ok(is_known() || self.is_linked_above(path, (readers, over))?)
+        if is_known() {
+            return Ok(true);
+        }
+        let folders = Vec::from_iter(self.published.lock().clone());
+        let found = self.linked_above(path, &folders, (readers, over))?;
+        let is_found = found.is_some();
+        self.published.lock().extend(found);
+        Ok(is_found)
     }
 
-    /// Whether the path is below what one of those folders leads to by now, which is remembered.
-    fn is_linked_above(&self, path: &Path, (readers, over): (&Readers, &Shutdown)) -> Result<bool, Trouble> {
-        let (folders, begun) = (self.published.lock().clone(), Instant::now());
+    /// What one of the folders leads to by now, if the path is below that.
+    fn linked_above(
+        &self,
+        path: &Path,
+        folders: &[PathBuf],
+        (readers, over): (&Readers, &Shutdown),
+    ) -> Result<Option<PathBuf>, Trouble> {
+        let (begun, mut unknown) = (Instant::now(), None);
         for folder in folders {
             // Where many hang, they aren't waited for one after the other.
             let patience = self.patience.saturating_sub(begun.elapsed()).max(self.patience / 10);
-            let found = self.leads_to(folder, patience, (readers, over))?;
-            if let Some(found) = found.filter(|found| path.starts_with(found)) {
-                self.published.lock().insert(found);
-                return Ok(true);
+            match self.leads_to(folder, patience, (readers, over)) {
+                Ok(Some(found)) if path.starts_with(&found) => return Ok(Some(found)),
+                // The path may be below the next one.
+                Err(passing @ Trouble::Passing(_)) => unknown = Some(passing),
+                other => drop(other?),
             }
         }
-        Ok(false)
+        unknown.map_or(Ok(None), Err)
     }
 
     /// None if the folder isn't there, or hangs, as one of a network that is away: it isn't asked again before it has
     /// answered, or for a while. A photo that could be below it would hang, too.
     fn leads_to(
         &self,
-        folder: PathBuf,
+        folder: &Path,
         patience: Duration,
         (readers, over): (&Readers, &Shutdown),
     ) -> Result<Option<PathBuf>, Trouble> {
-        if let Some((asked, answer)) = self.silent.lock().get(&folder)
-            && asked.elapsed() < self.again
+        let begun = Instant::now();
+        if let Some((asked, answer)) = self.silent.lock().get_mut(folder)
             && matches!(answer.try_recv(), Err(TryRecvError::Empty))
         {
-            return Ok(None);
+            if begun.duration_since(*asked) < self.again {
+                return Ok(None);
+            }
+            // The others needn't ask as well: each who does may cost a thread.
+            *asked = begun;
         }
-        let (resolve, asked, begun) = (self.resolve, folder.clone(), Instant::now());
+        let (resolve, asked) = (self.resolve, folder.to_owned());
         match readers.within(patience, over, move || resolve(&asked)) {
-            Ok(found) => Ok(found.ok()),
+            Ok(found) => {
+                self.silent.lock().remove(folder);
+                match found.map_err(Trouble::from) {
+                    Err(Trouble::Lasting(_)) => Ok(None),
+                    found => found.map(Some),
+                }
+            }
             Err(_) if over.is_requested() => Err(Trouble::Over),
             Err(answer) => {
                 tracing::warn!(
                     folder = %folder.display(), waited = ?begun.elapsed(),
-                    "a folder that was ingested doesn't answer: it isn't waited for any more"
+                    "a folder of photos doesn't answer: it isn't waited for any more"
                 );
-                self.silent.lock().insert(folder, (begun, answer));
+                self.silent.lock().insert(folder.to_owned(), (begun, answer));
                 Ok(None)
             }
         }
@@ -130,7 +148,14 @@ impl<'a> Roots<'a> {
 
 /// Whether a canonical path is below one of the folders, as these are now: one may be made later.
 pub fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
-    folders.iter().any(|folder| folder.canonicalize().is_ok_and(|folder| path.starts_with(folder)))
+    let leads_above = |folder: &PathBuf| folder.canonicalize().is_ok_and(|folder| path.starts_with(folder));
+    is_below_by_name(path, folders) || folders.iter().any(leads_above)
+}
+
+/// The same without a look at the folders, for one may hang. One that is a link isn't found so: no canonical path has its
+/// name.
+fn is_below_by_name(path: &Path, folders: &[PathBuf]) -> bool {
+    folders.iter().any(|folder| folder.is_absolute() && path.starts_with(folder))
 }
 
 /// The folders that ingest has published from, as its runs in the log say: files may be read from there where

@@ -11,7 +11,7 @@ use crate::args::DeadLettersArgs;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::output::tell;
-use crate::reading::{named_run, scan};
+use crate::reading::{expect_named, scan};
 use crate::table::Table;
 use crate::when::with_offset;
 
@@ -82,7 +82,7 @@ pub(crate) fn dead_letters(
 /// Those that are meant, oldest first.
 fn letters(configuration: &Configuration, args: &DeadLettersArgs) -> anyhow::Result<Vec<Listed>> {
     let home = Home::look(configuration)?;
-    args.run.as_ref().map(|run| named_run(&*home.log, run)).transpose()?;
+    expect_named(&*home.log, args.run.as_deref())?;
     let is_meant = |letter: &DeadLetter| {
         (args.run.is_none() || letter.run_id == args.run)
             && (args.reasons.is_empty() || args.reasons.contains(&letter.reason))

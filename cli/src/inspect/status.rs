@@ -8,7 +8,7 @@ use autorma_models::registry::Source;
 use autorma_schemas::{Event, ModelVersion, Prediction, RunRecord, RunState, topics};
 use autorma_service::lag;
 use autorma_service::roles::{Holder, Holders, RoleLock};
-use autorma_stream::{Bounds, Log, NextOffset, Pages, TopicPartition};
+use autorma_stream::{Bounds, Log, NextOffset, Pages};
 use serde::Serialize;
 
 use super::runs;
@@ -226,10 +226,9 @@ fn cast(configuration: &Configuration) -> (Vec<ArmStatus>, Option<ModelStatus>) 
 
 fn last_prediction(log: &dyn Log) -> anyhow::Result<Option<LastPrediction>> {
     let mut last = None::<Prediction>;
-    for Bounds { partition, start, end } in log.bounds(topics::PREDICTIONS)? {
+    for Bounds { at, start, end } in log.bounds(topics::PREDICTIONS)? {
         let from = NextOffset((end.0 - LATELY).max(start.0));
-        let partition = Pages::new(TopicPartition::new(topics::PREDICTIONS, partition), from);
-        for record in partition.up_to(log, end) {
+        for record in Pages::new(at, from).up_to(log, end) {
             let prediction = Prediction::decode(&record?.value).ok();
             last = prediction.into_iter().chain(last).max_by_key(|it| it.processed_at);
         }

@@ -14,7 +14,7 @@ use crate::args::CompareLiveArgs;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::output::tell;
-use crate::reading::{named_run, scan};
+use crate::reading::{expect_named, scan};
 use crate::when::instant;
 use crate::words::counted;
 use report::Report;
@@ -36,7 +36,7 @@ pub(super) fn compare(configuration: &Configuration, args: &CompareLiveArgs) -> 
     })?;
     match tally.predictions {
         0 => {
-            args.run.as_ref().map(|run| named_run(&*home.log, run)).transpose()?;
+            expect_named(&*home.log, args.run.as_deref())?;
             bail!("the log has no predictions of that kind yet")
         }
         predictions if tally.is_empty() => bail!(

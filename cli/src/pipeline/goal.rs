@@ -101,8 +101,7 @@ fn ends(log: &dyn Log, topics: &[&str]) -> anyhow::Result<Ends> {
     log.settle(topics)?;
     let mut ends = Vec::new();
     for topic in topics {
-        let bounds = log.bounds(topic)?.into_iter();
-        ends.extend(bounds.map(|bounds| (TopicPartition::new(*topic, bounds.partition), bounds.end)));
+        ends.extend(log.bounds(topic)?.into_iter().map(|it| (it.at, it.end)));
     }
     Ok(ends)
 }

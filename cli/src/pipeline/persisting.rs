@@ -84,7 +84,10 @@ pub(super) fn of_the_log(error: &anyhow::Error) -> Option<&LogError> {
 
 /// Whether the system gave no more files: others may be closed by and by.
 fn is_out_of_files(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(autorma_classifier::Error::OutOfFiles(_)))
+    let ingest = matches!(error.downcast_ref(), Some(autorma_ingest::Error::OutOfFiles(_)));
+    let classifier = matches!(error.downcast_ref(), Some(autorma_classifier::Error::OutOfFiles(_)));
+    let sink = matches!(error.downcast_ref(), Some(autorma_sink::Error::OutOfFiles { .. }));
+    ingest || classifier || sink
 }
 
 pub(super) fn is_given_up(error: &LogError) -> bool {
@@ -100,22 +103,49 @@ mod tests {
     use crate::home::Home;
     use crate::metrics::Metrics;
 
-    /// There, who is called again would be called for ever, and without a pause.
-    #[test]
-    fn who_is_to_stop_does_not_wait_for_files() {
+    fn in_a_pipeline(test: impl FnOnce(&Pipeline<'_>)) {
         let folder = tempfile::tempdir().unwrap();
         let configuration = Configuration::of(&["classify", "--data", folder.path().to_str().unwrap()]);
         let home = Home::open(&configuration).unwrap();
         let (metrics, health) = (Metrics::new(&home).unwrap(), home.health());
         let (pipeline, _control) = Pipeline::new(&configuration, &home, &metrics, &health);
-        pipeline.stop(Stage::Classifier);
-        let mut calls = 0;
-        let mut work = |_: &Shutdown| -> anyhow::Result<()> {
-            calls += 1;
-            assert_eq!(calls, 1, "it was called again");
-            Err(autorma_classifier::Error::OutOfFiles(io::Error::other("none is left")).into())
-        };
-        pipeline.persist(Stage::Classifier, &mut work).unwrap();
-        assert_eq!(calls, 1);
+        test(&pipeline);
+    }
+
+    fn none_is_left() -> io::Error {
+        io::Error::other("none is left")
+    }
+
+    /// There, who is called again would be called for ever, and without a pause.
+    #[test]
+    fn who_is_to_stop_does_not_wait_for_files() {
+        in_a_pipeline(|pipeline| {
+            pipeline.stop(Stage::Classifier);
+            let mut calls = 0;
+            let mut work = |_: &Shutdown| -> anyhow::Result<()> {
+                calls += 1;
+                assert_eq!(calls, 1, "it was called again");
+                Err(autorma_classifier::Error::OutOfFiles(none_is_left()).into())
+            };
+            pipeline.persist(Stage::Classifier, &mut work).unwrap();
+            assert_eq!(calls, 1);
+        });
+    }
+
+    #[test]
+    fn who_lacks_files_begins_anew() {
+        let errors: [anyhow::Error; 3] = [
+            autorma_ingest::Error::OutOfFiles(none_is_left()).into(),
+            autorma_classifier::Error::OutOfFiles(none_is_left()).into(),
+            autorma_sink::Error::OutOfFiles { place: String::new(), cause: String::new() }.into(),
+        ];
+        in_a_pipeline(|pipeline| {
+            for (stage, error) in Stage::ALL.into_iter().zip(errors) {
+                let mut error = Some(error);
+                let mut work = |_: &Shutdown| error.take().map_or(Ok(()), Err);
+                pipeline.persist(stage, &mut work).unwrap();
+                assert!(error.is_none(), "it was called");
+            }
+        });
     }
 }

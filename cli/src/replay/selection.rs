@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::bail;
 use autorma_schemas::{Decision, Event, ImageEvent, Micros, topics};
-use autorma_stream::{Log, NextOffset, Offset, Pages, StoredRecord, TopicPartition};
+use autorma_stream::{Bounds, Log, NextOffset, Offset, Pages, StoredRecord, TopicPartition};
 
 use super::ranges::Ranges;
 use crate::args::ReplayArgs;
 use crate::outcomes::{self, Id, Outcome, Verdict};
-use crate::reading::{named_run, patiently};
+use crate::reading::{expect_named, patiently};
 use crate::when::instant;
 
 /// The conditions, all of which must hold.
@@ -55,7 +55,7 @@ impl Criteria {
             bail!("--to isn't later than --from: nothing came between them");
         }
         let ranges = args.offsets.as_deref().map(Ranges::parse).transpose()?;
-        args.run.as_ref().map(|run| named_run(log, run)).transpose()?;
+        expect_named(log, args.run.as_deref())?;
         let text = [
             ("from", args.from.clone()),
             ("to", args.to.clone()),
@@ -99,21 +99,19 @@ impl Criteria {
     fn each(&self, log: &dyn Log, mut each: impl FnMut(StoredRecord)) -> anyhow::Result<()> {
         let all = patiently(|| log.bounds(topics::IMAGES))?;
         let named = self.ranges.iter().flat_map(Ranges::partitions);
-        if let Some(none) = named.into_iter().find(|named| all.iter().all(|it| it.partition != *named)) {
+        if let Some(none) = named.into_iter().find(|named| all.iter().all(|it| it.at.partition != *named)) {
             bail!("--offsets: the topic images has no partition {none}, only 0 to {}", all.len() - 1);
         }
-        for bounds in all {
+        for Bounds { at, start, end } in all {
             let hull = match &self.ranges {
                 None => 0..i64::MAX,
-                Some(ranges) => match ranges.hull(bounds.partition) {
+                Some(ranges) => match ranges.hull(at.partition) {
                     Some(hull) => hull,
                     None => continue,
                 },
             };
-            let end = bounds.end.min(NextOffset(hull.end));
-            let at = TopicPartition::new(topics::IMAGES, bounds.partition);
-            let partition = Pages::new(at, bounds.start.max(NextOffset(hull.start)));
-            for record in partition.up_to(log, end) {
+            let partition = Pages::new(at, start.max(NextOffset(hull.start)));
+            for record in partition.up_to(log, end.min(NextOffset(hull.end))) {
                 let record = record?;
                 if self.is_there(&record) {
                     each(record);

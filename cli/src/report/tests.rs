@@ -71,7 +71,7 @@ fn a_run_that_can_t_be_finished_is_named() {
     let run = RunRecord::open("20261124_220330", RunKind::Batch, "photos", Micros(0));
     let run = RunRecord { images: 3, ..run.closed(Micros(1)) };
     let configuration = Configuration::of(&["run"]);
-    let batch = Batch { found: Found::default(), run: Some(run), interrupted: false };
+    let batch = Batch { found: Found::default(), run: Some(run) };
     let report = Report::new(&configuration, &batch, &Snapshot::default(), true, false, 1.0).unwrap();
     let text = report.to_string();
     let told = "Run 20261124_220330 can't be finished: outcomes are missing of its 3 photos.";
@@ -85,7 +85,7 @@ fn a_run_that_can_t_be_finished_is_named() {
 #[test]
 fn nobody_is_told_of_a_run_that_is_not_known_to_lack_anything_that_it_can_t_be_finished() {
     let run = RunRecord::open("20261124_220330", RunKind::Batch, "photos", Micros(0)).closed(Micros(1));
-    let batch = Batch { found: Found::default(), run: Some(run), interrupted: false };
+    let batch = Batch { found: Found::default(), run: Some(run) };
     let configuration = Configuration::of(&["run"]);
     let told = Report::new(&configuration, &batch, &Snapshot::default(), false, false, 1.0).unwrap_err();
     assert!(told.to_string().contains("`autorma runs show 20261124_220330`"), "{told}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use autorma_broker::{Cluster, Options, shared};
 use autorma_schemas::{DeadLetter, Event, Prediction, topics};
 use autorma_stream::kafka::{Kafka, KafkaConfig};
-use autorma_stream::{Log, TopicPartition};
+use autorma_stream::{Bounds, Log};
 
 use super::Game;
 use crate::{Random, Sandbox, eventually};
@@ -102,9 +102,8 @@ pub(super) fn witness(cluster: &Cluster, sandbox: &Sandbox, told: &str) {
     // Of each image event of a run: where its outcomes are, of which record of the images they are, and since when.
     let mut outcomes = BTreeMap::<(Option<String>, Option<String>), Vec<String>>::new();
     for topic in [topics::PREDICTIONS, topics::DEAD_LETTERS] {
-        for bounds in log.bounds(topic).unwrap() {
-            let at = TopicPartition::new(topic, bounds.partition);
-            for record in log.read(&at, bounds.start, usize::MAX).unwrap() {
+        for Bounds { at, start, .. } in log.bounds(topic).unwrap() {
+            for record in log.read(&at, start, usize::MAX).unwrap() {
                 let (id, origin, since) = match topic {
                     topics::PREDICTIONS => {
                         let it = Prediction::decode(&record.value).unwrap();

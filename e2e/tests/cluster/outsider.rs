@@ -7,7 +7,7 @@ use autorma_broker::Cluster;
 use autorma_e2e::{Sandbox, eventually};
 use autorma_schemas::{Event, ImageEvent, Micros, sha256, topics};
 use autorma_stream::kafka::{Kafka, KafkaConfig};
-use autorma_stream::{Append, Log, NextOffset, Producer, StoredRecord, TopicPartition, Transaction};
+use autorma_stream::{Append, Bounds, Log, NextOffset, Producer, StoredRecord, Transaction};
 
 /// The program, with a connection.
 pub(crate) struct Outsider {
@@ -31,12 +31,8 @@ impl Outsider {
 
     /// Everything that was committed to a topic.
     pub(crate) fn read(&self, topic: &str) -> Vec<StoredRecord> {
-        let partitions = self.kafka.bounds(topic).unwrap();
-        let read = |partition| {
-            let at = TopicPartition::new(topic, partition);
-            self.kafka.read(&at, NextOffset::START, 1_000_000).unwrap()
-        };
-        partitions.into_iter().flat_map(|bounds| read(bounds.partition)).collect()
+        let read = |it: &Bounds| self.kafka.read(&it.at, NextOffset::START, 1_000_000).unwrap();
+        self.kafka.bounds(topic).unwrap().iter().flat_map(read).collect()
     }
 
     /// The events of a topic, once there are so many.

@@ -14,7 +14,7 @@ use autorma_service::Shutdown;
 use autorma_stream::embedded::Embedded;
 use autorma_stream::{
     Advance, Append, Consumer, Log, NextOffset, NoRebalance, PollLimit, Producer, Retention, Subscription,
-    Topic, TopicPartition, Transaction,
+    Topic, Transaction,
 };
 
 pub(crate) struct World {
@@ -161,8 +161,7 @@ pub(crate) fn age(path: &Path, seconds: u64) {
 fn read<E: Event + Sortable>(log: &dyn Log, topic: &str) -> Vec<E> {
     let mut events = Vec::new();
     for bounds in log.bounds(topic).unwrap() {
-        let at = TopicPartition::new(topic, bounds.partition);
-        let records = log.read(&at, NextOffset::START, usize::MAX >> 1).unwrap();
+        let records = log.read(&bounds.at, NextOffset::START, usize::MAX >> 1).unwrap();
         events.extend(records.iter().map(|record| E::decode(&record.value).unwrap()));
     }
     events.sort_by_cached_key(E::order);
@@ -233,9 +232,8 @@ impl Classifier {
     /// All that there is at the moment is done.
     pub(crate) fn catch_up(&mut self) {
         self.consumer.poll(PollLimit::NOTHING, Duration::ZERO).unwrap();
-        let ends = self.log.bounds(topics::IMAGES).unwrap().into_iter();
-        let offsets =
-            ends.map(|bounds| (TopicPartition::new(topics::IMAGES, bounds.partition), bounds.end)).collect();
+        let bounds = self.log.bounds(topics::IMAGES).unwrap().into_iter();
+        let offsets = bounds.map(|it| (it.at, it.end)).collect();
         let advance = Some(Advance::to(self.consumer.membership(), offsets));
         self.producer.commit(&Transaction { appends: Vec::new(), advance }).unwrap();
     }

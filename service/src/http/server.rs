@@ -32,7 +32,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// How long requests that are being answered may take after the server was asked to stop.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// Serves metrics and health on a thread of its own, until it is stopped or dropped.
+/// Serves metrics and health on a thread of its own, until it is dropped: that takes less than a second.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -75,9 +75,6 @@ impl Server {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-
-    /// Stops, within a second. Dropping does the same.
-    pub fn stop(self) {}
 }
 
 impl Drop for Server {

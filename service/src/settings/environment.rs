@@ -42,9 +42,10 @@ impl Layer {
             let end =
                 line.find(|c: char| !c.is_ascii_alphanumeric() && !"_-.".contains(c)).unwrap_or(line.len());
             let (name, rest) = line.split_at(end);
+            // What stands behind another sign, or there instead of a '=', is never told: it may be a password.
+            let told = name.split(['-', '.']).next().unwrap_or(name);
             match rest.trim_start().strip_prefix('=').map(|value| unquoted(value.trim())) {
-                // What stands there instead of a sign is never told: it may be a password.
-                None => layer.refuse(name.split(['-', '.']).next().unwrap_or(name), origin, "NAME=VALUE"),
+                None => layer.refuse(told, origin, "NAME=VALUE"),
                 // Unless it was in the environment in time, maybe out of this very file.
                 Some(_) if name == CONFIG && std::env::var_os(CONFIG).is_none() => {
                     layer.problem(
@@ -55,10 +56,10 @@ impl Layer {
                 }
                 // What stands for bytes that aren't UTF-8.
                 Some(Some(value)) if value.contains(char::REPLACEMENT_CHARACTER) => {
-                    layer.refuse(name, origin, "a text in UTF-8");
+                    layer.refuse(told, origin, "a text in UTF-8");
                 }
                 Some(Some(value)) => layer.variable(name, value, origin),
-                Some(None) => layer.refuse(name, origin, "the closing quote is missing"),
+                Some(None) => layer.refuse(told, origin, "the closing quote is missing"),
             }
         }
         layer

@@ -102,8 +102,13 @@ impl Layer {
         };
         let known: Vec<String> = names.iter().map(naming).collect();
         let stray = self.values.iter().filter(|(name, entry)| entry.ours && !known.contains(name));
+        // Names that hardly a variable has may end with what was to be its value.
+        let told = |name: &String| match name.find(['-', '.']) {
+            Some(sign) if self.naming == Naming::Variables => format!("{}…", &name[..=sign]),
+            _ => name.clone(),
+        };
         let problem = |(name, entry): (&String, &Entry)| Problem {
-            key: name.clone(),
+            key: told(name),
             // A misspelt secret is still one.
             value: None,
             origin: entry.origin.clone(),

@@ -50,10 +50,7 @@ fn is_lag_zero(workplace: &Workplace) -> bool {
 }
 
 fn ends(workplace: &Workplace) -> Vec<(autorma_stream::TopicPartition, autorma_stream::NextOffset)> {
-    let of = |topic: &'static str| {
-        let bounds = workplace.log.bounds(topic).unwrap().into_iter();
-        bounds.map(move |it| (autorma_stream::TopicPartition::new(topic, it.partition), it.end))
-    };
+    let of = |topic| workplace.log.bounds(topic).unwrap().into_iter().map(|it| (it.at, it.end));
     [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS].into_iter().flat_map(of).collect()
 }
 

@@ -99,7 +99,7 @@ pub fn records_without_a_key_go_to_all_partitions(home: Home<'_>) -> Outcome {
 /// Reading begins and ends where it was told, and what isn't there is an error.
 pub fn reading_has_bounds_and_limits(home: Home<'_>) -> Outcome {
     let (_open, log) = fresh(home, 2)?;
-    let nothing = |partition| Bounds { partition, start: NextOffset::START, end: NextOffset::START };
+    let nothing = |partition| Bounds { at: at(partition), start: NextOffset::START, end: NextOffset::START };
     assert_eq!(log.bounds("in")?, [nothing(0), nothing(1)]);
     publish(&*log, 1, 0..10)?;
     let all = log.read(&at(0), NextOffset::START, 100)?;

@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -27,43 +27,47 @@ pub(super) struct Database {
     place: Arc<str>,
     turn: Arc<Turn>,
     hurry: Hurry,
-    /// The file, where there is one.
+    /// The files, where there are some.
     file: Option<Arc<LogFile>>,
 }
 
-/// The file that a connection has open.
+/// The file that a connection has open, and the write-ahead log beside it, which is the same one as long as any
+/// connection is open.
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
-    /// That of the write-ahead log.
     wal: PathBuf,
-    /// What tells the file from one that lies in its place later: device and inode.
-    inode: (u64, u64),
+    /// What tells the two from others that lie in their places later.
+    inodes: [Inode; 2],
 }
+
+/// A device, and a number on it.
+type Inode = (u64, u64);
 
 impl LogFile {
     fn of(path: &Path) -> io::Result<Self> {
         let mut wal = path.as_os_str().to_owned();
         wal.push("-wal");
-        Ok(Self { path: path.to_owned(), wal: wal.into(), inode: inode(path)? })
+        let wal = PathBuf::from(wal);
+        Ok(Self { inodes: inodes(path, &wal)?, path: path.to_owned(), wal })
     }
 
-    /// An error if it lies there no more: what is written to it is gone with the process.
+    /// An error if one of them lies there no more: what is written to it is gone with the process.
     fn expect_in_place(&self) -> Result<()> {
-        let is_there = match inode(&self.path) {
-            Ok(inode) => inode == self.inode,
-            Err(error) => error.kind() != ErrorKind::NotFound,
+        let is_there = match inodes(&self.path, &self.wal) {
+            Ok(inodes) => inodes == self.inodes,
+            Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
         };
-        let cause =
-            "it was removed or replaced while it was in use: put it back, or start again with what is there";
+        let cause = "it, or the -wal beside it, was removed or replaced while it was in use: put it back, or start again \
+                     with what is there";
         let gone = || Error::Storage { place: self.path.display().to_string(), cause: cause.into() };
         if is_there { Ok(()) } else { Err(gone()) }
     }
 }
 
-fn inode(path: &Path) -> io::Result<(u64, u64)> {
-    let file = fs::metadata(path)?;
-    Ok((file.dev(), file.ino()))
+fn inodes(log: &Path, wal: &Path) -> io::Result<[Inode; 2]> {
+    let inode = |file: Metadata| (file.dev(), file.ino());
+    Ok([inode(fs::metadata(log)?), inode(fs::metadata(wal)?)])
 }
 
 /// What a connection's commits survive.
@@ -117,6 +121,8 @@ impl Database {
             if !exists {
                 schema::create(&mut connection)?;
             }
+            // Where another program has switched the write-ahead log off, its file only comes with the next look.
+            schema::exists(&connection, &place)?;
             Ok(connection)
         };
         let connection = connect().map_err(|inside| error(inside, &place))?;
@@ -146,10 +152,8 @@ impl Database {
         if path.as_os_str().is_empty() {
             return Ok(self.clone());
         }
-        if let Some(file) = &self.file {
-            // Before another file is made there.
-            file.expect_in_place()?;
-        }
+        // Before another file is made there.
+        self.expect_in_place()?;
         let (turn, hurry, file) = (Arc::clone(&self.turn), self.hurry.clone(), self.file.clone());
         Ok(Self { turn, hurry, file, ..Self::open(path, durability)? })
     }
@@ -167,10 +171,19 @@ impl Database {
     /// Changes that happen all or not at all, and are durable when this returns.
     pub(super) fn write<T>(&self, changes: impl FnOnce(&Connection) -> Result<T, Inside>) -> Result<T> {
         let _turn = self.turn.take();
-        self.file.as_ref().map_or(Ok(()), |file| file.expect_in_place())?;
-        let done = self.transaction(TransactionBehavior::Immediate, changes)?;
+        self.expect_in_place()?;
+        let done = self.transaction(TransactionBehavior::Immediate, |sql| {
+            let done = changes(sql)?;
+            // Once more: other writers may have been waited for meanwhile.
+            self.expect_in_place()?;
+            Ok(done)
+        })?;
         self.bound_wal();
         Ok(done)
+    }
+
+    fn expect_in_place(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.expect_in_place())
     }
 
     /// Writers that are never idle keep the write-ahead log from being written anew from its beginning: once it is too

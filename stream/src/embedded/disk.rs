@@ -2,11 +2,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use crate::Error;
-
-/// What the system says where it gives a process, or all of them together, no more files.
-const EMFILE: i32 = 24;
-const ENFILE: i32 = 23;
+use crate::{Error, is_out_of_files};
 
 /// What it means that SQLite can't use a file. Where one can't be created or grow, it doesn't say why: that is found out
 /// by trying.
@@ -46,8 +42,4 @@ fn probe(log: &Path) -> io::Result<()> {
 
 fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-}
-
-fn is_out_of_files(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }

@@ -225,15 +225,41 @@ fn a_log_that_was_removed_or_replaced_takes_nothing_more() {
             "{told}"
         );
     };
-    fs::rename(&path, &away).unwrap();
-    expect_refused(producer.commit(&bulk(1)));
-    fs::rename(&away, &path).unwrap();
+    let wal = folder.path().join("log.db-wal");
+    for (file, commits) in [(&path, 2), (&wal, 3)] {
+        fs::rename(file, &away).unwrap();
+        expect_refused(producer.commit(&bulk(1)));
+        expect_refused(log.producer("another").map(drop));
+        fs::rename(&away, file).unwrap();
+        producer.commit(&bulk(1)).unwrap();
+        assert_eq!(end(&log), commits);
+    }
+    // In the middle of a transaction, of which nothing is kept.
+    expect_refused(log.database.write(|sql| {
+        sql.execute("DELETE FROM topics", [])?;
+        fs::rename(&wal, &away).unwrap();
+        Ok(())
+    }));
+    fs::rename(&away, &wal).unwrap();
     producer.commit(&bulk(1)).unwrap();
-    assert_eq!(end(&log), 2);
     fs::rename(&path, &away).unwrap();
     fs::copy(&away, &path).unwrap();
     expect_refused(producer.commit(&bulk(1)));
     expect_refused(log.producer("another").map(drop));
+}
+
+#[test]
+fn a_log_whose_write_ahead_log_was_switched_off_has_one_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    drop(Embedded::open(&path).unwrap());
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.pragma_update(None, "journal_mode", "DELETE").unwrap();
+    drop(other);
+    let log = Embedded::open(&path).unwrap();
+    log.create(&[topic("in")]).unwrap();
+    log.producer("publisher").unwrap().commit(&bulk(1)).unwrap();
+    assert!(folder.path().join("log.db-wal").exists());
 }
 
 const CHILD: &str = "EMBEDDED_TEST_CHILD";

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use crate::{Membership, TopicPartition, quota};
+use crate::assignment::quota;
+use crate::{Membership, TopicPartition};
 
 /// A group at one moment.
 #[derive(Debug, Default)]

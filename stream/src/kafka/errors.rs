@@ -1,7 +1,7 @@
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::Cluster;
-use crate::{Error, TopicPartition};
+use crate::Error;
 
 /// What happened when something was asked of the cluster.
 pub(super) fn error(cluster: &Cluster, doing: &str, error: &KafkaError) -> Error {
@@ -129,14 +129,4 @@ pub(super) fn is_fenced(code: Code) -> bool {
 /// Whether it says that the cluster doesn't know the producer any more: it forgets those that rest for long.
 pub(super) fn is_forgotten(code: Code) -> bool {
     matches!(code, Code::InvalidProducerIdMapping | Code::UnknownProducerId)
-}
-
-/// A topic that isn't there.
-pub(super) fn unknown_topic(name: &str) -> Error {
-    Error::UnknownTopic(name.to_owned())
-}
-
-/// A partition that isn't there.
-pub(super) fn unknown_partition(at: &TopicPartition) -> Error {
-    Error::UnknownPartition(at.clone())
 }

@@ -24,8 +24,6 @@ pub struct Figures {
 /// What librdkafka says of one client, every five seconds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Client {
-    /// `consumer` or `producer`.
-    pub kind: String,
     /// The mean time of a request to the slowest broker that is up, in seconds.
     pub round_trip: f64,
     /// Messages that wait: to be sent, or to be taken by the application.
@@ -69,7 +67,6 @@ impl Figures {
         let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
         let fetched: i64 = partitions.map(|partition| partition.fetchq_cnt.max(0)).sum();
         let client = Client {
-            kind: statistics.client_type.clone(),
             round_trip: round_trips.max().unwrap_or(0) as f64 / 1e6,
             queued: statistics.msg_cnt + fetched as u64,
             connected: up().count() as u64,
@@ -78,7 +75,7 @@ impl Figures {
         let name = statistics.name.split('#').next().unwrap_or_default();
         let name = name.split('/').next().unwrap_or_default().to_owned();
         let mut clients = self.clients.lock();
-        clients.insert(format!("{name}-{}", client.kind), (now, client));
+        clients.insert(format!("{name}-{}", statistics.client_type), (now, client));
     }
 }
 
@@ -90,11 +87,9 @@ mod tests {
     #[test]
     fn a_client_that_has_ended_is_told_of_no_longer() {
         let (figures, begun) = (Figures::default(), Instant::now());
-        let kind = || "producer".to_owned();
-        let told = Statistics { name: "a#producer-1".into(), client_type: kind(), ..Statistics::default() };
-        figures.note(&told, begun);
-        let client = Client { kind: kind(), ..Client::default() };
-        let known = BTreeMap::from([("a-producer".to_owned(), client)]);
+        let (name, client_type) = ("a#producer-1".into(), "producer".into());
+        figures.note(&Statistics { name, client_type, ..Statistics::default() }, begun);
+        let known = BTreeMap::from([("a-producer".to_owned(), Client::default())]);
         assert_eq!(figures.clients_at(begun + PACE * 2), known);
         assert_eq!(figures.clients_at(begun + PACE * 4), BTreeMap::new());
     }

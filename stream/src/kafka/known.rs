@@ -6,7 +6,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::{Cluster, errors};
-use crate::{Result, TopicPartition};
+use crate::{Error, Result, TopicPartition};
 
 /// How long a topic's number of partitions is believed.
 const BELIEVED: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ impl Known {
     pub(super) fn expect(&self, cluster: &Cluster, at: &TopicPartition) -> Result<()> {
         let partitions = self.partitions(cluster, &at.topic)?;
         let is_there = u32::try_from(at.partition).is_ok_and(|partition| partition < partitions);
-        if is_there { Ok(()) } else { Err(errors::unknown_partition(at)) }
+        if is_there { Ok(()) } else { Err(Error::UnknownPartition(at.clone())) }
     }
 
     /// Asks again the next time.
@@ -45,11 +45,11 @@ fn ask(cluster: &Cluster, topic: &str) -> Result<u32> {
     let doing = format!("describing the topic {full:?}");
     let metadata = cluster.check(cluster.asking.fetch_metadata(Some(&full), cluster.patience()), &doing)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == full) else {
-        return Err(errors::unknown_topic(topic));
+        return Err(Error::UnknownTopic(topic.into()));
     };
     match found.error().map(Code::from) {
         None => Ok(found.partitions().len() as u32),
-        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Err(errors::unknown_topic(topic)),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Err(Error::UnknownTopic(topic.into())),
         Some(code) => Err(errors::of_code(cluster, &doing, code)),
     }
 }

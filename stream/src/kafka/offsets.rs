@@ -27,7 +27,7 @@ pub(super) fn bounds(cluster: &Cluster, topic: &str) -> Result<Vec<Bounds>> {
     // The end first: what housekeeping removes between the two moves only the start.
     let (ends, starts) = (ask(KafkaOffset::End)?, ask(KafkaOffset::Beginning)?);
     let bounds = ends.into_iter().zip(starts).map(|((at, end), (_, start))| Bounds {
-        partition: at.partition,
+        at: TopicPartition::new(topic, at.partition),
         start: start.min(end),
         end,
     });

@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::{Offset as KafkaOffset, TopicPartitionList};
 use super::contact::Ear;
 use super::message::record;
 use super::{Cluster, errors, offsets};
-use crate::{NextOffset, READ_BYTES, Result, StoredRecord, TopicPartition};
+use crate::{Error, NextOffset, READ_BYTES, Result, StoredRecord, TopicPartition};
 
 /// Reads partitions from any offset, outside all groups: one at a time.
 #[derive(Default)]
@@ -188,7 +188,7 @@ impl Open {
                     let code = error.rdkafka_error_code();
                     if matches!(code, Some(Code::UnknownTopicOrPartition | Code::UnknownPartition)) {
                         cluster.known.forget();
-                        return Err(errors::unknown_topic(topic));
+                        return Err(Error::UnknownTopic(topic.into()));
                     }
                     if !code.is_some_and(errors::is_passing) || begun.elapsed() > cluster.patience() {
                         return cluster.check(Err(error), &doing);

@@ -21,7 +21,7 @@ fn log() -> Embedded {
 
 fn allows(roots: &Roots<'_>, path: &str) -> bool {
     let (readers, over) = (Readers::default(), Shutdown::new());
-    roots.are_published_above(Path::new(path), (&readers, &over)).unwrap()
+    roots.are_above(Path::new(path), (&readers, &over)).unwrap()
 }
 
 /// Ingest has published from there.
@@ -54,9 +54,10 @@ fn folders_that_ingest_published_from_are_allowed_where_none_is_configured() {
     assert!(allows("/photos/a.jpg"));
     assert_eq!(published_folders(&log).unwrap(), [PathBuf::from("/photos")]);
     assert!(!allows("/photos-of-others/a.jpg"));
-    let configured = Roots::new(&["/".into()], &log);
+    let configured = Roots::new(&["/elsewhere".into()], &log);
     assert!(!self::allows(&configured, "/photos/a.jpg"));
-    assert!(!is_below(Path::new("nowhere"), &configured.configured()));
+    assert!(!is_below(Path::new("nowhere"), &["/".into()]));
+    assert!(!is_below(Path::new("/photos/a.jpg"), &["".into()]));
 }
 
 /// A log that says that it settles, and waits until it may have.
@@ -147,6 +148,7 @@ fn a_folder_that_was_moved_is_found_by_the_link_in_its_place() {
     let folder = folder.path().canonicalize().unwrap();
     let [input, moved, other] = ["input", "moved", "other"].map(|name| folder.join(name));
     std::fs::create_dir(&input).unwrap();
+    std::fs::create_dir(&other).unwrap();
     let ((says, said), (let_it, may)) = (channel(), channel());
     let slow = Slow { log: log(), says, may: Mutex::new(may) };
     publish(&slow.log, input.to_str().unwrap());
@@ -160,11 +162,43 @@ fn a_folder_that_was_moved_is_found_by_the_link_in_its_place() {
     assert!(allows(&moved) && said.try_recv().is_err(), "the log isn't asked for each of its photos");
     let_it.send(()).unwrap();
     assert!(!allows(&other));
+    // Of one that is configured only what its link says now counts.
+    let configured = Roots::new(std::slice::from_ref(&input), &slow);
+    let allows = |folder: &Path| self::allows(&configured, folder.join("a.jpg").to_str().unwrap());
+    assert!(allows(&moved) && !allows(&other));
+    std::fs::remove_file(&input).unwrap();
+    symlink(&other, &input).unwrap();
+    assert!(allows(&other) && !allows(&moved));
+}
+
+#[test]
+fn that_nobody_can_say_where_a_folder_leads_refuses_no_photo() {
+    fn resolve(folder: &Path) -> io::Result<PathBuf> {
+        match folder.ends_with("a-stale") {
+            true => Err(io::ErrorKind::StaleNetworkFileHandle.into()),
+            false => folder.canonicalize(),
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let [stale, input, moved] = ["a-stale", "input", "moved"].map(|name| folder.join(name));
+    std::fs::create_dir(&moved).unwrap();
+    symlink(&moved, &input).unwrap();
+    let log = log();
+    publish(&log, stale.to_str().unwrap());
+    publish(&log, input.to_str().unwrap());
+    let (readers, over) = (Readers::default(), Shutdown::new());
+    for roots in [Roots::new(&[], &log), Roots::new(&[stale, input], &log)] {
+        let roots = Roots { resolve, ..roots };
+        let elsewhere = roots.are_above(Path::new("/elsewhere/a.jpg"), (&readers, &over));
+        assert!(matches!(elsewhere, Err(Trouble::Passing(_))), "{elsewhere:?}");
+        assert!(allows(&roots, moved.join("a.jpg").to_str().unwrap()), "it is below another one");
+    }
 }
 
 #[test]
 fn a_folder_that_hangs_is_waited_for_once_and_holds_up_no_other() {
-    /// The first folder hangs while this is held.
+    /// It hangs while this is held.
     static AWAY: Mutex<()> = Mutex::new(());
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     fn resolve(folder: &Path) -> io::Result<PathBuf> {
@@ -184,22 +218,39 @@ fn a_folder_that_hangs_is_waited_for_once_and_holds_up_no_other() {
         publish(&log, link.to_str().unwrap());
     }
     let roots = Roots { resolve, ..Roots::new(&[], &log) };
-    let allows = |folder: &Path| allows(&roots, folder.join("a.jpg").to_str().unwrap());
-    let away = AWAY.lock();
-    assert!(!allows(Path::new("/elsewhere")));
-    assert!(allows(&moved) && !allows(&back));
-    assert_eq!(ASKED.load(Ordering::Relaxed), 1, "it hasn't answered yet");
-    drop(away);
+    let allows = |roots: &Roots<'_>, folder: &Path| allows(roots, folder.join("a.jpg").to_str().unwrap());
+    let (away, elsewhere) = (AWAY.lock(), Path::new("/elsewhere"));
     let begun = Instant::now();
-    while !allows(&back) {
+    let expect_asked = |times: usize, why: &str| {
+        while ASKED.load(Ordering::Relaxed) < times {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{why}");
+            std::thread::yield_now();
+        }
+        assert_eq!(ASKED.load(Ordering::Relaxed), times, "{why}");
+    };
+    assert!(!allows(&roots, elsewhere));
+    assert!(allows(&roots, &moved) && !allows(&roots, &back));
+    expect_asked(1, "it hasn't answered yet");
+    // A look may never end, though others would by now.
+    let again = roots.silent.lock()[&hanging].0.elapsed();
+    let roots = Roots { again, ..roots };
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| allows(&roots, elsewhere));
+        expect_asked(2, "it is asked again after a while");
+        assert!(!allows(&roots, elsewhere));
+        expect_asked(2, "one that asks it again is enough");
+        drop(away);
+        assert!(!asking.join().unwrap());
+    });
+    while !allows(&roots, &back) {
         assert!(begun.elapsed() < Duration::from_secs(60), "it is asked again when it has answered");
     }
-    // A look may never end, though others would by now.
+    // So it is with those that are configured, and none is asked for what lies below one by its name.
     let (_away, asked) = (AWAY.lock(), ASKED.load(Ordering::Relaxed));
-    let roots = Roots { patience: Duration::ZERO, again: Duration::ZERO, ..roots };
-    assert!([(); 2].iter().all(|()| !self::allows(&roots, "/elsewhere/a.jpg")));
-    while ASKED.load(Ordering::Relaxed) < asked + 2 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it is asked again after a while");
-        std::thread::yield_now();
-    }
+    let configured = [hanging, folder];
+    let roots = Roots { resolve, patience: Duration::ZERO, ..Roots::new(&configured, &log) };
+    assert!(allows(&roots, &moved));
+    expect_asked(asked, "the photo is below another one by its name");
+    assert!(!allows(&roots, elsewhere));
+    expect_asked(asked + 1, "it is asked, and not waited for");
 }
