@@ -73,7 +73,7 @@ pub struct Config {
     pub registry: Location,
     /// ONNX Runtime's shared library.
     pub runtime: PathBuf,
-    /// How versions of the registry are tried before they are loaded; none: not at all.
+    /// How models are tried before they are loaded; none: not at all.
     pub trial: Option<Trial>,
     /// Images a micro-batch, and of the contract's batch numbers.
     pub batch_size: usize,
@@ -107,7 +107,10 @@ impl Config {
         let roots: String = settings.get(&ROOTS, ..);
         let stores = stores::read(settings);
         Self {
-            model: Source::meant(&settings.get::<String>(&MODEL, ..)),
+            model: Source::meant(&settings.get_if(&MODEL, |model: &String| match model.is_empty() {
+                true => Err("a folder or a version; . is the current folder".into()),
+                false => Ok(()),
+            })),
             split: split(settings),
             shadow: shadow(settings),
             registry,

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use autorma_models::{Input, Model, mean};
+use autorma_service::Shutdown;
 use ndarray::{Array4, ArrayView1, ArrayView4, Axis};
 use ort::environment::Environment;
 use ort::session::Session as OrtSession;
@@ -100,18 +101,25 @@ impl Session {
     /// shows here. `at_once` is how many pictures go into one call, at least 1; only one does, if together they get other
     /// bits than alone, or get nothing.
     pub fn load(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
-        let mut session = Self::of_tried(runtime, model, at_once)?;
+        let mut session = Self::of_tried(runtime, model, at_once, None)?;
         session.ask()?;
         Ok(session)
     }
 
     /// The same for a model that was tried before, maybe in another process: it is believed, and `at_once` is what showed
-    /// then. This takes a fifth of the time.
-    pub(crate) fn of_tried(runtime: &Runtime, model: &Model, at_once: usize) -> Result<Self, LoadError> {
+    /// then. This takes a fifth of the time. A shutdown breaks it off, for without one it may take half a
+    /// minute.
+    pub(crate) fn of_tried(
+        runtime: &Runtime,
+        model: &Model,
+        at_once: usize,
+        shutdown: Option<&Shutdown>,
+    ) -> Result<Self, LoadError> {
         let manifest = &model.manifest;
         let mut session = Self::empty(&manifest.input, manifest.outputs(), at_once);
         for (number, onnx) in model.onnx.iter().enumerate() {
-            let added = session.add(runtime, onnx, &manifest.input.name, &manifest.output.name);
+            let names = (&*manifest.input.name, &*manifest.output.name);
+            let added = session.add(runtime, onnx, names, shutdown);
             added.map_err(|cause| of_member(cause, number, model.onnx.len()))?;
         }
         session.shares = manifest.shares();
@@ -129,7 +137,7 @@ impl Session {
         at_once: usize,
     ) -> Result<Self, LoadError> {
         let mut session = Self::empty(input, outputs, at_once);
-        session.add(runtime, onnx, &input.name, output)?;
+        session.add(runtime, onnx, (&*input.name, output), None)?;
         session.shares.push(1.0);
         session.ask()?;
         Ok(session)
@@ -154,8 +162,14 @@ impl Session {
         }
     }
 
-    fn add(&mut self, runtime: &Runtime, onnx: &[u8], input: &str, output: &str) -> Result<(), LoadError> {
-        let session = open(runtime, onnx).map_err(|error| LoadError::Model(error.to_string()))?;
+    fn add(
+        &mut self,
+        runtime: &Runtime,
+        onnx: &[u8],
+        (input, output): (&str, &str),
+        shutdown: Option<&Shutdown>,
+    ) -> Result<(), LoadError> {
+        let session = open(runtime, onnx, shutdown).map_err(|error| LoadError::Model(error.to_string()))?;
         let (input, output) = (input.to_owned(), output.to_owned());
         self.networks.push(Network { session, input, output, outputs: self.outputs });
         Ok(())
@@ -211,15 +225,19 @@ impl Session {
 }
 
 impl Network {
-    /// The logits of all pictures, each asked about by itself, as numbers.
+    /// The logits of all pictures, each asked about by itself, as numbers that it says again.
     fn infer_each(&mut self, pictures: ArrayView4<'_, f32>) -> Result<Vec<f32>, LoadError> {
         let mut logits = Vec::new();
         for picture in pictures.axis_chunks_iter(Axis(0), 1) {
             logits.extend(self.infer(picture).map_err(LoadError::Manifest)?);
         }
-        match logits.iter().all(|logit| logit.is_finite()) {
+        if !logits.iter().all(|logit| logit.is_finite()) {
+            return Err(LoadError::Model("what it says of a white picture is not a number".into()));
+        }
+        let again = self.infer(pictures.slice_axis(Axis(0), (0..1).into())).map_err(LoadError::Manifest)?;
+        match logits.starts_with(&again) {
             true => Ok(logits),
-            false => Err(LoadError::Model("what it says of a white picture is not a number".into())),
+            false => Err(LoadError::Model("it says something else of the same picture each time".into())),
         }
     }
 
@@ -250,16 +268,18 @@ fn of_member(cause: LoadError, number: usize, members: usize) -> LoadError {
 }
 
 /// One thread computes, and sleeps when there is nothing to do: two sessions beat two threads in one.
-fn open(runtime: &Runtime, onnx: &[u8]) -> ort::Result<OrtSession> {
-    OrtSession::builder(&runtime.0)?
+fn open(runtime: &Runtime, onnx: &[u8], shutdown: Option<&Shutdown>) -> ort::Result<OrtSession> {
+    let mut builder = OrtSession::builder(&runtime.0)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(1)?
         .with_inter_threads(1)?
         .with_config_entry("session.intra_op.allow_spinning", "0")?
         // Weights in other files would be read from wherever the process happens to be, and no hash covers them: nothing
         // is below this.
-        .with_config_entry("session.model_external_initializers_file_folder_path", "/dev/null")?
-        .commit_from_memory(onnx)
+        .with_config_entry("session.model_external_initializers_file_folder_path", "/dev/null")?;
+    let canceler = builder.canceler();
+    let _listening = shutdown.map(|shutdown| shutdown.on_request(move || drop(canceler.cancel())));
+    builder.commit_from_memory(onnx)
 }
 
 /// What a network is tried on: a white picture, and others that are nearly so, no two alike.

@@ -78,22 +78,21 @@ impl<'a> Workshop<'a> {
         if let Some(unlike) = self.like.and_then(|like| unlike(&model.manifest, like)) {
             return Err(Error::Unlike(unlike));
         }
-        let tried = match self.config.try_out(&model, Some(self.shutdown)) {
-            Err(_) if self.shutdown.is_requested() => return Ok(None),
-            tried => tried?,
-        };
-        let instruments = self.instruments(&model, tried)?;
-        Ok(Some((model, instruments)))
+        match self.instruments(&model) {
+            Err(_) if self.shutdown.is_requested() => Ok(None),
+            instruments => Ok(Some((model, instruments?))),
+        }
     }
 
-    /// One for each worker, loaded side by side. `tried` is how many pictures go into one call, where trying the model has
-    /// shown that: it needn't be asked again, while photos wait.
-    fn instruments(&self, model: &Model, tried: Option<usize>) -> Result<Vec<Instrument>, Error> {
-        let Self { config, runtime, .. } = *self;
+    /// One for each worker, loaded side by side. How many pictures go into one call trying the model has shown: it needn't be
+    /// asked again, while photos wait.
+    fn instruments(&self, model: &Model) -> Result<Vec<Instrument>, Error> {
+        let Self { config, runtime, shutdown, .. } = *self;
+        let tried = config.try_out(model, Some(shutdown))?;
         let meaning = Arc::new(Meaning { manifest: model.manifest.clone(), version: model.version() });
         std::thread::scope(|scope| {
             let load = || match tried {
-                Some(at_once) => Session::of_tried(runtime, model, at_once),
+                Some(at_once) => Session::of_tried(runtime, model, at_once, Some(shutdown)),
                 None => Session::load(runtime, model, AT_ONCE),
             };
             let loading = (0..config.workers).map(|_| Builder::new().spawn_scoped(scope, load));

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use autorma_models::Model;
@@ -21,6 +22,9 @@ use crate::{AT_ONCE, LoadError, Runtime, Session};
 const MEMORY: u64 = 2 << 30;
 /// Seconds of computing that it may take to load it and to ask it about a few pictures.
 const COMPUTING: u64 = 30;
+/// The stack for that, in bytes: half of what Rust gives a thread, on which it is loaded and asked later. What overflows that
+/// one ends the process, so it must overflow this one. ONNX Runtime needs a fraction, unless calls are nested in calls.
+const STACK: u64 = 1 << 20;
 /// How long all of it may take, whatever else the machine does: it is nice, so that photos come first.
 const PATIENCE: Duration = Duration::from_secs(1200);
 /// How much is told of what is wrong, in characters. ONNX Runtime repeats names of the model, which may be of any length,
@@ -60,7 +64,7 @@ impl Trial {
             let is_stopped = match shutdown {
                 Some(shutdown) => !shutdown.sleep(LOOK),
                 None => {
-                    std::thread::sleep(LOOK);
+                    thread::sleep(LOOK);
                     false
                 }
             };
@@ -89,9 +93,13 @@ fn why(status: ExitStatus, said: String) -> String {
     }
     match status.signal() {
         Some(signal) if signal == Signal::XCPU.as_raw() => {
-            format!("it has computed for {COMPUTING} seconds, or as long as it may here, without an end")
+            format!(
+                "the model has computed for {COMPUTING} seconds, or as long as it may here, without an end"
+            )
         }
-        _ => format!("it has crashed the process that tried it, or had too little memory there ({status})"),
+        _ => format!(
+            "the model has crashed the process that tried it, or had too little memory there ({status})"
+        ),
     }
 }
 
@@ -101,19 +109,20 @@ pub fn sit(runtime: &Path, from: &mut impl BufRead) -> Result<usize, String> {
     let mut tried = || -> Result<Result<Session, LoadError>, io::Error> {
         // Whoever asked is gone: nobody wants to know any more.
         set_parent_process_death_signal(Some(Signal::KILL))?;
-        // Where memory runs out, this one is to go.
-        fs::write("/proc/self/oom_score_adj", "1000")?;
+        // Where memory runs out, this one is to go, if the system takes such wishes.
+        drop(fs::write("/proc/self/oom_score_adj", "1000"));
         // Photos that are computed meanwhile come first.
         nice(5)?;
         limit(Resource::Core, 0)?;
         limit(Resource::Cpu, COMPUTING)?;
+        limit(Resource::Stack, STACK)?;
         let model = Model::read(from, |bytes| limit(Resource::As, MEMORY + 4 * bytes))?;
         Ok(Runtime::load(runtime).and_then(|runtime| Session::load(&runtime, &model, AT_ONCE)))
     };
     match tried() {
         Ok(Ok(session)) => Ok(session.at_once()),
         Ok(Err(error)) => Err(error.to_string().chars().take(LONGEST).collect()),
-        Err(error) => Err(format!("it can't be tried: {error}")),
+        Err(error) => Err(format!("the model can't be tried: {error}")),
     }
 }
 

@@ -12,7 +12,7 @@ use autorma_e2e::{
     Daemon, Random, Sandbox, check_against_each_alone, drop_picture, eventually, model, models, register,
     seeds,
 };
-use autorma_models::handmade::{endless, hostile, means};
+use autorma_models::handmade::{endless, hostile, means, nested};
 use serde_json::json;
 use server::Mlflow;
 
@@ -273,11 +273,11 @@ fn a_shadow_that_would_compute_for_ever_holds_up_nothing() {
     assert_eq!(versions, ["1", "2"]);
 }
 
-/// A daemon whose alias has just moved to a version that computes for ever.
-fn with_an_endless_version() -> (Sandbox, Daemon) {
+/// A daemon whose alias has just moved to a version of this file.
+fn with_another_version(onnx: &[u8]) -> (Sandbox, Daemon) {
     let sandbox = Sandbox::new();
     register(&sandbox, &[1.0]);
-    let folder = model(&sandbox, "endless", &endless(), "/temperature", json!(1.0));
+    let folder = model(&sandbox, "another", onnx, "/temperature", json!(1.0));
     models(&sandbox, &["register", folder.to_str().unwrap()]);
     let daemon = Daemon::up(&sandbox, &["classifier.model=means@production"]).ready();
     models(&sandbox, &["alias", "means/2", "production"]);
@@ -286,7 +286,7 @@ fn with_an_endless_version() -> (Sandbox, Daemon) {
 
 #[test]
 fn a_version_that_would_compute_for_ever_holds_up_neither_photos_nor_the_stop() {
-    let (sandbox, daemon) = with_an_endless_version();
+    let (sandbox, daemon) = with_another_version(&endless());
     eventually("it is tried", || {
         (daemon.metric("autorma_classifier_model_behind") == Some(1.0)).then_some(())
     });
@@ -298,8 +298,18 @@ fn a_version_that_would_compute_for_ever_holds_up_neither_photos_nor_the_stop() 
 }
 
 #[test]
+fn a_version_that_takes_seconds_to_load_does_not_hold_up_the_stop() {
+    let (_sandbox, daemon) = with_another_version(&nested(15, 2));
+    let trial = eventually("it is tried", || child_of(daemon.id()));
+    eventually("it has been tried, and is loaded", || parent_of(trial).is_none().then_some(()));
+    let said = daemon.end();
+    let is_over = said.contains("another version serves") || said.contains("can't serve");
+    assert!(!is_over, "the stop has waited until it was loaded: {said}");
+}
+
+#[test]
 fn a_trial_ends_with_the_classifier_that_is_killed() {
-    let (_sandbox, daemon) = with_an_endless_version();
+    let (_sandbox, daemon) = with_another_version(&endless());
     // It limits what it may compute once it has asked to end with its parent.
     let limits = |process: u32| fs::read_to_string(format!("/proc/{process}/limits")).ok();
     let has_begun = |&child: &u32| limits(child).is_some_and(|it| Some(it) != limits(daemon.id()));

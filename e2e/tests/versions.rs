@@ -3,10 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use autorma_e2e::{Sandbox, known, model, models, register};
+use autorma_e2e::{Sandbox, drop_picture, known, model, models, register};
 use autorma_models::MANIFEST;
 use autorma_models::handmade::{OUTSIDE, hostile, means, write};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn the_first_version_of_a_machine_makes_the_folders_above_it() {
@@ -76,6 +76,30 @@ fn versions_stay_aliases_move_and_all_of_it_is_told() {
 }
 
 #[test]
+fn a_move_that_a_disk_has_spoilt_costs_nobody_the_list() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 2.0]);
+    let other = sandbox.path().join("other");
+    write(&other, "other", &means()).unwrap();
+    models(&sandbox, &["register", other.to_str().unwrap()]);
+    let spoilt = sandbox.data().join("registry/means/aliases/production/000001.json");
+    fs::write(&spoilt, "").unwrap();
+    let listed = models(&sandbox, &["list"]);
+    let problems: Vec<_> = listed.as_array().unwrap().iter().map(|it| it["problem"].as_str()).collect();
+    assert!(matches!(&problems[..], [Some(one), Some(two), None] if one == two), "{listed}");
+    assert!(problems[0].unwrap().contains("000001.json"), "{listed}");
+    assert!(listed[0]["sha256"].is_string(), "the version itself can be read: {listed}");
+    let verified = sandbox.run(&["models", "verify", "--json"]).expect(1).json();
+    let told = |it: &Value| (it["reference"].as_str().unwrap().to_owned(), it["problem"].is_null());
+    let told: Vec<_> = verified.as_array().unwrap().iter().map(told).collect();
+    let expected = [("means", false), ("means/1", true), ("means/2", true), ("other/1", true)];
+    assert_eq!(told, expected.map(|(reference, is_good)| (reference.to_owned(), is_good)));
+    // Whoever does what the error says has the list again.
+    fs::remove_file(&spoilt).unwrap();
+    sandbox.run(&["models", "verify"]).expect(0);
+}
+
+#[test]
 fn a_hostile_model_is_refused_and_crashes_nothing() {
     let sandbox = Sandbox::new();
     // In the folder where the program runs, too.
@@ -112,11 +136,32 @@ fn a_hostile_model_is_refused_and_crashes_nothing() {
         ("claim", "/model/bytes", json!(1_000_000_000_u64), "not the one of its manifest"),
         ("flood", "/model/bytes", json!(10_000_000_000_u64), "2 GiB together"),
         ("name", "/classes/0", json!("a".repeat(100_000)), "1 to 128 bytes"),
-        ("number", "/input/std/0", json!(1e39), "a number of 32 bits"),
+        ("number", "/input/std/0", json!(1e-40), "a number of 32 bits"),
     ] {
         let folder = model(&sandbox, folder, &means(), pointer, value);
         let ended = sandbox.run(&["models", "register", folder.to_str().unwrap()]).expect(1);
         assert!(ended.errors.contains(expected), "{}", ended.errors);
+    }
+}
+
+/// What misbehaves on the way to a photo is refused, whoever has typed its name.
+#[test]
+fn a_folder_with_a_hostile_model_is_refused_and_crashes_nothing() {
+    let sandbox = Sandbox::new();
+    drop_picture(&sandbox, 0);
+    for (what, expected) in [
+        ("ten gigabytes of zeros in few bytes", "refuses the model"),
+        ("a division by zero", "has crashed"),
+        ("calls in calls", "has crashed"),
+        ("another answer each time", "something else of the same picture"),
+        ("no end", "has computed"),
+    ] {
+        let (_, onnx) = hostile().into_iter().find(|(it, _)| *it == what).unwrap();
+        let folder = sandbox.path().join(what);
+        write(&folder, "means", &onnx).unwrap();
+        let run = within(10, &sandbox, &["run", "--model", folder.to_str().unwrap()]);
+        let ended = sandbox.spawn(run).wait().expect(1);
+        assert!(ended.errors.contains(expected), "{what}: {}", ended.errors);
     }
 }
 

@@ -137,6 +137,42 @@ pub fn endless() -> Vec<u8> {
     model("endless", &nodes, &[tensor("many", &[], &[4e18])])
 }
 
+/// Says its pictures' means through functions of its own: the first does nothing, and each other one calls the one before
+/// it, so many times in a row. With one call each, who follows them needs a deep stack; with two, ever more time.
+pub fn nested(functions: usize, calls: usize) -> Vec<u8> {
+    let call = |function: usize, input: &str, output: &str| {
+        let mut call = node(&format!("function-{function}"), &[input], output, None);
+        bytes(&mut call, 7, b"own");
+        call
+    };
+    let nodes = [
+        node("GlobalAveragePool", &["image"], "pooled", None),
+        node("Flatten", &["pooled"], "means", Some(("axis", 1))),
+        call(functions - 1, "means", "logits"),
+    ];
+    let (mut model, mut own, mut usual) = (model("nested", &nodes, &[]), Vec::new(), Vec::new());
+    bytes(&mut own, 1, b"own");
+    number(&mut own, 2, 1);
+    number(&mut usual, 2, 17);
+    bytes(&mut model, 8, &own);
+    for each in 0..functions {
+        let mut function = Vec::new();
+        bytes(&mut function, 1, format!("function-{each}").as_bytes());
+        bytes(&mut function, 4, b"0");
+        bytes(&mut function, 5, calls.to_string().as_bytes());
+        let body: Vec<_> = match each {
+            0 => vec![node("Identity", &["0"], &calls.to_string(), None)],
+            _ => (0..calls).map(|at| call(each - 1, &at.to_string(), &(at + 1).to_string())).collect(),
+        };
+        body.iter().for_each(|node| bytes(&mut function, 7, node));
+        bytes(&mut function, 9, &usual);
+        bytes(&mut function, 9, &own);
+        bytes(&mut function, 10, b"own");
+        bytes(&mut model, 25, &function);
+    }
+    model
+}
+
 /// How many features [`backbone`] has.
 pub const FEATURES: u64 = 12;
 
@@ -236,6 +272,25 @@ pub fn hostile() -> Vec<(&'static str, Vec<u8>)> {
             ];
             ending(&nodes, &[tensor("shape", &[3], &[1500.0, 1000.0, 10_000.0])])
         }),
+        ("ten gigabytes of zeros in few bytes", {
+            let nodes = [
+                constant(&sparse(&[2_500_000_000, 1]), "much"),
+                node("ReduceMax", &["much"], "most", Some(("keepdims", 0))),
+                node("Add", &["means", "most"], "logits", None),
+            ];
+            ending(&nodes, &[])
+        }),
+        ("a division by zero", {
+            let nodes = [
+                node("Cast", &["means"], "numbers", Some(("to", INT64))),
+                node("Cast", &["nothing"], "zero", Some(("to", INT64))),
+                node("Div", &["numbers", "zero"], "parts", None),
+                node("Cast", &["parts"], "logits", Some(("to", FLOAT))),
+            ];
+            ending(&nodes, &[tensor("nothing", &[1], &[0.0])])
+        }),
+        ("calls in calls", nested(1000, 1)),
+        ("another answer each time", ending(&[node("RandomUniformLike", &["means"], "logits", None)], &[])),
         ("no end", endless()),
     ]
 }
@@ -284,6 +339,7 @@ const INT64: u64 = 7;
 const BOOL: u64 = 9;
 const ATTRIBUTE_INT: u64 = 2;
 const ATTRIBUTE_GRAPH: u64 = 5;
+const ATTRIBUTE_SPARSE_TENSOR: u64 = 11;
 
 fn node(operator: &str, inputs: &[&str], output: &str, attribute: Option<(&str, u64)>) -> Vec<u8> {
     let mut node = Vec::new();
@@ -310,6 +366,30 @@ fn tensor(name: &str, shape: &[u64], values: &[f32]) -> Vec<u8> {
         bytes(&mut tensor, 9, &raw);
     }
     tensor
+}
+
+/// A node that gives these numbers.
+fn constant(sparse: &[u8], output: &str) -> Vec<u8> {
+    let mut attribute = Vec::new();
+    bytes(&mut attribute, 1, b"sparse_value");
+    bytes(&mut attribute, 22, sparse);
+    number(&mut attribute, 20, ATTRIBUTE_SPARSE_TENSOR);
+    let mut constant = node("Constant", &[], output, None);
+    bytes(&mut constant, 5, &attribute);
+    constant
+}
+
+/// A one at the first place and zeros at all others, which aren't written.
+fn sparse(shape: &[u64]) -> Vec<u8> {
+    let mut places = Vec::new();
+    number(&mut places, 1, 1);
+    number(&mut places, 2, INT64);
+    bytes(&mut places, 9, &0_i64.to_le_bytes());
+    let mut sparse = Vec::new();
+    bytes(&mut sparse, 1, &tensor("", &[1], &[1.0]));
+    bytes(&mut sparse, 2, &places);
+    shape.iter().for_each(|size| number(&mut sparse, 3, *size));
+    sparse
 }
 
 /// An input or output of floats: any number of pictures, then this shape.

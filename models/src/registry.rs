@@ -53,6 +53,12 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// What an alias names, if there is such an alias. Asked often: it costs the same however often the alias has moved.
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError>;
 
+    /// The hash of the manifest that a version was registered with, which tells it from one that had its number before the
+    /// model was removed and made anew. None where the home can't say that at once: it is asked as often.
+    fn manifest_sha256(&self, _name: &str, _number: u64) -> Option<String> {
+        None
+    }
+
     /// What a model's aliases name.
     fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError>;
 

@@ -30,9 +30,11 @@ pub(crate) struct Follower {
     pub(super) arm: Option<String>,
     /// Its number and what it is; none while no shadow can compute along.
     pub(super) serving: Option<(u64, ModelVersion)>,
-    /// Whether the registry has said since that the alias names nothing: a model that was removed and made anew counts from
-    /// 1 again, so that the same number may be another version.
+    /// Whether the registry has said since that the alias names nothing, or has another manifest under the number: a model
+    /// that was removed and made anew counts from 1 again, so that the same number may be another version.
     pub(super) is_gone: bool,
+    /// The hash of the manifest that the registry had under that number before it gave what serves, where it tells that.
+    pub(super) sealed: Option<String>,
     /// The version that couldn't serve or be had, and from when on it is tried again.
     pub(super) refused: Option<(u64, Instant)>,
     /// Whether the registry doesn't say what serves, or doesn't give it, which is told once.
@@ -70,9 +72,9 @@ impl Follower {
 
     /// Of an alias by which nothing serves yet.
     pub(super) fn new(registry: Arc<dyn Registry>, reference: Reference, seat: Seat) -> Self {
-        let (arm, serving, refused) = (None, None, None);
+        let (arm, serving, sealed, refused) = (None, None, None, None);
         let (is_gone, is_silent, patience) = (false, false, LATE);
-        Self { registry, reference, seat, arm, serving, is_gone, refused, is_silent, patience }
+        Self { registry, reference, seat, arm, serving, is_gone, sealed, refused, is_silent, patience }
     }
 
     pub(crate) fn is_shadows(&self) -> bool {
@@ -93,18 +95,7 @@ impl Follower {
 
     /// Whether something other than what the alias names serves, even after a try to change that.
     pub(super) fn is_behind(&mut self, workshop: &Workshop<'_>, bench: &Bench<'_>) -> bool {
-        let late = || {
-            bench.metrics.set_behind(self.seat, true);
-            if !self.is_silent {
-                let (serving, (should, _)) = (self.number(), self.words());
-                tracing::error!(
-                    model = %self.reference, serving, waited = ?self.patience,
-                    "the registry hasn't said yet what should {should}"
-                );
-            }
-        };
-        let named = self.ask(bench.shutdown, |registry, it| registry.resolve(it), late);
-        let Some(named) = named else { return true };
+        let Some(named) = self.ask(bench.shutdown, named, || self.tell_late(bench)) else { return true };
         self.forget_if_gone(&named);
         let serves = named.and_then(|named| self.serves(named, workshop, bench));
         match serves {
@@ -126,6 +117,18 @@ impl Follower {
         }
     }
 
+    /// The registry hasn't answered for long.
+    fn tell_late(&self, bench: &Bench<'_>) {
+        bench.metrics.set_behind(self.seat, true);
+        if !self.is_silent {
+            let (serving, (should, _)) = (self.number(), self.words());
+            tracing::error!(
+                model = %self.reference, serving, waited = ?self.patience,
+                "the registry hasn't said yet what should {should}"
+            );
+        }
+    }
+
     /// What a version should do here, and what is done if it can't.
     fn words(&self) -> (&'static str, &'static str) {
         match (self.seat, &self.serving) {
@@ -140,10 +143,15 @@ impl Follower {
         self.serving.as_ref().map(|(number, _)| *number)
     }
 
-    /// Takes note where the registry has nothing of that name. What serves goes on all the same.
-    pub(super) fn forget_if_gone(&mut self, named: &Result<u64, RegistryError>) {
-        if let Err(RegistryError::NoAlias { .. } | RegistryError::NoVersion { .. }) = named {
-            (self.is_gone, self.refused) = (true, None);
+    /// Takes note where the registry has nothing of that name, or something else than what serves under its number. What
+    /// serves goes on all the same.
+    pub(super) fn forget_if_gone(&mut self, named: &Result<Named, RegistryError>) {
+        match named {
+            Err(error) if names_nothing(error) => (self.is_gone, self.refused) = (true, None),
+            Ok((number, Some(manifest))) if self.number() == Some(*number) => {
+                self.is_gone |= self.sealed.as_ref().is_some_and(|sealed| sealed != manifest);
+            }
+            _ => (),
         }
     }
 
@@ -156,7 +164,7 @@ impl Follower {
     /// it named the version: that says nothing of the version, which is asked for again.
     fn serves(
         &mut self,
-        named: u64,
+        (named, sealed): Named,
         workshop: &Workshop<'_>,
         bench: &Bench<'_>,
     ) -> Result<bool, RegistryError> {
@@ -177,7 +185,8 @@ impl Follower {
                 let (version, replaced) = (model.version(), self.serving.take());
                 let seat = (self.seat, self.arm.as_deref());
                 bench.metrics.seated(seat, replaced.as_ref().map(|(_, it)| it), &version, &model.manifest);
-                (self.serving, self.is_gone, self.refused) = (Some((named, version)), false, None);
+                (self.serving, self.sealed) = (Some((named, version)), sealed);
+                (self.is_gone, self.refused) = (false, None);
                 let sha256 = model.manifest.sha256();
                 let done = match self.seat {
                     Seat::Arm(_) => "another version serves",
@@ -203,14 +212,39 @@ impl Follower {
     }
 
     /// Loads and tries it while the former version works on; only then the workers are given it. None if the process is to
-    /// end meanwhile.
+    /// end meanwhile, or the alias names another version by then.
     fn bring(&self, named: u64, workshop: &Workshop<'_>, bench: &Bench<'_>) -> Result<Option<Model>, Error> {
         let loaded = self.ask(bench.shutdown, move |registry, it| registry.load(&it.name, named), || ());
         let Some(model) = loaded.transpose()? else { return Ok(None) };
         let Some((model, instruments)) = workshop.prepare(model)? else { return Ok(None) };
+        // That may have taken minutes. Who has moved the alias back meanwhile isn't to see this version serve after that.
+        let now = self.ask(bench.shutdown, |registry, it| registry.resolve(it), || self.tell_late(bench));
+        let names_it = match &now {
+            Some(Ok(now)) => *now == named,
+            // A registry that has gone away meanwhile says nothing against it.
+            Some(Err(error)) => !names_nothing(error),
+            None => return Ok(None),
+        };
+        if !names_it {
+            tracing::info!(model = %self.reference, version = named, "the alias has moved on meanwhile");
+            return Ok(None);
+        }
         bench.rack.put(self.seat, instruments);
         Ok(Some(model))
     }
+}
+
+/// A version's number, and its manifest's hash where the registry tells that.
+pub(super) type Named = (u64, Option<String>);
+
+/// What a reference names.
+pub(super) fn named(registry: &dyn Registry, reference: &Reference) -> Result<Named, RegistryError> {
+    let number = registry.resolve(reference)?;
+    Ok((number, registry.manifest_sha256(&reference.name, number)))
+}
+
+fn names_nothing(error: &RegistryError) -> bool {
+    matches!(error, RegistryError::NoAlias { .. } | RegistryError::NoVersion { .. })
 }
 
 /// Photos that are computed meanwhile come first: where both want a processor, this thread and those that it begins get a

@@ -8,6 +8,7 @@ use autorma_models::{Manifest, Model};
 use autorma_schemas::ModelVersion;
 use autorma_service::Shutdown;
 
+use super::following::{Named, named};
 use super::{AGAIN, Able, Follower, Seat, Workshop};
 use crate::inferring::{Instrument, Kit};
 use crate::{Cast, Config, Error, Metrics, Runtime};
@@ -71,9 +72,8 @@ type Opened = (Able, Option<Follower>);
 fn open(workshop: &Workshop<'_>, source: &Source, seat: Seat) -> Result<Option<Opened>, Error> {
     match source {
         Source::Folder(folder) => {
-            let model = Model::open(folder)?;
-            let instruments = workshop.instruments(&model, None)?;
-            Ok(Some(((model, instruments), None)))
+            let able = workshop.prepare(Model::open(folder)?)?;
+            Ok(able.map(|able| (able, None)))
         }
         Source::Registered(reference) => {
             let registry = workshop.config.registry.open()?;
@@ -91,11 +91,15 @@ fn open(workshop: &Workshop<'_>, source: &Source, seat: Seat) -> Result<Option<O
 pub(super) fn first(
     registry: &dyn Registry,
     reference: &Reference,
-) -> Result<(u64, Result<Model, RegistryError>), RegistryError> {
-    let answer = registry.resolve(reference).map(|number| (number, registry.load(&reference.name, number)));
+) -> Result<(Named, Result<Model, RegistryError>), RegistryError> {
+    let load = |named: Named| {
+        let model = registry.load(&reference.name, named.0);
+        (named, model)
+    };
+    let answer = named(registry, reference).map(load);
     let (meant, error) = match &answer {
         // What has served last may have been rolled back from.
-        Ok((named, Err(error))) if error.is_away() => (Which::Number(*named), error),
+        Ok(((named, _), Err(error))) if error.is_away() => (Which::Number(*named), error),
         Err(error) if error.is_away() || error.says_nothing() => (reference.which.clone(), error),
         _ => return answer,
     };
@@ -107,7 +111,7 @@ pub(super) fn first(
         false => "the registry lets nobody in, or something else answers in its place",
     };
     tracing::warn!(model = %reference, version, %error, "{why}: the version that is here is served");
-    Ok((version, Ok(model)))
+    Ok(((version, None), Ok(model)))
 }
 
 /// What an alias named before a version that can't serve; what it names, if somebody has moved it meanwhile.
@@ -130,7 +134,7 @@ impl Follower {
     pub(super) fn begin(&mut self, workshop: &Workshop<'_>) -> Result<Option<Able>, Error> {
         let begun = Instant::now();
         let answer = self.ask(workshop.shutdown, first, || ()).transpose()?;
-        let Some((named, model)) = answer else { return Ok(None) };
+        let Some(((named, sealed), model)) = answer else { return Ok(None) };
         let able = model.map_err(Error::from).and_then(|model| self.prepare(workshop, model));
         let able = match able.map_err(Error::or_out_of_files) {
             Ok(able) => able.map(|able| (named, able)),
@@ -139,7 +143,7 @@ impl Follower {
             Err(error) => self.fall_back(workshop, named, error, begun)?,
         };
         let Some((number, able)) = able else { return Ok(None) };
-        self.serving = Some((number, able.0.version()));
+        (self.serving, self.sealed) = (Some((number, able.0.version())), sealed.filter(|_| number == named));
         self.registry.remember(&self.reference, number);
         Ok(Some(able))
     }

@@ -151,6 +151,17 @@ fn who_starts_without_a_version_that_can_serve_ends_with_the_first_error() {
     assert!(matches!(error, Error::Load(_)), "{error}");
 }
 
+#[test]
+fn nobody_waits_for_a_version_that_is_loaded_when_the_process_is_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = registered(folder.path(), &[means()]).load("means", 1).unwrap();
+    let (runtime, shutdown) = (runtime(), Shutdown::new());
+    let load = || Session::of_tried(&runtime, &model, AT_ONCE, Some(&shutdown)).map(drop);
+    load().unwrap();
+    shutdown.request();
+    assert!(load().is_err());
+}
+
 type Trouble = fn() -> RegistryError;
 
 /// A registry that may have trouble with saying what an alias names, and with giving its second version.
@@ -160,13 +171,16 @@ struct Fickle {
     /// It says nothing while somebody holds this.
     saying: Mutex<Option<Trouble>>,
     giving: Mutex<Option<Trouble>>,
+    /// Somebody moves the alias back to 1 while the second version is given.
+    goes_back: Mutex<bool>,
     /// The version that is remembered.
     remembers: Mutex<u64>,
 }
 
 impl Fickle {
     fn of(home: FolderRegistry) -> Self {
-        Self { home, saying: Mutex::default(), giving: Mutex::default(), remembers: Mutex::new(1) }
+        let (saying, giving, goes_back) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { home, saying, giving, goes_back, remembers: Mutex::new(1) }
     }
 }
 
@@ -190,10 +204,19 @@ impl Registry for Fickle {
         }
     }
 
+    fn manifest_sha256(&self, name: &str, number: u64) -> Option<String> {
+        self.home.manifest_sha256(name, number)
+    }
+
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
         match *self.giving.lock() {
             Some(trouble) if number == 2 => Err(trouble()),
-            _ => self.home.load(name, number),
+            _ => {
+                if number == 2 && *self.goes_back.lock() {
+                    self.home.point(name, "production", 1, &signed())?;
+                }
+                self.home.load(name, number)
+            }
         }
     }
 
@@ -327,6 +350,25 @@ fn a_version_that_the_registry_does_not_give_is_asked_for_at_the_next_look() {
 }
 
 #[test]
+fn a_version_that_the_alias_has_left_while_it_was_brought_never_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = registered(folder.path(), &[means(), negatives()]);
+    let serving = home.load("means", 1).unwrap();
+    let fickle = Arc::new(Fickle::of(home));
+    *fickle.goes_back.lock() = true;
+    let mut follower = following(&fickle);
+    follower.serving = Some((1, serving.version()));
+
+    let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
+    at_a_bench(&config, &metrics, |bench| {
+        let workshop = Workshop::at(bench, &runtime, &serving.manifest);
+        let looks = [0, 1].map(|_| follower.is_behind(&workshop, bench));
+        assert_eq!((looks, follower.number()), ([true, false], Some(1)));
+        assert!(bench.rack.take(0).is_empty());
+    });
+}
+
+#[test]
 fn a_registry_that_hangs_is_told_of_before_it_answers() {
     let folder = tempfile::tempdir().unwrap();
     let home = registered(folder.path(), &[means()]);
@@ -365,7 +407,7 @@ fn who_starts_while_something_else_answers_for_the_registry_serves_what_is_remem
     let reference: Reference = "means@production".parse().unwrap();
     let begins_with = |trouble: Option<Trouble>| {
         *fickle.saying.lock() = trouble;
-        first(&fickle, &reference).map(|(number, model)| (number, model.is_ok())).ok()
+        first(&fickle, &reference).map(|((number, _), model)| (number, model.is_ok())).ok()
     };
     let nothing: [Trouble; 6] = [
         away,
@@ -393,7 +435,7 @@ fn who_starts_while_a_version_is_not_given_serves_no_other_one_that_is_remembere
     for (remembers, is_given) in [(1, false), (2, true)] {
         *fickle.remembers.lock() = remembers;
         let begun = first(&fickle, &"means@production".parse().unwrap());
-        let begun = begun.map(|(number, model)| (number, model.is_ok())).unwrap();
+        let begun = begun.map(|((number, _), model)| (number, model.is_ok())).unwrap();
         assert_eq!(begun, (2, is_given), "version {remembers} is remembered");
     }
 }
@@ -456,7 +498,7 @@ fn a_number_that_was_gone_is_another_version_when_it_comes_again() {
     let registry = Arc::new(FolderRegistry::new("registry"));
     let mut follower = Follower::new(registry, reference, Seat::Arm(0));
     follower.serving = Some((1, version.clone()));
-    for named in [Ok(1), Err(away())] {
+    for named in [Ok((1, None)), Err(away())] {
         follower.forget_if_gone(&named);
         assert!(follower.is_serving(1), "{named:?} says nothing of another version");
     }
@@ -464,4 +506,28 @@ fn a_number_that_was_gone_is_another_version_when_it_comes_again() {
     follower.forget_if_gone(&Err(RegistryError::NoAlias { name, alias }));
     assert!(!follower.is_serving(1) && follower.refused.is_none());
     assert_eq!(follower.serving, Some((1, version)), "it goes on until there is another one");
+}
+
+#[test]
+fn a_number_that_is_another_version_from_one_look_to_the_next_is_exchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = registered(folder.path(), &[means()]);
+    let serving = home.load("means", 1).unwrap();
+    let mut follower = following(&Arc::new(Fickle::of(home)));
+    let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
+    at_a_bench(&config, &metrics, |bench| {
+        let workshop = Workshop::at(bench, &runtime, &serving.manifest);
+        assert!(follower.begin(&workshop).unwrap().is_some());
+        for _ in 0..2 {
+            assert!(!follower.is_behind(&workshop, bench));
+        }
+        assert!(bench.rack.take(0).is_empty(), "it serves already");
+        for gone in ["registry", "0"] {
+            std::fs::remove_dir_all(folder.path().join(gone)).unwrap();
+        }
+        let other = registered(folder.path(), &[negatives()]).load("means", 1).unwrap().version();
+        assert!(!follower.is_behind(&workshop, bench));
+        assert!(bench.rack.take(0).contains_key(&Seat::Arm(0)));
+        assert_eq!(follower.serving, Some((1, other)));
+    });
 }

@@ -153,16 +153,19 @@ impl FolderRegistry {
         let (place, unfinished) = (self.place(name, number), self.unfinished(name));
         // Before anything is written.
         let text = manifest.text(&place.join(MANIFEST))?;
-        remove(&unfinished)?;
-        create(&unfinished)?;
-        for (file, content) in files {
-            write(&unfinished.join(file), content)?;
-        }
         let registered = Registered { signed: signed.clone(), manifest_sha256: Some(sha256(&text)) };
-        write(&unfinished.join(MANIFEST), &text)?;
-        write(&unfinished.join(REGISTERED), &json(&registered))?;
-        create(&self.root.join(name).join("versions"))?;
-        rename(&unfinished, &place)
+        remove(&unfinished)?;
+        let kept = create(&unfinished).and_then(|()| {
+            for (file, content) in files {
+                write(&unfinished.join(file), content)?;
+            }
+            write(&unfinished.join(MANIFEST), &text)?;
+            write(&unfinished.join(REGISTERED), &json(&registered))?;
+            create(&self.root.join(name).join("versions"))?;
+            rename(&unfinished, &place)
+        });
+        // The disk may be full, and others need it.
+        kept.inspect_err(|_| drop(remove(&unfinished)))
     }
 }
 
@@ -229,8 +232,12 @@ impl Registry for FolderRegistry {
 
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {
         let folder = self.alias(name, alias)?;
-        let last = moves_in(&folder)?.pop().map(|last| read::<Move>(&folder.join(file_of(last))));
+        let last = moves_in(&folder)?.pop().map(|last| read_move(&folder.join(file_of(last))));
         Ok(last.transpose()?.map(|last| last.version))
+    }
+
+    fn manifest_sha256(&self, name: &str, number: u64) -> Option<String> {
+        self.registered(name, number).ok()?.manifest_sha256
     }
 
     fn make_move(
@@ -254,7 +261,7 @@ impl Registry for FolderRegistry {
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
         let folder = self.alias(name, alias)?;
-        moves_in(&folder)?.into_iter().map(|number| read(&folder.join(file_of(number)))).collect()
+        moves_in(&folder)?.into_iter().map(|number| read_move(&folder.join(file_of(number)))).collect()
     }
 
     fn collect(&self, name: &str, keep: usize) -> Result<Vec<u64>, RegistryError> {
@@ -297,6 +304,13 @@ fn file_of(number: u64) -> String {
 
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("numbers and text are JSON")
+}
+
+/// A move. What a disk has spoilt is no move that wasn't made: an alias that went back by itself might name what somebody has
+/// rolled back from.
+fn read_move(path: &Path) -> Result<Move, RegistryError> {
+    let text = at(path, fs::read(path))?;
+    serde_json::from_slice(&text).map_err(|cause| RegistryError::NoMove { path: path.to_owned(), cause })
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, RegistryError> {
