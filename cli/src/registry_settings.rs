@@ -44,6 +44,12 @@ impl Address {
         self.0.contains("://")
     }
 
+    /// Whether its scheme was forgotten: no folder that anybody has begins with a name and a password.
+    fn lacks_scheme(&self) -> bool {
+        let who = self.0.rsplit_once('@').map(|(who, _)| who);
+        !self.is_url() && who.and_then(|who| who.split('/').next()).is_some_and(|it| it.contains(':'))
+    }
+
     /// Whether autorma and MLflow mean the same by it. MLflow knows other places, too, and none of them is a folder of ours.
     fn is_mlflows(&self) -> bool {
         let scheme = self.0.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
@@ -62,10 +68,7 @@ impl Value for Address {
     fn show(&self) -> String {
         match (self.0.split_once("://"), self.0.rsplit_once('@')) {
             (Some((scheme, _)), Some((_, host))) => format!("{scheme}://(hidden)@{host}"),
-            // No folder that anybody has, but an address whose scheme was forgotten.
-            (None, Some((who, host))) if who.split('/').next().is_some_and(|it| it.contains(':')) => {
-                format!("(hidden)@{host}")
-            }
+            (None, Some((_, host))) if self.lacks_scheme() => format!("(hidden)@{host}"),
             _ => self.0.clone(),
         }
     }
@@ -74,8 +77,11 @@ impl Value for Address {
 /// Where it is: in the data folder, unless another place is said.
 pub(crate) fn read(settings: &mut Settings, data: &Path) -> Location {
     let is_by_alias = settings.is_by_alias(&REGISTRY);
-    let registry = settings.get_if(&REGISTRY, |it: &Address| match is_by_alias && !it.is_mlflows() {
-        true => Err(format!("http:// or https:// there; {} may name a folder", REGISTRY.variable())),
+    let registry = settings.get_if(&REGISTRY, |it: &Address| match it.lacks_scheme() {
+        true => Err("http:// or https:// before it, or ./ before a folder's name".into()),
+        false if is_by_alias && !it.is_mlflows() => {
+            Err(format!("http:// or https:// there; {} may name a folder", REGISTRY.variable()))
+        }
         false => Ok(()),
     });
     let (token, username) = (settings.get(&TOKEN, ..), settings.get(&USERNAME, ..));
@@ -172,5 +178,20 @@ mod tests {
             assert!(said.contains("AUTORMA_REGISTRY") && !said.contains("secret"), "{said}");
         }
         assert_eq!([problem(""), problem("HTTPS://mlflow/x")], [None, None]);
+    }
+
+    #[test]
+    fn an_address_without_its_scheme_is_no_folder_whoever_says_it() {
+        let of_alias = [("MLFLOW_TRACKING_URI".into(), "ada:secret@mlflow:5000".into())].into_iter();
+        let own = Layer::new("flags").with("registry", "ada:secret@mlflow:5000", "--set");
+        for layer in [own, Layer::from_environment(of_alias)] {
+            let mut settings = Settings::new(vec![layer]);
+            let location = read(&mut settings);
+            let told = settings.finish().unwrap_err().to_string();
+            assert!(told.contains("(hidden)@mlflow:5000") && told.contains("https:// before it"), "{told}");
+            assert!(!format!("{told} {location:?}").contains("secret"), "{told} {location:?}");
+        }
+        let mut settings = Settings::new(vec![Layer::new("flags").with("registry", "./a:b@c", "--set")]);
+        assert!(matches!(read(&mut settings), Location::Folder(_)) && settings.finish().is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! A full disk under the log, and under the output: a clear error, nothing lost, and an end once there is space.
+//! A full disk under the log, under the output and under the registry: a clear error, nothing lost, and an end once there
+//! is space.
 //!
 //! The disks are small tmpfs mounts, which needs root; elsewhere the tests say that they were skipped. In CI that is
 //! a failure.
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use autorma_e2e::{Photos, Sandbox};
+use autorma_models::handmade::write_ensemble;
 
 /// A small file system, unmounted when dropped.
 struct Disk(PathBuf);
@@ -27,12 +29,16 @@ impl Disk {
         mounted.then(|| Self(at.to_owned()))
     }
 
-    /// Fills it but for so many bytes.
-    fn fill(&self, left: u64) {
+    /// How many bytes it has room for.
+    fn free(&self) -> u64 {
         let free = Command::new("df").args(["--output=avail", "-B1"]).arg(&self.0).output().unwrap();
         let text = String::from_utf8(free.stdout).unwrap();
-        let free: u64 = text.lines().nth(1).unwrap().trim().parse().unwrap();
-        fs::write(self.0.join("ballast"), vec![0; free.saturating_sub(left) as usize]).unwrap();
+        text.lines().nth(1).unwrap().trim().parse().unwrap()
+    }
+
+    /// Fills it but for so many bytes.
+    fn fill(&self, left: u64) {
+        fs::write(self.0.join("ballast"), vec![0; self.free().saturating_sub(left) as usize]).unwrap();
     }
 
     fn make_space(&self) {
@@ -83,4 +89,23 @@ fn a_full_disk_under_the_output() {
         let names = drop_in(&sandbox, &photos);
         breaks_and_mends(&sandbox, &disk, &names, left);
     }
+}
+
+/// The log is in the same folder, and a pipeline that goes on needs what room there is.
+#[test]
+fn a_full_disk_under_the_registry() {
+    let sandbox = Sandbox::new();
+    let Some(disk) = Disk::mount(&sandbox.data(), "8m") else { return };
+    let folder = sandbox.path().join("model");
+    // The last of its files has no room, whichever that is.
+    let members = [1, 2, 3].map(|byte| (vec![byte; 1 << 20], 1.0));
+    write_ensemble(&folder, "large", &members).unwrap();
+    disk.fill(5 << 19);
+    let free = disk.free();
+    let register = || sandbox.run(&["models", "register", folder.to_str().unwrap()]);
+    let ended = register().expect(1);
+    assert!(ended.errors.contains("No space left"), "{}", ended.errors);
+    assert_eq!(disk.free(), free, "what came to nothing takes room");
+    disk.make_space();
+    register().expect(0);
 }

@@ -10,6 +10,6 @@ pub mod registry;
 mod verify;
 
 pub use decide::{NotANumber, Verdict};
-pub use manifest::{File, Input, MOST_OUTPUTS, Manifest, Output, Thresholds, is_a_name};
+pub use manifest::{File, Input, MOST_OUTPUTS, Manifest, Output, Thresholds, is_a_name, is_a_version};
 pub use members::{Member, mean};
 pub use verify::{Error, MANIFEST, Model};

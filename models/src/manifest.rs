@@ -132,10 +132,7 @@ impl Manifest {
         let rules = [
             (self.format == 1, "format must be 1"),
             (is_a_name(&self.name), "name must have 1 to 128 bytes and no control characters"),
-            (
-                self.version.len() <= LONGEST_VERSION && has_no_controls(&self.version),
-                "version may have 1,024 bytes, and no control characters",
-            ),
+            (is_a_version(&self.version), "version may have 1,024 bytes, and no control characters"),
             (self.classes.len() >= 2, "at least two classes are needed"),
             (self.outputs() <= MOST_OUTPUTS, "classes and output.unknown may have 1,000 names together"),
             (
@@ -165,6 +162,11 @@ impl Manifest {
 /// Whether a model, a class, or another kind of thing, may be called that: 1 to 128 bytes without control characters.
 pub fn is_a_name(text: &str) -> bool {
     (1..=LONGEST_NAME).contains(&text.len()) && has_no_controls(text)
+}
+
+/// Whether a version may be called that: at most 1,024 bytes without control characters.
+pub fn is_a_version(text: &str) -> bool {
+    text.len() <= LONGEST_VERSION && has_no_controls(text)
 }
 
 fn has_no_controls(text: &str) -> bool {

@@ -29,7 +29,8 @@ pub struct Model {
 pub enum Error {
     /// A file of it can't be read.
     #[error(
-        "the model at {path}: {cause}; a model's folder, such as `--model` names, holds manifest.json and the files named there"
+        "the model at {path}: {cause}; a model's folder, such as `--model` names, holds manifest.json and the files named \
+         there, and a version is NAME@ALIAS or NAME/NUMBER"
     )]
     Unreadable {
         /// The file.
@@ -323,7 +324,9 @@ mod tests {
         manifest.temperature = 0.0;
         write(&manifest);
         assert!(Model::open(folder.path()).unwrap_err().to_string().contains("temperature"));
-        assert!(matches!(Model::open(&folder.path().join("none")), Err(Error::Unreadable { .. })));
+        let none = Model::open(&folder.path().join("none")).unwrap_err();
+        assert!(matches!(none, Error::Unreadable { .. }));
+        assert!(none.to_string().contains("NAME@ALIAS or NAME/NUMBER"), "it may be a version's name: {none}");
         fs::File::create(folder.path().join(MANIFEST)).unwrap().set_len(10_000_000_000).unwrap();
         assert!(matches!(Model::open(folder.path()), Err(Error::TooLarge { .. })));
         fs::remove_file(folder.path().join(MANIFEST)).unwrap();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use autorma_schemas::{Decision, Reason};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::{Json, Output, assignment};
@@ -100,7 +100,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) decision: Option<Decision>,
     /// The model: its folder, a version of the registry (NAME@ALIAS, NAME/NUMBER), or the version of the configured model,
     /// in the registry or in a folder beside it
-    #[arg(long, value_name = "DIR|REF|VERSION")]
+    #[arg(long, value_name = "DIR|REF|VERSION", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,

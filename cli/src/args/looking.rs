@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
 use clap::{Args, Subcommand};
 
 use super::{Json, Output};
@@ -10,7 +10,7 @@ use super::{Json, Output};
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// The model that classifiers were started with, if the settings here don't say it. Setting: classifier.model
-    #[arg(long, value_name = "DIR|REF")]
+    #[arg(long, value_name = "DIR|REF", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) json: Json,

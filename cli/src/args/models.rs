@@ -1,9 +1,10 @@
 //! The commands about the registry.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use autorma_models::registry::{Reference, alias_named};
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, StringValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
 use super::{Json, folder};
@@ -126,7 +127,7 @@ pub(crate) struct RegisterArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EnsembleArgs {
     /// The models: folders, or versions of the registry; two to eight. What comes out has the first one's name
-    #[arg(value_name = "DIR|REF", num_args = 2..=8, required = true)]
+    #[arg(value_name = "DIR|REF", num_args = 2..=8, required = true, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) models: Vec<String>,
     /// How much each counts, in their order; all the same, if nothing is said
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
@@ -203,25 +204,25 @@ pub(crate) struct PromoteArgs {
     #[command(flatten)]
     pub(crate) photos: Photos,
     /// How many points worse than what serves it may be
-    #[arg(long, value_name = "POINTS", default_value_t = MARGIN)]
+    #[arg(long, value_name = "POINTS", default_value_t = MARGIN, value_parser = percent())]
     pub(crate) margin: f64,
     /// How many points less accurate a quantized version may be than what it was quantized from, its reference
-    #[arg(long, value_name = "POINTS", default_value_t = QUANTIZED)]
+    #[arg(long, value_name = "POINTS", default_value_t = QUANTIZED, value_parser = percent())]
     pub(crate) quantized: f64,
     /// The least accuracy where nothing serves to compare with
-    #[arg(long, value_name = "PERCENT", default_value_t = ACCURACY)]
+    #[arg(long, value_name = "PERCENT", default_value_t = ACCURACY, value_parser = accuracy())]
     pub(crate) accuracy: f64,
     /// The largest share of photos of the classes that may be called unknown where nothing serves to compare with
-    #[arg(long, value_name = "PERCENT", default_value_t = REFUSED)]
+    #[arg(long, value_name = "PERCENT", default_value_t = REFUSED, value_parser = percent())]
     pub(crate) refused: f64,
     /// The largest share of the accepted that may be wrong where what serves accepts none to compare with
-    #[arg(long, value_name = "PERCENT", default_value_t = WRONG)]
+    #[arg(long, value_name = "PERCENT", default_value_t = WRONG, value_parser = percent())]
     pub(crate) wrong: f64,
     /// The largest expected calibration error; 0.05, if nothing is said, or what serves has, where that is more
-    #[arg(long, value_name = "ERROR")]
+    #[arg(long, value_name = "ERROR", value_parser = within(0.0..=1.0))]
     pub(crate) calibration_error: Option<f64>,
     /// The least speed, as a multiple of what serves
-    #[arg(long, value_name = "RATIO", default_value_t = SPEED)]
+    #[arg(long, value_name = "RATIO", default_value_t = SPEED, value_parser = within(0.0..=1000.0))]
     pub(crate) speed: f64,
     /// Promote it although it doesn't pass; --why must say why, and both are remembered
     #[arg(long, requires = "why")]
@@ -265,16 +266,36 @@ pub(crate) struct Photos {
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     /// The model: its folder, or a version of the registry. Setting: classifier.model
-    #[arg(long, value_name = "DIR|REF")]
+    #[arg(long, value_name = "DIR|REF", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) photos: Photos,
     /// Another model, to compare with on the same photos
-    #[arg(long, value_name = "DIR|REF")]
+    #[arg(long, value_name = "DIR|REF", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) against: Option<String>,
     /// Also write the figures as one HTML page, with reliability diagrams and curves
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: Json,
+}
+
+/// A number within these bounds, which what is no number never is.
+fn within(bounds: RangeInclusive<f64>) -> impl TypedValueParser<Value = f64> {
+    StringValueParser::new().try_map(move |text| {
+        let number = text.parse::<f64>().ok().filter(|number| bounds.contains(number));
+        number.ok_or_else(|| format!("expected a number from {} to {}", bounds.start(), bounds.end()))
+    })
+}
+
+fn percent() -> impl TypedValueParser<Value = f64> {
+    within(0.0..=100.0)
+}
+
+/// Per cent, too, of what is often said as a share.
+fn accuracy() -> impl TypedValueParser<Value = f64> {
+    percent().try_map(|percent| match percent > 0.0 && percent < 1.0 {
+        true => Err("it is in per cent: 95, not 0.95"),
+        false => Ok(percent),
+    })
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::flags::Flags;
 
@@ -43,7 +44,7 @@ impl Output {
 pub(crate) struct Model {
     /// The model: its folder, or a version of the registry, NAME@ALIAS or NAME/NUMBER. An alias is followed when it moves.
     /// What it is by default: models/shipped, here or beside the program. Setting: classifier.model
-    #[arg(long, value_name = "DIR|REF")]
+    #[arg(long, value_name = "DIR|REF", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: Option<String>,
     /// Images a micro-batch; by default 10. Setting: classifier.batch_size
     #[arg(long, value_name = "N")]

@@ -97,6 +97,52 @@ fn the_largest_class_has_at_least_as_many_photos_as_the_smallest() {
 }
 
 #[test]
+fn the_gate_is_held_to_numbers_that_can_be() {
+    let promote = |bound: &str| {
+        let words = ["autorma", "models", "promote", "m/2", "--data", env!("CARGO_MANIFEST_DIR"), bound];
+        Cli::read(words.map(OsString::from))
+    };
+    for (option, right, wrong) in [
+        ("margin", "0 0.5 100", "-1 100.1 nan inf half"),
+        ("quantized", "0 0.3 100", "-1 101 nan inf"),
+        ("accuracy", "0 1 95.5 100", "-1 0.95 101 nan"),
+        ("refused", "0 0.2 100", "-1 101 nan"),
+        ("wrong", "0 0.1 100", "-1 101 nan"),
+        ("calibration-error", "0 0.05 1", "-1 1.1 nan"),
+        ("speed", "0 0.8 1000", "-1 inf nan"),
+    ] {
+        for bound in right.split(' ') {
+            promote(&format!("--{option}={bound}")).unwrap();
+        }
+        for bound in wrong.split(' ') {
+            assert!(promote(&format!("--{option}={bound}")).is_err(), "--{option}={bound}");
+        }
+    }
+    let share = promote("--accuracy=0.95").unwrap_err().to_string();
+    assert!(share.contains("95, not 0.95"), "{share}");
+}
+
+#[test]
+fn a_model_without_a_name_isn_t_the_current_folder() {
+    for words in [
+        "run --model MODEL",
+        "classify --model MODEL",
+        "status --model MODEL",
+        "replay --run a --model MODEL",
+        "evaluate --data . --model MODEL",
+        "evaluate --data . --against MODEL",
+        "models ensemble m/2 MODEL --data . --output o",
+    ] {
+        let read = |model: &str| {
+            let words = words.split(' ').map(|word| if word == "MODEL" { model } else { word });
+            Cli::read(std::iter::once("autorma").chain(words).map(OsString::from))
+        };
+        read("m/1").unwrap();
+        assert!(read("").is_err(), "{words}");
+    }
+}
+
+#[test]
 fn a_photo_is_shown_whatever_it_is_called() {
     let words = ["autorma", "show"].map(OsString::from).into_iter();
     let strange = OsString::from_vec(b"photo\xff.jpg".to_vec());

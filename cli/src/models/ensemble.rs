@@ -65,9 +65,9 @@ fn components(registry: &dyn Registry, args: &EnsembleArgs) -> anyhow::Result<Ve
         let weights = counted(weights.len(), "weight");
         bail!("{} models and {weights}: each model has one", args.models.len());
     }
-    let components = args.models.iter().zip(weights).map(|(model, weight)| {
-        let (model, reference) = Source::meant(model).load_with_reference(registry)?;
-        Ok(Component { model, reference, weight })
+    let components = args.models.iter().zip(weights).map(|(called, weight)| {
+        let (model, reference) = Source::meant(called).load_with_reference(registry)?;
+        Ok(Component { called: called.clone(), model, reference, weight })
     });
     components.collect()
 }

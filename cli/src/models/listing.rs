@@ -20,7 +20,7 @@ struct Listed {
     registered_at: Option<String>,
     registered_by: Option<String>,
     why: Option<String>,
-    /// Why it can't be read, if it can't.
+    /// Why it can't be read, or else what the model's aliases name, if they can't.
     problem: Option<String>,
 }
 
@@ -47,14 +47,16 @@ struct Moved {
 pub(super) fn list(registry: &dyn Registry, json: bool) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for name in registry.names()? {
-        let (numbers, aliases) = (registry.numbers(&name)?, registry.aliases(&name)?);
+        let numbers = registry.numbers(&name)?;
+        // The versions are there, whatever has become of the aliases.
+        let (aliases, problem) = match registry.aliases(&name) {
+            Ok(aliases) => (aliases, None),
+            Err(error) => (BTreeMap::new(), Some(error.to_string())),
+        };
         // What an alias names and isn't there is no less to be told.
-        for number in numbers.into_iter().chain(aliases.values().copied()).collect::<BTreeSet<_>>() {
-            all.push(match registry.version(&name, number) {
-                Ok(version) => Listed::of(version, &aliases),
-                Err(error) => Listed::broken(&name, number, &aliases, error.to_string()),
-            });
-        }
+        let numbers: BTreeSet<_> = numbers.into_iter().chain(aliases.values().copied()).collect();
+        let found = numbers.into_iter().filter_map(|number| Listed::find(registry, &name, number, &aliases));
+        all.extend(found.map(|it| Listed { problem: it.problem.or_else(|| problem.clone()), ..it }));
     }
     tell(json, all, |all| match all.is_empty() {
         true => "No versions yet; `autorma models register DIR` keeps one.\n".into(),
@@ -109,6 +111,22 @@ fn table(listed: Vec<Listed>) -> String {
 }
 
 impl Listed {
+    /// The version, in whatever state; None if it was collected since somebody saw its number.
+    fn find(
+        registry: &dyn Registry,
+        name: &str,
+        number: u64,
+        aliases: &BTreeMap<String, u64>,
+    ) -> Option<Self> {
+        let error = match registry.version(name, number) {
+            Ok(version) => return Some(Self::of(version, aliases)),
+            Err(error) => error,
+        };
+        let broken = Self::broken(name, number, aliases, error.to_string());
+        let is_gone = || registry.numbers(name).is_ok_and(|numbers| !numbers.contains(&number));
+        (!broken.aliases.is_empty() || !is_gone()).then_some(broken)
+    }
+
     fn of(Version { number, manifest, signed }: Version, aliases: &BTreeMap<String, u64>) -> Self {
         Self {
             version: number,
@@ -146,7 +164,7 @@ mod tests {
     use std::path::Path;
 
     use autorma_models::Model;
-    use autorma_models::registry::Signed;
+    use autorma_models::registry::{FolderRegistry, Signed};
     use autorma_schemas::Micros;
     use serde_json::Value;
 
@@ -162,6 +180,16 @@ mod tests {
         assert_eq!(instant("--since", listed.registered_at.as_deref().unwrap()).unwrap(), at);
         let (text, local) = (table(vec![listed]), at.iso());
         assert!(text.contains(&local[..19]) && !text.contains(&local), "{text}");
+    }
+
+    #[test]
+    fn what_was_collected_meanwhile_is_not_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = FolderRegistry::new(folder.path());
+        std::fs::create_dir_all(registry.place("means", 2)).unwrap();
+        let aliases = BTreeMap::from([("production".to_owned(), 3)]);
+        let listed = [1, 2, 3].map(|number| Listed::find(&registry, "means", number, &aliases).is_some());
+        assert_eq!(listed, [false, true, true], "what is broken is, and what an alias names");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::table::Table;
 use crate::words::counted;
 use check::Check;
 use gate::{Findings, examine};
-use serving::Serving;
+use serving::{Serving, unless_away};
 
 /// What came of a promotion.
 #[derive(Debug, Serialize)]
@@ -60,8 +60,9 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
         return promotion.tell(args);
     }
     let serving = former.map(|number| Serving::load(registry, name, &args.to, number)).transpose()?;
-    let reference = match registry.reference(name, version) {
-        Err(error) if error.is_away() || error.says_nothing() => return Err(error.into()),
+    let answers = || registry.now(name, &args.to).map(drop);
+    let reference = match unless_away(registry.reference(name, version), answers)? {
+        Err(error) if error.says_nothing() => return Err(error.into()),
         reference => reference,
     };
     let findings = examine(configuration, args, &candidate, reference, serving.as_ref())?;

@@ -11,13 +11,14 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
     rename(&temporary, path)
 }
 
-/// Writes a file that nobody looks at yet, and that stays when the power fails.
+/// Writes a file that nobody looks at yet, and that stays when the power fails. What can't be written whole is removed: the
+/// disk may be full.
 pub(super) fn put(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
     let written = File::create(path).and_then(|mut file| {
         file.write_all(content)?;
         file.sync_all()
     });
-    at(path, written)
+    at(path, written).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
 /// Renames durably, to a name that nobody has.

@@ -73,6 +73,16 @@ pub enum RegistryError {
         /// What the system said.
         cause: io::Error,
     },
+    /// A file that was a move of an alias says nothing any more.
+    #[error(
+        "the registry, at {path}: this is no move of an alias any more ({cause}); put the file back from a copy, or remove it: the alias then goes on without that move"
+    )]
+    NoMove {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: serde_json::Error,
+    },
     /// What is configured of an MLflow server can't be right.
     #[error("the registry's MLflow server: {0}")]
     Server(String),
@@ -93,6 +103,14 @@ pub enum RegistryError {
         code: String,
         /// Why.
         message: String,
+    },
+    /// What the MLflow server has can't be used.
+    #[error("the MLflow server {server}: {problem}")]
+    Unfit {
+        /// Its address.
+        server: String,
+        /// Why not.
+        problem: String,
     },
 }
 

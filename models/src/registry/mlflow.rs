@@ -24,6 +24,7 @@ use self::api::{
 use self::cache::Cache;
 use self::client::Client;
 use self::history::{History, Note};
+use self::registering::once;
 use self::runs::Files;
 use super::{May, Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, named};
 use crate::{File, Manifest, Model};
@@ -106,9 +107,9 @@ impl MlflowRegistry {
         let found = unless(NOT_THERE, self.client.get::<OneExperiment>("experiments/get-by-name", &query))?;
         match found.map(|found| found.experiment) {
             Some(it) if it.lifecycle_stage == "deleted" => {
-                let message =
+                let problem =
                     format!("the experiment {name} is deleted: restore it, or have it removed for good");
-                Err(self.client.refused("DELETED", &message))
+                Err(self.client.unfit(problem))
             }
             found => Ok(found.map(|it| it.experiment_id)),
         }
@@ -120,7 +121,7 @@ impl MlflowRegistry {
             return Ok(id);
         }
         unless(THERE_ALREADY, self.post("experiments/create", &json!({ "name": name })))?;
-        self.experiment(name)?.ok_or_else(|| self.client.refused(NOT_THERE, &format!("no experiment {name}")))
+        self.experiment(name)?.ok_or_else(|| self.client.unfit(format!("no experiment {name}")))
     }
 
     fn write(&self, name: &str, key: &str, note: &Note) -> Result<(), RegistryError> {
@@ -188,14 +189,16 @@ impl Registry for MlflowRegistry {
         self.load(name, number)?;
         let path = self.artifacts_of(&is)?;
         let fetch = |file: &File| self.client.download(&format!("{path}/{}", file.file), file.bytes);
-        let found = self.cache.reference(&read, fetch)?;
+        let found =
+            self.cache.reference(&read, fetch).map_err(|error| self.of_version(name, number, error))?;
         Ok(found.map(|it| Model { manifest: of_number(it.manifest, number), onnx: it.onnx }))
     }
 
     fn verify(&self, name: &str, number: u64) -> Result<(Model, Option<Model>), RegistryError> {
         let model = self.load_there(name, number)?;
         let is = self.model_version(name, number)?;
-        self.compare(&is, model.manifest.references())?;
+        self.compare(&is, model.manifest.references())
+            .map_err(|error| self.of_version(name, number, error))?;
         Ok((model, self.reference(name, number)?))
     }
 
@@ -236,7 +239,13 @@ impl Registry for MlflowRegistry {
         let made = Move { version: number, signed: signed.clone() };
         self.write(name, &key, &Note { is: made.clone(), made: false })?;
         let moved = json!({"name": name, "alias": alias, "version": number.to_string()});
-        if let Err(error) = self.post("registered-models/alias", &moved) {
+        let post = || self.client.send_once::<Done>(Method::POST, "registered-models/alias", &moved);
+        // That nothing has come of it may be because another has moved it; or it has moved, and the answer is lost.
+        let look = || match self.registered(name)?.ok_or_else(missing)?.now(&alias) {
+            Some(now) if now == number => Ok(Some(Done {})),
+            now => may(now, &is).map(|()| None),
+        };
+        if let Err(error) = once(post, look) {
             if !error.is_away() {
                 self.delete("registered-models/delete-tag", &json!({"name": name, "key": key}))?;
             }

@@ -90,6 +90,59 @@ fn a_version_that_was_tampered_with_is_refused() {
 }
 
 #[test]
+fn what_a_full_disk_did_not_take_is_removed() {
+    let place = Place::new(1);
+    let registry = place.registry();
+    let version = registry.register(&place.model(1), &signed("")).unwrap();
+    let file = registry.place("means", 1).join(&version.manifest.members[0].model.file);
+    std::fs::write(&file, "spoilt").unwrap();
+    let temporary = file.with_extension("tmp");
+    std::os::unix::fs::symlink("/dev/full", &temporary).unwrap();
+    let full = registry.register(&place.model(1), &signed(""));
+    assert!(matches!(full, Err(RegistryError::File { .. })), "{full:?}");
+    assert!(!temporary.is_symlink(), "it has left {}", temporary.display());
+    registry.register(&place.model(1), &signed("")).unwrap();
+    assert_eq!(registry.load("means", 1).unwrap().onnx, [handmade::means()]);
+}
+
+#[test]
+fn a_move_that_a_disk_has_spoilt_is_told_with_what_to_do() {
+    let place = Place::new(2);
+    let registry = place.registry();
+    for number in 1..=2 {
+        let version = registry.register(&place.model(number), &signed("")).unwrap();
+        registry.point("means", "production", version.number, &signed("")).unwrap();
+    }
+    let last = place.folder.path().join("registry/means/aliases/production/000002.json");
+    std::fs::write(&last, "").unwrap();
+    let point = registry.point("means", "production", 1, &signed("")).map(drop);
+    let asked = [
+        point,
+        registry.now("means", "production").map(drop),
+        registry.aliases("means").map(drop),
+        registry.moves("means", "production").map(drop),
+        registry.collect("means", 1).map(drop),
+    ];
+    for (number, answer) in asked.into_iter().enumerate() {
+        let said = answer.unwrap_err().to_string();
+        assert!(said.contains("000002.json") && said.contains("or remove it"), "{number}: {said}");
+    }
+    assert_eq!(place.versions().len(), 2, "nothing is collected");
+    std::fs::remove_file(&last).unwrap();
+    assert_eq!(registry.now("means", "production").unwrap(), Some(1));
+    registry.point("means", "production", 2, &signed("")).unwrap();
+    assert_eq!(registry.now("means", "production").unwrap(), Some(2));
+}
+
+#[test]
+fn a_manifest_that_is_kept_has_the_numbers_of_the_one_that_was_made() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("shipped");
+    let kept = Model::manifest(&shipped).unwrap().text(&shipped).unwrap();
+    let made = std::fs::read_to_string(shipped.join(crate::MANIFEST)).unwrap();
+    assert_eq!(String::from_utf8(kept).unwrap(), made);
+}
+
+#[test]
 fn a_number_that_an_alias_has_named_never_comes_again() {
     let place = Place::new(3);
     let registry = place.registry();

@@ -359,7 +359,7 @@ fn what_the_server_has_lost_serves_on_where_it_was_fetched_and_nobody_is_told_th
     onnx[9] ^= 1;
     fs::write(&file, onnx).unwrap();
     for refused in [here.verify(name, 1).map(drop), point(1, "production")] {
-        assert!(matches!(refused, Err(RegistryError::Model(_))), "{refused:?}");
+        assert!(matches!(refused, Err(RegistryError::Unfit { .. })), "{refused:?}");
     }
     assert_eq!(here.now(name, "production").unwrap(), None);
     // With another manifest there, too, what is fetched again is what was registered.
@@ -514,18 +514,21 @@ pub(crate) fn ok(json: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{json}")
 }
 
+/// The same of a file.
+fn ok_file(path: &Path) -> Vec<u8> {
+    let content = fs::read(path).unwrap();
+    let length = content.len();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    [head.into_bytes(), content].concat()
+}
+
 const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn a_version_that_a_passing_fault_has_hidden_is_found_again() {
     let (home, models) = (tempfile::tempdir().unwrap(), Models::new("mine", 1));
     let version = r#"{"version": "1", "source": "mlflow-artifacts:/1/r/artifacts/model", "status": "READY"}"#;
-    let file = |name: &str| {
-        let content = fs::read(models.model(1).join(name)).unwrap();
-        let length = content.len();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-        [head.into_bytes(), content].concat()
-    };
+    let file = |name: &str| ok_file(&models.model(1).join(name));
     let versions = ok(&format!(r#"{{"model_versions": [{version}]}}"#));
     let model = ok(r#"{"registered_model": {"name": "mine"}}"#);
     // The versions; no manifest, as often as it is asked for; the model is there; so the version's files once more.
@@ -537,6 +540,74 @@ fn a_version_that_a_passing_fault_has_hidden_is_found_again() {
     assert_eq!(registered.map_err(|error| error.to_string()).map(|it| it.number), Ok(1));
     let asked = asked.join().unwrap();
     assert!(asked.iter().all(|request| request.starts_with("GET ")), "{asked:#?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_version_is_told_with_its_name_and_not_as_what_the_server_says() {
+    let models = Models::new("mine", 1);
+    let version = |tags: &str| {
+        let source = r#""source": "mlflow-artifacts:/1/r/artifacts/model""#;
+        let version = format!(r#"{{"version": "12", {source}, "status": "READY", "tags": [{tags}]}}"#);
+        ok(&format!(r#"{{"model_version": {version}}}"#)).into_bytes()
+    };
+    let [manifest, mut changed] = [MANIFEST, "mine.onnx"].map(|name| ok_file(&models.model(1).join(name)));
+    *changed.last_mut().unwrap() ^= 1;
+    let tag = r#"{"key": "autorma.manifest_sha256", "value": "another"}"#;
+    for (name, tags, onnx, whose, advice) in [
+        ("mine", tag, None, "the artifacts of mine/12 aren't", "register it anew"),
+        ("yours", "", None, "the manifest of yours/12 is of the model \"mine\"", "name it yours"),
+        ("mine", "", Some(changed), "mine.onnx of mine/12 is not", "register it anew"),
+    ] {
+        let answers = [Some(version(tags)), Some(manifest.clone()), onnx];
+        let (url, asked) = saying_bytes(answers.into_iter().flatten().collect());
+        let (cache, address) = (tempfile::tempdir().unwrap(), url.clone());
+        let here = MlflowRegistry::new(Server { url, ..Server::default() }, cache.path()).unwrap();
+        let error = here.load(name, 12).unwrap_err().to_string();
+        let is_named = [&*address, whose].iter().all(|it| error.contains(*it));
+        assert!(is_named && error.ends_with(advice), "{error}");
+        assert!(["says", "unfinished"].iter().all(|it| !error.contains(it)), "{error}");
+        asked.join().unwrap();
+    }
+}
+
+#[test]
+fn an_alias_that_another_has_moved_meanwhile_stays_as_it_is() {
+    let models = Models::new("mine", 1);
+    let version = r#"{"version": "1", "source": "mlflow-artifacts:/1/r/artifacts/model", "status": "READY"}"#;
+    let version = ok(&format!(r#"{{"model_version": {version}}}"#));
+    let naming = |number: &str| {
+        let alias = format!(r#"{{"alias": "production", "version": "{number}"}}"#);
+        ok(&format!(r#"{{"registered_model": {{"name": "mine", "aliases": [{alias}]}}}}"#))
+    };
+    let (mine, others) = (naming("1"), naming("2"));
+    let (none, nobodys) = (ok("{}"), ok(r#"{"registered_model": {"name": "mine"}}"#));
+    let refused = ok(r#"{"error_code": "BAD_REQUEST", "message": "UNIQUE constraint failed"}"#)
+        .replace("200 OK", "400 BAD REQUEST");
+    // The alias is moved, to which there are these answers.
+    let point = |answers: &[&str]| {
+        // The version and its files; the model, twice; the version's two tags; the note.
+        let files = [MANIFEST, "mine.onnx"].map(|name| ok_file(&models.model(1).join(name)));
+        let before: [&str; 5] = [&nobodys, &nobodys, &none, &none, &none];
+        let after = before.iter().chain(answers).map(|it| it.as_bytes().to_vec());
+        let version = std::iter::once(version.clone().into_bytes());
+        let (url, asked) = saying_bytes(version.chain(files).chain(after).collect());
+        let cache = tempfile::tempdir().unwrap();
+        let here = MlflowRegistry::new(Server { url, ..Server::default() }, cache.path()).unwrap();
+        let moved = here.point_from(None, "mine", "production", 1, &signed(""));
+        (moved, asked.join().unwrap())
+    };
+    let of_another: [[&str; 3]; 2] = [[&refused, &others, &none], [BUSY, &others, &none]];
+    for answers in of_another {
+        let (moved, asked) = point(&answers);
+        assert!(matches!(moved, Err(RegistryError::Moved { .. })), "{moved:?}");
+        let note = asked.last().unwrap();
+        assert!(note.starts_with("DELETE /api/2.0/mlflow/registered-models/delete-tag"), "{asked:#?}");
+    }
+    // The answer was lost; and nobody has moved it, so that it is moved again. Then the note is confirmed.
+    let of_nobody: [&[&str]; 2] = [&[BUSY, &mine, &none], &[&refused, &nobodys, &none, &none]];
+    for answers in of_nobody {
+        assert_eq!(point(answers).0.unwrap().version, 1);
+    }
 }
 
 #[test]

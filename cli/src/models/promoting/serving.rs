@@ -24,27 +24,32 @@ impl Serving {
         Self::of(model, version, || registry.now(name, alias).map(drop))
     }
 
-    /// `answers` asks the registry something else: where artifacts are in an object store, MLflow calls itself away where it
-    /// is only they that are lost.
+    /// `answers` as for [`unless_away`].
     fn of(
         model: Result<Model, RegistryError>,
         version: impl FnOnce() -> Result<Version, RegistryError>,
         answers: impl Fn() -> Result<(), RegistryError>,
     ) -> Result<Self, RegistryError> {
-        let error = match model {
+        let error = match unless_away(model, &answers)? {
             Ok(model) => return Ok(Self { manifest: Some(model.manifest.clone()), model: Ok(model) }),
             Err(error) => error,
         };
-        if error.is_away() {
-            answers()?;
-        }
         complain(&format!("what serves can't be loaded: {error}"));
-        let manifest = match version() {
-            Err(error) if error.is_away() => answers().map(|()| None)?,
-            version => version.ok().map(|version| version.manifest),
-        };
+        let manifest = unless_away(version(), &answers)?.ok().map(|version| version.manifest);
         Ok(Self { manifest, model: Err(in_short(&error)) })
     }
+}
+
+/// What the registry has said of a version, if that it is away isn't all that it says. `answers` asks it something else: where
+/// artifacts are in an object store, MLflow calls itself away where it is only they that are lost.
+pub(super) fn unless_away<T>(
+    said: Result<T, RegistryError>,
+    answers: impl Fn() -> Result<(), RegistryError>,
+) -> Result<Result<T, RegistryError>, RegistryError> {
+    if said.as_ref().is_err_and(RegistryError::is_away) {
+        answers()?;
+    }
+    Ok(said)
 }
 
 fn in_short(error: &RegistryError) -> &'static str {
@@ -58,6 +63,7 @@ fn in_short(error: &RegistryError) -> &'static str {
             "a file of it can't be read"
         }
         RegistryError::Away { .. } => "its files can't be had",
+        RegistryError::Unfit { .. } => "what the server has of it can't be used",
         _ => "the registry refuses it",
     }
 }
@@ -89,5 +95,9 @@ mod tests {
     fn a_registry_that_answers_and_gives_no_files_has_lost_them() {
         let serving = Serving::of(Err(away()), || Err(away()), || Ok(())).unwrap();
         assert_eq!((serving.manifest, serving.model.unwrap_err()), (None, "its files can't be had"));
+        // So has it lost a version's reference, of which the gate has its word.
+        let reference = |answers: fn() -> Result<(), RegistryError>| unless_away::<()>(Err(away()), answers);
+        assert!(reference(|| Ok(())).unwrap().unwrap_err().is_away());
+        assert!(reference(|| Err(away())).unwrap_err().is_away());
     }
 }

@@ -35,11 +35,10 @@ impl MlflowRegistry {
     }
 
     pub(super) fn not_proxied(&self, uri: &str) -> RegistryError {
-        let message = format!(
+        self.client.unfit(format!(
             "the artifacts are at {uri}, not on the server: start it with --serve-artifacts and \
              --artifacts-destination"
-        );
-        self.client.refused("NOT_SERVED", &message)
+        ))
     }
 }
 

@@ -106,8 +106,7 @@ impl Cache {
         }
         for file in manifest.references() {
             let (path, unfinished) = (place.join(&file.file), place.join("unfinished"));
-            let fetched = fetch(file).and_then(|content| put(&unfinished, &content));
-            fetched.inspect_err(|_| drop(fs::remove_file(&unfinished)))?;
+            put(&unfinished, &fetch(file)?)?;
             rename(&unfinished, &path)?;
         }
         let found = Model::verified_reference(&place, manifest);

@@ -201,8 +201,7 @@ impl Client {
             }
             content.extend_from_slice(&buffer[..read]);
             if content.len() as u64 > most {
-                let why = format!("{what} has more than the {most} bytes that it may have");
-                return Err(self.refused("TOO_LARGE", &why));
+                return Err(self.unfit(format!("{what} has more than the {most} bytes that it may have")));
             }
             if begun.elapsed() > within {
                 return Err(self.away(format!("{what} takes longer than {within:?}")));
@@ -294,8 +293,7 @@ impl Client {
                 // The URL, which is in the message, says too little to be worth its length.
                 Err(error) => self.away(cause(&error.without_url())),
             };
-            let may_pass = error.is_away() || is_of_the_database(&error);
-            if !may_pass || attempt >= attempts || begun.elapsed() > PATIENCE {
+            if !may_pass(&error) || attempt >= attempts || begun.elapsed() > PATIENCE {
                 return Err(error);
             }
             std::thread::sleep(pause);
@@ -341,6 +339,11 @@ impl Client {
         let (server, code, message) = (self.server.url.clone(), code.to_owned(), message.to_owned());
         RegistryError::Refused { server, code, message }
     }
+
+    /// A problem with what the server has, of which it says nothing.
+    pub(super) fn unfit(&self, problem: String) -> RegistryError {
+        RegistryError::Unfit { server: self.server.url.clone(), problem }
+    }
 }
 
 /// The certificates in a PEM file.
@@ -374,9 +377,10 @@ fn is_of_unknown_authority(error: &(dyn Error + 'static)) -> bool {
     }
 }
 
-/// Whether it is what MLflow says (`mlflow/store/db/utils.py`) where its database takes no row.
-fn is_of_the_database(error: &RegistryError) -> bool {
-    matches!(error, RegistryError::Refused { code, .. } if code == "BAD_REQUEST")
+/// Whether the same may succeed a moment later: the server is away, or says what it says (`mlflow/store/db/utils.py`) where its
+/// database takes no row.
+pub(super) fn may_pass(error: &RegistryError) -> bool {
+    error.is_away() || matches!(error, RegistryError::Refused { code, .. } if code == "BAD_REQUEST")
 }
 
 #[cfg(test)]
@@ -433,10 +437,10 @@ mod tests {
             };
             Client::new(answering(answer)).unwrap()
         };
-        let alias =
-            |client: Client| client.send::<Value>(Method::POST, "registered-models/alias", &Value::Null);
-        alias(client(1)).unwrap();
-        assert!(alias(client(ATTEMPTS as usize)).unwrap_err().to_string().contains("UNIQUE"));
+        let tag =
+            |client: Client| client.send::<Value>(Method::POST, "registered-models/set-tag", &Value::Null);
+        tag(client(1)).unwrap();
+        assert!(tag(client(ATTEMPTS as usize)).unwrap_err().to_string().contains("UNIQUE"));
         client(1).send_once::<Value>(Method::POST, "runs/create", &Value::Null).unwrap_err();
     }
 

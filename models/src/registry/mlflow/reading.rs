@@ -10,7 +10,7 @@ use super::cache::Kept;
 use super::{MANIFEST_SHA256, MlflowRegistry, SHA256, of_number};
 use crate::registry::RegistryError;
 use crate::verify::MOST_OF_A_MANIFEST;
-use crate::{File, MANIFEST, Manifest, Model};
+use crate::{Error as ModelError, File, MANIFEST, Manifest, Model};
 
 /// Names and values of tags.
 type Tags = Vec<(&'static str, String)>;
@@ -51,7 +51,7 @@ impl MlflowRegistry {
     fn expect_ready(&self, name: &str, number: u64, is: &ModelVersion) -> Result<(), RegistryError> {
         match &*is.status {
             "READY" => Ok(()),
-            status => Err(self.client.refused("NOT_READY", &format!("{name}/{number} is {status}"))),
+            status => Err(self.client.unfit(format!("{name}/{number} is {status}"))),
         }
     }
 
@@ -59,12 +59,15 @@ impl MlflowRegistry {
     fn checked(&self, name: &str, number: u64, is: &ModelVersion, it: Read) -> Result<Read, RegistryError> {
         let differs = |key, found: &str| is.tag(key).is_some_and(|said| said != found);
         if differs(MANIFEST_SHA256, &it.hash) || differs(SHA256, &it.manifest.sha256()) {
-            let message = format!("the artifacts of {name}/{number} aren't those that were registered");
-            return Err(self.client.refused("CHANGED", &message));
+            return Err(self.client.unfit(format!(
+                "the artifacts of {name}/{number} aren't those that were registered: register it anew"
+            )));
         }
         if it.manifest.name != name {
-            let message = format!("the manifest of {name}/{number} is of the model {:?}", it.manifest.name);
-            return Err(self.client.refused("ANOTHER_MODEL", &message));
+            return Err(self.client.unfit(format!(
+                "the manifest of {name}/{number} is of the model {:?}: name it {name}",
+                it.manifest.name
+            )));
         }
         Ok(it)
     }
@@ -82,12 +85,27 @@ impl MlflowRegistry {
             None => {
                 let path = self.artifacts_of(is)?;
                 let fetch = |file: &File| self.client.download(&format!("{path}/{}", file.file), file.bytes);
-                self.cache.keep(&text, &manifest, fetch)?
+                let kept = self.cache.keep(&text, &manifest, fetch);
+                kept.map_err(|error| self.of_version(name, number, error))?
             }
         };
         // What can't be noted is only missed where the server is away.
         drop(self.cache.remember_version(name, number, &Kept { manifest: hash }));
         Ok(Model { manifest: of_number(model.manifest, number), onnx: model.onnx })
+    }
+
+    /// An error of files that were fetched, which are gone again: it says whose they are and not where they lay.
+    pub(super) fn of_version(&self, name: &str, number: u64, error: RegistryError) -> RegistryError {
+        match error {
+            RegistryError::Model(ModelError::Different { path, found, expected }) => {
+                let file = path.file_name().unwrap_or_default().display();
+                self.client.unfit(format!(
+                    "{file} of {name}/{number} is not the one of its manifest: {found}, expected {expected}; register \
+                     it anew"
+                ))
+            }
+            other => other,
+        }
     }
 
     /// A version's model, if the server has it whole now: that it is in the cache says nothing of that.
@@ -105,7 +123,8 @@ impl MlflowRegistry {
         read: Read,
     ) -> Result<Model, RegistryError> {
         if self.cache.model(&read.hash).is_some() {
-            self.compare(is, read.manifest.members.iter().map(|member| &member.model))?;
+            self.compare(is, read.manifest.members.iter().map(|member| &member.model))
+                .map_err(|error| self.of_version(name, number, error))?;
         }
         self.model(name, number, is, read)
     }

@@ -7,14 +7,16 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::{ModelVersion, OneRun, OneVersion, RunInfo};
+use super::client::may_pass;
 use super::runs::{self, Files, TRAINED};
 use super::{MANIFEST_SHA256, MlflowRegistry, REGISTERED_AT, REGISTERED_BY, SHA256, WHY, of_number, signed};
 use crate::registry::{RegistryError, Signed, Version};
 use crate::{Manifest, Member};
 
-/// How often a version, or the run of a training, is tried to be created, and how long the pause in between is.
-const CREATIONS: u32 = 6;
-const CREATION_PAUSE: Duration = Duration::from_millis(300);
+/// How often what must be done once is tried: to create a version or the run of a training, or to move an alias. How long the
+/// first pause is; the next are longer.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(300);
 
 impl MlflowRegistry {
     /// A version with the same files and the same manifest but for its number, if the server has it whole.
@@ -103,11 +105,11 @@ impl MlflowRegistry {
         };
         let created = once(|| Ok(create()?.model_version), find)?;
         let number = created.version.parse();
-        number.map_err(|_| self.client.refused("NO_NUMBER", &format!("{:?} is no version", created.version)))
+        number.map_err(|_| self.client.unfit(format!("{:?} is no version", created.version)))
     }
 }
 
-/// Has something made that must be made once: before it is tried again, it is looked for.
+/// Has something made that must be made once: before it is tried again, it is looked for. An error of the look ends it.
 pub(super) fn once<T>(
     make: impl Fn() -> Result<T, RegistryError>,
     find: impl Fn() -> Result<Option<T>, RegistryError>,
@@ -115,9 +117,7 @@ pub(super) fn once<T>(
     let mut attempt = 1;
     loop {
         match make() {
-            Err(error) if error.is_away() && attempt < CREATIONS => {
-                std::thread::sleep(CREATION_PAUSE * attempt);
-            }
+            Err(error) if may_pass(&error) && attempt < TRIES => std::thread::sleep(PAUSE * attempt),
             made => return made,
         }
         if let Some(found) = find()? {
