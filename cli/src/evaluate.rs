@@ -22,7 +22,7 @@ use crate::output::tell;
 use crate::progress;
 use crate::table::printable;
 pub(crate) use not_judged::NotJudged;
-use report::{Compared, HeldAgainst, Report};
+use report::{Beside, Compared, HeldAgainst, Report};
 use unfinished::Unfinished;
 
 /// Asks models about photos whose labels are known.
@@ -74,7 +74,7 @@ impl<'a> Examiner<'a> {
     }
 
     /// How many times as fast as the second model the first is; None if no photo has a verdict of both, as was said when they
-    /// were asked.
+    /// were asked, or none of these photos is there any more.
     pub(crate) fn speed(&self, models: [(&Model, &Judgement); 2]) -> anyhow::Result<Option<f64>> {
         Ok(speed(&self.runtime, models, &self.set, self.configuration.classifier.limits)?)
     }
@@ -94,17 +94,16 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
     let against = match other {
         None => None,
         Some(other) => {
-            let (figures, comparison, speed) = beside(&examiner, &model, &judgement, &other)?;
-            Some(Compared { model: other.version(), figures, comparison, speed })
+            let beside = beside(&examiner, &model, &judgement, &other)?;
+            Some(Compared { model: other.version(), beside })
         }
     };
     let figures = Figures::of(&model.manifest, &judgement);
     let reference = match reference {
         None => None,
         Some(reference) => {
-            let (figures, comparison, speed) = beside(&examiner, &model, &judgement, &reference)?;
-            let precision = reference.manifest.precision();
-            Some(HeldAgainst { precision, figures, comparison, speed })
+            let beside = beside(&examiner, &model, &judgement, &reference)?;
+            Some(HeldAgainst { precision: reference.manifest.precision(), beside })
         }
     };
     let (classes, precision) = (model.manifest.classes.clone(), model.manifest.precision());
@@ -122,10 +121,10 @@ fn beside(
     model: &Model,
     judgement: &Judgement,
     other: &Model,
-) -> anyhow::Result<(Figures, Comparison, Option<f64>)> {
+) -> anyhow::Result<Beside> {
     let second = examiner.ask(other)?;
     let comparison = Comparison::of(&model.manifest.classes, judgement, &second);
     // Each was asked when the machine may have been busy with something else: that says little of how fast it is.
     let speed = examiner.speed([(model, judgement), (other, &second)])?;
-    Ok((Figures::of(&other.manifest, &second), comparison, speed))
+    Ok(Beside { figures: Figures::of(&other.manifest, &second), comparison, speed })
 }

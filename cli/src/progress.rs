@@ -1,4 +1,6 @@
-//! How far a command is: a bar on a terminal; of `autorma run`, now and then a log line otherwise.
+//! How far a command is: a bar on a terminal; now and then a log line otherwise, where it may take long.
+
+mod listener;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -8,6 +10,7 @@ use autorma_ingest::Found;
 use autorma_service::logging;
 use autorma_sink::Progress;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+pub(crate) use listener::Listener;
 
 /// How often a log line says how far it is.
 const LINES: Duration = Duration::from_secs(5);

@@ -2,27 +2,22 @@
 
 mod recording;
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use autorma_classifier::Runtime;
 use autorma_models::registry::Recorded;
-use autorma_training::{Folders, Metrics, Progress, Quality, Recipe, Training};
-use indicatif::{HumanDuration, ProgressBar};
+use autorma_service::Shutdown;
+use autorma_training::{Folders, Metrics, Quality, Recipe, Training};
 use serde::Serialize;
 
 use crate::args::TrainArgs;
 use crate::configuration::{Configuration, backbone};
 use crate::exit;
 use crate::output::tell;
-use crate::progress;
+use crate::progress::Listener;
 use crate::table::{Table, printable};
-
-/// How often a line says how far it is, where there is no terminal.
-const LINES: Duration = Duration::from_secs(10);
 
 /// What has come of a training.
 #[derive(Debug, Serialize)]
@@ -55,18 +50,31 @@ pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Re
         limits: configuration.classifier.limits,
         threads: configuration.classifier.workers,
     };
-    let mut display = Display::new();
-    let metrics = autorma_training::train(&training, |progress| {
-        display.show(progress);
-        !stop.is_requested()
-    });
-    display.bar.finish_and_clear();
-    let metrics = metrics?;
+    let metrics = train(&training, stop)?;
+    if args.json.json && !metrics.is_whole {
+        tracing::warn!(
+            variations = metrics.copies,
+            of = metrics.recipe.copies,
+            is_tuned = metrics.is_tuned,
+            "not all that the recipe wants was done: the same command goes on"
+        );
+    }
     let is_whole = metrics.is_whole && metrics.failed.is_empty();
     let recorded = server.and_then(|server| recording::record(&server, &metrics, args));
     let trained = Trained { metrics, mlflow_run: recorded.as_ref().map(|it| it.run.clone()) };
     tell(args.json.json, &trained, |it| report(&it.metrics, recorded.as_ref(), args))?;
     Ok(exit::all_or_not(is_whole))
+}
+
+/// Trains until the end, or until somebody asks to stop.
+fn train(training: &Training<'_>, stop: Shutdown) -> Result<Metrics, autorma_training::Error> {
+    let mut listener = Listener::new(stop);
+    let _answering = listener.answers(
+        "stopping: a model is made of what there is, if that is enough; a second Ctrl-C ends without one",
+    );
+    let metrics = autorma_training::train(training, |progress| listener.hears(progress));
+    listener.clear();
+    metrics
 }
 
 /// In the file, or what holds where there is none.
@@ -77,51 +85,6 @@ pub(crate) fn recipe(file: Option<&Path>) -> anyhow::Result<Recipe> {
             let text = std::fs::read_to_string(path);
             let text = text.with_context(|| format!("the recipe {}", path.display()))?;
             Recipe::parse(&text).map_err(|problem| anyhow!("the recipe {}: {problem}", path.display()))
-        }
-    }
-}
-
-/// How far it is: a bar on a terminal, a line now and then elsewhere.
-struct Display {
-    bar: ProgressBar,
-    is_terminal: bool,
-    /// When the next line is due.
-    next: Instant,
-    what: &'static str,
-}
-
-impl Display {
-    fn new() -> Self {
-        let bar = progress::bar("{msg} {bar:30} {pos} of {len} · {eta} left");
-        Self { bar, is_terminal: std::io::stderr().is_terminal(), next: Instant::now() + LINES, what: "" }
-    }
-
-    fn show(&mut self, progress: Progress) {
-        let (what, done, of) = match progress {
-            Progress::Count { what, done, of } => (what.name(), done, of),
-            Progress::Head { number, of, iteration, iterations, .. } => {
-                ("iterations of heads", number * iterations + iteration, of * iterations)
-            }
-            Progress::Tuning { number, of, step, steps, .. } => {
-                ("steps of tuning", number * steps as usize + step as usize, of * steps as usize)
-            }
-        };
-        if what != self.what {
-            self.what = what;
-            // How long it will take, nobody knows yet.
-            self.next = Instant::now() + LINES;
-            self.bar.reset();
-            self.bar.set_message(what);
-            self.bar.set_length(of as u64);
-            // What was computed by an earlier call says nothing of the speed of this one.
-            self.bar.set_position(done as u64);
-            self.bar.reset_eta();
-        }
-        self.bar.set_position(done as u64);
-        if !self.is_terminal && Instant::now() >= self.next {
-            self.next = Instant::now() + LINES;
-            let left = HumanDuration(self.bar.eta());
-            tracing::info!(what, done, of, %left, "training");
         }
     }
 }
@@ -158,24 +121,4 @@ fn row(name: String, quality: &Quality) -> [String; 6] {
         strangers.map_or(0, |it| it.of).to_string(),
         strangers.map_or_else(|| "none".into(), |it| it.to_string()),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use autorma_training::What;
-
-    use super::*;
-
-    #[test]
-    fn a_phase_that_has_just_begun_has_no_line() {
-        let mut display = Display::new();
-        let begun = Instant::now();
-        // On a terminal no line is written, so only the phase can have moved `next`.
-        (display.next, display.is_terminal) = (begun, true);
-        display.show(Progress::Count { what: What::Read, done: 0, of: 9 });
-        assert!(display.next >= begun + LINES);
-        display.next = begun;
-        display.show(Progress::Count { what: What::Read, done: 1, of: 9 });
-        assert_eq!(display.next, begun);
-    }
 }

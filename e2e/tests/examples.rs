@@ -22,6 +22,13 @@ fn photos() -> Option<Vec<PathBuf>> {
 /// Topics of one test.
 struct Place(&'static str);
 
+/// Cargo leads tests to the libraries that it has built, librdkafka among them, which would stand in for the system's.
+fn as_users_have_it(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove("LD_LIBRARY_PATH");
+    command
+}
+
 impl Place {
     /// Compressed as the classifier compresses: consumers must be able to read that.
     fn new(prefix: &'static str) -> Self {
@@ -34,7 +41,7 @@ impl Place {
 
     /// A program of an example with the flags that every one understands.
     fn command(&self, program: &Path, script: Option<PathBuf>) -> Command {
-        let mut command = Command::new(program);
+        let mut command = as_users_have_it(program);
         command.args(script).args(["--brokers", &autorma_broker::shared().bootstrap(), "--prefix", self.0]);
         command
     }
@@ -219,25 +226,27 @@ fn all_of_them_come_in_by_tls_and_a_password() {
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("properties");
-    let properties = |password: &str| {
+    let properties = |mechanism: &str, password: &str| {
         let ca = cluster.ca();
         let text = format!(
-            "# who we are\nsecurity.protocol=sasl_ssl\nssl.ca.location={}\nsasl.mechanism=SCRAM-SHA-256\n\
+            "# who we are\nsecurity.protocol=sasl_ssl\nssl.ca.location={}\nsasl.mechanism={mechanism}\n\
              sasl.username={USER}\nsasl.password={password}\n",
             ca.display()
         );
         std::fs::write(&file, text).unwrap();
     };
     let command = |program: &Path, script: Option<&str>| {
-        let mut command = Command::new(program);
+        let mut command = as_users_have_it(program);
         command.args(script.map(|it| examples.path(it))).args(["--brokers", &cluster.secure_bootstrap()]);
         command.arg("--properties").arg(&file);
         command
     };
     let (kcat, consume) = (examples.path("kcat/produce.sh"), examples.path("kcat/consume.sh"));
-    properties(PASSWORD);
+    properties("SCRAM-SHA-256", PASSWORD);
     succeed(command(&python, Some("python/produce.py")).args(&photos));
     succeed(command(&node, Some("node/produce.js")).args(&photos));
+    // Debian's librdkafka is too old for SCRAM at this Kafka.
+    properties("PLAIN", PASSWORD);
     succeed(command(&kcat, None).args(&photos));
     let count = (3 * photos.len()).to_string();
     let wanted = ["--topic", "images", "--count", &count];
@@ -250,7 +259,7 @@ fn all_of_them_come_in_by_tls_and_a_password() {
     assert_eq!(printed[0].len(), 3 * photos.len());
     assert!(printed.iter().all(|it| *it == printed[0]), "{printed:?}");
 
-    properties("guessed");
+    properties("PLAIN", "guessed");
     for mut stranger in [command(&node, Some("node/produce.js")), command(&kcat, None)] {
         assert!(!stranger.args(&photos[..1]).output().unwrap().status.success(), "{stranger:?}");
     }

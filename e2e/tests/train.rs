@@ -117,11 +117,19 @@ fn ctrl_c_makes_a_model_of_what_there_is() {
     interrupt(&training, &sandbox.path().join("run"));
     let ended = training.wait().expect(2);
     assert!(ended.output.contains("of 1000 variations of each photo"), "{}", ended.output);
+    let answer = "stopping: a model is made of what there is";
+    assert!(ended.errors.contains(answer), "{}", ended.errors);
     let registered = sandbox.run(&["models", "register", "run/model", "--json"]).expect(0).json();
     assert_eq!(registered["version"], 1);
     let judged = ["evaluate", "--model", "run/model", "--data", "photos", "--unknown", "others", "--json"];
     let figures = sandbox.run(&judged).expect(0).json();
     assert!(figures["accuracy"]["share"].as_f64().unwrap() > 0.9, "{figures}");
+    // Whose standard output is JSON hears it as well.
+    let mut training = start(&sandbox, [], &train("scripted"));
+    interrupt(&training, &sandbox.path().join("scripted"));
+    let ended = training.wait().expect(2);
+    assert_eq!(ended.json()["is_whole"], false);
+    assert!(ended.errors.contains("not all that the recipe wants was done"), "{}", ended.errors);
 }
 
 /// The program with the server that these variables of its environment name.

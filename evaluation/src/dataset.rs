@@ -197,14 +197,18 @@ fn real(folder: &Path) -> Result<PathBuf, DataSetError> {
 
 /// What is in a folder and isn't hidden.
 fn read(folder: &Path) -> Result<Vec<(PathBuf, bool)>, DataSetError> {
-    let unreadable = |cause| DataSetError::Unreadable { path: folder.to_owned(), cause };
-    let mut entries = entries(folder).map_err(unreadable)?;
+    visible(folder).map_err(|cause| DataSetError::Unreadable { path: folder.to_owned(), cause })
+}
+
+/// What is in a folder and isn't hidden, as of [`entries`].
+pub fn visible(folder: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
+    let mut entries = entries(folder)?;
     entries.retain(|(path, _)| !is_hidden(path));
     Ok(entries)
 }
 
 /// Whether it is called so that people don't see it: what programs keep for themselves, as thumbnails.
-pub fn is_hidden(path: &Path) -> bool {
+fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 

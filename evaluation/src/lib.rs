@@ -14,9 +14,7 @@ mod strangers;
 mod unknown;
 
 pub use comparison::Comparison;
-pub use dataset::{
-    DataSet, DataSetError, Label, Labelled, classes_in, entries, is_hidden, is_stranger, plain,
-};
+pub use dataset::{DataSet, DataSetError, Label, Labelled, classes_in, entries, is_stranger, plain, visible};
 pub use figures::{Bin, ClassFigures, Decisions, Figures};
 pub use judging::{Judged, Judgement, judge};
 pub use speed::speed;

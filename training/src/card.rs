@@ -1,6 +1,8 @@
+use std::iter::once;
+
 use autorma_models::Manifest;
 
-use crate::metrics::{Metrics, Quality, STRANGERS};
+use crate::metrics::{FIGURES, Metrics, STRANGERS};
 
 /// The model's card: what it is, what it learned from, and how good it is, as far as the training knows.
 pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
@@ -39,7 +41,7 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         format!(
             "## Figures\nShares in per cent, with their 95 % intervals (Wilson).{}\n\n{}",
             in_floats(metrics),
-            figures(metrics)
+            table(&FIGURES, metrics.figures().into_iter().map(Vec::from))
         ),
         format!(
             "Chosen for: of the photos of the classes that no contributor sent (`train` and `val` together) at most {} called \
@@ -77,24 +79,16 @@ fn judges(metrics: &Metrics) -> String {
 
 /// A column a class, and one for the rest.
 fn counts(manifest: &Manifest, metrics: &Metrics) -> String {
-    let classes: Vec<_> = manifest.classes.iter().map(|class| cell(class)).collect();
-    let head = format!("| photos | {} | none of them |\n", classes.join(" | "));
-    let rule = "|---".repeat(manifest.classes.len() + 2) + "|\n";
+    let classes = manifest.classes.iter().map(String::as_str);
+    let names: Vec<_> = once("photos").chain(classes).chain(["none of them"]).collect();
     let rows = metrics.photos.iter().map(|(part, kinds)| {
         let of = |class: &String| kinds.get(class).copied().unwrap_or_default();
         let known: Vec<_> = manifest.classes.iter().map(of).collect();
         let others = kinds.values().sum::<usize>() - known.iter().sum::<usize>();
-        let cells: Vec<_> = known.iter().map(ToString::to_string).collect();
-        format!("| {part} | {} | {others} |\n", cells.join(" | "))
+        let numbers = known.iter().chain([&others]).map(ToString::to_string);
+        once(part.clone()).chain(numbers).collect()
     });
-    head + &rule + &rows.collect::<String>()
-}
-
-fn figures(metrics: &Metrics) -> String {
-    let head = "| photos | of the classes | right | right of accepted | unknown | calibration error | of none | \
-                found unknown | AUROC |\n|---|---|---|---|---|---|---|---|---|\n";
-    let rows = metrics.rows();
-    head.to_owned() + &rows.iter().map(|(name, quality)| row(name, quality)).collect::<String>()
+    table(&names, rows)
 }
 
 /// What is none of the classes, kind by kind; nothing where there is none.
@@ -103,13 +97,12 @@ fn strangers(metrics: &Metrics) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let names = STRANGERS.map(|(name, _)| name).join(" | ");
-    let row = |cells: &[String; 4]| format!("| {} |\n", cells.each_ref().map(|text| cell(text)).join(" | "));
-    let rows: String = rows.iter().map(row).collect();
+    let names: Vec<_> = once("kind").chain(STRANGERS.map(|(name, _)| name)).collect();
     format!(
         "## Kinds of none of them\nHow many held-out photos of each are found unknown, and of how many. Photos of a kind resemble \
          one another, so how it will be with further kinds is said by the mean of the kinds, with its interval by \
-         Student.\n\n| kind | {names} |\n|---|---|---|---|\n{rows}"
+         Student.\n\n{}",
+        table(&names, rows.into_iter().map(Vec::from))
     )
 }
 
@@ -123,25 +116,15 @@ fn in_floats(metrics: &Metrics) -> String {
     })
 }
 
-fn row(name: &str, quality: &Quality) -> String {
-    let of = quality.accuracy.of;
-    let calibration = quality.calibration_error.map_or("none".into(), |error| format!("{error:.3}"));
-    let strangers = quality.strangers.as_ref().map(|it| it.decisions.unknown);
-    let auroc =
-        quality.strangers.as_ref().and_then(|it| it.auroc).map_or("none".into(), |it| format!("{it:.3}"));
-    format!(
-        "| {name} | {of} | {} | {} | {} | {calibration} | {} | {} | {auroc} |\n",
-        quality.accuracy,
-        quality.accuracy_of_accepted,
-        quality.decisions.unknown,
-        strangers.map_or(0, |it| it.of),
-        strangers.map_or("none".into(), |it| it.to_string()),
-    )
-}
-
-/// A name in a table, which may be that of any folder.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
+/// A table with a line of names above its rows. Names and cells may be those of any folder.
+fn table(names: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: Vec<String>| {
+        let cells: Vec<_> = cells.iter().map(|text| text.replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let head = line(names.iter().map(ToString::to_string).collect());
+    let rule = "|---".repeat(names.len()) + "|\n";
+    head + &rule + &rows.into_iter().map(line).collect::<String>()
 }
 
 fn percent(share: f64) -> String {

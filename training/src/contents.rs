@@ -75,7 +75,7 @@ fn content(photo: &Photo, most: u64) -> Result<Content, String> {
 }
 
 /// The file at `path`, of at most so many bytes, if it is what has this hash.
-pub(crate) fn file(path: &Path, content: &Key, most: u64) -> Result<Vec<u8>, String> {
+fn file(path: &Path, content: &Key, most: u64) -> Result<Vec<u8>, String> {
     let file = read_file(path, most).map_err(|failure| failure.to_string())?;
     match Key::from(Sha256::digest(&file)) == *content {
         true => Ok(file),

@@ -21,7 +21,6 @@ mod reading;
 mod sampling;
 mod sheet;
 mod split;
-mod watcher;
 
 pub use alike::NEAR;
 use alike::{Alike, pairs};
@@ -41,4 +40,3 @@ pub use reading::Broken;
 use split::assign;
 pub(crate) use split::misnamed;
 pub use split::{Ratio, Split};
-pub use watcher::Watcher;

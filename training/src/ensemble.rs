@@ -12,6 +12,8 @@ use crate::{Error, Targets, made};
 /// A model that becomes a member of an ensemble, or its members do if it is one.
 #[derive(Debug)]
 pub struct Component {
+    /// What whoever names it calls it, for errors: several may have one name and one version.
+    pub called: String,
     /// The model.
     pub model: Model,
     /// What it was quantized from, if that was kept.
@@ -92,16 +94,15 @@ impl Ensemble {
 }
 
 fn manifest(components: &[Component]) -> Result<Manifest, Error> {
-    let Some(Component { model: Model { manifest: first, .. }, .. }) = components.first() else {
+    let Some(first) = components.first() else {
         return Err(Error::Ensemble("there is no model".into()));
     };
-    let manifests = || components.iter().map(|it| &it.model.manifest);
-    for manifest in manifests() {
-        if let Some(unlike) = unlike(manifest, first) {
-            let Manifest { name, version, .. } = manifest;
-            return Err(Error::Ensemble(format!("{name} {version} {unlike} than the first one")));
+    for it in components {
+        if let Some(unlike) = unlike(&it.model.manifest, &first.model.manifest) {
+            return Err(Error::Ensemble(format!("{} {unlike} than {}", it.called, first.called)));
         }
     }
+    let manifests = || components.iter().map(|it| &it.model.manifest);
     let versions: Vec<_> = manifests().map(|it| &*it.version).collect();
     let licences: BTreeSet<_> = manifests().map(|it| &*it.licence).collect();
     let manifest = Manifest {
@@ -112,7 +113,7 @@ fn manifest(components: &[Component]) -> Result<Manifest, Error> {
         licence: licences.into_iter().collect::<Vec<_>>().join(" AND "),
         // What was measured on the components says nothing of all of them together.
         metrics: Default::default(),
-        ..first.clone()
+        ..first.model.manifest.clone()
     };
     manifest.problem().map_or(Ok(manifest), |problem| Err(Error::Ensemble(problem)))
 }

@@ -123,11 +123,7 @@ pub(crate) fn extract(
         done += broken.len();
         let report = |computed| progress(Progress::Count { what: scope.what(), done: done + computed, of });
         let computed = work.compute(copy, &missing, &mut sessions, cache, &mut failed, report)?;
-        let gone = |photo: usize| match &failed[photo] {
-            Some(Unusable::Gone(why)) => Some(why.clone()),
-            _ => None,
-        };
-        views.few_are_gone(&rounds[0], gone)?;
+        views.few_are_gone(rounds[0].iter().map(|photo| (*photo, failed[*photo].as_ref())))?;
         done += computed;
         if computed < missing.len() {
             break;

@@ -42,7 +42,7 @@ pub use photos::Folders;
 pub use recipe::{Augmentation, Calibration, Head, Precision, Recipe, Targets, Tuning, Weights};
 pub use training::{Training, train};
 
-/// How far training is.
+/// How far a training, or a data set, is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
     /// Another one is done of what is looked at one by one.
@@ -87,6 +87,8 @@ pub enum Progress {
 pub enum What {
     /// Photos whose files have been read for the first time.
     Read,
+    /// Photos that were copied into a data set.
+    Copied,
     /// Scenes that are ready for articles to be pasted on.
     Scenes,
     /// Photos by which it is seen how large the numbers within the backbone become.
@@ -105,6 +107,7 @@ impl What {
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "files of photos",
+            Self::Copied => "copies of photos",
             Self::Scenes => "scenes",
             Self::Calibration => "calibration photos",
             Self::Judged => "judging photos",

@@ -65,8 +65,8 @@ pub(crate) fn record(manifest: &mut Manifest, metrics: &Metrics) {
     }
 }
 
-/// Writes the model with its reference, and verifies both as they lie there. Of a model that was there before, the files that
-/// have `told` of it go when the new one comes.
+/// Writes the model with its reference, and verifies both as they lie there. The files that have `told` of a model that was
+/// there before go when the new one comes.
 pub(crate) fn write(
     folder: &Path,
     model: &Model,
@@ -116,16 +116,20 @@ fn steps<'a>(
     let files = || models().flat_map(|Model { manifest, onnx }| manifest.members.iter().zip(onnx));
     let manifest = &model.manifest;
     let path = || folder.join(MANIFEST);
+    let told = || told.iter().cloned().map(Step::Remove);
     let mut steps = Vec::new();
     let former = Model::manifest(folder).ok();
     if former.is_some() {
         steps.extend(files().map(|(it, onnx)| Step::Write(folder.join(hashed(&it.model)), onnx.into())));
         steps.push(Step::Prepare(path(), json(&manifest.with_named_files())?.into()));
-        steps.extend(told.iter().cloned().map(Step::Remove));
+        steps.extend(told());
         steps.push(Step::Appear(path()));
     }
     steps.extend(files().map(|(it, onnx)| Step::Write(folder.join(&it.model.file), onnx.into())));
-    steps.push(Step::Write(path(), json(manifest)?.into()));
+    // Somebody may have moved away a former one, and not what tells of it.
+    steps.push(Step::Prepare(path(), json(manifest)?.into()));
+    steps.extend(told());
+    steps.push(Step::Appear(path()));
     // What is of no use then: of the former model, of the steps above, and of those who were killed at them.
     let used: BTreeSet<_> = names(manifest).collect();
     let mut unused: BTreeSet<_> = former.iter().flat_map(names).chain(left(folder)).collect();

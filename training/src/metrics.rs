@@ -47,6 +47,19 @@ pub struct Metrics {
     pub model: PathBuf,
 }
 
+/// What a column of [`Metrics::figures`] tells.
+pub(crate) const FIGURES: [&str; 9] = [
+    "photos",
+    "of the classes",
+    "right",
+    "right of accepted",
+    "unknown",
+    "calibration error",
+    "of none",
+    "found unknown",
+    "AUROC",
+];
+
 /// What is none of the classes, by kind: whose photos a column of [`Metrics::kinds`] tells of, and the name of their section.
 pub(crate) const STRANGERS: [(&str, &str); 3] = [
     ("kind never seen", OTHERS),
@@ -74,6 +87,11 @@ impl Metrics {
         let floats = self.in_floats.iter();
         let floats = floats.flat_map(|it| rows("in floats, ", &it.held_out, it.test.as_ref()));
         rows("", &self.held_out, self.test.as_ref()).chain(floats).collect()
+    }
+
+    /// A row for each of [`Self::rows`], in the order of [`FIGURES`].
+    pub(crate) fn figures(&self) -> Vec<[String; 9]> {
+        self.rows().into_iter().map(|(name, quality)| quality.figures(name)).collect()
     }
 
     /// How many photos of each kind that is none of the classes are found unknown, in the order of [`STRANGERS`]: the kind's
@@ -134,6 +152,25 @@ pub struct Quality {
     pub classes: Vec<ClassFigures>,
     pub confusion: Vec<Vec<usize>>,
     pub reliability: Vec<Bin>,
+}
+
+impl Quality {
+    fn figures(&self, name: String) -> [String; 9] {
+        let strangers = self.strangers.as_ref();
+        let unknown = strangers.map(|it| it.decisions.unknown);
+        let or_none = |number: Option<String>| number.unwrap_or_else(|| "none".into());
+        [
+            name,
+            self.accuracy.of.to_string(),
+            self.accuracy.to_string(),
+            self.accuracy_of_accepted.to_string(),
+            self.decisions.unknown.to_string(),
+            or_none(self.calibration_error.map(|error| format!("{error:.3}"))),
+            unknown.map_or(0, |it| it.of).to_string(),
+            or_none(unknown.map(|it| it.to_string())),
+            or_none(strangers.and_then(|it| it.auroc).map(|auroc| format!("{auroc:.3}"))),
+        ]
+    }
 }
 
 impl From<Figures> for Quality {

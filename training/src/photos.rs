@@ -1,6 +1,8 @@
 mod copies;
 mod folds;
 mod listed;
+mod places;
+mod shown;
 mod sources;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -8,18 +10,15 @@ pub(crate) mod tests;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::{DataSet, DataSetError, Label, Labelled, classes_in, entries, is_hidden, plain};
+use autorma_evaluation::{DataSet, classes_in};
 use autorma_models::{MOST_OUTPUTS, is_a_name};
-use autorma_schemas::is_photo_name;
 
-use crate::dataset::{Groups, Split, is_of_training};
-use crate::error::at;
-use crate::files::meant;
-use crate::training::MODEL;
+use crate::dataset::{Groups, Split};
 use crate::{Error, enough};
 pub(crate) use folds::Folds;
 use listed::{Listed, listed};
-use sources::{Role, Source, real, sources};
+use places::Places;
+use shown::{each_has_strangers, shown};
 
 /// The kind of what shows no article at all. No class is called that.
 pub(crate) const BACKGROUND: &str = "background";
@@ -77,23 +76,7 @@ pub(crate) struct Photos {
 impl Photos {
     /// Those in the folders, but for what lies in the folder `output`, where a training writes, and where others have written.
     pub(crate) fn find(folders: &Folders, output: &Path) -> Result<Self, Error> {
-        let output = at(output, meant(output))?;
-        let named = all_real(&folders.data)?;
-        let others = all_real(&[&folders.other[..], &folders.backgrounds].concat())?;
-        let mut apart: Vec<_> = named.iter().chain(&others).flat_map(|folder| of_trainings(folder)).collect();
-        apart.push(output.clone());
-        // Who was killed there may have left a model without its recipe.
-        apart.extend(Some(output.join(MODEL)).filter(|model| !has_photos(model, &|_| false)));
-        let sources = sources(folders, &apart)?;
-        let of = |is_data: bool| -> Vec<PathBuf> {
-            let wanted = sources.iter().filter(|it| (it.role == Role::Data) == is_data);
-            wanted.map(|it| it.folder.clone()).collect()
-        };
-        let (data, strangers) = (of(true), of(false));
-        apart.extend(only_around(&output, &data));
-        apart.extend(others);
-        // What lies in another folder of data is none of its classes.
-        apart.extend(named.into_iter().filter(|folder| is_in_another(folder, &data)));
+        let Places { sources, data, strangers, apart } = Places::of(folders, output)?;
         let mut kinds = classes_in(&data, &apart)?;
         let classes = kinds.len();
         enough::classes(classes)?;
@@ -101,49 +84,22 @@ impl Photos {
         for path in &set.loose {
             tracing::warn!(path = %path.display(), "left out: a photo in no folder of a class, or a link to a folder");
         }
-        let mut found: Vec<_> = set
-            .photos
-            .iter()
-            .filter_map(|photo| Some((photo, sources.iter().find(|it| photo.path.starts_with(&it.folder))?)))
-            .map(|(photo, source)| {
-                let kind = match photo.label {
-                    Label::Class(number) => kinds[number].clone(),
-                    Label::Stranger => stranger(&photo.path, source, &kinds),
-                };
-                (photo, source, kind)
-            })
-            .collect();
-        found.sort_by_cached_key(|(photo, source, _)| (source.below(&photo.path), source.number));
-        let strangers: BTreeSet<_> = found.iter().map(|(_, _, kind)| kind.clone()).collect();
-        kinds.extend(strangers.into_iter().filter(|kind| !kinds.contains(kind)).collect::<Vec<_>>());
-        if let Some(kind) = kinds.iter().find(|kind| !is_a_name(kind)) {
-            return Err(Error::Unnameable(kind.clone()));
-        }
-        if kinds.len() > MOST_OUTPUTS {
-            return Err(Error::TooManyKinds(kinds.len()));
-        }
-        for Source { folder, number, .. } in sources.iter().filter(|it| it.role != Role::Data) {
-            // Of a split one side may be empty.
-            let mut sides = sources.iter().filter(|it| it.number == *number);
-            let is_in = |photo: &Labelled, side: &Source| {
-                photo.label == Label::Stranger && photo.path.starts_with(&side.folder)
-            };
-            if !sides.any(|side| found.iter().any(|(photo, ..)| is_in(photo, side))) {
-                return Err(DataSetError::NoStranger(folder.clone()).into());
-            }
-        }
-        let paths: Vec<_> = found.iter().map(|(photo, source, _)| (photo.path.as_path(), *source)).collect();
+        let shown = shown(&set, &sources, &kinds);
+        let shown_kinds: BTreeSet<_> = shown.iter().map(|it| it.kind.clone()).collect();
+        kinds.extend(shown_kinds.into_iter().filter(|kind| !kinds.contains(kind)).collect::<Vec<_>>());
+        may_be_named(&kinds)?;
+        each_has_strangers(&sources, &shown)?;
+        let paths: Vec<_> = shown.iter().map(|it| (it.photo.path.as_path(), it.source)).collect();
         let listed = listed(folders, &paths)?;
-        let all =
-            found.iter().zip(&listed).enumerate().map(|(number, ((photo, source, kind), listed))| Photo {
-                path: photo.path.clone(),
-                part: source.part(),
-                kind: kinds.iter().position(|it| it == kind).unwrap_or_default(),
-                source: source.number,
-                group: number,
-                content: number,
-                is_contributed: listed.contributor.is_some(),
-            });
+        let all = shown.iter().zip(&listed).enumerate().map(|(number, (it, listed))| Photo {
+            path: it.photo.path.clone(),
+            part: it.source.part(),
+            kind: kinds.iter().position(|kind| *kind == it.kind).unwrap_or_default(),
+            source: it.source.number,
+            group: number,
+            content: number,
+            is_contributed: listed.contributor.is_some(),
+        });
         let mut photos = Self { all: all.collect(), kinds, classes };
         photos.join(&listed);
         Ok(photos)
@@ -223,59 +179,11 @@ impl Photos {
     }
 }
 
-fn all_real(folders: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
-    folders.iter().map(|folder| real(folder)).collect()
-}
-
-/// What trainings have written in the folder.
-fn of_trainings(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    // One that can't be read is told of when its photos are looked for.
-    let inner = entries(folder).into_iter().flatten();
-    inner.filter(|(path, is_folder)| *is_folder && is_of_training(path)).map(|(path, _)| path)
-}
-
-fn is_in_another(folder: &Path, data: &[PathBuf]) -> bool {
-    data.iter().any(|data| folder.starts_with(data) && folder != data)
-}
-
-/// The folders in `data` that `output` is in, if all their photos are in there.
-fn only_around<'a>(output: &'a Path, data: &'a [PathBuf]) -> impl Iterator<Item = PathBuf> + use<'a> {
-    let around = output.ancestors().skip(1).take_while(|folder| is_in_another(folder, data));
-    around.filter(move |folder| !has_photos(folder, &|it| it == output)).map(Path::to_owned)
-}
-
-/// Whether there are photos in the folder, but for what is hidden and what lies in folders that are something else.
-fn has_photos(folder: &Path, is_apart: &dyn Fn(&Path) -> bool) -> bool {
-    let mut inner = entries(folder).into_iter().flatten().filter(|(path, _)| !is_hidden(path));
-    inner.any(|(path, is_folder)| match is_folder {
-        true => !is_apart(&path) && has_photos(&path, is_apart),
-        false => path.file_name().is_some_and(is_photo_name),
-    })
-}
-
-/// What a photo of none of the classes shows, by the folder that it is in.
-fn stranger(path: &Path, source: &Source, classes: &[String]) -> String {
-    let inside = path.strip_prefix(&source.folder).unwrap_or(path);
-    let mut names = inside
-        .parent()
-        .into_iter()
-        .flat_map(Path::components)
-        .map(|it| plain(&it.as_os_str().to_string_lossy()));
-    let mut name = match source.role {
-        Role::Backgrounds => BACKGROUND.to_owned(),
-        Role::Other => names.next().unwrap_or_else(|| "other".into()),
-        // `other/caps/1.jpg`: what is a folder of its own in there is a kind of its own.
-        Role::Data => {
-            let outer = names.next().unwrap_or_default();
-            match outer.as_str() {
-                BACKGROUND | "backgrounds" => BACKGROUND.to_owned(),
-                _ => names.next().unwrap_or(outer),
-            }
-        }
-    };
-    // A class may be called `other shirts`, too.
-    while classes.contains(&name) {
-        name.insert_str(0, "other ");
+/// An error unless a manifest may have all of them.
+fn may_be_named(kinds: &[String]) -> Result<(), Error> {
+    match kinds.iter().find(|kind| !is_a_name(kind)) {
+        Some(kind) => Err(Error::Unnameable(kind.clone())),
+        None if kinds.len() > MOST_OUTPUTS => Err(Error::TooManyKinds(kinds.len())),
+        None => Ok(()),
     }
-    name
 }

@@ -9,11 +9,10 @@ mod rewriting;
 
 use autorma_classifier::Session;
 
-use crate::contents::Contents;
 use crate::features::Machine;
 use crate::graph::Backbone;
-use crate::photos::Photos;
-use crate::{Error, Progress, Recipe};
+use crate::views::Views;
+use crate::{Error, Progress};
 use plan::Plan;
 
 /// The first version of ONNX's operators that knows a scale for each channel.
@@ -31,22 +30,10 @@ pub(crate) struct Quantized {
 ///
 /// # Errors
 /// [`Error::Quantize`] if it has nothing to quantize, or ONNX Runtime can't run what comes of it; [`Error::Stopped`] if
-/// `progress` says false.
+/// `progress` says false; [`Error::Gone`] if one of these photos is gone.
 pub(crate) fn quantize(
     backbone: &Backbone,
-    photos: &Photos,
-    contents: &Contents,
-    recipe: &Recipe,
-    machine: Machine<'_>,
-    progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<Quantized, Error> {
-    quantize_by(backbone, &calibration::draw(photos, contents, recipe), machine, progress)
-}
-
-/// The same by these photos.
-fn quantize_by(
-    backbone: &Backbone,
-    photos: &[calibration::Drawn<'_>],
+    views: &Views<'_>,
     machine: Machine<'_>,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Quantized, Error> {
@@ -62,7 +49,7 @@ fn quantize_by(
         let problem = "it has no convolution whose weights are known and that something else follows";
         return Err(Error::Quantize(problem.into()));
     }
-    let (ranges, photos) = calibration::ranges(backbone, &plan.tensors, photos, machine, progress)?;
+    let (ranges, photos) = calibration::ranges(backbone, &plan.tensors, views, machine, progress)?;
     let graph = rewriting::rewrite(graph, &plan, &ranges).map_err(Error::Quantize)?;
     let backbone = backbone.with_graph(graph).map_err(Error::Quantize)?;
     let Backbone { onnx, input, features, .. } = &backbone;

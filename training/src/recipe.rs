@@ -1,4 +1,4 @@
-use autorma_models::registry::named;
+use autorma_models::{is_a_version, registry::named};
 use serde::{Deserialize, Serialize};
 
 /// How a model is trained: `train.toml`, of which everything that is left out has its default. `docs/recipe.md` has all
@@ -177,6 +177,7 @@ impl Recipe {
                 named(&self.name).is_ok(),
                 "name must be of letters, digits, '-', '_' and '.', at most 64, the first a letter or digit",
             ),
+            (is_a_version(&self.version), "version may have 1,024 bytes, and no control characters"),
             ((2..=100).contains(&self.folds), "folds must be within 2..100"),
             (self.copies <= 1000, "copies must be at most 1000"),
             (
@@ -329,6 +330,15 @@ mod tests {
             assert!(refused.contains("name must be of letters"), "{name:?}: {refused}");
         }
         assert_eq!(Recipe::parse("name = \"Refunds_2.1-b\"").unwrap().name, "Refunds_2.1-b");
+    }
+
+    #[test]
+    fn a_version_that_no_manifest_takes_is_refused_before_hours_of_training() {
+        for version in ["1\\u0007", &"1".repeat(1025)] {
+            let refused = Recipe::parse(&format!("version = \"{version}\"")).unwrap_err();
+            assert!(refused.contains("version may have"), "{refused}");
+        }
+        assert_eq!(Recipe::parse("version = \"\"").unwrap().version, "");
     }
 
     #[test]

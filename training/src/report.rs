@@ -7,7 +7,7 @@ use autorma_evaluation::page::{Line, confusion, list, page, plot, reliability, t
 use autorma_models::Manifest;
 
 use crate::decisions::{HeldOut, UnknownErrors};
-use crate::metrics::{Metrics, STRANGERS};
+use crate::metrics::{FIGURES, Metrics, STRANGERS};
 use crate::photos::Photos;
 
 /// The page.
@@ -38,7 +38,7 @@ pub(crate) fn render(
              from their contributor, look-alikes, or kind of other article (scenes of all parts stand behind cut-out articles \
              in what every head learns; only as scenes they are held out); \"others of learned kinds\", by heads that had \
              learned other photos of their kinds. \"In floats\" is what the model that ships was quantized from.</p>";
-    body += &figures(metrics);
+    body += &table(&FIGURES, metrics.figures().into_iter().map(Vec::from));
     body += &kinds(metrics);
     body += &format!("<h2>Curves</h2><div class=\"plots\">{}</div>", curves(metrics));
     let all = metrics.held_out.first().map(|section| ("held-out photos", &section.quality));
@@ -51,33 +51,6 @@ pub(crate) fn render(
         body += &format!("<h2>Left out</h2>{}", list(&metrics.failed));
     }
     page(&format!("{} {}", manifest.name, manifest.version), &body)
-}
-
-fn figures(metrics: &Metrics) -> String {
-    const NAMES: [&str; 8] = [
-        "photos",
-        "of the classes",
-        "right",
-        "right of accepted",
-        "unknown",
-        "calibration error",
-        "of none",
-        "found unknown",
-    ];
-    let rows = metrics.rows().into_iter().map(|(name, quality)| {
-        let strangers = quality.strangers.as_ref().map(|it| it.decisions.unknown);
-        vec![
-            name,
-            quality.accuracy.of.to_string(),
-            quality.accuracy.to_string(),
-            quality.accuracy_of_accepted.to_string(),
-            quality.decisions.unknown.to_string(),
-            quality.calibration_error.map_or_else(|| "none".into(), |error| format!("{error:.3}")),
-            strangers.map_or(0, |it| it.of).to_string(),
-            strangers.map_or_else(|| "none".into(), |it| it.to_string()),
-        ]
-    });
-    table(&NAMES, rows)
 }
 
 /// What is none of the classes, kind by kind.

@@ -1,5 +1,6 @@
 use std::path::Path;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use autorma_classifier::{Limits, Runtime};
 
@@ -23,6 +24,10 @@ use crate::{Error, Folders, Precision, Progress, Recipe, files};
 pub(crate) const MODEL: &str = "model";
 /// The file in the output folder that has all of the recipe.
 pub(crate) const RECIPE: &str = "train.toml";
+/// So often tuning goes on where photos were away.
+const AGAIN: usize = 3;
+/// How long after it was without a photo it is looked whether all are there.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a model is trained with.
 #[derive(Debug, Clone, Copy)]
@@ -132,7 +137,7 @@ fn look(
     let Training { recipe, output, .. } = *training;
     let (mut quantized, mut judging) = (None, None);
     if recipe.precision == Precision::Int8 {
-        let it = quantize(backbone, views.photos, views.contents, recipe, machine, progress)?;
+        let it = quantize(backbone, views, machine, progress)?;
         let mut cache = kept(output, &it.backbone)?;
         judging = Some(extract(views, &it.backbone, Scope::Judged, machine, &mut cache, progress)?);
         quantized = Some(it);
@@ -181,8 +186,8 @@ fn fit(
     Untuned { judges, fitted, losses }
 }
 
-/// Tunes the backbone with the head; None if the recipe doesn't want it, or it was stopped before its end, or a photo to learn
-/// from is lost: hours of other work are in what there is.
+/// Tunes the backbone with the head, and goes on where photos were away for a moment; None if the recipe doesn't want it, or
+/// it was stopped before its end, or a photo to learn from is lost: hours of other work are in what there is.
 ///
 /// # Errors
 /// [`Error::Gone`] if more than a few photos are lost.
@@ -195,15 +200,22 @@ fn tune(
     if recipe.tuning.steps == 0 || features.copies != recipe.copies {
         return Ok(None);
     }
-    match tuner.tune(&untuned.judges, &untuned.fitted.head, progress) {
-        // While a tuned one was quantized or judged.
-        Err(Error::Stopped) => Ok(None),
-        Err(error @ Error::View { .. }) => {
-            tuner.views.are_there(&features.photos[..features.plain])?;
+    let mut again = 0;
+    loop {
+        let error = match tuner.tune(&untuned.judges, &untuned.fitted.head, progress) {
+            // While a tuned one was quantized or judged.
+            Err(Error::Stopped) => return Ok(None),
+            Err(error @ (Error::View { .. } | Error::Gone { .. })) => error,
+            tuned => return tuned,
+        };
+        thread::sleep(PAUSE);
+        let are_back = tuner.views.are_there(&features.photos[..features.plain])?;
+        if !are_back || again == AGAIN {
             tracing::warn!(%error, "the backbone isn't tuned to the end, and ships as it was");
-            Ok(None)
+            return Ok(None);
         }
-        tuned => tuned,
+        tracing::warn!(%error, "all photos are there: the tuning of the backbone goes on");
+        again += 1;
     }
 }
 

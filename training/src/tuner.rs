@@ -44,7 +44,7 @@ impl Tuner<'_> {
     ///
     /// # Errors
     /// [`Error::Stopped`] if it says so while a tuned backbone is quantized or judged; [`Error::View`] if a photo can't be used
-    /// any more.
+    /// any more; [`Error::Gone`] if one can't of those that it is quantized by.
     pub(crate) fn tune(
         &self,
         judges: &[Head],
@@ -82,11 +82,10 @@ impl Tuner<'_> {
         backbone: &Backbone,
         progress: &mut impl FnMut(Progress) -> bool,
     ) -> Result<Option<Quantized>, Error> {
-        let Heads { photos, recipe, .. } = self.heads;
-        if recipe.precision == Precision::Fp32 {
+        if self.heads.recipe.precision == Precision::Fp32 {
             return Ok(None);
         }
-        quantize(backbone, photos, self.views.contents, recipe, self.machine, progress).map(Some)
+        quantize(backbone, self.views, self.machine, progress).map(Some)
     }
 
     fn one(

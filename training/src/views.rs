@@ -25,7 +25,7 @@ pub(crate) struct Views<'a> {
     pub(crate) photos: &'a Photos,
     /// What one photo may cost.
     pub(crate) limits: Limits,
-    recipe: &'a Recipe,
+    pub(crate) recipe: &'a Recipe,
     pub(crate) contents: &'a Contents,
     scenes: Vec<RgbImage>,
     /// A hash of what a variation depends on, besides its photo's content and its number: backbone, seed, augmentation, scenes,
@@ -54,7 +54,7 @@ impl<'a> Views<'a> {
     /// Decodes the scenes that articles are pasted on.
     ///
     /// # Errors
-    /// [`Error::Stopped`] if `progress` says false before all are decoded.
+    /// [`Error::Stopped`] if `progress` says false before all are decoded; [`Error::Gone`] if one of them is gone.
     pub(crate) fn prepare(
         photos: &'a Photos,
         contents: &'a Contents,
@@ -72,25 +72,29 @@ impl<'a> Views<'a> {
         let of = numbers.len();
         memory::look(of * SCENE, "all scenes, decoded,", "fewer photos of `--backgrounds`");
         let decode = |decoder: &mut Decoder, place: usize| {
-            contents.file(photos, numbers[place]).and_then(|file| whole(&file, decoder))
+            let file = contents.file(photos, numbers[place]).map_err(Unusable::Gone)?;
+            whole(&file, decoder).map_err(Unusable::Broken)
         };
         let decoders = (0..threads).map(|_| Decoder::new(SIDE, SIDE, limits));
         let report = |done| progress(Progress::Count { what: What::Scenes, done, of });
         let decoded = each(of, decoders, decode, report).ok_or(Error::Stopped)?;
+        let mut views =
+            Self { photos, limits, recipe, contents, scenes: Vec::new(), variation: Key::default() };
+        // With fewer scenes all variations are others.
+        views.none_is_gone(numbers.iter().copied().zip(decoded.iter().map(|scene| scene.as_ref().err())))?;
         let mut variation = Sha256::new_with_prefix(b"variation 2");
         variation.update(backbone.sha256.as_bytes());
         variation.update(recipe.seed.to_le_bytes());
         // Debug is one text for each set of values, which is all that a hash needs.
         variation.update(format!("{:?}", recipe.augmentation));
-        let mut scenes = Vec::new();
         for (number, scene) in numbers.into_iter().zip(decoded) {
             if let (Ok(scene), Some(content)) = (scene, contents.of(number)) {
                 variation.update(content);
-                scenes.push(scene);
+                views.scenes.push(scene);
             }
         }
-        let variation = variation.finalize().into();
-        Ok(Self { photos, limits, recipe, contents, scenes, variation })
+        views.variation = variation.finalize().into();
+        Ok(views)
     }
 
     /// What such a backbone's features of a view are kept under: a hash of the photo's content and the backbone, and of what
@@ -125,31 +129,53 @@ impl<'a> Views<'a> {
         Error::View { path: self.photos.all[photo].path.clone(), why: why.to_string() }
     }
 
-    /// Looks whether the photos are still what was read when the training began.
+    /// Whether all of the photos are still what was read when the training began.
     ///
     /// # Errors
     /// [`Error::Gone`] if more than a few of them aren't.
-    pub(crate) fn are_there(&self, photos: &[usize]) -> Result<(), Error> {
-        self.few_are_gone(photos, |photo| self.contents.file(self.photos, photo).err())
+    pub(crate) fn are_there(&self, photos: &[usize]) -> Result<bool, Error> {
+        let look = |photo: &usize| self.contents.file(self.photos, *photo).err().map(Unusable::Gone);
+        let gone: Vec<_> = photos.iter().map(look).collect();
+        self.few_are_gone(photos.iter().copied().zip(gone.iter().map(Option::as_ref)))?;
+        Ok(gone.iter().all(Option::is_none))
     }
 
-    /// An error if more than a few of the photos are gone, by what `gone` says of why one is: a model of the others isn't what
-    /// was asked for.
-    pub(crate) fn few_are_gone(
+    /// An error if more than a few of the photos are gone, each of which comes with why there is no view of it, if there is
+    /// none: a model of the others isn't what was asked for.
+    pub(crate) fn few_are_gone<'b>(
         &self,
-        photos: &[usize],
-        gone: impl Fn(usize) -> Option<String>,
+        photos: impl IntoIterator<Item = (usize, Option<&'b Unusable>)>,
+    ) -> Result<(), Error> {
+        self.is_gone_at_most_one_in(FEW, photos)
+    }
+
+    /// An error if any of them is, where all the rest depends on each.
+    pub(crate) fn none_is_gone<'b>(
+        &self,
+        photos: impl IntoIterator<Item = (usize, Option<&'b Unusable>)>,
+    ) -> Result<(), Error> {
+        self.is_gone_at_most_one_in(usize::MAX, photos)
+    }
+
+    fn is_gone_at_most_one_in<'b>(
+        &self,
+        so_many: usize,
+        photos: impl IntoIterator<Item = (usize, Option<&'b Unusable>)>,
     ) -> Result<(), Error> {
         // One that couldn't be read at first is left out and told.
-        let was_read = |photo: &usize| self.contents.of(*photo).is_some();
-        let read: Vec<usize> = photos.iter().copied().filter(was_read).collect();
-        let gone: Vec<_> = read.iter().filter_map(|photo| Some((*photo, gone(*photo)?))).collect();
+        let was_read = photos.into_iter().filter(|(photo, _)| self.contents.of(*photo).is_some());
+        let read: Vec<_> = was_read.collect();
+        let gone = read.iter().filter_map(|(photo, unusable)| match unusable {
+            Some(Unusable::Gone(why)) => Some((*photo, why)),
+            _ => None,
+        });
+        let gone: Vec<_> = gone.collect();
         match &*gone {
-            [(photo, why), ..] if gone.len() * FEW > read.len() => Err(Error::Gone {
+            [(photo, why), ..] if gone.len().saturating_mul(so_many) > read.len() => Err(Error::Gone {
                 gone: gone.len(),
                 of: read.len(),
                 path: self.photos.all[*photo].path.clone(),
-                why: why.clone(),
+                why: (*why).clone(),
             }),
             _ => Ok(()),
         }

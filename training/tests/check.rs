@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use autorma_training::dataset::{GroupBy, NEAR};
-use common::{COST, Nobody, check, data, draw, jpeg, options, picture, prepare, put};
+use common::{COST, check, data, draw, jpeg, options, picture, prepare, put};
 
 #[test]
 fn what_is_planted_is_found_and_nothing_else() {
@@ -80,12 +80,20 @@ fn a_contributor_on_two_sides_is_found_whatever_is_asked_for() {
                 train/tops/2.jpg,Ben,3\ntest/tops/3.jpg,,3\n";
     put(root.path(), "manifest.csv", list.as_bytes());
     let across = |group_by: Option<&GroupBy>| -> Vec<String> {
-        let found = autorma_training::dataset::check(root.path(), group_by, NEAR, 3.0, COST, &Nobody);
+        let found = autorma_training::dataset::check(root.path(), group_by, NEAR, 3.0, COST, &mut |_| true);
         found.unwrap().groups_across_splits.into_iter().map(|it| it.group).collect()
     };
     assert_eq!(across(None), ["3", "contributor Anna"]);
     assert_eq!(across(Some(&GroupBy::None)), ["contributor Anna"]);
     assert_eq!(across(Some(&GroupBy::Column("contributor".to_owned()))), ["Anna"]);
+}
+
+#[test]
+fn who_stops_it_isn_t_told_of_what_it_never_writes() {
+    let root = tempfile::tempdir().unwrap();
+    draw(root.path(), ["shirts/0.jpg".to_owned()], 0);
+    let stopped = autorma_training::dataset::check(root.path(), None, NEAR, 3.0, COST, &mut |_| false);
+    assert_eq!(stopped.unwrap_err().to_string(), "stopped");
 }
 
 #[test]

@@ -6,7 +6,8 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use autorma_training::dataset::{DatasetError, DatasetInfo, GroupBy, Split, Watcher};
+use autorma_training::dataset::{DatasetError, DatasetInfo, GroupBy, Split};
+use autorma_training::{Progress, What};
 use common::{COST, check, contents, draw, jpeg, options, picture, prepare, put, rows};
 use proptest::prelude::*;
 
@@ -259,27 +260,18 @@ fn nothing_that_is_somebody_elses_is_replaced() {
     assert_eq!(names, ["from", "to"].map(Into::into).into(), "nothing is left beside them");
 }
 
-/// Stops at the copying.
-struct Impatient(std::sync::atomic::AtomicBool);
-
-impl Watcher for Impatient {
-    fn begins(&self, step: &'static str, _photos: usize) {
-        self.0.store(step == "copying", std::sync::atomic::Ordering::Relaxed);
-    }
-    fn done(&self) {}
-    fn stops(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
-    }
-}
-
 #[test]
 fn who_stops_it_finds_everything_as_it_was() {
     let root = tempfile::tempdir().unwrap();
     let (from, to) = (root.path().join("from"), root.path().join("to"));
     draw(&from, (0..10).map(|number| format!("shirts/{number}.jpg")), 0);
-    let stopped = autorma_training::dataset::prepare(&from, &to, &options(), COST, &Impatient(false.into()));
-    assert!(matches!(stopped.unwrap_err(), DatasetError::Stopped));
-    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    for (step, at) in [(What::Read, 0), (What::Copied, 0), (What::Copied, 3), (What::Copied, 10)] {
+        let mut until = |now: Progress| now != Progress::Count { what: step, done: at, of: 10 };
+        let stopped = autorma_training::dataset::prepare(&from, &to, &options(), COST, &mut until);
+        let stopped = stopped.unwrap_err();
+        assert!(matches!(stopped, DatasetError::Stopped), "{step:?} {at}: {stopped}");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "{step:?} {at}");
+    }
 }
 
 #[test]

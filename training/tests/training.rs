@@ -186,6 +186,7 @@ fn a_model_is_trained_judged_and_described() {
     let page = read("report.html");
     assert!(
         page.contains("<td>mean of the kinds<td>")
+            && page.contains("<th>found unknown<th>AUROC</tr>")
             && page.contains("<polyline")
             && page.contains("broken.jpg")
             && !page.contains("http")
@@ -386,6 +387,32 @@ fn a_folder_that_goes_away_while_the_backbone_is_tuned_or_tested_costs_no_former
 }
 
 #[test]
+fn a_folder_that_is_away_for_a_moment_while_a_tuned_backbone_is_quantized_or_judges_costs_no_tuning() {
+    let home = Home::new();
+    home.train_by(&tuned(), "whole", 2, |_| true).unwrap();
+    let [photos, away] = ["studio", "away"].map(|name| home.path(name));
+    for (output, wanted) in [("judged", What::Judged), ("quantized", What::Calibration)] {
+        let (mut is_tuned, mut was_away) = (false, false);
+        let metrics = home.train_by(&tuned(), output, 2, |progress| {
+            is_tuned |= matches!(progress, Progress::Tuning { .. });
+            match progress {
+                Progress::Count { what, done: 0, .. } if what == wanted && is_tuned && !was_away => {
+                    fs::rename(&photos, &away).unwrap();
+                    was_away = true;
+                }
+                Progress::Count { what, done, of } if what == wanted && done == of && away.exists() => {
+                    fs::rename(&away, &photos).unwrap();
+                }
+                _ => {}
+            }
+            true
+        });
+        assert!(metrics.unwrap().is_tuned && was_away, "{output}");
+        assert!(home.model(output) == home.model("whole"), "{output}");
+    }
+}
+
+#[test]
 fn a_backbone_that_can_t_be_tuned_is_said_before_anything_is_done() {
     let home = Home::new();
     fs::write(home.path("backbone.onnx"), handmade::untunable()).unwrap();
@@ -483,6 +510,38 @@ fn a_folder_that_goes_away_costs_neither_its_photos_nor_the_former_model() {
 }
 
 #[test]
+fn a_folder_that_is_away_for_a_moment_makes_no_model_of_other_scenes_or_other_ranges() {
+    let home = Home::new();
+    home.train("run", 1, 2, |_| true).unwrap();
+    let former = home.model("run");
+    let all = 24 + 12 + 16 + 5;
+    for (folder, wanted, counts) in [
+        ("scenes", What::Scenes, (5, 5)),
+        ("home", What::Calibration, (12, all)),
+        ("home/red_things/0.png", What::Calibration, (1, all)),
+    ] {
+        let [photos, away] = [folder, "away"].map(|name| home.path(name));
+        let gone = home.train("run", 2, 2, |progress| {
+            match progress {
+                Progress::Count { what, done: 0, .. } if what == wanted => {
+                    fs::rename(&photos, &away).unwrap();
+                }
+                Progress::Count { what, done, of } if what == wanted && done == of => {
+                    fs::rename(&away, &photos).unwrap();
+                }
+                _ => {}
+            }
+            true
+        });
+        let gone = gone.unwrap_err();
+        assert!(matches!(gone, Error::Gone { gone, of, .. } if (gone, of) == counts), "{gone}");
+        assert!(home.model("run") == former, "the former model stays");
+    }
+    let whole = home.train("run", 2, 2, |_| true).unwrap();
+    assert!(whole.is_whole && whole.failed.is_empty(), "{:?}", whole.failed);
+}
+
+#[test]
 fn a_recipe_stays_beside_its_model_until_there_is_another_model() {
     let home = Home::new();
     let stopped = |progress: Progress| done(progress, What::Calibration).is_none();
@@ -516,7 +575,15 @@ fn what_tells_of_a_model_never_lies_beside_another() {
     fs::remove_dir(in_the_way).unwrap();
     home.train("run", 2, 2, |_| true).unwrap();
     assert_eq!(is_there(), [true; 4]);
-    assert_eq!(Recipe::parse(&fs::read_to_string(home.path("run/train.toml")).unwrap()).unwrap().seed, 2);
+    let seed = || Recipe::parse(&fs::read_to_string(home.path("run/train.toml")).unwrap()).unwrap().seed;
+    assert_eq!(seed(), 2);
+    // Nor where somebody has moved the former one away.
+    fs::rename(home.path("run/model"), home.path("mine")).unwrap();
+    let in_the_way = home.path("run/report.tmp");
+    fs::create_dir(&in_the_way).unwrap();
+    let ended = home.train("run", 3, 2, |_| true).unwrap_err();
+    assert!(matches!(&ended, Error::File { path, .. } if path.ends_with("report.html")), "{ended}");
+    assert_eq!((is_there(), seed()), ([true, false, false, true], 3));
 }
 
 #[test]

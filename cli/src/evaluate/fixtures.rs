@@ -6,7 +6,7 @@ use autorma_evaluation::{
 };
 use autorma_schemas::ModelVersion;
 
-use super::report::{Compared, HeldAgainst, Report};
+use super::report::{Beside, Compared, HeldAgainst, Report};
 
 pub(super) fn model(version: &str) -> ModelVersion {
     ModelVersion { name: "<b>goods".into(), version: version.into(), sha256: "ab".repeat(32) }
@@ -40,8 +40,11 @@ fn figures(right: usize) -> Figures {
     }
 }
 
-fn comparison(p: f64) -> Comparison {
-    Comparison { both: 4, only_first: 3, only_second: 2, neither: 1, agree: Share::of(9, 10), p }
+/// Of one that is right about so many.
+fn beside(right: usize, p: f64, speed: f64) -> Beside {
+    let comparison =
+        Comparison { both: 4, only_first: 3, only_second: 2, neither: 1, agree: Share::of(9, 10), p };
+    Beside { figures: figures(right), comparison, speed: Some(speed) }
 }
 
 /// Of a model that is right about nine of ten.
@@ -58,15 +61,10 @@ pub(super) fn report() -> Report {
 
 /// Another model, right about eight.
 pub(super) fn against(version: &str) -> Compared {
-    Compared { model: model(version), figures: figures(8), comparison: comparison(0.125), speed: Some(0.75) }
+    Compared { model: model(version), beside: beside(8, 0.125, 0.75) }
 }
 
 /// A reference, right about seven.
 pub(super) fn held_against() -> HeldAgainst {
-    HeldAgainst {
-        precision: "fp32".into(),
-        figures: figures(7),
-        comparison: comparison(0.25),
-        speed: Some(2.5),
-    }
+    HeldAgainst { precision: "fp32".into(), beside: beside(7, 0.25, 2.5) }
 }

@@ -3,7 +3,7 @@
 use autorma_evaluation::page::{Line, confusion, escaped, list, page, plot, reliability, table};
 use autorma_evaluation::{Figures, UnknownErrors};
 
-use super::report::{Report, calibration_error, class_rows, difference, folder_row, rows};
+use super::report::{Beside, Report, calibration_error, class_rows, folder_row, rows};
 use crate::words::model_name;
 
 /// One of the models that were asked about the same photos.
@@ -22,9 +22,14 @@ pub(super) fn render(report: &Report) -> String {
 
 fn asked(report: &Report) -> Vec<Asked<'_>> {
     let model = Asked { called: "the model", figures: &report.figures };
-    let other = report.against.iter().map(|it| Asked { called: "the other", figures: &it.figures });
-    let reference = report.reference.iter().map(|it| Asked { called: "its reference", figures: &it.figures });
-    std::iter::once(model).chain(other).chain(reference).collect()
+    let others = others(report).map(|(called, it)| Asked { called, figures: &it.figures });
+    std::iter::once(model).chain(others).collect()
+}
+
+/// What stands beside the model, as it is called.
+fn others(report: &Report) -> impl Iterator<Item = (&'static str, &Beside)> {
+    let other = report.against.iter().map(|it| ("the other", &it.beside));
+    other.chain(report.reference.iter().map(|it| ("its reference", &it.beside)))
 }
 
 fn introduction(report: &Report) -> String {
@@ -52,11 +57,8 @@ fn figures(asked: &[Asked<'_>]) -> String {
 }
 
 fn differences(report: &Report) -> String {
-    let other = report.against.iter().map(|it| ("the other", &it.comparison, it.speed));
-    let reference = report.reference.iter().map(|it| ("its reference", &it.comparison, it.speed));
-    let told = other.chain(reference).map(|(called, comparison, speed)| {
-        let difference = difference(comparison, speed, "the model", called);
-        format!("<h2>The model and {called}</h2><p>{difference}</p>")
+    let told = others(report).map(|(called, it)| {
+        format!("<h2>The model and {called}</h2><p>{}</p>", it.difference("the model", called))
     });
     told.collect()
 }

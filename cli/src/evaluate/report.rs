@@ -24,24 +24,30 @@ pub(super) struct Report {
     pub(super) against: Option<Compared>,
 }
 
-/// What a model was quantized from, in the comparison the second.
+/// What a model was quantized from.
 #[derive(Debug, Serialize)]
 pub(super) struct HeldAgainst {
     /// Its arithmetic.
     pub(super) precision: String,
-    pub(super) figures: Figures,
-    pub(super) comparison: Comparison,
-    /// How many times as fast the model is, photo by photo on one thread; None if no photo has a verdict of both.
-    pub(super) speed: Option<f64>,
+    #[serde(flatten)]
+    pub(super) beside: Beside,
 }
 
 /// Another model on the same photos.
 #[derive(Debug, Serialize)]
 pub(super) struct Compared {
     pub(super) model: ModelVersion,
+    #[serde(flatten)]
+    pub(super) beside: Beside,
+}
+
+/// What is said of a model beside the first one, in the comparison the second.
+#[derive(Debug, Serialize)]
+pub(super) struct Beside {
     pub(super) figures: Figures,
     pub(super) comparison: Comparison,
-    /// How many times as fast the first model is, photo by photo on one thread; None if no photo has a verdict of both.
+    /// How many times as fast the first model is, photo by photo on one thread; None if no photo that is still there has a
+    /// verdict of both.
     pub(super) speed: Option<f64>,
 }
 
@@ -50,17 +56,17 @@ impl fmt::Display for Report {
         let Self { model, classes, figures, against, .. } = self;
         match against {
             None => {
-                let main = beside(["", "the model"], &[figures]);
+                let main = columns(["", "the model"], &[figures]);
                 writeln!(f, "Model: {}\n\n{main}", model_name(model))?;
             }
             Some(other) => {
-                let main = beside(["", "first", "second"], &[figures, &other.figures]);
+                let main = columns(["", "first", "second"], &[figures, &other.beside.figures]);
                 let names = (model_name(model), model_name(&other.model));
                 writeln!(f, "Models: first {}, second {}\n\n{main}", names.0, names.1)?;
             }
         }
         if let Some(other) = against {
-            writeln!(f, "{}\n", difference(&other.comparison, other.speed, "the first", "the second"))?;
+            writeln!(f, "{}\n", other.beside.difference("the first", "the second"))?;
         }
         if let Some(reference) = &self.reference {
             writeln!(f, "{}", reference.text(&self.precision, figures))?;
@@ -94,14 +100,14 @@ impl Report {
     /// The photos that a model says nothing of: which model, which photo, and why.
     fn failed(&self) -> impl Iterator<Item = (&'static str, &(String, String))> {
         let first = if self.against.is_some() { " by the first" } else { "" };
-        let second = self.against.iter().map(|it| (" by the second", &it.figures));
+        let second = self.against.iter().map(|it| (" by the second", &it.beside.figures));
         let asked = std::iter::once((first, &self.figures)).chain(second);
         let failed =
             asked.flat_map(|(whom, figures)| figures.failed.iter().map(move |failed| (whom, failed)));
         // A photo that can't be decoded is nobody's in particular.
         let is_told =
             |(path, _): &&(String, String)| self.figures.failed.iter().any(|(told, _)| told == path);
-        let of_reference = self.reference.iter().flat_map(|it| &it.figures.failed);
+        let of_reference = self.reference.iter().flat_map(|it| &it.beside.figures.failed);
         let only = of_reference.filter(move |failed| !is_told(failed));
         failed.chain(only.map(|failed| (" by its reference", failed)))
     }
@@ -110,23 +116,28 @@ impl Report {
 impl HeldAgainst {
     /// Beside the model's own figures.
     fn text(&self, precision: &str, figures: &Figures) -> String {
-        let mut table = beside(["", "the model", "its reference"], &[figures, &self.figures]);
+        let mut table = columns(["", "the model", "its reference"], &[figures, &self.beside.figures]);
         table.row(["arithmetic".into(), precision.into(), self.precision.clone()]);
-        format!("{table}\n{}\n", difference(&self.comparison, self.speed, "the model", "its reference"))
+        format!("{table}\n{}\n", self.beside.difference("the model", "its reference"))
     }
 }
 
-/// How two models differ on the same photos, and in speed.
-pub(super) fn difference(comparison: &Comparison, speed: Option<f64>, first: &str, second: &str) -> String {
-    let Comparison { both, only_first, only_second, neither, agree, p } = comparison;
-    let Some(speed) = speed.filter(|_| agree.of > 0) else {
-        return "Both have judged none of the photos.".into();
-    };
-    format!(
-        "They say the same of {agree} per cent of the photos. Right: both {both}, only {first} {only_first}, only {second} \
-         {only_second}, neither {neither}; by chance they differ so much with a probability of {p:.3} (McNemar). Taking \
-         turns on one thread, {first} is {speed:.2} times as fast as {second}."
-    )
+impl Beside {
+    /// How the two, called so, differ on the same photos, and in speed.
+    pub(super) fn difference(&self, first: &str, second: &str) -> String {
+        let Comparison { both, only_first, only_second, neither, agree, p } = &self.comparison;
+        if agree.of == 0 {
+            return "Both have judged none of the photos.".into();
+        }
+        let speed = self.speed.map(|speed| {
+            format!(" Taking turns on one thread, {first} is {speed:.2} times as fast as {second}.")
+        });
+        format!(
+            "They say the same of {agree} per cent of the photos. Right: both {both}, only {first} {only_first}, only {second} \
+             {only_second}, neither {neither}; by chance they differ so much with a probability of {p:.3} (McNemar).{}",
+            speed.unwrap_or_default()
+        )
+    }
 }
 
 /// Each class: its name, precision, recall, F1, and how many photos are of it.
@@ -144,7 +155,7 @@ pub(super) fn folder_row(folder: &FolderFigures) -> [String; 4] {
 }
 
 /// The figures of models that were asked about the same photos, a column each.
-fn beside<const COLUMNS: usize>(names: [&'static str; COLUMNS], figures: &[&Figures]) -> Table<COLUMNS> {
+fn columns<const COLUMNS: usize>(names: [&'static str; COLUMNS], figures: &[&Figures]) -> Table<COLUMNS> {
     let mut table = Table::new(names);
     rows(figures).into_iter().for_each(|row| table.row(std::array::from_fn(|column| row[column].clone())));
     table
@@ -218,6 +229,8 @@ fn points(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use autorma_evaluation::Share;
+
     use super::super::fixtures::{against, held_against, model, report};
     use super::*;
 
@@ -228,14 +241,14 @@ mod tests {
         assert!(!report.is_whole());
         let text = report.to_string();
         assert!(text.ends_with("\nnot judged by its reference: <u>.jpg: not a \"picture\"\n"), "{text}");
-        report.reference.as_mut().unwrap().figures.failed.clear();
+        report.reference.as_mut().unwrap().beside.figures.failed.clear();
         assert!(report.is_whole() && !report.to_string().contains("not judged"));
     }
 
     #[test]
     fn what_only_the_reference_has_no_verdict_on_is_none_for_it() {
         let mut reference = held_against();
-        reference.figures.strangers = None;
+        reference.beside.figures.strangers = None;
         let text = Report { reference: Some(reference), ..report() }.to_string();
         let speeds = text.lines().filter(|line| line.starts_with("photos a second")).collect::<Vec<_>>();
         assert!(speeds.iter().all(|line| line.contains("25.0 on 2 threads")), "{text}");
@@ -245,6 +258,19 @@ mod tests {
         let told = text.lines().rfind(|line| line.contains("AUROC")).unwrap();
         assert!(told.contains("0.8750") && told.ends_with("none"), "{text}");
         assert!(text.contains("<b>caps"), "folders, too: {text}");
+    }
+
+    #[test]
+    fn models_whose_speed_can_t_be_told_are_compared_all_the_same() {
+        let text = |other: Compared| Report { against: Some(other), ..report() }.to_string();
+        let mut speedless = against("2");
+        speedless.beside.speed = None;
+        let speedless = text(speedless);
+        assert!(speedless.contains("Right: both 4") && speedless.contains("(McNemar).\n"), "{speedless}");
+        assert!(!speedless.contains("judged none"), "{speedless}");
+        let mut nothing = against("2");
+        nothing.beside.comparison.agree = Share::of(0, 0);
+        assert!(text(nothing).contains("Both have judged none of the photos.\n"));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::columns::{Columns, refused};
 use super::grouping::contributors;
 use super::reading::{Photo, read};
-use super::{Alike, Broken, Cost, DatasetError, Found, GroupBy, INFO, MANIFEST, Split, Watcher, pairs};
+use super::{Alike, Broken, Cost, DatasetError, Found, GroupBy, INFO, MANIFEST, Split, pairs};
+use crate::Progress;
 use crate::photos::CONTRIBUTOR;
 
 /// The class with the most photos may have so many times as many as the one with the fewest.
@@ -86,14 +87,15 @@ pub struct Imbalance {
 
 /// Looks at the data set in `folder`: class folders, split or not, or Kaggle's. `group_by` says what must be on one
 /// side besides a contributor's photos; None: the column `group` of `manifest.csv`, if there is one. Classes may
-/// differ in size by `imbalance`, and hashes of photos that look alike in `near` bits.
+/// differ in size by `imbalance`, and hashes of photos that look alike in `near` bits. `progress` hears how many are read; when
+/// it says false, the check ends with [`DatasetError::Unchecked`].
 pub fn check(
     folder: &Path,
     group_by: Option<&GroupBy>,
     near: u32,
     imbalance: f64,
     cost: Cost,
-    watcher: &dyn Watcher,
+    progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Check, DatasetError> {
     let found = Found::read(folder)?;
     let by = match group_by {
@@ -107,14 +109,13 @@ pub fn check(
         let contributors = contributors(&found, folder)?.into_iter();
         keys.push(contributors.map(|it| it.map(|name| format!("{CONTRIBUTOR} {name}"))).collect());
     }
-    watcher.begins("reading", found.candidates.len());
     let (mut photos, mut broken) = (Vec::new(), found.broken.clone());
     broken.extend(found.beside.iter().map(|class| beside(class)));
     let listed = Columns::listed(folder)?;
     if listed.is_some() {
         broken.extend(refused(&folder.join(MANIFEST))?);
     }
-    for photo in read(&found.candidates, cost.limits, cost.threads, watcher)? {
+    for photo in read(&found.candidates, cost, progress).ok_or(DatasetError::Unchecked)? {
         match photo {
             Ok(photo) => photos.push(photo),
             Err(file) => broken.push(file),

@@ -92,9 +92,12 @@ pub enum DatasetError {
     /// A photo isn't any more what it was.
     #[error("{0} has changed while the data set was prepared: start it again when nobody writes there")]
     Changed(PathBuf),
-    /// Somebody wanted it.
+    /// Somebody wanted a preparation to stop.
     #[error("stopped: nothing was written")]
     Stopped,
+    /// Somebody wanted a check to stop.
+    #[error("stopped")]
+    Unchecked,
 }
 
 /// Sides of a split that aren't named as sides are.

@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::{is_hidden, is_stranger, plain};
+use autorma_evaluation::{is_stranger, plain};
 use autorma_schemas::{is_photo_name, readable};
 use serde::{Deserialize, Serialize};
 
@@ -85,8 +85,7 @@ impl Found {
         let (kind, candidates, broken) = (Kind::ClassFolders, Vec::new(), loose(root, root)?);
         let (classes, beside) = (BTreeSet::new(), Vec::new());
         let mut found = Self { kind, candidates, broken, classes, beside, styles: None };
-        let mut inner = folders(root)?;
-        inner.retain(|folder| !is_of_training(folder));
+        let inner = folders(root)?;
         if let Some(misnamed) = misnamed(inner.iter().cloned()) {
             return Err(misnamed.into());
         }
@@ -181,10 +180,10 @@ fn named(folder: &Path) -> String {
     readable(folder.file_name().unwrap_or_default())
 }
 
-/// The folders in it that aren't hidden.
+/// The folders in it that aren't hidden, and that no training has written.
 fn folders(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let folders = visible(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
-    Ok(folders.map(|(path, _)| path).collect())
+    let folders = visible(folder)?.into_iter().filter(|(_, is_folder)| *is_folder).map(|(path, _)| path);
+    Ok(folders.filter(|folder| !is_of_training(folder)).collect())
 }
 
 /// Whether a training has written in the folder, and it has no photos: it is neither a class nor a side. So is the model's
@@ -225,9 +224,7 @@ fn below(root: &Path, path: &Path) -> String {
 
 /// What is in a folder and isn't hidden.
 fn visible(folder: &Path) -> Result<Vec<(PathBuf, bool)>, DatasetError> {
-    let mut entries = entries(folder)?;
-    entries.retain(|(path, _)| !is_hidden(path));
-    Ok(entries)
+    at(folder, autorma_evaluation::visible(folder))
 }
 
 /// What is in a folder, in order, and whether it is a folder itself.
@@ -294,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_a_training_has_written_is_no_class_and_no_side() {
-        for output in ["training", "training/run1"] {
+        for output in ["training", "training/run1", "train/run1"] {
             let written = [format!("{output}/lock"), format!("{output}/train.toml")];
             let (split, unsplit) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             touch(split.path(), &["train/shirts/1.jpg", "test/shirts/2.jpg"]);

@@ -17,8 +17,9 @@ use super::reading::Photo;
 use super::sampling::{draw, lot};
 use super::{
     Alike, DatasetError, DatasetInfo, FORMAT, Found, GroupBy, INFO, Largest, MANIFEST, MeanSize, Ratio,
-    SHEET, Split, Watcher, assign, pairs, sheet,
+    SHEET, Split, assign, pairs, sheet,
 };
+use crate::{Progress, What};
 
 /// How a data set is prepared.
 #[derive(Debug, Clone)]
@@ -47,13 +48,14 @@ pub struct Cost {
 }
 
 /// Prepares a split data set in the folder `to` from the photos in `from`, which stays as it is. It appears when it is
-/// whole: by one rename, or, where a former one is replaced, by two.
+/// whole: by one rename, or, where a former one is replaced, by two. `progress` hears how many are read and copied; when it
+/// says false, nothing appears.
 pub fn prepare(
     from: &Path,
     to: &Path,
     options: &Options,
     cost: Cost,
-    watcher: &dyn Watcher,
+    progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<DatasetInfo, DatasetError> {
     let from = at(from, from.canonicalize())?;
     let found = Found::read(&from)?;
@@ -69,7 +71,7 @@ pub fn prepare(
         tracing::warn!(list = %list.display(), rows = strays, "rows that name no photo there count for nothing");
     }
     let place = Place::take(&from, to, options.force)?;
-    let (photos, broken) = draw(&found.candidates, options.per_class, options.seed, cost, watcher)?;
+    let (photos, broken) = draw(&found.candidates, options.per_class, options.seed, cost, progress)?;
     if let (true, Some(first)) = (photos.is_empty(), broken.first()) {
         let first = format!("{}: {}", first.path, first.message);
         return Err(DatasetError::AllBroken { path: from, found: broken.len(), first });
@@ -89,7 +91,7 @@ pub fn prepare(
     [info.empty_classes, _] = unlearned(&found.classes, &set.photos);
     info.broken = found.broken.into_iter().chain(broken).collect();
     found.candidates.iter().for_each(|it| *info.found.entry(it.class.clone()).or_default() += 1);
-    set.write(&place, &mut info, options.seed, cost, watcher)?;
+    set.write(&place, &mut info, options.seed, cost, progress)?;
     place.finish()?;
     Ok(info)
 }
@@ -228,13 +230,11 @@ impl<'a> Set<'a> {
         info: &mut DatasetInfo,
         seed: u64,
         cost: Cost,
-        watcher: &dyn Watcher,
+        progress: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<(), DatasetError> {
-        watcher.begins("copying", self.photos.len());
-        self.copy(place, cost, watcher)?;
+        self.copy(place, cost, progress)?;
         let mut rows: Vec<_> = self.rows.iter().zip(self.paths.iter().map(PathBuf::as_path)).collect();
         rows.sort_by_key(|(row, _)| lot(seed, &row.source));
-        watcher.goes_on()?;
         place.write(Path::new(SHEET), sheet::html(place.folder(), &self.classes, &rows, cost).as_bytes())?;
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_by(|one, other| one.path.cmp(&other.path));
@@ -247,8 +247,12 @@ impl<'a> Set<'a> {
     }
 
     /// A copy and not a hard link: who edits a photo of the data set must not edit the source.
-    fn copy(&self, place: &Place, cost: Cost, watcher: &dyn Watcher) -> Result<(), DatasetError> {
-        watcher.goes_on()?;
+    fn copy(
+        &self,
+        place: &Place,
+        cost: Cost,
+        progress: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<(), DatasetError> {
         let copy = |(): &mut (), number: usize| {
             let photo = &self.photos[number];
             let path = &photo.candidate.path;
@@ -258,13 +262,18 @@ impl<'a> Set<'a> {
             }
             place.write(&self.paths[number], &content)
         };
-        let of = self.photos.len();
-        let copied = hand_over(of, repeat_n((), cost.threads), copy, |_, copied| {
+        let (of, mut done) = (self.photos.len(), 0);
+        let mut goes_on = |done| match progress(Progress::Count { what: What::Copied, done, of }) {
+            true => Ok(true),
+            false => Err(DatasetError::Stopped),
+        };
+        goes_on(0)?;
+        hand_over(of, repeat_n((), cost.threads), copy, |_, copied| {
             copied?;
-            watcher.done();
-            Ok::<_, DatasetError>(!watcher.stops())
+            done += 1;
+            goes_on(done)
         })?;
-        if copied == of { Ok(()) } else { Err(DatasetError::Stopped) }
+        Ok(())
     }
 }
 

@@ -6,7 +6,8 @@ use autorma_schemas::sha256;
 use image::ImageReader;
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, DatasetError, PerceptualHash, SIDE, Watcher};
+use super::{Candidate, Cost, PerceptualHash, SIDE};
+use crate::{Progress, What};
 
 /// A file that is no photo, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,20 +40,20 @@ pub(super) struct Photo {
     pub(super) size: Option<(u32, u32)>,
 }
 
-/// Reads and decodes each photo as the classifier does, on so many threads; in the order of `candidates`.
+/// Reads and decodes each photo as the classifier does; in the order of `candidates`. None if `progress` has said false.
 pub(super) fn read(
     candidates: &[Candidate],
-    limits: Limits,
-    threads: usize,
-    watcher: &dyn Watcher,
-) -> Result<Vec<Result<Photo, Broken>>, DatasetError> {
+    Cost { limits, threads }: Cost,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Option<Vec<Result<Photo, Broken>>> {
     let read = |decoder: &mut Decoder, place: usize| {
         let candidate = &candidates[place];
         let broken = |it: Failure| Broken::new(candidate.name.clone(), it.reason.as_str(), &it.message);
         one(candidate, decoder, limits).map_err(broken)
     };
     let decoders = (0..threads).map(|_| Decoder::new(SIDE, SIDE, limits));
-    each(candidates.len(), decoders, read, |done| watcher.hears(done)).ok_or(DatasetError::Stopped)
+    let of = candidates.len();
+    each(of, decoders, read, |done| progress(Progress::Count { what: What::Read, done, of }))
 }
 
 fn one(candidate: &Candidate, decoder: &mut Decoder, limits: Limits) -> Result<Photo, Failure> {

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, VecDeque};
 use sha2::{Digest, Sha256};
 
 use super::reading::{Photo, read};
-use super::{Broken, Candidate, Cost, DatasetError, Watcher};
+use super::{Broken, Candidate, Cost, DatasetError};
+use crate::Progress;
 
 /// A number that chance gives to a name, the same with the same seed.
 pub(super) fn lot(seed: u64, name: &str) -> [u8; 32] {
@@ -17,7 +18,7 @@ pub(super) fn draw(
     per_class: Option<usize>,
     seed: u64,
     cost: Cost,
-    watcher: &dyn Watcher,
+    progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(Vec<Photo>, Vec<Broken>), DatasetError> {
     let mut drawn: Vec<_> = candidates.iter().map(|photo| (lot(seed, &photo.name), photo)).collect();
     drawn.sort_by_key(|(lot, _)| *lot);
@@ -35,8 +36,7 @@ pub(super) fn draw(
         if next.is_empty() {
             break;
         }
-        watcher.begins("reading", next.len());
-        for photo in read(&next, cost.limits, cost.threads, watcher)? {
+        for photo in read(&next, cost, progress).ok_or(DatasetError::Stopped)? {
             match photo {
                 Ok(photo) => {
                     if let Some((wanted, _)) = waiting.get_mut(photo.candidate.class.as_str()) {

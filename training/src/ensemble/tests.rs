@@ -10,7 +10,7 @@ fn component(onnx: Vec<u8>, weight: f64, change: impl FnOnce(&mut Manifest)) -> 
     handmade::write(&folder, "model", &onnx).unwrap();
     let mut model = Model::open(&folder).unwrap();
     change(&mut model.manifest);
-    Component { model, reference: None, weight }
+    Component { called: "first".into(), model, reference: None, weight }
 }
 
 fn refused(components: &[Component]) -> String {
@@ -68,7 +68,8 @@ fn members_of_an_ensemble_share_its_weight_and_bring_their_references() {
     });
     let manifest = quantized.model.manifest.of_reference().unwrap();
     quantized.reference = Some(Model { manifest, onnx: vec![floats.clone()] });
-    let both = [Component { model: pair, reference: None, weight: 1.0 }, quantized];
+    let pair = Component { called: "pair".into(), model: pair, reference: None, weight: 1.0 };
+    let both = [pair, quantized];
     let Ensemble { model, reference } = Ensemble::of(&both).unwrap();
     assert_eq!(model.manifest.shares(), [0.125, 0.375, 0.5]);
     assert_eq!(model.onnx, [handmade::means(), handmade::negatives(), handmade::fussy()]);
@@ -80,9 +81,12 @@ fn members_of_an_ensemble_share_its_weight_and_bring_their_references() {
 #[test]
 fn what_can_t_be_asked_together_is_refused() {
     let first = || component(handmade::means(), 1.0, |_| ());
-    let with = |change: fn(&mut Manifest)| [first(), component(handmade::negatives(), 1.0, change)];
+    let with = |change: fn(&mut Manifest)| {
+        let second = component(handmade::negatives(), 1.0, change);
+        [first(), Component { called: "second".into(), ..second }]
+    };
     for (components, expected) in [
-        (with(|it| it.input.width = 9), "model 7 takes other pictures"),
+        (with(|it| it.input.width = 9), "second takes other pictures than first"),
         (with(|it| it.classes.reverse()), "knows other classes"),
         (with(|it| it.output.unknown = vec!["hats".into()]), "has other outputs"),
         ([first(), first()], "a file is listed twice"),

@@ -2,10 +2,10 @@ use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::{entries, is_hidden};
+use autorma_evaluation::visible;
 use autorma_schemas::{is_photo_name, readable};
 
-use super::{Folders, has_photos};
+use super::Folders;
 use crate::Error;
 use crate::dataset::{Split, misnamed};
 use crate::error::at;
@@ -92,7 +92,7 @@ fn sides(folder: &Path) -> Vec<Split> {
 /// No folder in it is meant as a side of a split and named otherwise: all that is in it would be of one kind.
 fn nothing_misnamed(folder: &Path, elsewhere: &[&PathBuf]) -> Result<(), Error> {
     // One that can't be read is told of when its photos are looked for.
-    let inner = entries(folder).into_iter().flatten();
+    let inner = visible(folder).into_iter().flatten();
     // One around run folders may be called training.
     let inner = inner.filter(|(path, is_folder)| *is_folder && !is_one_of(path, elsewhere));
     match misnamed(inner.map(|(path, _)| path)) {
@@ -108,14 +108,23 @@ fn is_one_of(folder: &Path, those: &[&PathBuf]) -> bool {
     is_there(folder) || is_around()
 }
 
+/// Whether there are photos in the folder, but for what is hidden and what lies in folders that are something else.
+pub(super) fn has_photos(folder: &Path, is_apart: &dyn Fn(&Path) -> bool) -> bool {
+    let mut inner = visible(folder).into_iter().flatten();
+    inner.any(|(path, is_folder)| match is_folder {
+        true => !is_apart(&path) && has_photos(&path, is_apart),
+        false => path.file_name().is_some_and(is_photo_name),
+    })
+}
+
 /// Nothing that may be photos lies beside the sides of a split, unless somebody has named it: nobody would notice that it
 /// isn't used. What is hidden isn't meant.
 fn nothing_beside(folder: &Path, used: &[&PathBuf]) -> Result<(), Error> {
     let is_used = |path: &Path| path.canonicalize().is_ok_and(|it| is_one_of(&it, used));
-    let beside = at(folder, entries(folder))?.into_iter().filter_map(|(path, _)| {
+    let beside = at(folder, visible(folder))?.into_iter().filter_map(|(path, _)| {
         let name = path.file_name()?;
         let may_be_photos = path.is_dir() || is_photo_name(name);
-        (may_be_photos && !is_used(&path) && !is_hidden(&path)).then(|| readable(name))
+        (may_be_photos && !is_used(&path)).then(|| readable(name))
     });
     let beside: Vec<_> = beside.collect();
     if beside.is_empty() {

@@ -2,11 +2,12 @@ use std::ffi::OsStr;
 use std::fs;
 
 use autorma_classifier::Limits;
+use autorma_evaluation::DataSetError;
 use autorma_models::handmade::picture;
 
 use super::*;
 use crate::contents::Contents;
-use crate::dataset::{Cost, Options, Watcher, prepare};
+use crate::dataset::{Cost, Options, prepare};
 
 /// Photos that lie nowhere, each of a kind, a folder and a group.
 pub(crate) fn made(kinds: &[&str], classes: usize, all: &[(usize, usize, usize)]) -> Photos {
@@ -315,10 +316,14 @@ fn a_folder_of_data_in_another_is_none_of_its_classes() {
 
 #[test]
 fn what_trainings_have_written_is_no_class_wherever_the_next_one_writes() {
-    for names in [["shirts/1.jpg", "tops/2.jpg"], ["train/shirts/1.jpg", "val/tops/2.jpg"]] {
+    let split = ["train/shirts/1.jpg", "val/tops/2.jpg"];
+    for names in [["shirts/1.jpg", "tops/2.jpg"], split] {
         let root = tempfile::tempdir().unwrap();
         touch(root.path(), &names);
         touch(root.path(), &["first/train.toml", "runs/1/train.toml", "runs/1/model/manifest.json"]);
+        if names == split {
+            touch(root.path(), &["train/out/train.toml", "val/runs/1/train.toml"]);
+        }
         let folders = Folders { data: vec![root.path().into()], ..Folders::default() };
         let look = |output: &str| {
             let photos = Photos::find(&folders, &root.path().join(output)).unwrap();
@@ -380,16 +385,6 @@ fn others_and_scenes_may_be_split_too() {
     assert!(photos.all[number(&photos, "5.jpg")].is_contributed);
 }
 
-struct Nobody;
-
-impl Watcher for Nobody {
-    fn begins(&self, _step: &'static str, _photos: usize) {}
-    fn done(&self) {}
-    fn stops(&self) -> bool {
-        false
-    }
-}
-
 #[test]
 fn who_has_sent_a_photo_is_known_of_a_prepared_data_set_too() {
     let root = tempfile::tempdir().unwrap();
@@ -411,7 +406,7 @@ fn who_has_sent_a_photo_is_known_of_a_prepared_data_set_too() {
             seed: 0,
             force: false,
         };
-        prepare(&from, &to, &options, Cost { limits, threads: 1 }, &Nobody).unwrap();
+        prepare(&from, &to, &options, Cost { limits, threads: 1 }, &mut |_| true).unwrap();
         let photos = found(&Folders { data: vec![to.clone()], ..Folders::default() });
         let sent = photos.all.iter().filter(|it| it.is_contributed);
         let (mut names, groups): (Vec<_>, BTreeSet<_>) =

@@ -1,27 +1,24 @@
 use std::ops::RangeInclusive;
-use std::path::Path;
 
-use autorma_classifier::{Decoder, Session, contained};
+use autorma_classifier::{Decoder, Session};
 use autorma_evaluation::parallel::each;
 use sha2::{Digest, Sha256};
 
 use crate::cache::Key;
-use crate::contents::{Contents, file};
 use crate::dataset::Split;
 use crate::features::Machine;
 use crate::graph::Backbone;
 use crate::onnx::{Node, Number};
-use crate::photos::{Photo, Photos};
-use crate::{Error, Progress, Recipe, What};
+use crate::photos::Photo;
+use crate::views::{Unusable, Views};
+use crate::{Error, Progress, What};
 
 /// What the network says that tells how large its numbers are.
 const RANGES: &str = "ranges of its tensors";
 
-/// A photo that was drawn, and the hash of its content.
-pub(super) type Drawn<'a> = (&'a Path, Key);
-
 /// The photos that the recipe asks for, drawn from those that are learned from, by the seed and their content.
-pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe) -> Vec<Drawn<'a>> {
+fn draw(views: &Views<'_>) -> Vec<usize> {
+    let Views { photos, contents, recipe, .. } = *views;
     let asked = recipe.calibration;
     let mut drawn = Vec::new();
     // Each photo is of the first of these that it fits.
@@ -32,22 +29,14 @@ pub(super) fn draw<'a>(photos: &'a Photos, contents: &Contents, recipe: &Recipe)
         photo if !photos.is_of_class(photo) => 2,
         _ => 3,
     };
-    let mut all: Vec<(Key, &Photo, Key)> = photos
-        .all
-        .iter()
-        .enumerate()
-        .filter(|(_, photo)| photo.part == Split::Train)
-        .filter_map(|(number, photo)| {
-            let content = contents.of(number)?;
-            Some((order(recipe.seed, &content), photo, content))
-        })
-        .collect();
-    all.sort_by_key(|(order, ..)| *order);
-    for (_, photo, content) in all {
-        let left = &mut left[number(photo)];
+    let place = |photo: usize| Some((order(recipe.seed, &contents.of(photo)?), photo));
+    let mut all: Vec<(Key, usize)> = photos.of_part(Split::Train).into_iter().filter_map(place).collect();
+    all.sort_by_key(|(order, _)| *order);
+    for (_, photo) in all {
+        let left = &mut left[number(&photos.all[photo])];
         if *left > 0 {
             *left -= 1;
-            drawn.push((photo.path.as_path(), content));
+            drawn.push(photo);
         }
     }
     drawn
@@ -61,14 +50,16 @@ fn order(seed: u64, content: &Key) -> Key {
         .into()
 }
 
-/// The least and the largest number in each of the tensors, over the photos that can be decoded; and how many these are.
+/// The least and the largest number in each of the tensors, over the photos that are drawn and can be decoded; and how many
+/// these are.
 pub(super) fn ranges(
     backbone: &Backbone,
     tensors: &[String],
-    photos: &[Drawn<'_>],
+    views: &Views<'_>,
     machine: Machine<'_>,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(Vec<RangeInclusive<f32>>, usize), Error> {
+    let drawn = draw(views);
     let onnx = that_says_ranges(backbone, tensors);
     let input = &backbone.input;
     let session = |_| Session::of(machine.runtime, &onnx, input, RANGES, 2 * tensors.len(), 1);
@@ -77,12 +68,14 @@ pub(super) fn ranges(
     let decoder = || Decoder::new(input.width, input.height, machine.limits);
     let owned = sessions.into_iter().map(|session| (decoder(), session));
     let look = |(decoder, session): &mut (Decoder, Session), number: usize| {
-        let (photo, content) = &photos[number];
-        look(&file(photo, content, machine.limits.bytes).ok()?, decoder, session)
+        let picture = views.picture(drawn[number], 0, decoder)?;
+        Ok::<_, Unusable>(session.infer(&[&picture])?.pop().unwrap_or_default())
     };
-    let of = photos.len();
+    let of = drawn.len();
     let report = |done| progress(Progress::Count { what: What::Calibration, done, of });
     let said = each(of, owned, look, report).ok_or(Error::Stopped)?;
+    // Without them the numbers are others, and so is the model.
+    views.none_is_gone(drawn.iter().copied().zip(said.iter().map(|ends| ends.as_ref().err())))?;
     let mut found = vec![f32::INFINITY..=f32::NEG_INFINITY; tensors.len()];
     let mut looked = 0;
     for ends in said.into_iter().flatten() {
@@ -114,10 +107,4 @@ fn that_says_ranges(backbone: &Backbone, tensors: &[String]) -> Vec<u8> {
     let ends: Vec<_> = ends.iter().map(String::as_str).collect();
     graph.node.push(Node::of("Concat", &ends, RANGES).with("axis", Number::One(1)));
     backbone.that_says(graph, RANGES, ends.len())
-}
-
-/// None for a photo that can't be decoded.
-fn look(file: &[u8], decoder: &mut Decoder, session: &mut Session) -> Option<Vec<f32>> {
-    let picture = contained(|| decoder.decode(file)).ok()?;
-    session.infer(&[&picture]).ok()?.pop()
 }

@@ -1,13 +1,16 @@
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use autorma_classifier::{Limits, Picture, Runtime};
 use autorma_models::handmade::{self, SIDE};
-use sha2::{Digest, Sha256};
 
 use super::plan::Step;
 use super::*;
+use crate::contents::Contents;
 use crate::onnx::{Graph, Node, Number, Tensor};
+use crate::photos::Photos;
+use crate::{Folders, Recipe};
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1_000_000, memory: 16 << 20 };
 /// Features of the network that is quantized here.
@@ -74,19 +77,19 @@ fn colours() -> impl Iterator<Item = [u8; 3]> {
 }
 
 fn quantized(backbone: &Backbone) -> Result<Backbone, Error> {
-    let folder = tempfile::tempdir().unwrap();
-    let photos: Vec<PathBuf> = colours()
-        .enumerate()
-        .map(|(number, colour)| {
-            let path = folder.path().join(format!("{number}.bmp"));
-            std::fs::write(&path, handmade::picture(colour)).unwrap();
-            path
-        })
-        .collect();
-    let content = |photo: &PathBuf| Sha256::digest(std::fs::read(photo).unwrap()).into();
-    let photos: Vec<_> = photos.iter().map(|photo| (photo.as_path(), content(photo))).collect();
+    let root = tempfile::tempdir().unwrap();
+    for (number, colour) in colours().enumerate() {
+        let class = root.path().join(["shirts", "tops"][number % 2]);
+        fs::create_dir_all(&class).unwrap();
+        fs::write(class.join(format!("{number}.bmp")), handmade::picture(colour)).unwrap();
+    }
     let machine = Machine { runtime: runtime(), limits: LIMITS, threads: 2 };
-    quantize_by(backbone, &photos, machine, &mut |_| true).map(|quantized| quantized.backbone)
+    let folders = Folders { data: vec![root.path().into()], ..Folders::default() };
+    let photos = Photos::find(&folders, &root.path().join("run")).unwrap();
+    let contents = Contents::read(&photos, LIMITS, 2, &mut |_| true).unwrap();
+    let recipe = Recipe::default();
+    let views = Views::prepare(&photos, &contents, backbone, &recipe, machine, &mut |_| true).unwrap();
+    quantize(backbone, &views, machine, &mut |_| true).map(|quantized| quantized.backbone)
 }
 
 /// What it says of a picture of one colour.

@@ -6,23 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use autorma_classifier::Limits;
-use autorma_training::dataset::{Check, Cost, DatasetError, DatasetInfo, NEAR, Options, Watcher};
+use autorma_training::dataset::{Check, Cost, DatasetError, DatasetInfo, NEAR, Options};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, resize};
 
 pub(crate) const COST: Cost =
     Cost { limits: Limits { bytes: 64 << 20, pixels: 50_000_000, memory: 256 << 20 }, threads: 2 };
-
-pub(crate) struct Nobody;
-
-impl Watcher for Nobody {
-    fn begins(&self, _step: &'static str, _photos: usize) {}
-    fn done(&self) {}
-    fn stops(&self) -> bool {
-        false
-    }
-}
 
 /// A picture like no other with another number.
 pub(crate) fn picture(number: u64) -> RgbImage {
@@ -69,11 +59,11 @@ pub(crate) fn options() -> Options {
 }
 
 pub(crate) fn prepare(from: &Path, to: &Path, options: &Options) -> Result<DatasetInfo, DatasetError> {
-    autorma_training::dataset::prepare(from, to, options, COST, &Nobody)
+    autorma_training::dataset::prepare(from, to, options, COST, &mut |_| true)
 }
 
 pub(crate) fn check(folder: &Path) -> Check {
-    autorma_training::dataset::check(folder, None, NEAR, 3.0, COST, &Nobody).unwrap()
+    autorma_training::dataset::check(folder, None, NEAR, 3.0, COST, &mut |_| true).unwrap()
 }
 
 /// Every file below the folder with its content, by its path.
