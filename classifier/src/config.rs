@@ -107,10 +107,9 @@ impl Config {
         let roots: String = settings.get(&ROOTS, ..);
         let stores = stores::read(settings);
         Self {
-            model: Source::meant(&settings.get_if(&MODEL, |model: &String| match model.is_empty() {
-                true => Err("a folder or a version; . is the current folder".into()),
-                false => Ok(()),
-            })),
+            model: Source::meant(
+                &settings.get_if(&MODEL, not_empty("a folder or a version; . is the current folder")),
+            ),
             split: split(settings),
             shadow: shadow(settings),
             registry,
@@ -131,11 +130,16 @@ impl Config {
             dead_window: settings.get(&DEAD_WINDOW, 1..=1_000_000),
             drain: DRAIN,
             // On Kafka all that have none would be one, and fence each other.
-            slot: settings.get_if(&SLOT, |slot: &String| match slot.is_empty() {
-                true => Err("a name; left out, it is the first number that is free".into()),
-                false => Ok(()),
-            }),
+            slot: settings.get_if(&SLOT, not_empty("a name; left out, it is the first number that is free")),
         }
+    }
+}
+
+/// A check that a text says something; `wanted` is what it should be.
+fn not_empty(wanted: &'static str) -> impl Fn(&String) -> Result<(), String> {
+    move |text| match text.is_empty() {
+        true => Err(wanted.into()),
+        false => Ok(()),
     }
 }
 

@@ -322,26 +322,31 @@ fn who_starts_while_the_registry_is_away_serves_what_has_served() {
     }
 }
 
-#[test]
-fn a_version_that_the_registry_does_not_give_is_asked_for_at_the_next_look() {
+/// The alias names the second version, and the first one serves yet.
+fn while_the_first_serves(test: impl FnOnce(&Fickle, &mut Follower, &Workshop<'_>, &Bench<'_>)) {
     let folder = tempfile::tempdir().unwrap();
     let home = registered(folder.path(), &[means(), negatives()]);
     let serving = home.load("means", 1).unwrap();
     let fickle = Arc::new(Fickle::of(home));
-    *fickle.giving.lock() = Some(away);
     let mut follower = following(&fickle);
     follower.serving = Some((1, serving.version()));
-
     let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
     at_a_bench(&config, &metrics, |bench| {
-        let workshop = Workshop::at(bench, &runtime, &serving.manifest);
+        test(&fickle, &mut follower, &Workshop::at(bench, &runtime, &serving.manifest), bench);
+    });
+}
+
+#[test]
+fn a_version_that_the_registry_does_not_give_is_asked_for_at_the_next_look() {
+    while_the_first_serves(|fickle, follower, workshop, bench| {
+        *fickle.giving.lock() = Some(away);
         for _ in 0..2 {
-            assert!(follower.is_behind(&workshop, bench));
-            is_told_of_once_and_asked_for_again_soon(&follower);
+            assert!(follower.is_behind(workshop, bench));
+            is_told_of_once_and_asked_for_again_soon(follower);
         }
         *fickle.giving.lock() = None;
         let begun = Instant::now();
-        while follower.is_behind(&workshop, bench) {
+        while follower.is_behind(workshop, bench) {
             assert!(begun.elapsed() < AGAIN / 2, "it is asked for again");
         }
         assert_eq!((follower.number(), follower.is_silent), (Some(2), false));
@@ -351,18 +356,9 @@ fn a_version_that_the_registry_does_not_give_is_asked_for_at_the_next_look() {
 
 #[test]
 fn a_version_that_the_alias_has_left_while_it_was_brought_never_serves() {
-    let folder = tempfile::tempdir().unwrap();
-    let home = registered(folder.path(), &[means(), negatives()]);
-    let serving = home.load("means", 1).unwrap();
-    let fickle = Arc::new(Fickle::of(home));
-    *fickle.goes_back.lock() = true;
-    let mut follower = following(&fickle);
-    follower.serving = Some((1, serving.version()));
-
-    let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
-    at_a_bench(&config, &metrics, |bench| {
-        let workshop = Workshop::at(bench, &runtime, &serving.manifest);
-        let looks = [0, 1].map(|_| follower.is_behind(&workshop, bench));
+    while_the_first_serves(|fickle, follower, workshop, bench| {
+        *fickle.goes_back.lock() = true;
+        let looks = [0, 1].map(|_| follower.is_behind(workshop, bench));
         assert_eq!((looks, follower.number()), ([true, false], Some(1)));
         assert!(bench.rack.take(0).is_empty());
     });
