@@ -31,14 +31,14 @@ pub(super) struct Database {
     file: Option<Arc<LogFile>>,
 }
 
-/// The file that a connection has open, and the write-ahead log beside it, which is the same one as long as any
-/// connection is open.
+/// The file that a connection has open, and two beside it, which are the same ones as long as any connection is open: the
+/// write-ahead log, and what all processes share, its index and the lock of who writes (`-shm`).
 #[derive(Debug)]
 struct LogFile {
-    path: PathBuf,
-    wal: PathBuf,
-    /// What tells the two from others that lie in their places later.
-    inodes: [Inode; 2],
+    /// The log itself, then the write-ahead log and the shared memory.
+    paths: [PathBuf; 3],
+    /// What tells them from others that lie in their places later.
+    inodes: [Inode; 3],
 }
 
 /// A device, and a number on it.
@@ -46,28 +46,32 @@ type Inode = (u64, u64);
 
 impl LogFile {
     fn of(path: &Path) -> io::Result<Self> {
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
-        let wal = PathBuf::from(wal);
-        Ok(Self { inodes: inodes(path, &wal)?, path: path.to_owned(), wal })
+        let beside = |end| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        let paths = [path.to_owned(), beside("-wal"), beside("-shm")];
+        Ok(Self { inodes: inodes(&paths)?, paths })
     }
 
-    /// An error if one of them lies there no more: what is written to it is gone with the process.
+    /// An error if one of them lies there no more: what is written is gone with the process, or overwritten by another,
+    /// which knows of another lock.
     fn expect_in_place(&self) -> Result<()> {
-        let is_there = match inodes(&self.path, &self.wal) {
+        let is_there = match inodes(&self.paths) {
             Ok(inodes) => inodes == self.inodes,
             Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
         };
-        let cause = "it, or the -wal beside it, was removed or replaced while it was in use: put it back, or start again \
-                     with what is there";
-        let gone = || Error::Storage { place: self.path.display().to_string(), cause: cause.into() };
+        let cause = "it, or the -wal or -shm beside it, was removed or replaced while it was in use: put it back, or start \
+                     again with what is there";
+        let gone = || Error::Storage { place: self.paths[0].display().to_string(), cause: cause.into() };
         if is_there { Ok(()) } else { Err(gone()) }
     }
 }
 
-fn inodes(log: &Path, wal: &Path) -> io::Result<[Inode; 2]> {
+fn inodes([log, wal, shared]: &[PathBuf; 3]) -> io::Result<[Inode; 3]> {
     let inode = |file: Metadata| (file.dev(), file.ino());
-    Ok([inode(fs::metadata(log)?), inode(fs::metadata(wal)?)])
+    Ok([inode(fs::metadata(log)?), inode(fs::metadata(wal)?), inode(fs::metadata(shared)?)])
 }
 
 /// What a connection's commits survive.
@@ -165,6 +169,8 @@ impl Database {
 
     /// Queries that see one moment of the log.
     pub(super) fn read<T>(&self, queries: impl FnOnce(&Connection) -> Result<T, Inside>) -> Result<T> {
+        // Who waits for news would wait for ever.
+        self.expect_in_place()?;
         self.transaction(TransactionBehavior::Deferred, queries)
     }
 
@@ -189,7 +195,7 @@ impl Database {
     /// Writers that are never idle keep the write-ahead log from being written anew from its beginning: once it is too
     /// large, they wait for that. What is committed is safe whether it succeeds or not.
     fn bound_wal(&self) {
-        let wal = self.file.as_ref().and_then(|file| fs::metadata(&file.wal).ok());
+        let wal = self.file.as_ref().and_then(|file| fs::metadata(&file.paths[1]).ok());
         let size = wal.map_or(0, |wal| wal.len());
         if size <= WAL_BYTES as u64 {
             return;
@@ -226,16 +232,22 @@ impl Database {
 }
 
 /// What an error inside a transaction means for the log.
-fn error(inside: Inside, place: &str) -> Error {
+pub(super) fn error(inside: Inside, place: &str) -> Error {
     let error = match inside {
         Inside::Sql(error) => error,
         Inside::Log(error) => return error,
     };
     let cause = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy(cause),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy(format!(
+            "another process holds it, and has for too long ({cause}); try again when it has let go"
+        )),
         Some(ErrorCode::DiskFull) => Error::DiskFull { place: place.into(), cause },
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => disk::found_out(cause, Path::new(place)),
+        Some(ErrorCode::NotADatabase) => {
+            let cause = format!("{cause}: it is no log of autorma's, or was overwritten; move it away");
+            Error::Storage { place: place.into(), cause }
+        }
         _ => Error::Storage { place: place.into(), cause },
     }
 }

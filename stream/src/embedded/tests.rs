@@ -72,7 +72,8 @@ fn what_is_not_a_log_of_this_version_says_so_and_stays_as_it_is() {
         other => panic!("{other:?}"),
     };
     fs::write(file("text"), "not a database ".repeat(100)).unwrap();
-    assert!(cause(&file("text")).contains("not a database"));
+    let not_one = cause(&file("text"));
+    assert!(not_one.contains("not a database") && not_one.contains("move it away"), "{not_one}");
 
     let foreign = rusqlite::Connection::open(file("foreign")).unwrap();
     foreign.execute_batch("CREATE TABLE cakes (name TEXT)").unwrap();
@@ -86,7 +87,16 @@ fn what_is_not_a_log_of_this_version_says_so_and_stays_as_it_is() {
 
     assert!(!cause(&file("text").join("below a file")).is_empty());
     fs::create_dir(file("folder")).unwrap();
-    assert!(!cause(&file("folder")).is_empty());
+    assert!(cause(&file("folder")).contains("look at the disk"));
+}
+
+/// Until SQLite says so takes ten seconds.
+#[test]
+fn a_log_that_another_process_holds_says_so() {
+    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    let locked = rusqlite::Error::SqliteFailure(busy, Some("database is locked".into()));
+    let told = database::error(locked.into(), "log.db").to_string();
+    assert!(told.contains("another process") && told.contains("try again"), "{told}");
 }
 
 #[test]
@@ -225,11 +235,12 @@ fn a_log_that_was_removed_or_replaced_takes_nothing_more() {
             "{told}"
         );
     };
-    let wal = folder.path().join("log.db-wal");
-    for (file, commits) in [(&path, 2), (&wal, 3)] {
+    let (wal, shared) = (folder.path().join("log.db-wal"), folder.path().join("log.db-shm"));
+    for (file, commits) in [(&path, 2), (&wal, 3), (&shared, 4)] {
         fs::rename(file, &away).unwrap();
         expect_refused(producer.commit(&bulk(1)));
         expect_refused(log.producer("another").map(drop));
+        expect_refused(log.bounds("in").map(drop));
         fs::rename(&away, file).unwrap();
         producer.commit(&bulk(1)).unwrap();
         assert_eq!(end(&log), commits);
@@ -280,12 +291,17 @@ fn a_child_that_has_no_more_files() {
 
 #[test]
 fn want_of_files_is_named_and_passes() {
+    passes_under("ulimit -n 64", "a_child_that_has_no_more_files", CHILD);
+}
+
+/// A test of this file passes in a process that has these limits and a folder, named by a variable.
+fn passes_under(limits: &str, test: &str, variable: &str) {
     let folder = tempfile::tempdir().unwrap();
     let child = Command::new("sh")
-        .args(["-c", "ulimit -n 64; exec \"$@\"", "sh"])
+        .args(["-c", &format!("{limits}; exec \"$@\""), "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "embedded::tests::a_child_that_has_no_more_files", "--nocapture"])
-        .env(CHILD, folder.path())
+        .args(["--exact", &format!("embedded::tests::{test}"), "--nocapture"])
+        .env(variable, folder.path())
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&child.stdout);
@@ -294,4 +310,25 @@ fn want_of_files_is_named_and_passes() {
         "{told}{}",
         String::from_utf8_lossy(&child.stderr)
     );
+}
+
+const GROWN: &str = "EMBEDDED_TEST_GROWN_CHILD";
+
+/// In a process of its own, whose files may not grow large, and which no signal tells of that; called by the test below.
+#[test]
+fn a_child_whose_log_may_grow_no_more() {
+    let Some(folder) = std::env::var_os(GROWN) else { return };
+    let log = Embedded::open(&Path::new(&folder).join("log.db")).unwrap();
+    log.create(&[topic("in")]).unwrap();
+    let mut producer = log.producer("publisher").unwrap();
+    let committed = (0..100).find_map(|_| producer.commit(&bulk(10)).err());
+    let told = committed.expect("it grows on").to_string();
+    assert!(told.contains("ulimit -f") && told.contains("nothing was lost"), "{told}");
+    let whole = log.read(&TopicPartition::new("in", 0), NextOffset::START, 1000).unwrap();
+    assert_eq!((whole.len() as i64, whole.len() % 10), (end(&log), 0));
+}
+
+#[test]
+fn a_log_that_may_grow_no_more_says_what_to_do() {
+    passes_under("trap '' XFSZ; ulimit -f 2000", "a_child_whose_log_may_grow_no_more", GROWN);
 }
