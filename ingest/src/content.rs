@@ -23,7 +23,7 @@ pub(crate) fn read(
     path: &Path,
     seen: &Seen,
     buffer: &mut [u8],
-    go_on: impl Fn() -> bool,
+    go_on: impl FnMut() -> bool,
 ) -> io::Result<Content> {
     let mut file = files::open(path)?;
     if !seen.is_still(&file.metadata()?) {
@@ -46,7 +46,7 @@ fn changed(file: &File) -> io::Result<Content> {
 fn hash(
     file: &mut impl Read,
     buffer: &mut [u8],
-    go_on: impl Fn() -> bool,
+    mut go_on: impl FnMut() -> bool,
 ) -> io::Result<Option<(u64, [u8; 32])>> {
     let (mut sha256, mut length) = (Sha256::new(), 0);
     loop {

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use autorma_schemas::{Micros, RunKind, file_url};
 use autorma_service::Shutdown;
@@ -18,13 +19,19 @@ use crate::{Config, Error, Metrics};
 
 /// Photos are read this much at a time.
 const BUFFER: usize = 256 << 10;
+/// After how long it is told that a single file is still being read.
+const LONG: Duration = Duration::from_secs(5);
 
 /// The way of one file, from sight to publication: what `batch` and `watch` have in common.
 pub(crate) struct Intake<'a> {
     pub(crate) root: Root,
     pub(crate) publisher: Publisher<'a>,
     pub(crate) settling: Settling,
-    pub(crate) warned: Warned,
+    warned: Warned,
+    /// What was told of where the input leads, while that is another folder.
+    elsewhere: Option<String>,
+    /// When the process could last open no more files; none if that is over.
+    lacked: Option<Instant>,
     pub(crate) metrics: &'a Metrics,
     shutdown: &'a Shutdown,
     ledger: Ledger,
@@ -32,6 +39,8 @@ pub(crate) struct Intake<'a> {
     /// be classified in them, and would be so twice.
     unfinished: Option<HashSet<String>>,
     buffer: Vec<u8>,
+    /// [`LONG`].
+    pub(crate) patience: Duration,
     /// Whether files that were closed are held until [`Intake::release`].
     holding: bool,
     held: Vec<Photo>,
@@ -85,11 +94,14 @@ impl<'a> Intake<'a> {
             publisher,
             settling: if kind == RunKind::Batch { settling.in_passing() } else { settling },
             warned: Warned::default(),
+            elsewhere: None,
+            lacked: None,
             metrics,
             shutdown,
             ledger,
             unfinished,
             buffer: vec![0; BUFFER],
+            patience: LONG,
             holding: false,
             held: Vec::new(),
         })
@@ -173,7 +185,14 @@ impl<'a> Intake<'a> {
         if !self.root.holds_folder_of(path) {
             return Ok(Taken::Gone);
         }
-        let go_on = || !self.shutdown.is_requested();
+        let begun = Instant::now();
+        let go_on = || {
+            if begun.elapsed() >= self.patience && self.warned.first(path, SLOW) {
+                let bytes = seen.version.size;
+                tracing::warn!(?path, bytes, "a file is still being read: the photos behind it wait");
+            }
+            !self.shutdown.is_requested()
+        };
         let sha256 = match content::read(path, &seen, &mut self.buffer, go_on) {
             Ok(Content::Whole(sha256)) => sha256,
             Ok(Content::Changed(now)) => {
@@ -183,15 +202,14 @@ impl<'a> Intake<'a> {
             Ok(Content::Interrupted) => return Ok(Taken::Interrupted),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Taken::Gone),
             Err(error) if is_out_of_files(&error) => {
-                if self.warned.first(self.root.path(), OUT_OF_FILES) {
-                    tracing::warn!(%error, "no more files can be opened (ulimit -n): photos are looked at again later");
-                }
+                self.lacks_files(&error);
                 self.settling.changed(path, seen.version, Moment::now());
                 return Ok(Taken::Pending);
             }
             Err(error) => return Ok(self.unreadable(path, &error)),
         };
         self.warned.over(path, UNREADABLE);
+        self.warned.over(path, SLOW);
         let photo = Photo { path: path.to_owned(), uri, version: seen.version, sha256, seen_at };
         if self.holding && sight == Sight::Complete {
             self.held.push(photo);
@@ -237,6 +255,19 @@ impl<'a> Intake<'a> {
         Taken::Unreadable
     }
 
+    /// The process may open no more files, which is no photo's fault, nor a folder's. That is told once until it is over.
+    pub(crate) fn lacks_files(&mut self, error: &std::io::Error) {
+        if self.lacked.replace(Instant::now()).is_none() {
+            tracing::warn!(%error, "no more files can be opened (ulimit -n): photos are looked at again later");
+        }
+    }
+
+    /// All was looked at since then: want of files is over if none was wanting. That one was there says little, where there
+    /// are too few.
+    pub(crate) fn looked_since(&mut self, begun: Instant) {
+        self.lacked = self.lacked.filter(|lacked| *lacked >= begun);
+    }
+
     /// A folder couldn't be read. Whether photos may be missed in it: not if it has gone, like a file that has.
     pub(crate) fn folder_failed(&mut self, path: &Path, error: &std::io::Error) -> bool {
         if says_gone(error) && path != self.root.path() {
@@ -252,6 +283,31 @@ impl<'a> Intake<'a> {
         true
     }
 
+    /// What to do, if what was named as the input leads to another folder by now. That is told once.
+    pub(crate) fn leads_elsewhere(&mut self) -> Option<&str> {
+        let (named, path) = (self.root.named().display(), self.root.path().display());
+        match self.root.elsewhere() {
+            // It may be about to lead here again, or to another one.
+            Err(_) => {}
+            Ok(None) => {
+                if self.elsewhere.take().is_some() {
+                    tracing::info!("the input {named} leads to {path} again");
+                }
+            }
+            Ok(Some(now)) => {
+                let now = now.display();
+                let advice = "start again, or let it lead there again";
+                let told =
+                    format!("the input {named} leads to {now} by now, and only {path} is read: {advice}");
+                if self.elsewhere.as_ref() != Some(&told) {
+                    tracing::error!("{told}");
+                    self.elsewhere = Some(told);
+                }
+            }
+        }
+        self.elsewhere.as_deref()
+    }
+
     /// A folder was read.
     pub(crate) fn folder_works(&mut self, path: &Path) {
         if self.warned.over(path, UNREADABLE) {
@@ -261,4 +317,4 @@ impl<'a> Intake<'a> {
 }
 
 const UNREADABLE: &str = "unreadable";
-const OUT_OF_FILES: &str = "out of files";
+const SLOW: &str = "slow";

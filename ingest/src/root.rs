@@ -11,6 +11,10 @@ use crate::settle::Version;
 /// The input folder: nothing outside it is looked into.
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
+    /// As it was named.
+    named: PathBuf,
+    /// What stands in it, if that is a link.
+    link: Option<PathBuf>,
     /// Canonical.
     path: PathBuf,
     text: String,
@@ -77,13 +81,27 @@ impl Root {
         fs::read_dir(&path).map_err(failed)?;
         let Some(text) = path.to_str().map(str::to_owned) else { return Err(Error::InputNotUtf8(path)) };
         let identity = identity(&fs::metadata(&path).map_err(failed)?);
-        Ok(Self { path, text, identity })
+        // Without a slash at its end, behind which nothing is a link.
+        let named: PathBuf = input.components().collect();
+        Ok(Self { link: fs::read_link(&named).ok(), named, path, text, identity })
     }
 
     /// An error if it isn't there any more: then that files of it are gone says nothing.
     pub(crate) fn expect_there(&self) -> Result<(), Error> {
         let is_there = fs::metadata(&self.path).is_ok_and(|now| identity(&now) == self.identity);
         if is_there { Ok(()) } else { Err(Error::InputGone(self.path.clone())) }
+    }
+
+    /// As it was named.
+    pub(crate) fn named(&self) -> &Path {
+        &self.named
+    }
+
+    /// Where what was named leads by now, if it is a link that has been changed; it isn't followed, for what it leads to may
+    /// hang. An error if it is no link any more, or nobody can say.
+    pub(crate) fn elsewhere(&self) -> io::Result<Option<PathBuf>> {
+        let Some(link) = &self.link else { return Ok(None) };
+        Ok(Some(fs::read_link(&self.named)?).filter(|now| now != link))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -163,6 +181,38 @@ mod tests {
         assert!(matches!(look("sub/a.jpg/b.jpg"), Look::Gone));
         assert!(root.holds_folder_of(&root.path().join("sub/a.jpg")));
         assert!(!root.holds_folder_of(&root.path().join("folder.jpg/a.jpg")), "behind a link");
+    }
+
+    #[test]
+    fn an_input_that_leads_elsewhere_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let (one, other, link) = (folder.join("one"), folder.join("other"), folder.join("in"));
+        fs::create_dir(&one).unwrap();
+        fs::create_dir(&other).unwrap();
+        let lead_to = |to: &Path| {
+            drop(fs::remove_file(&link));
+            symlink(to, &link).unwrap();
+        };
+        lead_to(&one);
+        let root = Root::open(&link).unwrap();
+        assert_eq!(root.elsewhere().unwrap(), None);
+        lead_to(&other);
+        assert_eq!(root.elsewhere().unwrap(), Some(other));
+        lead_to(&folder.join("nowhere"));
+        assert_eq!(root.elsewhere().unwrap(), Some(folder.join("nowhere")));
+        fs::remove_file(&link).unwrap();
+        assert!(root.elsewhere().is_err(), "it may be about to lead here again");
+        lead_to(&one);
+        assert_eq!(root.elsewhere().unwrap(), None);
+        // Its folder has another name, and is the same one.
+        let moved = folder.join("moved");
+        fs::rename(&one, &moved).unwrap();
+        symlink(&moved, &one).unwrap();
+        assert_eq!(
+            (Root::open(&one.join("")).unwrap().elsewhere().unwrap(), root.elsewhere().unwrap()),
+            (None, None)
+        );
     }
 
     #[test]

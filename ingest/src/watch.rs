@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use autorma_schemas::RunKind;
 use autorma_service::Shutdown;
+use autorma_service::files::is_out_of_files;
 use autorma_service::http::StageHealth;
 use autorma_stream::Log;
 
@@ -28,7 +29,7 @@ const MOST_PENDING: usize = 50_000;
 const TURN: usize = 256;
 /// How long a scan goes on before it looks up.
 const SCAN: Duration = Duration::from_millis(20);
-/// How soon an input that can't be read is looked at again.
+/// How soon an input that can't be read is looked at again, and any folder that no file was left for.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Publishes what comes into the folder, until the shutdown; then its run is closed. It is ready when it has read the
@@ -244,20 +245,33 @@ impl<'a> Daemon<'a> {
     fn folder_works(&mut self, path: &Path) {
         self.intake.folder_works(path);
         if path == self.intake.root.path() {
-            self.health.ready();
+            match self.intake.leads_elsewhere() {
+                None => self.health.ready(),
+                Some(why) => self.health.starting(why),
+            }
         }
     }
 
     fn folder_failed(&mut self, path: &Path, error: &io::Error) {
+        if is_out_of_files(error) {
+            self.intake.lacks_files(error);
+            if path == self.intake.root.path() {
+                self.health.starting("no more files can be opened (ulimit -n): the input isn't read");
+            }
+            return self.rescans.not_after(Instant::now() + AGAIN);
+        }
         self.intake.folder_failed(path, error);
         if path == self.intake.root.path() {
-            self.health.starting(&format!("the input folder {} can't be read: {error}", path.display()));
+            let unread = format!("the input folder {} can't be read: {error}", path.display());
+            self.health.starting(self.intake.leads_elsewhere().unwrap_or(&unread));
             self.rescans.not_after(Instant::now() + AGAIN);
         }
     }
 
     fn end_scan(&mut self) {
-        let Some(took) = self.rescans.end(Instant::now()) else { return };
+        let now = Instant::now();
+        let Some(took) = self.rescans.end(now) else { return };
+        self.intake.looked_since(now - took);
         self.intake.metrics.rescan_seconds.observe(took.as_secs_f64());
         tracing::debug!(?took, "the folder was read");
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use autorma_ingest::{Error, Found};
 use autorma_schemas::{RunKind, RunState, event_id, file_path, file_url, sha256, topics};
 use autorma_service::Shutdown;
-use shared::{Classifier, World, age, run_record, text};
+use shared::{Classifier, World, age, passes_under, run_record, text};
 
 #[test]
 fn each_photo_is_published_once_in_order() {
@@ -442,17 +442,5 @@ fn a_child_that_has_no_more_files() {
 
 #[test]
 fn want_of_files_is_no_folder_s_fault() {
-    let child = Command::new("sh")
-        .args(["-c", "ulimit -n 64; exec \"$@\"", "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "a_child_that_has_no_more_files", "--nocapture"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success() && told.contains("1 passed"),
-        "{told}{}",
-        String::from_utf8_lossy(&child.stderr)
-    );
+    passes_under("ulimit -n 64", "a_child_that_has_no_more_files", CHILD);
 }

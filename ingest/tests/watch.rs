@@ -4,14 +4,17 @@ mod shared;
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use autorma_schemas::{RunKind, RunState, sha256, topics};
 use autorma_service::http::Health;
-use shared::{Classifier, World, age, run_record, text};
+use autorma_service::logging::{self, Format};
+use shared::{Classifier, World, age, passes_under, run_record, text};
 
 /// Runs the daemon around `test`, and stops it.
 fn watched<T>(world: &World, test: impl FnOnce() -> T) -> T {
@@ -274,6 +277,29 @@ fn a_daemon_whose_input_is_gone_is_not_ready_until_it_is_back() {
 }
 
 #[test]
+fn a_daemon_whose_input_leads_elsewhere_is_not_ready_until_it_leads_back() {
+    let mut world = World::new();
+    world.config.rescan = Duration::from_millis(30);
+    let (input, link) = (world.input(), world.folder.path().join("link"));
+    let lead_to = |to: &Path| {
+        drop(fs::remove_file(&link));
+        symlink(to, &link).unwrap();
+    };
+    lead_to(&input);
+    world.config.input = link.clone();
+    watched_with(&world, |health| {
+        first_scan(&world);
+        lead_to(world.folder.path());
+        world.until("it isn't ready", || !health.is_ready());
+        assert!(health.is_live(), "what is in hand goes on");
+        lead_to(&input);
+        world.until("it is again", || health.is_ready());
+        world.photo("a.jpg", "x");
+        world.until("the photo", || world.events().len() == 1);
+    });
+}
+
+#[test]
 fn when_more_events_come_than_there_is_room_for_the_folder_is_read_again() {
     let mut world = World::new();
     world.config.settle = Duration::from_millis(50);
@@ -401,5 +427,65 @@ fn a_copy_right_after_another_under_the_same_name_is_not_read_half_way() {
 }
 
 fn mkfifo(path: &Path) {
-    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+const CHILD: &str = "WATCH_TEST_CHILD";
+
+/// What is logged.
+#[derive(Debug, Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// How often it has been told that files are wanting.
+    fn told(&self) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).matches("no more files can be opened").count()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// In a process of its own, which may open few files; called by the test below.
+#[test]
+fn a_child_that_has_no_more_files_twice() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    logging::init(Format::Text, "warn", move || writer.clone()).unwrap();
+    let mut world = World::new();
+    world.config.settle = Duration::from_millis(10);
+    world.config.rescan = Duration::from_millis(10);
+    watched_with(&world, |health| {
+        for episode in 1..3 {
+            let all = RefCell::new(Vec::new());
+            world.until("it is told", || {
+                // Those, too, that the daemon had open a moment ago.
+                all.borrow_mut().extend(std::iter::from_fn(|| File::open("/dev/null").ok()));
+                lines.told() >= episode && !health.is_ready()
+            });
+            drop(all);
+            // No photo need come before it is told again.
+            let scans = world.metrics.rescan_seconds.get_sample_count();
+            world.until("a whole scan", || world.metrics.rescan_seconds.get_sample_count() > scans + 1);
+            assert!(health.is_ready());
+        }
+        world.photo("a.jpg", "x");
+        world.until("the photo", || world.events().len() == 1);
+    });
+    assert_eq!(world.metrics.unreadable_folders.get(), 0);
+}
+
+#[test]
+fn want_of_files_is_told_each_time_and_is_no_folder_s_fault() {
+    passes_under("ulimit -n 64", "a_child_that_has_no_more_files_twice", CHILD);
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::files::is_out_of_files;
 pub use holder::Holder;
 
 /// The folder of the locks below the data folder.
@@ -81,6 +82,14 @@ pub enum RoleError {
         path.display()
     )]
     Forbidden {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The system gives this process no more files.
+    #[error("can't lock {}: {cause}; allow the process more (ulimit -n)", path.display())]
+    OutOfFiles {
         /// The lock's file.
         path: PathBuf,
         /// Why.
@@ -181,6 +190,7 @@ impl RoleLock {
             Err(cause) => Err(match cause.kind() {
                 ErrorKind::StorageFull => RoleError::DiskFull { path, cause },
                 ErrorKind::PermissionDenied => RoleError::Forbidden { path, cause },
+                _ if is_out_of_files(&cause) => RoleError::OutOfFiles { path, cause },
                 _ => RoleError::Io { path, cause },
             }),
         }

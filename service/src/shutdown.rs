@@ -77,7 +77,8 @@ impl Shutdown {
     }
 
     /// Calls `listener` at the request, at once if it was made already, as long as what is returned isn't dropped: for
-    /// threads that wait for something else.
+    /// threads that wait for something else. It must wait for nobody, not even to log a line: who has asked may be the thread
+    /// that hears the signals.
     pub fn on_request(&self, listener: impl FnOnce() + Send + 'static) -> Listening {
         let mut inner = self.0.inner.lock();
         let number = inner.next;

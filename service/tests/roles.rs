@@ -1,12 +1,17 @@
 //! Role locks within a process, and against another one that is killed.
 
+mod shared;
+
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use autorma_service::roles::{RoleError, RoleLock};
+use shared::passes_under;
 
 const CHILD: &str = "ROLES_TEST_CHILD";
+const NEEDY: &str = "ROLES_TEST_NEEDY_CHILD";
 
 /// Files of Linux that nobody may write to, or read, root neither: they stand for locks of another user.
 const UNWRITABLE: &str = "/proc/sys/kernel/ostype";
@@ -165,4 +170,20 @@ fn death_releases_a_role() {
     drop(child);
     assert!(RoleLock::holders(folder.path()).unwrap().living.is_empty());
     RoleLock::take(folder.path(), "ingest", "autorma up").unwrap();
+}
+
+/// In a process of its own, which may open few files; called by the test below.
+#[test]
+fn a_child_that_has_no_more_files() {
+    let Some(folder) = std::env::var_os(NEEDY) else { return };
+    let all: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let refused = RoleLock::take(Path::new(&folder), "sink", "autorma sink");
+    drop(all);
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("sink.lock") && told.contains("ulimit -n"), "{told}");
+}
+
+#[test]
+fn who_has_no_file_left_for_a_lock_is_told_what_to_do() {
+    passes_under("ulimit -n 64", "a_child_that_has_no_more_files", NEEDY);
 }

@@ -1,11 +1,17 @@
 //! Signals, sent to a process of its own.
 
-use std::io::{BufRead, BufReader};
+mod shared;
+
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use shared::passes_under;
+
 const CHILD: &str = "SIGNALS_TEST_CHILD";
+const WRITER: &str = "SIGNALS_TEST_WRITER";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// In a process of its own, called by the test below: counts signals and ends at the second.
@@ -88,4 +94,18 @@ fn both_signals_are_counted() {
     child.send("INT");
     child.says("signal 2");
     assert_eq!(child.ends(), Some(42));
+}
+
+/// In a process of its own, whose files may not grow large; called by the test below.
+#[test]
+fn a_child_that_writes_too_much() {
+    let Some(folder) = std::env::var_os(WRITER) else { return };
+    autorma_service::signals::let_writes_fail().unwrap();
+    let error = std::fs::write(Path::new(&folder).join("large"), vec![0; 1 << 20]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+}
+
+#[test]
+fn a_file_that_may_grow_no_more_ends_nobody() {
+    passes_under("ulimit -f 8", "a_child_that_writes_too_much", WRITER);
 }

@@ -4,6 +4,7 @@ use autorma_schemas::Micros;
 use autorma_stream::PollLimit;
 
 use crate::bookkeeping::Place;
+use crate::manifest::Mark;
 use crate::outcome::{Kind, Outcome};
 
 /// Outcomes of one flush, at most.
@@ -16,6 +17,8 @@ pub(crate) const MAX_BYTES: usize = 8 << 20;
 pub(crate) struct Buffer {
     /// By run, what its part will hold.
     pub(crate) runs: BTreeMap<String, Lines>,
+    /// The last record of each partition.
+    pub(crate) last: BTreeMap<String, Mark>,
     /// When the events of the outcomes were seen.
     pub(crate) seen: Vec<Micros>,
     pub(crate) predictions: u64,

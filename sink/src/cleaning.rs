@@ -77,11 +77,13 @@ pub(crate) fn set_aside(store: &Store, folder: &Folder) -> Result<String, Error>
     Ok(free.display().to_string())
 }
 
-/// Of a summary, what says which run it is of.
+/// Of a summary, what says which run it is of. One that was open when its log was copied may have been closed twice, with
+/// other images.
 #[derive(Debug, Deserialize)]
 struct Whose {
     run_id: String,
     opened_at: String,
+    closed_at: Option<String>,
 }
 
 /// How much of a results file's end is looked at for the name of its run: what stands behind that is much shorter.
@@ -94,7 +96,9 @@ pub(crate) fn keep_former(store: &Store, ours: &Summary) -> Result<(), Error> {
     let names = [results_file(&ours.run_id), summary_file(&ours.run_id)];
     let files = names.each_ref().map(|name| store.output().join(name));
     let failed = |file: &Path, error: io::Error| Error::at(file.display().to_string(), &error);
-    let is_ours = |it: Whose| it.run_id == ours.run_id && it.opened_at == ours.opened_at;
+    let is_ours = |it: Whose| {
+        it.run_id == ours.run_id && it.opened_at == ours.opened_at && it.closed_at == ours.closed_at
+    };
     let is_of_another = match store.get(&names[1])? {
         Some(text) => !serde_json::from_slice::<Whose>(&text).is_ok_and(is_ours),
         None => are_of_another(&files[0], &ours.run_id).map_err(|error| failed(&files[0], error))?,

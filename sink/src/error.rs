@@ -25,6 +25,16 @@ pub enum Error {
         /// What the system said.
         cause: String,
     },
+    /// A file would be larger than any may be.
+    #[error(
+        "{place} may grow no more: allow larger files (ulimit -f) and start again; nothing was lost ({cause})"
+    )]
+    TooLarge {
+        /// The file.
+        place: String,
+        /// What the system said.
+        cause: String,
+    },
     /// The system gives this process no more files, which is no folder's fault.
     #[error(
         "no more files can be opened for {place}: allow the process more (ulimit -n); nothing was lost ({cause})"
@@ -75,6 +85,8 @@ impl Error {
         let (place, cause) = (place.into(), error.to_string());
         if says(error, is_full) {
             Error::DiskFull { place, cause }
+        } else if says(error, is_too_large) {
+            Error::TooLarge { place, cause }
         } else if says(error, is_out_of_files) {
             Error::OutOfFiles { place, cause }
         } else {
@@ -94,6 +106,10 @@ fn says(error: &(dyn std::error::Error + 'static), is_such: fn(&io::Error) -> bo
 /// Whether there is no space left, or none left within the quota.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn is_too_large(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::FileTooLarge
 }
 
 #[cfg(test)]
@@ -116,6 +132,16 @@ mod tests {
         assert!(matches!(Error::at("x", &store), Error::DiskFull { .. }));
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
         assert!(matches!(Error::at("x", &denied), Error::Output { .. }));
+    }
+
+    #[test]
+    fn a_file_that_may_grow_no_more_is_found_under_other_errors() {
+        let too_large = || io::Error::from_raw_os_error(27);
+        for error in [too_large(), io::Error::other(Wrapped { source: too_large() })] {
+            let told = Error::at("x", &error);
+            assert!(matches!(told, Error::TooLarge { .. }), "{error:?}");
+            assert!(told.to_string().contains("ulimit -f"), "{told}");
+        }
     }
 
     #[test]

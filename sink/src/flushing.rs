@@ -7,6 +7,7 @@ use autorma_stream::{Advance, Error as LogError, Transaction, failpoint};
 
 use crate::Error;
 use crate::buffer::Buffer;
+use crate::manifest::Mark;
 use crate::part::{Header, write};
 use crate::recovery::next_of;
 use crate::stage::Sink;
@@ -20,9 +21,9 @@ impl Sink<'_> {
         let begun = Instant::now();
         let stored_at = Micros::now();
         self.books.close_outside(stored_at);
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         self.write_parts(&buffer, stored_at)?;
-        self.write_manifest()?;
+        self.write_manifest(std::mem::take(&mut buffer.last))?;
         self.settle_offsets()?;
         let ended = Instant::now();
         self.pace.flushed(begun, ended, buffer.seen.len());
@@ -72,8 +73,9 @@ impl Sink<'_> {
     }
 
     /// From here on the parts count, and their records are never read again.
-    fn write_manifest(&mut self) -> Result<(), Error> {
+    fn write_manifest(&mut self, last: BTreeMap<String, Mark>) -> Result<(), Error> {
         self.manifest.offsets = self.positions.all();
+        self.manifest.last.extend(last);
         self.manifest.outside = self.books.outside().cloned();
         self.manifest.outcomes = self.books.outcomes();
         self.manifest.save(&self.store, &self.folder)?;

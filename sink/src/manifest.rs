@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use autorma_stream::{NextOffset, TopicPartition};
+use autorma_stream::{NextOffset, StoredRecord, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -31,6 +31,10 @@ pub(crate) struct Manifest {
     /// Where to continue.
     #[serde(with = "by_topic")]
     pub(crate) offsets: BTreeMap<TopicPartition, NextOffset>,
+    /// The last record of each partition that was taken: where another one stands there, it is another log. A manifest of
+    /// an earlier autorma doesn't say it.
+    #[serde(default)]
+    pub(crate) last: BTreeMap<String, Mark>,
     /// What was durable in another output folder when this one began: outcomes without a run are there.
     #[serde(default, with = "by_topic")]
     pub(crate) elsewhere: BTreeMap<TopicPartition, NextOffset>,
@@ -40,6 +44,19 @@ pub(crate) struct Manifest {
     /// How many outcomes the parts of each unfinished run hold: parts that somebody has removed are missed.
     #[serde(default)]
     pub(crate) outcomes: BTreeMap<String, u64>,
+}
+
+/// What tells a record from another one that stands at its place in a log of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    pub(crate) offset: i64,
+    pub(crate) appended_at: i64,
+}
+
+impl Mark {
+    pub(crate) fn of(record: &StoredRecord) -> Self {
+        Self { offset: record.offset.0, appended_at: record.appended_at }
+    }
 }
 
 /// What stands in the file.
@@ -141,6 +158,7 @@ mod tests {
             log: "here".into(),
             next_part: 7,
             offsets: BTreeMap::from([(at(0), NextOffset(5)), (at(11), NextOffset(9))]),
+            last: BTreeMap::from([(at(11).to_string(), Mark { offset: 7, appended_at: 1 })]),
             elsewhere: BTreeMap::from([(at(0), NextOffset(2))]),
             outside: Some(Outside {
                 run_id: "o".into(),
@@ -175,5 +193,17 @@ mod tests {
         }
         let newer = said(r#"{"format": 2, "logs": []}"#);
         assert!(newer.contains("format 2") && newer.ends_with("start that autorma again"), "{newer}");
+    }
+
+    #[test]
+    fn one_of_an_earlier_autorma_has_offsets_alone() {
+        let output = tempfile::tempdir().unwrap();
+        let store = Store::open(output.path()).unwrap();
+        let folder = Folder::new("here");
+        let text = r#"{"format": 1, "log": "here", "next_part": 7, "offsets": {"predictions": {"0": 5}}}"#;
+        store.put(&folder.manifest(), text.into()).unwrap();
+        let offsets = BTreeMap::from([(TopicPartition::new("predictions", 0), NextOffset(5))]);
+        let manifest = Manifest { log: "here".into(), next_part: 7, offsets, ..Manifest::default() };
+        assert_eq!(Manifest::load(&store, &folder, "here").unwrap(), Some(manifest));
     }
 }

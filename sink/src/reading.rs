@@ -5,6 +5,7 @@ use autorma_stream::{NextOffset, StoredRecord, TopicPartition};
 
 use crate::Error;
 use crate::bookkeeping::Place;
+use crate::manifest::Mark;
 use crate::outcome::{Outcome, readable};
 use crate::stage::Sink;
 
@@ -16,6 +17,7 @@ impl Sink<'_> {
             return Ok(());
         }
         self.buffer.count();
+        self.buffer.last.insert(record.at.to_string(), Mark::of(record));
         if record.at.topic == topics::RUNS {
             let run = readable(record, RunRecord::decode(&record.value))?;
             run.into_iter().for_each(|run| self.books.record(run));

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use autorma_schemas::{Event, RunRecord, topics};
+use autorma_stream::retry::patiently;
 use autorma_stream::{Bounds, Log, NextOffset, Pages, TopicPartition};
 
 use crate::bookkeeping::Bookkeeping;
 use crate::coverage::Coverage;
 use crate::filling::fill_up;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Mark};
 use crate::names::{Folder, part_number};
 use crate::outcome::readable;
 use crate::part::Part;
@@ -38,11 +39,12 @@ pub(crate) fn recover(
     log.settle(&TOPICS)?;
     let mut stranded = Stranded::default();
     let mut manifest = match Manifest::load(store, folder, &identity)? {
-        Some(manifest) if is_of_other_topics(&manifest, log)? => {
+        Some(manifest) if is_of_another_log(&manifest, log)? => {
             let kept = cleaning::set_aside(store, folder)?;
             tracing::error!(
                 kept,
-                "the log's topics were made anew: what was not finished of the old ones is kept there"
+                "the log isn't the one that this folder has results of: its topics were made anew, or an older copy of it was \
+                 put back; it is read from its beginning, and what was not finished of the other is kept there"
             );
             stranded.are_put_aside();
             first_manifest(store, folder, identity, log)?
@@ -73,17 +75,31 @@ pub(crate) fn recover(
     Ok(Recovered { manifest, books, stranded })
 }
 
-/// Whether the manifest goes further than the log: then its topics were deleted and made anew.
-fn is_of_other_topics(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error> {
+/// Whether the log is another one of the same name: its topics were deleted and made anew, or an older copy of it was put
+/// back. Then the manifest goes further than the log or, if that has grown past it by now, other records stand before there.
+fn is_of_another_log(manifest: &Manifest, log: &dyn Log) -> Result<bool, Error> {
     for topic in TOPICS {
         for Bounds { at, end, .. } in log.bounds(topic)? {
             let elsewhere = manifest.elsewhere.get(&at).copied().unwrap_or_default();
-            if next_of(manifest, &at).max(elsewhere) > end {
+            if next_of(manifest, &at).max(elsewhere) > end || has_another_record(manifest, log, &at)? {
                 return Ok(true);
             }
         }
     }
     Ok(false)
+}
+
+/// Whether another record stands where the last one was taken, or none though retention hasn't come that far.
+fn has_another_record(manifest: &Manifest, log: &dyn Log, at: &TopicPartition) -> Result<bool, Error> {
+    let Some(last) = manifest.last.get(&at.to_string()) else { return Ok(false) };
+    let there = patiently(|| log.read(at, NextOffset(last.offset), 1))?;
+    match there.first().map(Mark::of).filter(|there| there.offset == last.offset) {
+        Some(there) => Ok(there != *last),
+        // Those of runs make room for newer ones.
+        None if at.topic == topics::RUNS => Ok(false),
+        // Asked after that: a broker may just have dropped it.
+        None => Ok(log.bounds(&at.topic)?.iter().any(|it| it.at == *at && it.start.0 <= last.offset)),
+    }
 }
 
 /// Goes on behind what retention has dropped: where nothing has come since, no record would ever lead there. What the group

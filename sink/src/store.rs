@@ -2,8 +2,9 @@ mod upload;
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,7 +31,10 @@ const BACKOFF: Backoff =
 /// renames it, and fsyncs the folder and every folder that it had to create. It doesn't fsync after a removal.
 #[derive(Debug)]
 pub(crate) struct Store {
+    /// Without links, for these may lead elsewhere later.
     output: PathBuf,
+    /// Which folder that was when it was opened.
+    identity: (u64, u64),
     files: LocalFileSystem,
     /// For `object_store` alone: its local files are blocking calls that it sends to a thread.
     runtime: Runtime,
@@ -39,17 +43,19 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the folder, creating it if need be.
+    /// Opens the folder. One that isn't there isn't made: it may have been moved away, and its lock with it.
     pub(crate) fn open(output: &Path) -> Result<Self, Error> {
         let place = output.display().to_string();
-        create(output).map_err(|error| Error::at(&*place, &error))?;
-        let files = LocalFileSystem::new_with_prefix(output).map_err(|error| Error::at(&*place, &error))?;
+        let failed = |error: io::Error| Error::at(&*place, &error);
+        let output = output.canonicalize().map_err(failed)?;
+        let identity = identity(&output).map_err(failed)?;
+        let files = LocalFileSystem::new_with_prefix(&output).map_err(|error| Error::at(&*place, &error))?;
         let files = files.with_fsync(true).with_automatic_cleanup(true);
         let runtime = Builder::new_current_thread().build().map_err(Error::Runtime)?;
-        Ok(Self { output: output.to_owned(), files, runtime, read: Cell::new(0) })
+        Ok(Self { output, identity, files, runtime, read: Cell::new(0) })
     }
 
-    /// The folder itself.
+    /// The folder itself, without links.
     pub(crate) fn output(&self) -> &Path {
         &self.output
     }
@@ -63,6 +69,7 @@ impl Store {
     pub(crate) fn put(&self, path: &str, content: Vec<u8>) -> Result<(), Error> {
         let (location, content) = (Location::from(path), PutPayload::from(content));
         self.persist(|| {
+            self.expect_in_place()?;
             let put = self.files.put(&location, content.clone());
             self.runtime.block_on(put).map_err(|error| Error::at(self.place(path), &error))?;
             Ok(())
@@ -77,6 +84,7 @@ impl Store {
         mut write: impl FnMut(&mut Upload<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.persist(|| {
+            self.expect_in_place()?;
             let failed = |error| Error::at(self.place(path), &error);
             let location = Location::from(path);
             let upload = self.runtime.block_on(self.files.put_multipart(&location)).map_err(failed)?;
@@ -157,6 +165,18 @@ impl Store {
         })
     }
 
+    /// An error if the folder was moved away: a file that is written would make another one at its old place.
+    fn expect_in_place(&self) -> Result<(), Error> {
+        let is_there = match identity(&self.output) {
+            Ok(identity) => identity == self.identity,
+            // What else is wrong is found out by writing.
+            Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        };
+        let cause = "it was moved, removed or replaced while it was in use";
+        let gone = || Error::Output { place: self.output.display().to_string(), cause: cause.into() };
+        if is_there { Ok(()) } else { Err(gone()) }
+    }
+
     /// Tries again what may pass. A full disk doesn't.
     fn persist<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         let disposition = |error: &Error| match error {
@@ -170,6 +190,12 @@ impl Store {
         };
         retry(BACKOFF, disposition, pause, attempt)
     }
+}
+
+/// Which folder it is, whatever its path: device and number.
+fn identity(folder: &Path) -> io::Result<(u64, u64)> {
+    let metadata = std::fs::metadata(folder)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Creates the output folder, and the hidden one in it, so that they are there after a power cut. It is to be called before
@@ -207,5 +233,20 @@ mod tests {
         let begun = Instant::now();
         assert!(matches!(store.get("loop"), Err(Error::Output { .. })));
         assert!(begun.elapsed() >= BACKOFF.longest, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn where_a_link_led_when_it_was_opened_all_files_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let [link, here, there] = ["link", "here", "there"].map(|name| folder.join(name));
+        [&here, &there].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+        std::os::unix::fs::symlink(&here, &link).unwrap();
+        let store = Store::open(&link).unwrap();
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&there, &link).unwrap();
+        store.put("file", Vec::new()).unwrap();
+        assert_eq!(store.place("file"), here.join("file").display().to_string());
+        assert!(here.join("file").exists() && store.output() == here);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -237,4 +238,21 @@ impl Classifier {
         let advance = Some(Advance::to(self.consumer.membership(), offsets));
         self.producer.commit(&Transaction { appends: Vec::new(), advance }).unwrap();
     }
+}
+
+/// A test of the program passes in a process that has these limits, and knows by a variable that it is that one.
+pub(crate) fn passes_under(limits: &str, test: &str, variable: &str) {
+    let child = Command::new("sh")
+        .args(["-c", &format!("{limits}; exec \"$@\""), "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(variable, "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
 }

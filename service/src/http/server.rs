@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::Health;
 use super::health::Report;
+use crate::threads;
 
 /// Connections at a time; others wait until one of these ends. Each costs the process a file, and photos need files too.
 const PLACES: u32 = 32;
@@ -65,7 +66,7 @@ impl Server {
             // A scrape that hangs must not keep the process.
             runtime.shutdown_timeout(GRACE);
         };
-        let thread = Builder::new().name("http".into()).spawn(work)?;
+        let thread = Builder::new().name("http".into()).spawn(work).map_err(threads::refused)?;
         // The port may be any.
         tracing::info!(%address, "serving /metrics, /health/live and /health/ready");
         Ok(Self { address, stop, thread: Some(thread) })

@@ -100,7 +100,8 @@ fn entries_and_summary_say_where_everything_comes_from() {
     sink.wait_for_run(RUN);
     let finished = sink.progress.snapshot().finished.remove(0);
     assert_eq!((finished.predictions, finished.dead_letters), (9, 3));
-    assert_eq!(finished.results, autorma_sink::results_path(workplace.output.path(), RUN));
+    let output = workplace.output.path().canonicalize().unwrap();
+    assert_eq!(finished.results, autorma_sink::results_path(&output, RUN));
     sink.stop();
 
     let results = workplace.results(RUN);

@@ -229,6 +229,25 @@ fn while_filling_up_what_a_vanished_part_held() {
     continues(&workplace);
 }
 
+/// As where the working folder of a daemon gets another name: its paths would lead to a new one.
+#[test]
+fn an_output_folder_that_was_moved_away_is_not_made_anew() {
+    let (workplace, away) = (Workplace::new(), tempfile::tempdir().unwrap());
+    writes_nine(&workplace);
+    let (output, moved) = (workplace.output.path(), away.path().join("output"));
+    let sink = workplace.sink();
+    fs::rename(output, &moved).unwrap();
+    workplace.append([run(RUN, RunState::Open, 9)]);
+    let error = sink.fail();
+    assert!(matches!(&error, Error::Output { cause, .. } if cause.contains("moved")), "{error}");
+    // Nor by one that begins anew in the same process: the lock is in the folder that was moved.
+    let error = workplace.sink().fail();
+    assert!(matches!(error, Error::Output { .. }), "{error}");
+    assert!(!output.exists(), "it was made anew");
+    fs::rename(&moved, output).unwrap();
+    goes_on(&workplace);
+}
+
 /// `mount -t tmpfs -o size=1m tmpfs DIR; AUTORMA_TINY_DISK=DIR cargo test -p autorma-sink -- --ignored full_disk`.
 #[test]
 #[ignore = "needs a file system of about 1 MB"]

@@ -23,10 +23,12 @@ pub(crate) enum Fault {
     AfterFinished,
     /// After saying so, but the log's answer is lost: the sink is to begin anew.
     FinishedUnheard,
-    /// Instead of reading dead letters outside the group, as at the start.
+    /// Instead of reading dead letters page by page, as at the start where parts have vanished.
     AtDeadLetters,
     /// The group's offsets are forgotten, for good.
     GroupForgotten,
+    /// Records that are asked for alone aren't there, for good.
+    NoSingleRecord,
 }
 
 impl Fault {
@@ -37,7 +39,7 @@ impl Fault {
             Fault::AtFinished | Fault::AfterFinished | Fault::FinishedUnheard => {
                 transaction.advance.is_none()
             }
-            Fault::AtDeadLetters | Fault::GroupForgotten => false,
+            Fault::AtDeadLetters | Fault::GroupForgotten | Fault::NoSingleRecord => false,
         }
     }
 }
@@ -115,9 +117,12 @@ impl Log for Faulty {
     }
 
     fn read(&self, at: &TopicPartition, from: NextOffset, max: usize) -> Result<Vec<StoredRecord>> {
-        let is_here = self.fault == Fault::AtDeadLetters && at.topic == topics::DEAD_LETTERS;
+        let is_here = self.fault == Fault::AtDeadLetters && at.topic == topics::DEAD_LETTERS && max > 1;
         if is_here && self.armed.swap(false, Ordering::SeqCst) {
             return Err(failed());
+        }
+        if self.fault == Fault::NoSingleRecord && max == 1 {
+            return Ok(Vec::new());
         }
         self.log.read(at, from, max)
     }

@@ -3,6 +3,7 @@
 mod contract;
 mod crashes;
 mod faulty;
+mod put_back;
 mod runs;
 mod shape;
 mod strays;

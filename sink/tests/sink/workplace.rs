@@ -43,11 +43,16 @@ impl Workplace {
     }
 
     fn with(folder: &Path, retention: Retention) -> Self {
-        let log = Embedded::in_memory().unwrap();
+        let workplace =
+            Self { log: Embedded::in_memory().unwrap(), output: tempfile::tempdir_in(folder).unwrap() };
+        workplace.create_topics(retention);
+        workplace
+    }
+
+    pub(crate) fn create_topics(&self, retention: Retention) {
         let topic = |(name, partitions): (&str, u32)| Topic { name: name.into(), partitions, retention };
-        log.create(&[(topics::PREDICTIONS, 3), (topics::DEAD_LETTERS, 2), (topics::RUNS, 1)].map(topic))
-            .unwrap();
-        Self { log, output: tempfile::tempdir_in(folder).unwrap() }
+        let all = [(topics::PREDICTIONS, 3), (topics::DEAD_LETTERS, 2), (topics::RUNS, 1)].map(topic);
+        self.log.create(&all).unwrap();
     }
 
     /// Appends records, each in a transaction of its own so that the sink may see any number of them.
