@@ -51,8 +51,8 @@ pub enum Error {
         last: String,
     },
     /// The system gave no thread.
-    #[error("no thread could be started: {0}")]
-    Thread(#[from] io::Error),
+    #[error(transparent)]
+    Thread(io::Error),
     /// A fault in autorma.
     #[error("a thread of the classifier panicked: this is a fault in autorma")]
     Panicked,
@@ -89,6 +89,8 @@ fn is_out_of_processes(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use autorma_service::threads;
+
     use super::*;
 
     #[test]
@@ -98,5 +100,13 @@ mod tests {
             assert!(matches!(refused(errno), Error::OutOfFiles(_)), "{errno:?}");
         }
         assert!(matches!(refused(Errno::NOENT), Error::Load(LoadError::Process(_))));
+    }
+
+    #[test]
+    fn who_gets_no_thread_is_told_what_to_do_and_the_cause_once() {
+        let error = Error::Thread(threads::refused(Errno::AGAIN.into()));
+        let said = error.to_string();
+        assert!(said.contains("ulimit -u") && said.matches("os error").count() == 1, "{said}");
+        assert!(std::error::Error::source(&error).is_none(), "the program tells causes behind it");
     }
 }

@@ -19,13 +19,11 @@ pub struct Runtime(Environment);
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The shared library isn't there or isn't ONNX Runtime.
-    #[error(
-        "onnx runtime at {path}: {cause}; `make runtime` fetches it, `classifier.runtime` names another place"
-    )]
+    #[error("onnx runtime at {path}: {cause}")]
     Runtime {
         /// The shared library.
         path: PathBuf,
-        /// What went wrong.
+        /// What went wrong, and what to do.
         cause: String,
     },
     /// ONNX Runtime refuses the model.
@@ -59,11 +57,25 @@ impl Runtime {
         if let Some(environment) = &*loaded {
             return Ok(Self(environment.clone()));
         }
-        let failed = |cause: String| LoadError::Runtime { path: path.to_owned(), cause };
+        let failed = |cause: String| {
+            let cause = format!("{cause}; {}", remedy(path));
+            LoadError::Runtime { path: path.to_owned(), cause }
+        };
         let builder = ort::init_from(path).map_err(|error| failed(error.to_string()))?;
         let environment = builder.with_name("autorma").with_telemetry(false).build();
         let environment = environment.map_err(|error| failed(error.to_string()))?;
         Ok(Self(loaded.insert(environment).clone()))
+    }
+}
+
+/// What helps where it can't be loaded: what is wrong with a library that is there nobody says.
+fn remedy(library: &Path) -> &'static str {
+    match library.exists() {
+        true => {
+            "the file is there: is it for this kind of machine, and may the process have the memory and the files for it \
+             (ulimit -v, ulimit -n)?"
+        }
+        false => "`make runtime` fetches it, `classifier.runtime` names another place",
     }
 }
 
@@ -289,4 +301,18 @@ fn pale(number: usize, pixels: usize) -> Picture {
 
 fn normalised(input: &Input) -> [[f32; 256]; 3] {
     std::array::from_fn(|channel| std::array::from_fn(|value| input.normalised(channel, value as u8)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_that_is_there_needs_no_fetching() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("libonnxruntime.so");
+        assert!(remedy(&library).contains("make runtime"));
+        std::fs::write(&library, "").unwrap();
+        assert!(remedy(&library).contains("ulimit -v") && !remedy(&library).contains("make runtime"));
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autorma_models::Manifest;
 use autorma_schemas::topics;
-use autorma_service::Shutdown;
+use autorma_service::{Shutdown, threads};
 use autorma_stream::{Log, Subscription};
 
 use crate::desk::{Desk, Queues};
@@ -137,7 +137,7 @@ fn spawn<'scope, 'env>(
         drop(alarm);
     };
     if let Err(error) = Builder::new().name(name).spawn_scoped(scope, guarded) {
-        desk.fail(error.into());
+        desk.fail(Error::Thread(threads::refused(error)));
     }
 }
 

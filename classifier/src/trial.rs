@@ -5,8 +5,8 @@ use std::fs;
 use std::io::{self, BufRead, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::thread;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use autorma_models::Model;
@@ -46,35 +46,22 @@ impl Trial {
     /// How many pictures go into one call of the model ([`Session::at_once`]), if it can be loaded and says numbers of
     /// pictures; why not, otherwise. A shutdown ends it.
     pub(crate) fn passes(&self, model: &Model, shutdown: Option<&Shutdown>) -> Result<usize, LoadError> {
-        let lost = |error: io::Error| LoadError::Trial(format!("the process for it was lost: {error}"));
         let mut command = Command::new(&self.program);
         // Ctrl-C is for the one who asks.
         command.args(&self.arguments).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(LoadError::Process)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // Who has ended doesn't read: that shows below.
-            drop(model.write(&mut stdin));
-        }
-        let begun = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().map_err(lost)? {
-                break status;
-            }
-            let is_stopped = match shutdown {
-                Some(shutdown) => !shutdown.sleep(LOOK),
-                None => {
-                    thread::sleep(LOOK);
-                    false
-                }
-            };
-            if is_stopped || begun.elapsed() > PATIENCE {
-                drop(child.kill());
-                child.wait().map_err(lost)?;
-                let why = if is_stopped { "the process is ending" } else { "it has taken twenty minutes" };
-                return Err(LoadError::Trial(why.into()));
-            }
-        };
+        let stdin = child.stdin.take();
+        // One that doesn't read would hold up who writes for ever. Who has ended doesn't read either: that shows below.
+        let write = move || drop(stdin.map(|mut stdin| model.write(&mut stdin)));
+        let status = thread::scope(|scope| {
+            let writing = Builder::new().spawn_scoped(scope, write).map_err(LoadError::Process);
+            let ended = writing.and_then(|_| until_it_ends(&mut child, shutdown));
+            // Where it hasn't ended by itself. Then nobody writes any more, either.
+            drop(child.kill());
+            child.wait().map_err(lost)?;
+            ended
+        })?;
         let mut said = String::new();
         if let Some(mut stdout) = child.stdout.take() {
             stdout.read_to_string(&mut said).map_err(lost)?;
@@ -84,6 +71,33 @@ impl Trial {
             _ => Err(LoadError::Trial(why(status, said))),
         }
     }
+}
+
+/// How it has ended; an error if nobody waits for that any more.
+fn until_it_ends(child: &mut Child, shutdown: Option<&Shutdown>) -> Result<ExitStatus, LoadError> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().map_err(lost)? {
+            return Ok(status);
+        }
+        let is_stopped = match shutdown {
+            Some(shutdown) => !shutdown.sleep(LOOK),
+            None => {
+                thread::sleep(LOOK);
+                false
+            }
+        };
+        if is_stopped {
+            return Err(LoadError::Trial("the process is ending".into()));
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(LoadError::Trial("it has taken twenty minutes".into()));
+        }
+    }
+}
+
+fn lost(error: io::Error) -> LoadError {
+    LoadError::Trial(format!("the process for it was lost: {error}"))
 }
 
 /// What has ended it.
@@ -133,4 +147,26 @@ fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let maximum = highest.min(most + 1);
     let current = most.min(maximum.saturating_sub(1));
     Ok(setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use autorma_models::handmade::{means, write};
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_does_not_read_holds_up_nobody_who_is_to_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("means");
+        write(&folder, "means", &means()).unwrap();
+        let mut model = Model::open(&folder).unwrap();
+        // More than a pipe takes.
+        model.onnx = vec![vec![0; 1 << 20]];
+        let trial = Trial { program: "sleep".into(), arguments: vec!["60".into()] };
+        let shutdown = Shutdown::new();
+        shutdown.request();
+        let said = trial.passes(&model, Some(&shutdown)).unwrap_err().to_string();
+        assert_eq!(said, "the process is ending");
+    }
 }

@@ -23,7 +23,7 @@ pub(crate) use events::{
 pub(crate) use looking::{RunsArgs, RunsCommand, ShowArgs, StatusArgs};
 pub(crate) use models::{
     CompareLiveArgs, DiffArgs, EnsembleArgs, EvaluateArgs, GcArgs, ModelsArgs, ModelsCommand, MoveArgs,
-    Photos, PromoteArgs, RegisterArgs, Signature,
+    Photos, PromoteArgs, RegisterArgs, Signature, Versions, user,
 };
 pub(crate) use stages::{ClassifyArgs, IngestArgs, Output, RunArgs, SinkArgs, Whole};
 pub(crate) use train::TrainArgs;
@@ -147,7 +147,7 @@ pub(crate) enum Command {
     /// models are compared on the same photos; a quantized one is also compared with what it was quantized from, if that was
     /// kept. A photo that can't be decoded is in no figure, and reported. Here --data names photos; --set data=DIR names the
     /// data folder, in which the registry is unless the setting `registry` names another. Exit status: 0 all photos were
-    /// judged; 2 some couldn't be; 1 anything else.
+    /// judged; 2 some couldn't be, or what the model was quantized from can't be asked; 1 anything else.
     Evaluate(EvaluateArgs),
     /// Train a model on photos whose labels are known
     ///
@@ -244,8 +244,8 @@ impl Cli {
         }
     }
 
-    /// What is wrong, if a flag stands before a subcommand that has another of that name: clap keeps the subcommand's alone,
-    /// and tells nobody.
+    /// What is wrong, if a flag stands before a subcommand that has another of that name, or can't do anything with it: clap
+    /// drops it then, and tells nobody.
     fn outdone(&self, words: &[OsString]) -> Option<&'static str> {
         let data = "--data names photos here, and none before the subcommand counts: name the data folder \
                     with --set data=DIR";
@@ -253,11 +253,15 @@ impl Cli {
                       the settings with AUTORMA_CONFIG in the environment";
         let set = "--set stands before a subcommand and behind it, and those before it wouldn't count: put all of \
                    them behind it";
+        let last = "--last chooses among the runs that are listed, and `show` shows the one that is named";
         let is_training = matches!(self.command, Command::Train(_));
+        let is_of_one =
+            matches!(self.command, Command::Runs(RunsArgs { command: Some(_), last: Some(_), .. }));
         match self.photos() {
             _ if times(words, "--set") > self.common.set.len() => Some(set),
             Some(photos) if times(words, "--data") > photos.len() => Some(data),
             _ if is_training && times(words, "--config") > 1 => Some(config),
+            _ if is_of_one => Some(last),
             _ => None,
         }
     }

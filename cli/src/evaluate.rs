@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod fixtures;
-mod not_judged;
+pub(crate) mod not_judged;
 mod page;
 mod report;
 mod unfinished;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_classifier::Runtime;
-use autorma_evaluation::{Comparison, DataSet, Figures, Judgement, judge, speed};
+use autorma_evaluation::{Comparison, DataSet, Figures, Judgement, UNREAD, judge, speed};
 use autorma_models::Model;
 use autorma_models::registry::Source;
 
@@ -21,7 +21,6 @@ use crate::exit;
 use crate::output::tell;
 use crate::progress;
 use crate::table::printable;
-pub(crate) use not_judged::NotJudged;
 use report::{Beside, Compared, HeldAgainst, Report};
 use unfinished::Unfinished;
 
@@ -44,6 +43,9 @@ impl<'a> Examiner<'a> {
         let set = DataSet::read(classes, &photos.data, &photos.unknown)?;
         for path in &set.loose {
             tracing::warn!(?path, "left out: a photo in no folder of a class, or a link to a folder");
+        }
+        if let Some(first) = set.unread.first() {
+            tracing::warn!(pictures = set.unread.len(), ?first, "left out: {UNREAD}");
         }
         for class in set.missing(classes.len()) {
             tracing::warn!(
@@ -99,20 +101,34 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
         }
     };
     let figures = Figures::of(&model.manifest, &judgement);
-    let reference = match reference {
-        None => None,
-        Some(reference) => {
-            let beside = beside(&examiner, &model, &judgement, &reference)?;
-            Some(HeldAgainst { precision: reference.manifest.precision(), beside })
-        }
+    // It serves nobody: the model is what it is without it.
+    let held = reference.map_err(anyhow::Error::from).and_then(|reference| {
+        reference.map(|it| held_against(&examiner, &model, &judgement, &it)).transpose()
+    });
+    let (reference, reference_problem) = match held {
+        Ok(reference) => (reference, None),
+        // ONNX Runtime says some things in several lines.
+        Err(error) => (None, Some(format!("{error:#}").replace('\n', " "))),
     };
     let (classes, precision) = (model.manifest.classes.clone(), model.manifest.precision());
-    let report = Report { model: model.version(), precision, classes, figures, reference, against };
+    let report =
+        Report { model: model.version(), precision, classes, figures, reference, reference_problem, against };
     if let Some(file) = file {
         file.finish(&page::render(&report))?;
     }
     tell(args.json.json, &report, Report::to_string)?;
     Ok(exit::all_or_not(report.is_whole()))
+}
+
+/// The model beside what it was quantized from.
+fn held_against(
+    examiner: &Examiner<'_>,
+    model: &Model,
+    judgement: &Judgement,
+    reference: &Model,
+) -> anyhow::Result<HeldAgainst> {
+    let beside = beside(examiner, model, judgement, reference)?;
+    Ok(HeldAgainst { precision: reference.manifest.precision(), beside })
 }
 
 /// What another model says of the photos, how the two differ, and how many times as fast the first is.

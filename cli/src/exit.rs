@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use autorma_service::files::is_out_of_files;
 use autorma_service::{Shutdown, signals};
 
 /// Finished, but not with all: some images are dead letters, some photos couldn't be judged, something was found.
@@ -12,6 +13,12 @@ const NOT_ALL: u8 = 2;
 /// How a command ends that has finished.
 pub(crate) fn all_or_not(is_all: bool) -> ExitCode {
     if is_all { ExitCode::SUCCESS } else { NOT_ALL.into() }
+}
+
+/// What to do, behind an error that doesn't say it itself: who meets that the process may open no more files may be anybody.
+pub(crate) fn advice(error: &anyhow::Error) -> &'static str {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if causes.any(is_out_of_files) { "; allow the process more (ulimit -n)" } else { "" }
 }
 
 /// What the shell reports for a process that SIGINT has ended.
@@ -43,6 +50,16 @@ mod tests {
     use super::*;
 
     const CHILD: &str = "EXIT_TEST_CHILD";
+
+    #[test]
+    fn who_may_open_no_more_files_is_told_what_to_do() {
+        const EMFILE: i32 = 24;
+        let none_left = anyhow::Error::new(io::Error::from_raw_os_error(EMFILE)).context("sink");
+        assert!(advice(&none_left).contains("ulimit -n"));
+        assert_eq!(advice(&io::Error::other("the disk is dying").into()), "");
+        let says_it = autorma_classifier::Error::OutOfFiles(io::Error::from_raw_os_error(EMFILE));
+        assert_eq!(advice(&says_it.into()), "", "it isn't said twice");
+    }
 
     /// In a process of its own, called by the test below: leaves something to whoever tidies up at the end.
     #[test]

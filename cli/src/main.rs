@@ -41,7 +41,7 @@ use clap_complete::Shell;
 
 use args::{Cli, Command, DeadLettersCommand, RunsCommand};
 use autorma_classifier::trial;
-use autorma_service::logging;
+use autorma_service::{logging, signals};
 use configuration::Configuration;
 use pipeline::Stage;
 use progress::Display;
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         // Nobody reads what `autorma tail` prints any more.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&format!("{error:#}"));
+            output::complain(&format!("{error:#}{}", exit::advice(&error)));
             ExitCode::FAILURE
         }
     }
@@ -114,6 +114,8 @@ fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
 fn begin(cli: &Cli) -> anyhow::Result<(Configuration, Display)> {
     let (configuration, settings) = Configuration::read(cli)?;
     settings.finish()?;
+    // Who can't have even that ends without a word where a file may grow no more.
+    drop(signals::let_writes_fail());
     let quiet = matches!(&cli.command, Command::Run(args) if args.quiet);
     let display = match &cli.command {
         Command::Run(_) | Command::Replay(_) => Display::new(quiet),

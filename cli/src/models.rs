@@ -10,6 +10,7 @@ mod verifying;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use autorma_models::Model;
 use autorma_models::registry::{Move, Reference, Registry, Signed, Which};
 use autorma_schemas::Micros;
 use serde::Serialize;
@@ -72,8 +73,8 @@ pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::R
         ModelsCommand::Ensemble(args) => return ensemble::make(configuration, registry, args),
         ModelsCommand::CompareLive(args) => return live::compare(configuration, args),
         ModelsCommand::Promote(args) => return promoting::promote(configuration, args),
-        ModelsCommand::Verify { references, json } => {
-            return verifying::verify(configuration, references, json.json);
+        ModelsCommand::Verify { versions, json } => {
+            return verifying::verify(configuration, versions, json.json);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -81,13 +82,14 @@ pub(crate) fn run(configuration: &Configuration, args: &ModelsArgs) -> anyhow::R
 
 fn register(registry: &dyn Registry, args: &RegisterArgs) -> anyhow::Result<()> {
     let signed = signed(&args.signature);
+    let there = registry.numbers(&Model::manifest(&args.model)?.name)?;
     let version = registry.register(&args.model, &signed)?;
     let (model, number, sha256) = (version.manifest.name.clone(), version.number, version.manifest.sha256());
     if let Some(alias) = &args.alias {
         registry.point(&model, alias, number, &signed)?;
     }
-    // Who registers what is there is told who did before.
-    let is_new = version.signed == signed;
+    // Who registers what is there is told who did before; where that was lost, too, it was they from then on.
+    let is_new = version.signed == signed && !there.contains(&number);
     let done = Registered { model, version: number, sha256, alias: args.alias.clone(), is_new };
     tell(args.json.json, &done, Registered::text)
 }

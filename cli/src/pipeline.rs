@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use autorma_ingest::{Batch, Found};
 use autorma_service::http::Health;
-use autorma_service::{Shutdown, signals};
+use autorma_service::{Shutdown, signals, threads};
 use autorma_sink::Progress;
 use parking_lot::Mutex;
 
@@ -134,11 +134,13 @@ impl<'a> Pipeline<'a> {
 
     /// Starts the sink, and the housekeeping of the log beside it.
     pub(crate) fn sink<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let mut config = self.configuration.sink.clone();
+        // A link may lead elsewhere by the time that the sink begins anew: its lock is in the folder where it leads now.
+        config.output = config.output.canonicalize().unwrap_or(config.output);
         self.spawn(scope, Stage::Sink, move |stop| {
             let health = self.health.stage(Stage::Sink.name());
-            let (config, log) = (&self.configuration.sink, &*self.home.log);
-            let (metrics, progress) = (&self.metrics.sink, &self.progress);
-            Ok(autorma_sink::run(config, log, metrics, progress, stop, || health.ready())?)
+            let (log, metrics, progress) = (&*self.home.log, &self.metrics.sink, &self.progress);
+            Ok(autorma_sink::run(&config, log, metrics, progress, stop, || health.ready())?)
         });
         let keep_house = || self.home.keep_house(self.stopper(Stage::Sink));
         if let Err(error) = Builder::new().name("housekeeping".into()).spawn_scoped(scope, keep_house) {
@@ -161,7 +163,7 @@ impl<'a> Pipeline<'a> {
         };
         self.report(News::Started(stage));
         if let Err(error) = Builder::new().name(stage.name().into()).spawn_scoped(scope, guarded) {
-            self.report(News::Ended(stage, Err(error.into())));
+            self.report(News::Ended(stage, Err(threads::refused(error).into())));
         }
     }
 

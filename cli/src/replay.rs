@@ -120,6 +120,7 @@ fn classify(
     let health = Health::default();
     let (pipeline, mut control) = Pipeline::new(configuration, &home, &metrics, &health);
     pipeline.report_signals()?;
+    autorma_sink::create_output(&configuration.sink.output)?;
     let found = Found { discovered: chosen, published: chosen, ..Found::default() };
     let finished = || {
         let all = pipeline.progress.snapshot().finished.into_iter();

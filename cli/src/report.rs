@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use autorma_ingest::Batch;
+use autorma_schemas::RunRecord;
 use autorma_sink::{Finished, Snapshot, Summary, is_stamp};
 use autorma_stream::kafka::KafkaConfig;
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub(crate) struct Report {
     summary: Option<Summary>,
     /// Further runs that were finished by the way: interrupted ones of before, and what waited for a classifier.
     finished_too: Vec<Other>,
+    /// The folder's runs that can't be finished, this one and earlier ones: outcomes of theirs are missing from the log.
+    unfinished: Vec<Unfinished>,
     /// Whether the log has dead letters, of whatever run.
     #[serde(skip)]
     has_dead_letters: bool,
@@ -59,28 +62,36 @@ struct Other {
     summary_path: String,
 }
 
+/// A run that can't be finished.
+#[derive(Debug, Serialize)]
+struct Unfinished {
+    run_id: String,
+    images: u64,
+}
+
 impl Report {
-    /// `is_lacking` says that the run can't be finished.
+    /// `incomplete` are the runs that can't be finished, of whatever folder.
     pub(crate) fn new(
         configuration: &Configuration,
         batch: &Batch,
         snapshot: &Snapshot,
-        is_lacking: bool,
+        incomplete: &[RunRecord],
         has_dead_letters: bool,
         seconds: f64,
     ) -> anyhow::Result<Self> {
         // As ingest names it in its runs. Those that it has made of another folder may be finished by the way, too.
         let folder = configuration.ingest.input.canonicalize().unwrap_or_default();
-        let is_of_folder = |it: &&Finished| {
-            is_stamp(&it.run_id) && read(it).is_ok_and(|summary| Path::new(&summary.input) == folder)
-        };
+        let is_folder = |input: &str| Path::new(input) == folder;
+        let is_of_folder =
+            |it: &&Finished| is_stamp(&it.run_id) && read(it).is_ok_and(|summary| is_folder(&summary.input));
         let newest = || snapshot.finished.iter().rev();
         let finished = match &batch.run {
             Some(run) => newest().find(|finished| finished.run_id == run.run_id),
             // One that an earlier process has closed may be all that was left to do. Others' are told by the way.
             None => newest().find(is_of_folder),
         };
-        let lacking = batch.run.as_ref().filter(|_| is_lacking);
+        let lacking =
+            batch.run.as_ref().filter(|run| incomplete.iter().any(|other| other.run_id == run.run_id));
         if let (Some(run), None, None) = (&batch.run, finished, lacking) {
             bail!("what has become of the run {0} isn't known: `autorma runs show {0}` tells", run.run_id);
         }
@@ -91,6 +102,11 @@ impl Report {
         let ours = batch.run.as_ref().map(|run| run.run_id.as_str());
         let of_folder = snapshot.finished.iter().filter(is_of_folder);
         let earlier = of_folder.filter(|it| Some(it.run_id.as_str()) != ours);
+        let unfinished = incomplete.iter().filter(|run| {
+            Some(run.run_id.as_str()) == ours || (is_stamp(&run.run_id) && is_folder(&run.input))
+        });
+        let unfinished =
+            unfinished.map(|run| Unfinished { run_id: run.run_id.clone(), images: run.images.max(0) as u64 });
         let by_now: u64 = earlier.map(|it| it.predictions + it.dead_letters).sum();
         let classified = snapshot.durable_outcomes as f64;
         let text = |path: &Path| std::path::absolute(path).map(|path| path.display().to_string());
@@ -113,6 +129,7 @@ impl Report {
             duplicates: summary.as_ref().map_or(0, |summary| summary.duplicates),
             already_done: batch.found.already_done.saturating_sub(by_now),
             finished_too: others.map(other).collect::<Result<_, _>>()?,
+            unfinished: unfinished.collect(),
             has_dead_letters,
             of_before: match configuration.ingest.reprocess {
                 None => "--reprocess classifies them again",
@@ -150,7 +167,14 @@ fn program(configuration: &Configuration) -> String {
 }
 
 impl Report {
-    /// Whether there are photos without a prediction that the next run won't try again.
+    /// Whether this run isn't finished, or files are left to the next.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        let is_this = |run: &Unfinished| Some(&run.run_id) == self.run_id.as_ref();
+        self.still_being_written > 0 || self.unfinished.iter().any(is_this)
+    }
+
+    /// Whether this run, or one that it has finished, leaves photos without a prediction that the next won't try again. An
+    /// earlier one that can't be finished is told each time, but would be a failure for ever.
     pub(crate) fn has_failures(&self) -> bool {
         self.dead_letters
             + self.unreadable
@@ -160,6 +184,15 @@ impl Report {
     }
 
     fn write_notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Unfinished { run_id, images } in &self.unfinished {
+            let (photos, run) = (counted(*images, "photo"), for_a_shell(run_id));
+            writeln!(
+                f,
+                "Run {run_id} can't be finished: outcomes are missing of its {photos}. Those that the log still has are \
+                 classified by: {} replay --run {run}",
+                self.program
+            )?;
+        }
         let left_out = [
             (self.still_being_written, "file", "still being written"),
             (self.unreadable, "file", "unreadable"),
@@ -198,14 +231,8 @@ fn read(finished: &Finished) -> anyhow::Result<Summary> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(summary) = &self.summary else {
-            if let Some(run_id) = &self.run_id {
-                let (photos, run) = (counted(self.images, "photo"), for_a_shell(run_id));
-                writeln!(
-                    f,
-                    "Run {run_id} can't be finished: outcomes are missing of its {photos}. Those that the log still has \
-                     are classified by: {} replay --run {run}",
-                    self.program
-                )?;
+            if self.run_id.is_some() {
+                // It can't be finished, which is a note.
                 return self.write_notes(f);
             }
             let left_out = self.still_being_written + self.unreadable + self.unreadable_folders;

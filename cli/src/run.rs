@@ -69,16 +69,16 @@ pub(crate) fn run(
     let seconds = begun.elapsed().as_secs_f64();
     let incomplete = pipeline.incomplete();
     if !incomplete.is_empty() {
+        let runs: Vec<_> = incomplete.iter().map(|run| &run.run_id).collect();
         tracing::error!(
-            runs = ?incomplete,
+            ?runs,
             "outcomes are missing from the log: these runs can't be finished; `autorma replay --run ID` classifies \
              those of their photos that the log still has, `autorma produce` publishes photos again"
         );
     }
     let has_dead_letters = batch.found.already_done > 0 && home.has_dead_letters();
     let snapshot = pipeline.progress.snapshot();
-    let is_lacking = batch.run.as_ref().is_some_and(|ours| incomplete.contains(&ours.run_id));
-    let report = Report::new(configuration, &batch, &snapshot, is_lacking, has_dead_letters, seconds)?;
+    let report = Report::new(configuration, &batch, &snapshot, &incomplete, has_dead_letters, seconds)?;
     match (args.json, args.quiet) {
         (true, _) => print(&(serde_json::to_string(&report)? + "\n"))?,
         (false, true) => {}
@@ -86,8 +86,7 @@ pub(crate) fn run(
     }
     // A process that lives for seconds has kept no house, and all that could be needed is in files.
     home.drop_old_records();
-    let is_cut_short = report.still_being_written > 0 || is_lacking;
-    Ok(if is_cut_short { ExitCode::FAILURE } else { exit::all_or_not(!report.has_failures()) })
+    Ok(if report.is_cut_short() { ExitCode::FAILURE } else { exit::all_or_not(!report.has_failures()) })
 }
 
 /// Serves metrics and health where anybody has said where. The file and the environment may mean a daemon, too, which has

@@ -56,7 +56,7 @@ pub(crate) fn run(configuration: &Configuration, args: &TrainArgs) -> anyhow::Re
             variations = metrics.copies,
             of = metrics.recipe.copies,
             is_tuned = metrics.is_tuned,
-            "not all that the recipe wants was done: the same command goes on"
+            "not all that the recipe wants was done; where that was stopped, the same command goes on"
         );
     }
     let is_whole = metrics.is_whole && metrics.failed.is_empty();
@@ -96,15 +96,15 @@ fn report(metrics: &Metrics, recorded: Option<&Recorded>, args: &TrainArgs) -> S
     }
     let mut text = format!("{table}\nShares in per cent, with their 95 % intervals.\n");
     if !metrics.is_whole && metrics.copies == metrics.recipe.copies {
-        text += "Ended before the backbone was tuned: the same command takes that up again.\n";
+        text += "The backbone wasn't tuned to the end; where that was stopped, the same command goes on.\n";
     } else if !metrics.is_whole {
         text += &format!(
             "Stopped with {} of {} variations of each photo: the same command goes on.\n",
             metrics.copies, metrics.recipe.copies
         );
     }
-    for (path, why) in &metrics.failed {
-        text += &format!("left out: {}: {}\n", printable(path), printable(why));
+    for it in &metrics.failed {
+        text += &format!("left out: {}: {}\n", printable(&it.path), printable(&it.why));
     }
     let page = args.output.join("report.html");
     text += &format!("Model: {}\nReport: {}\n", metrics.model.display(), page.display());

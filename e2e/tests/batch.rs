@@ -272,6 +272,21 @@ fn a_closed_run_whose_image_the_log_has_not_is_told_and_not_waited_for() {
 }
 
 #[test]
+fn an_earlier_run_of_the_folder_that_can_t_be_finished_is_told_by_each_report() {
+    let sandbox = Sandbox::new();
+    if sandbox.is_on_kafka() {
+        return;
+    }
+    sandbox.run_batch().expect(0);
+    let input = sandbox.input().canonicalize().unwrap();
+    close_lacking(&sandbox, "20261124_220330", RunKind::Stream, input.to_str().unwrap());
+    let report = sandbox.run_batch().expect(0).json();
+    assert_eq!(report["unfinished"][0]["run_id"], "20261124_220330", "{report}");
+    let told = sandbox.run(&["run"]).expect(0).output;
+    assert!(told.contains("Run 20261124_220330 can't be finished"), "{told}");
+}
+
+#[test]
 fn an_empty_folder_is_done_and_a_missing_one_an_error_that_says_what_to_do() {
     let sandbox = Sandbox::new();
     let report = sandbox.run_batch().expect(0).json();

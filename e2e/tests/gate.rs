@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use autorma_e2e::{Sandbox, known, labelled, model, models, register};
 use autorma_models::MANIFEST;
-use autorma_models::handmade::{fussy, hostile, means, picture, write};
+use autorma_models::handmade::{fussy, hostile, means, picture, quantized, write};
 use autorma_schemas::sha256;
 use serde_json::{Value, json};
 
@@ -30,7 +30,8 @@ fn a_model_is_judged_on_photos_that_are_known() {
     let against: Vec<_> = evaluate.into_iter().chain(["--against", "means/2"]).collect();
     let report = sandbox.run(&against).expect(2).json();
     assert_eq!(report["accuracy"]["of"], 6);
-    assert!(report["failed"][0][0].as_str().unwrap().ends_with("broken.jpg"), "{}", report["failed"]);
+    let [named] = &report["failed"].as_array().unwrap()[..] else { panic!("{report}") };
+    assert!(named["path"].as_str().unwrap().ends_with("broken.jpg") && named["why"].is_string(), "{named}");
     let comparison = &report["against"]["comparison"];
     // Two of the 64 ways in which six photos can fall are as uneven.
     assert_eq!(comparison["only_first"], 6);
@@ -104,6 +105,8 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
     };
     let passed = promote(&["means/3", "--json"], 0).json();
     assert_eq!((&passed["promoted"], &passed["former"]), (&true.into(), &1.into()));
+    assert_eq!(passed["why"], format!("passed the gate (8 photos, --data {photos})"));
+    assert_eq!(passed["unknowns"], 2);
     let refused = promote(&["means/2", "--speed", "0", "--json"], 1).json();
     let decided = ["photos of the classes accepted", "accuracy of the accepted"];
     let lost = "classes found less often";
@@ -131,6 +134,8 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
                 "classes it knows",
                 "expected calibration error",
                 "accuracy",
+                "classes hardly found",
+                "wrong of the accepted",
                 "unknowns found",
                 "unknowns accepted",
             ],
@@ -159,6 +164,9 @@ fn only_who_passes_the_gate_is_promoted_or_who_is_forced_through_it() {
     let first = ["models", "promote", "means/1", "--to", "staging", "--data", &known, "--json"];
     let first = sandbox.run(&first).expect(0).json();
     assert_eq!((&first["former"], &first["alias"]), (&Value::Null, &"staging".into()));
+    // Nobody has looked at what is none of the classes.
+    assert_eq!(first["why"], format!("passed the gate (6 photos, no unknowns, --data {known})"));
+    assert_eq!(first["unknowns"], 0);
 }
 
 #[test]
@@ -224,13 +232,29 @@ fn the_first_version_that_serves_must_be_of_use() {
         let all = ["models", "promote", "--to", "first", "--data", &photos, "--calibration-error", "1"];
         sandbox.run(&[&all[..], arguments, &["--json"]].concat()).json()
     };
-    assert_eq!(failed(&promote(&["means/2"])), ["accuracy"]);
+    let (hardly, wrong) = ("classes hardly found", "wrong of the accepted");
+    assert_eq!(failed(&promote(&["means/2"])), ["accuracy", hardly, wrong]);
     fs::write(sandbox.path().join("known/reds/broken.jpg"), "no picture").unwrap();
     let broken = promote(&["means/1"]);
     assert_eq!(failed(&broken), ["photos without a verdict"]);
     assert_eq!(sandbox.run(&["models", "show", "means@first"]).code, Some(1), "nothing was promoted");
     fs::remove_file(sandbox.path().join("known/reds/broken.jpg")).unwrap();
-    assert_eq!(promote(&["means/2", "--accuracy", "0"])["promoted"], true);
+    // Six of seven are right, and all are accepted.
+    fs::write(sandbox.path().join("known/reds/blue.bmp"), picture([20, 20, 210])).unwrap();
+    assert_eq!(failed(&promote(&["means/1"])), [wrong]);
+    fs::remove_file(sandbox.path().join("known/reds/blue.bmp")).unwrap();
+    // One that finds no blues has twelve of fourteen right, and is sure of these only.
+    let blind = model(&sandbox, "blind", &means(), "/input/mean/2", json!(1000));
+    models(&sandbox, &["register", blind.to_str().unwrap()]);
+    for shade in 180..184 {
+        for (class, colour) in [("reds", [shade, 20, 20]), ("greens", [20, shade, 20])] {
+            let file = format!("known/{class}/{shade}.bmp");
+            fs::write(sandbox.path().join(file), picture(colour)).unwrap();
+        }
+    }
+    let refused = promote(&["means/3"]);
+    assert_eq!((failed(&refused), &check(&refused, hardly)["found"]), (vec![hardly], &json!("blues")));
+    assert_eq!(promote(&["means/2", "--accuracy", "0", "--wrong", "100"])["promoted"], true);
 }
 
 #[test]
@@ -262,7 +286,7 @@ fn what_serves_is_not_replaced_unseen_where_it_can_t_be_compared_with() {
         // What would be asked if nothing served is asked, too.
         assert_eq!(
             failed(&promote(&["means/2", "--json"], 1).json()),
-            [asked, "accuracy", "photos of the classes accepted"]
+            [asked, "accuracy", "classes hardly found", "photos of the classes accepted"]
         );
     }
     let moves = || models(&sandbox, &["show", "means/3"])["moves"]["production"].clone();
@@ -306,14 +330,14 @@ fn a_reference_that_can_t_be_asked_fails_the_gate_and_is_gone_past_by_force() {
     let sandbox = Sandbox::new();
     register(&sandbox, &[1.0]);
     let photos = known(&sandbox);
-    // One that is whole, and yet nothing that can be loaded; and one that a disk has lost.
+    // One that is whole, and yet nothing that can be loaded; one that a disk has lost; and one that was quantized itself.
     let (_, hostile) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
-    for (name, floats) in [("hostile", hostile), ("lost", fussy())] {
+    for (name, floats) in [("hostile", hostile), ("lost", fussy()), ("quantized", quantized())] {
         models(&sandbox, &["register", held(&sandbox, name, &floats).to_str().unwrap()]);
     }
     let lost = format!("registry/means/versions/3/{}.onnx", sha256(&fussy()));
     fs::remove_file(sandbox.data().join(lost)).unwrap();
-    for version in ["means/2", "means/3"] {
+    for version in ["means/2", "means/3", "means/4"] {
         let promote = |arguments: &[&str], code| {
             let all = ["models", "promote", version, "--data", &photos, "--calibration-error", "1"];
             sandbox.run(&[&all[..], &["--speed", "0", "--json"], arguments].concat()).expect(code)
@@ -323,6 +347,21 @@ fn a_reference_that_can_t_be_asked_fails_the_gate_and_is_gone_past_by_force() {
         assert_eq!(failed(&refused.json()), ["accuracy, held against its reference"], "{version}");
         assert_eq!(promote(&["--force", "--why", "an experiment"], 0).json()["forced"], true, "{version}");
     }
+}
+
+#[test]
+fn what_computes_in_integers_needs_a_reference_whatever_its_manifest_says() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let photos = known(&sandbox);
+    let folder = model(&sandbox, "quantized", &quantized(), "/model/precision", json!("fp32"));
+    models(&sandbox, &["register", folder.to_str().unwrap()]);
+    let promote = ["models", "promote", "means/2", "--data", &photos, "--speed", "0", "--json"];
+    let calibration = ["--calibration-error", "1"];
+    let refused = sandbox.run(&[&promote[..], &calibration].concat()).expect(1).json();
+    let held = "accuracy, held against its reference";
+    assert_eq!(failed(&refused), [held]);
+    assert_eq!(check(&refused, held)["found"], "QuantizeLinear without a reference");
 }
 
 #[test]
@@ -343,7 +382,7 @@ fn what_accepts_nothing_is_no_measure_of_how_often_the_accepted_may_be_wrong() {
     assert_eq!(promote(&["--wrong", "14.3", "--why", "better"])["promoted"], true);
     let why = models(&sandbox, &["show", "means/1"])["moves"]["production"][2]["why"].clone();
     let options = "--wrong 14.3 --speed 0 --calibration-error 1";
-    assert_eq!(why, format!("passed the gate (7 photos, --data {photos} {options}): better"));
+    assert_eq!(why, format!("passed the gate (7 photos, no unknowns, --data {photos} {options}): better"));
 }
 
 #[test]

@@ -23,6 +23,25 @@ fn the_commands_and_the_classifier_work_with_a_server_and_go_on_without_it() {
     let shown = models(&sandbox, &["show", "means@production"]);
     let last = shown["moves"]["production"][2].clone();
     assert_eq!((&last["version"], &last["by"], &last["why"]), (&1.into(), &"Ada".into(), &"better".into()));
+    // Somebody else's, who has never heard of autorma: nobody's broken version, unless it is named.
+    mlflow.python(
+        "
+client = mlflow.MlflowClient()
+client.create_registered_model('sales')
+mlflow.set_experiment('sales')
+with mlflow.start_run() as run:
+    mlflow.log_text('weights', 'model/MLmodel')
+client.create_model_version('sales', f'runs:/{run.info.run_id}/model', run.info.run_id)
+client.set_registered_model_alias('sales', 'champion', '1')
+client.create_registered_model('rents')
+client.create_model_version('rents', 's3://bucket/model')
+",
+        &[],
+    );
+    let named = sandbox.run(&["models", "verify", "sales", "means", "--json"]).expect(1).json();
+    let told: Vec<_> = named.as_array().unwrap().iter().map(|it| it["can_serve"].clone()).collect();
+    assert_eq!(told, [false, true, true], "{named}");
+    assert!(named[0]["problem"].as_str().unwrap().contains("manifest.json of sales/1"), "{named}");
     assert_eq!(models(&sandbox, &["list"]).as_array().unwrap().len(), 2);
     assert_eq!(models(&sandbox, &["verify"]).as_array().unwrap().len(), 2);
     assert_eq!(models(&sandbox, &["gc", "means", "--keep", "1"]), json!([]));

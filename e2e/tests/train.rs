@@ -287,8 +287,8 @@ fn int8_is_held_against_the_floats_that_it_was_quantized_from() {
         sandbox.run(&["models", "register", folder]).expect(0);
     }
     let promote = |version: &str, arguments: &[&str], status| {
-        let all = ["models", "promote", version, "--data", "photos", "--calibration-error", "1", "--json"];
-        sandbox.run(&[&all, arguments].concat()).expect(status).json()
+        let all = ["models", "promote", version, "--data", "photos", "--calibration-error", "1"];
+        sandbox.run(&[&all[..], &["--wrong", "100", "--json"], arguments].concat()).expect(status).json()
     };
     let check = |promotion: &Value| {
         let mut checks = promotion["checks"].as_array().unwrap().iter();

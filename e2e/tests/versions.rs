@@ -1,11 +1,12 @@
 //! Versions and aliases: the registry's commands.
 
-use std::fs;
+use std::fs::{self, File};
 use std::process::Command;
 
-use autorma_e2e::{Sandbox, drop_picture, known, model, models, register};
+use autorma_e2e::{Sandbox, drop_picture, eventually, known, labelled, model, models, read_json, register};
 use autorma_models::MANIFEST;
-use autorma_models::handmade::{OUTSIDE, hostile, means, write};
+use autorma_models::handmade::{OUTSIDE, fussy, hostile, means, negatives, write};
+use autorma_schemas::sha256;
 use serde_json::{Value, json};
 
 #[test]
@@ -73,30 +74,146 @@ fn versions_stay_aliases_move_and_all_of_it_is_told() {
         let ended = sandbox.run(&arguments).expect(1);
         assert!(ended.errors.contains(expected), "{arguments:?}: {}", ended.errors);
     }
+    let verified = sandbox.run(&["models", "verify", "nothing", "means/1", "--json"]).expect(1).json();
+    assert_eq!(
+        verified[0]["problem"],
+        "there is no model nothing; `autorma models list` shows what there is"
+    );
+    assert_eq!(verified[1]["can_serve"], true, "{verified}");
 }
 
 #[test]
 fn a_move_that_a_disk_has_spoilt_costs_nobody_the_list() {
     let sandbox = Sandbox::new();
-    register(&sandbox, &[1.0, 2.0]);
+    register(&sandbox, &[1.0, 2.0, 3.0]);
     let other = sandbox.path().join("other");
     write(&other, "other", &means()).unwrap();
     models(&sandbox, &["register", other.to_str().unwrap()]);
+    models(&sandbox, &["alias", "means/2", "staging"]);
+    models(&sandbox, &["alias", "means/3", "lost"]);
+    fs::remove_dir_all(sandbox.data().join("registry/means/versions/3")).unwrap();
     let spoilt = sandbox.data().join("registry/means/aliases/production/000001.json");
     fs::write(&spoilt, "").unwrap();
     let listed = models(&sandbox, &["list"]);
-    let problems: Vec<_> = listed.as_array().unwrap().iter().map(|it| it["problem"].as_str()).collect();
-    assert!(matches!(&problems[..], [Some(one), Some(two), None] if one == two), "{listed}");
-    assert!(problems[0].unwrap().contains("000001.json"), "{listed}");
+    let told = |it: &Value| json!([it["model"], it["version"], it["aliases"], it["problem"].is_null()]);
+    let told: Vec<_> = listed.as_array().unwrap().iter().map(told).collect();
+    let expected = json!([
+        ["means", 1, [], true],
+        ["means", 2, ["staging"], true],
+        ["means", 3, ["lost"], false],
+        ["means", null, ["production"], false],
+        ["other", 1, [], true]
+    ]);
+    assert_eq!(json!(told), expected, "{listed}");
+    let what_to_do = |problem: &Value| {
+        let problem = problem.as_str().unwrap();
+        assert!(problem.contains("000001.json") && problem.contains("or remove it"), "{problem}");
+    };
+    what_to_do(&listed[3]["problem"]);
     assert!(listed[0]["sha256"].is_string(), "the version itself can be read: {listed}");
+    let shown = models(&sandbox, &["show", "means/2"]);
+    let moves: Vec<_> = shown["moves"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!((&shown["aliases"], moves), (&json!(["staging"]), vec!["lost", "staging"]));
+    what_to_do(&shown["problems"]["production"]);
+    let text = sandbox.run(&["models", "show", "means/2"]).expect(0).output;
+    assert!(text.contains("or remove it"), "{text}");
     let verified = sandbox.run(&["models", "verify", "--json"]).expect(1).json();
     let told = |it: &Value| (it["reference"].as_str().unwrap().to_owned(), it["problem"].is_null());
     let told: Vec<_> = verified.as_array().unwrap().iter().map(told).collect();
-    let expected = [("means", false), ("means/1", true), ("means/2", true), ("other/1", true)];
+    let expected = [
+        ("means/1", true),
+        ("means/2", true),
+        ("means@lost", false),
+        ("means@production", false),
+        ("other/1", true),
+    ];
     assert_eq!(told, expected.map(|(reference, is_good)| (reference.to_owned(), is_good)));
     // Whoever does what the error says has the list again.
     fs::remove_file(&spoilt).unwrap();
+    models(&sandbox, &["alias", "means/2", "lost"]);
     sandbox.run(&["models", "verify"]).expect(0);
+}
+
+#[test]
+fn a_reference_that_is_lost_costs_only_what_it_is_for() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let folder = model(&sandbox, "held", &negatives(), "/model/precision", json!("int8"));
+    let floats = fussy();
+    fs::write(folder.join("floats.onnx"), &floats).unwrap();
+    let mut manifest = read_json(&folder.join(MANIFEST)).unwrap();
+    let (sha256, bytes) = (sha256(&floats), floats.len());
+    manifest["reference"] =
+        json!({"file": "floats.onnx", "sha256": sha256, "bytes": bytes, "precision": "fp32"});
+    fs::write(folder.join(MANIFEST), manifest.to_string()).unwrap();
+    models(&sandbox, &["register", folder.to_str().unwrap()]);
+    let reference = sandbox.data().join(format!("registry/means/versions/2/{sha256}.onnx"));
+    fs::remove_file(&reference).unwrap();
+    let is_told = |problem: &Value| {
+        let problem = problem.as_str().unwrap();
+        assert!(problem.contains(&sha256) && problem.contains("means/2 can't be read"), "{problem}");
+    };
+
+    let verified = sandbox.run(&["models", "verify", "means", "--json"]).expect(1).json();
+    let told = |it: &Value| (it["can_serve"].clone(), it["problem"].is_null());
+    let told: Vec<_> = verified.as_array().unwrap().iter().map(told).collect();
+    assert_eq!(told, [(json!(true), true), (json!(true), false)], "{verified}");
+    is_told(&verified[1]["problem"]);
+    let text = sandbox.run(&["models", "verify"]).expect(1).output;
+    assert!(text.contains("yes; its reference: "), "{text}");
+
+    let photos = labelled(&sandbox);
+    let evaluate = ["evaluate", "--model", "means/2", "--against", "means/1", "--data", &photos];
+    let report = sandbox.run(&[&evaluate[..], &["--json"]].concat()).expect(2).json();
+    assert_eq!((&report["accuracy"]["of"], &report["reference"]), (&6.into(), &Value::Null));
+    assert_eq!(report["against"]["figures"]["accuracy"]["share"], 1.0);
+    is_told(&report["reference_problem"]);
+    let text = sandbox.run(&evaluate).expect(2).output;
+    assert!(text.contains("Its reference can't be asked: "), "{text}");
+
+    fs::write(sandbox.path().join("recipe.toml"), "[targets]\nwrong = 0.2\n").unwrap();
+    let make = ["models", "ensemble", "means/1", "means/2", "--weights", "3,1", "--data", &photos];
+    let rest = ["--recipe", "recipe.toml", "--output", "both", "--json"];
+    let made = sandbox.run(&[&make[..], &rest].concat()).expect(2).json();
+    is_told(&made["reference_problems"][0]);
+    let members = read_json(&sandbox.path().join("both").join(MANIFEST)).unwrap()["members"].clone();
+    assert!(members[1]["model"].is_object() && members[1]["reference"].is_null(), "{members}");
+
+    // Whoever registers the model again has it back.
+    let again = models(&sandbox, &["register", folder.to_str().unwrap()]);
+    assert_eq!((&again["version"], &again["is_new"]), (&2.into(), &false.into()));
+    assert!(reference.exists());
+}
+
+#[test]
+fn who_waits_for_another_command_says_so_and_goes_on_when_that_has_ended() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 2.0]);
+    let lock = File::open(sandbox.data().join("registry/lock")).unwrap();
+    lock.lock().unwrap();
+    let mut waiting = sandbox.start(&["models", "alias", "means/2", "production"]);
+    eventually("it says that it waits", || {
+        waiting.said().contains("another command is writing to the registry").then_some(())
+    });
+    drop(lock);
+    waiting.wait().expect(0);
+}
+
+#[test]
+fn who_has_done_something_has_a_name_and_what_was_there_is_not_new() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0]);
+    let folder = sandbox.path().join("model-0");
+    let register = ["models", "register", folder.to_str().unwrap(), "--json"];
+    let nameless = sandbox.run(&[&register[..], &["--by", ""]].concat()).expect(1);
+    assert!(nameless.errors.contains("--by"), "{}", nameless.errors);
+    // A disk has lost who has registered it.
+    fs::remove_file(sandbox.data().join("registry/means/versions/1/registered.json")).unwrap();
+    let mut command = sandbox.command(&register);
+    command.env("USER", "");
+    let again = sandbox.spawn(command).wait().expect(0).json();
+    assert_eq!((&again["version"], &again["is_new"]), (&1.into(), &false.into()));
+    assert_eq!(models(&sandbox, &["show", "means/1"])["registered_by"], "unknown");
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use autorma_schemas::is_photo_name;
 
+use crate::unread::{UNREAD, is_unread};
+
 /// Folders of what is none of the classes.
 const STRANGERS: [&str; 5] = ["other", "unknown", "none", "background", "backgrounds"];
 
@@ -27,13 +29,15 @@ pub struct Labelled {
 }
 
 /// Photos whose labels are known, in the order of their paths.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DataSet {
     /// The photos.
     pub photos: Vec<Labelled>,
     /// What is left out, but for what is hidden: photos beside the folders of classes, which nobody knows the labels of, and
     /// links to folders.
     pub loose: Vec<PathBuf>,
+    /// Pictures that are left out for how their names end: see [`UNREAD`].
+    pub unread: Vec<PathBuf>,
 }
 
 /// Why a folder is no data set.
@@ -68,6 +72,14 @@ pub enum DataSetError {
     /// Nothing to judge.
     #[error("there is no photo of a class in {0}: a data set has a folder for each class, like shirts/1.jpg")]
     Empty(String),
+    /// Nothing to judge but what isn't looked at.
+    #[error("there is no photo of a class in {folders}, but there is {first}, and {why}", why = UNREAD)]
+    AllUnread {
+        /// The folders of classes.
+        folders: String,
+        /// The first such picture.
+        first: PathBuf,
+    },
 }
 
 impl DataSet {
@@ -102,27 +114,40 @@ impl DataSet {
         let folders = folders.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
         let strangers = strangers.iter().map(|it| real(it)).collect::<Result<Vec<_>, _>>()?;
         let elsewhere = [&strangers[..], apart].concat();
-        let mut set = Self { photos: Vec::new(), loose: Vec::new() };
+        let mut set = Self::default();
         for folder in &folders {
             for (inner, is_folder) in read(folder)? {
                 if is_folder && !elsewhere.contains(&inner) {
-                    set.collect(&inner, label(&inner, classes)?, &elsewhere)?;
+                    match label(&inner, classes) {
+                        Ok(label) => set.collect(&inner, label, &elsewhere)?,
+                        Err(strange) if may_have_photos(&inner)? => return Err(strange),
+                        // What a training has written, for example: there is no photo in it.
+                        Err(_) => set.collect(&inner, Label::Stranger, &elsewhere)?,
+                    }
                 } else if !is_folder && (is_photo(&inner) || inner.is_dir()) {
                     set.loose.push(inner);
+                } else if !is_folder && is_unread(&inner) {
+                    set.unread.push(inner);
                 }
             }
         }
         if set.photos.iter().all(|photo| photo.label == Label::Stranger) {
             let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
-            return Err(DataSetError::Empty(folders.join(", ")));
+            let folders = folders.join(", ");
+            return Err(match set.unread.into_iter().next() {
+                Some(first) => DataSetError::AllUnread { folders, first },
+                None => DataSetError::Empty(folders),
+            });
         }
         for folder in &strangers {
             set.collect(folder, Label::Stranger, &[])?;
         }
         set.photos.sort();
         set.photos.dedup_by(|one, other| one.path == other.path);
-        set.loose.sort();
-        set.loose.dedup();
+        for left_out in [&mut set.loose, &mut set.unread] {
+            left_out.sort();
+            left_out.dedup();
+        }
         Ok(set)
     }
 
@@ -137,6 +162,8 @@ impl DataSet {
                 self.loose.push(path);
             } else if is_photo(&path) {
                 self.photos.push(Labelled { path, label });
+            } else if is_unread(&path) {
+                self.unread.push(path);
             }
         }
         Ok(())
@@ -184,6 +211,17 @@ pub fn is_stranger(folder: &str) -> bool {
 /// What a folder's name names, however it is written.
 pub fn plain(name: &str) -> String {
     name.to_lowercase().replace(['_', '-'], " ")
+}
+
+/// Whether there are photos in the folder and those in it, or links to folders.
+fn may_have_photos(folder: &Path) -> Result<bool, DataSetError> {
+    for (path, is_folder) in read(folder)? {
+        let has_some = if is_folder { may_have_photos(&path)? } else { is_photo(&path) || path.is_dir() };
+        if has_some {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn is_photo(path: &Path) -> bool {
@@ -300,6 +338,20 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_without_photos_is_no_strange_one() {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), &["shirts/a.jpg", "run/train.toml", "run/report.html", "run/model/manifest.json"]);
+        let read = || DataSet::read(&classes(), &[root.path().to_owned()], &[]);
+        assert_eq!(read().unwrap().photos.len(), 1, "a training writes there");
+        let link = root.path().join("run/model/more");
+        std::os::unix::fs::symlink(root.path().join("shirts"), &link).unwrap();
+        assert!(matches!(read(), Err(DataSetError::Strange { .. })), "who knows what it leads to?");
+        fs::remove_file(link).unwrap();
+        touch(root.path(), &["run/model/b.jpg"]);
+        assert!(matches!(read(), Err(DataSetError::Strange { .. })));
+    }
+
+    #[test]
     fn nothing_is_left_out_without_a_word() {
         let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         touch(root.path(), &["shirts/a.jpg", "list.csv", "c.jpg"]);
@@ -317,6 +369,21 @@ mod tests {
         assert!(set.loose.iter().any(|path| path.ends_with("shoes/up")), "{:?}", set.loose);
         let empty = read(&[elsewhere.path().join("empty")]);
         assert!(matches!(empty, Err(DataSetError::NoStranger(_))), "{empty:?}");
+    }
+
+    #[test]
+    fn pictures_that_aren_t_looked_at_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), &["shirts/a.heic", "other/b.HEIF", "c.jfif", "caps/d.avif", "shirts/.e.heic"]);
+        let folders = [root.path().to_owned(), root.path().join("shirts/..")];
+        let read = || DataSet::read(&classes(), &folders, &[]);
+        let refused = read().unwrap_err();
+        assert!(matches!(&refused, DataSetError::AllUnread { .. }), "{refused}");
+        touch(root.path(), &["shirts/a.jpg"]);
+        let (real, set) = (root.path().canonicalize().unwrap(), read().unwrap());
+        let unread = ["c.jfif", "caps/d.avif", "other/b.HEIF", "shirts/a.heic"];
+        assert_eq!(set.unread, unread.map(|name| real.join(name)));
+        assert_eq!((set.photos.len(), set.loose.len()), (1, 0));
     }
 
     #[test]

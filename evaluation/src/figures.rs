@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use autorma_models::Manifest;
 use autorma_schemas::Decision;
 use serde::Serialize;
@@ -34,7 +36,23 @@ pub struct Figures {
     /// The threads.
     pub threads: usize,
     /// Photos that the model says nothing of, and why; they are in no other figure.
-    pub failed: Vec<(String, String)>,
+    pub failed: Vec<NotJudged>,
+}
+
+/// A photo that a model says nothing of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotJudged {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub why: String,
+}
+
+impl NotJudged {
+    /// The photo at `path`.
+    pub fn new(path: &Path, why: &str) -> Self {
+        Self { path: path.display().to_string(), why: why.into() }
+    }
 }
 
 /// How good it is on one class.
@@ -82,7 +100,7 @@ impl Figures {
             match judged {
                 Ok(judged @ Judged { label: Label::Class(_), .. }) => known.push(Known::of(manifest, judged)),
                 Ok(judged) => strangers.push((path.as_path(), judged)),
-                Err(problem) => failed.push((path.display().to_string(), problem.clone())),
+                Err(problem) => failed.push(NotJudged::new(path, problem)),
             }
         }
         let classes = manifest.classes.len();
@@ -200,7 +218,7 @@ mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped");
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped");
         Model::manifest(&shipped).unwrap()
     }
 
@@ -257,7 +275,7 @@ mod tests {
         // |0.99 - 1|, two of |0.75 - 0.5|, |0.5 - 1|.
         assert!((figures.calibration_error.unwrap() - (0.01 + 0.5 + 0.5) / 4.0).abs() < 1e-9);
         assert_eq!(figures.photos_per_second, 3.0);
-        assert_eq!(figures.failed, [("broken.jpg".into(), "not a picture".into())]);
+        assert_eq!(figures.failed, [NotJudged::new(Path::new("broken.jpg"), "not a picture")]);
     }
 
     #[test]

@@ -102,7 +102,7 @@ mod tests {
         let model = Model::open(&root.path().join("model")).unwrap();
         let limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
         let labelled = |name: &str| Labelled { path: root.path().join(name), label: Label::Class(0) };
-        let set = DataSet { photos: ["good.bmp", "pipe.bmp"].map(labelled).into(), loose: Vec::new() };
+        let set = DataSet { photos: ["good.bmp", "pipe.bmp"].map(labelled).into(), ..DataSet::default() };
         let mut heard = Vec::new();
         let judged = judge(&runtime, &model, &set, limits, 1, |done| heard.push(done)).unwrap().judged;
         let problems: Vec<_> = judged.into_iter().map(|(_, judged)| judged.err()).collect();

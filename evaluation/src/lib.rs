@@ -12,12 +12,14 @@ mod speed;
 mod statistics;
 mod strangers;
 mod unknown;
+mod unread;
 
 pub use comparison::Comparison;
 pub use dataset::{DataSet, DataSetError, Label, Labelled, classes_in, entries, is_stranger, plain, visible};
-pub use figures::{Bin, ClassFigures, Decisions, Figures};
+pub use figures::{Bin, ClassFigures, Decisions, Figures, NotJudged};
 pub use judging::{Judged, Judgement, judge};
 pub use speed::speed;
 pub use statistics::{Estimate, Share};
 pub use strangers::{FolderFigures, Strangers};
 pub use unknown::UnknownErrors;
+pub use unread::{UNREAD, is_unread};

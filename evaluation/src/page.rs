@@ -7,6 +7,8 @@ use autorma_schemas::printable;
 pub use plot::{Line, plot};
 pub use reliability::reliability;
 
+use crate::NotJudged;
+
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1f2937}\
 table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #d1d5db;padding:.2rem .5rem;text-align:right}\
 th:first-child,td:first-child{text-align:left}.plots{display:flex;flex-wrap:wrap;gap:1rem}svg{width:26rem}\
@@ -34,9 +36,10 @@ pub fn table(names: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Str
     format!("<table><tr>{names}</tr>{rows}</table>")
 }
 
-/// A list of files and what is to be said of each.
-pub fn list(files: &[(String, String)]) -> String {
-    let items = files.iter().map(|(path, what)| format!("<li>{}: {}</li>", escaped(path), escaped(what)));
+/// A list of photos that a model says nothing of.
+pub fn list(photos: &[NotJudged]) -> String {
+    let item = |it: &NotJudged| format!("<li>{}: {}</li>", escaped(&it.path), escaped(&it.why));
+    let items = photos.iter().map(item);
     format!("<ul>{}</ul>", items.collect::<String>())
 }
 
@@ -67,7 +70,7 @@ mod tests {
         let hostile = "<script>".to_owned();
         let bodies = [
             table(&[&hostile], [vec![hostile.clone()]]),
-            list(&[(hostile.clone(), hostile.clone())]),
+            list(&[NotJudged { path: hostile.clone(), why: hostile.clone() }]),
             confusion(std::slice::from_ref(&hostile), &[vec![7]]),
             plot(&hostile, &hostile, &[Line { name: &hostile, points: vec![(1.0, 1.0)] }]),
         ];

@@ -82,7 +82,7 @@ mod tests {
         let runtime = runtime();
         let path = root.path().join("photo.bmp");
         fs::write(&path, picture([200, 20, 20])).unwrap();
-        let set = DataSet { photos: vec![Labelled { path, label: Label::Class(0) }], loose: Vec::new() };
+        let set = DataSet { photos: vec![Labelled { path, label: Label::Class(0) }], ..DataSet::default() };
         let (one, both) = (root.path().join("one"), root.path().join("both"));
         write(&one, "means", &means()).unwrap();
         write_ensemble(&both, "means", &[(means(), 1.0), (negatives(), 1.0)]).unwrap();
@@ -118,7 +118,7 @@ mod tests {
         let model = Model::open(&root.path().join("model")).unwrap();
         let measured = |names: &[&str]| {
             let labelled = |name: &&str| Labelled { path: root.path().join(name), label: Label::Class(0) };
-            let set = DataSet { photos: names.iter().map(labelled).collect(), loose: Vec::new() };
+            let set = DataSet { photos: names.iter().map(labelled).collect(), ..DataSet::default() };
             let judged = judged(&runtime, &model, &set);
             speed(&runtime, [(&model, &judged); 2], &set, LIMITS).unwrap()
         };
@@ -134,7 +134,7 @@ mod tests {
         write(&root.path().join("model"), "means", &means()).unwrap();
         let model = Model::open(&root.path().join("model")).unwrap();
         let photo = Labelled { path: path.clone(), label: Label::Class(0) };
-        let set = DataSet { photos: vec![photo], loose: Vec::new() };
+        let set = DataSet { photos: vec![photo], ..DataSet::default() };
         let [silent, good] = [b"no picture".to_vec(), picture([200, 20, 20])].map(|file| {
             fs::write(&path, file).unwrap();
             judged(&runtime, &model, &set)

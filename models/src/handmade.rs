@@ -97,6 +97,18 @@ pub fn fussy() -> Vec<u8> {
     model("fussy", &nodes, &tensors)
 }
 
+/// The same as [`means`] but for what 8 bits lose, and for one more, which no softmax sees: the numbers are bytes on their way.
+pub fn quantized() -> Vec<u8> {
+    let nodes = [
+        node("GlobalAveragePool", &["image"], "pooled", None),
+        node("Flatten", &["pooled"], "means", Some(("axis", 1))),
+        node("Add", &["means", "one"], "positive", None),
+        node("QuantizeLinear", &["positive", "step"], "bytes", None),
+        node("DequantizeLinear", &["bytes", "step"], "logits", None),
+    ];
+    model("quantized", &nodes, &[tensor("one", &[1], &[1.0]), tensor("step", &[], &[0.01])])
+}
+
 /// What it says of a picture depends on the others that it is asked about with it: the lightest of all.
 pub fn sociable() -> Vec<u8> {
     let nodes = [

@@ -6,6 +6,7 @@ mod decide;
 pub mod handmade;
 mod manifest;
 mod members;
+mod quantized;
 pub mod registry;
 mod verify;
 

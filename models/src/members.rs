@@ -100,11 +100,6 @@ impl Manifest {
         Some(Self { members: self.members.iter().map(Member::in_floats).collect(), ..self.clone() })
     }
 
-    /// Whether something was quantized and what from wasn't kept: nothing tells what the quantizing has cost.
-    pub fn lacks_reference(&self) -> bool {
-        self.members.iter().any(|member| member.model.precision == "int8" && member.reference.is_none())
-    }
-
     /// What its quantized members were quantized from, as far as it was kept.
     pub(crate) fn references(&self) -> impl Iterator<Item = &File> {
         self.members.iter().filter_map(|member| member.reference.as_ref())

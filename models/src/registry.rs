@@ -19,7 +19,7 @@ pub(crate) use error::NOT_MLFLOW;
 pub use error::RegistryError;
 pub use folder::FolderRegistry;
 pub use mlflow::{Figure, MlflowRegistry, Recorded, Recording, Server};
-pub use reference::{Reference, Source, Which, alias_named, named};
+pub use reference::{Reference, Source, Which, alias_named, named, reference_of, unless_away};
 
 /// A home of model versions.
 pub trait Registry: fmt::Debug + Send + Sync {
@@ -35,7 +35,7 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// What a version is.
     fn version(&self, name: &str, number: u64) -> Result<Version, RegistryError>;
 
-    /// The models that have versions, in order.
+    /// The models that have versions, in order; but for others' on a server that they use, too.
     fn names(&self) -> Result<Vec<String>, RegistryError>;
 
     /// A version's model, verified.
@@ -46,8 +46,8 @@ pub trait Registry: fmt::Debug + Send + Sync {
 
     /// A version's model, and its reference if it has one, verified as the home itself has them now: what was fetched from
     /// it before doesn't count.
-    fn verify(&self, name: &str, number: u64) -> Result<(Model, Option<Model>), RegistryError> {
-        Ok((self.load(name, number)?, self.reference(name, number)?))
+    fn verify(&self, name: &str, number: u64) -> Result<WithReference, RegistryError> {
+        Ok((self.load(name, number)?, self.reference(name, number)))
     }
 
     /// What an alias names, if there is such an alias. Asked often: it costs the same however often the alias has moved.
@@ -60,7 +60,7 @@ pub trait Registry: fmt::Debug + Send + Sync {
     }
 
     /// What a model's aliases name.
-    fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError>;
+    fn aliases(&self, name: &str) -> Result<Aliases, RegistryError>;
 
     /// Lets an alias name another version, if the home itself has that whole and `may` allows it. Returns the move. A folder
     /// knows for certain what the alias names just before; on an MLflow server, which can't be asked that, there is a moment
@@ -157,6 +157,12 @@ pub trait Registry: fmt::Debug + Send + Sync {
         }
     }
 }
+
+/// What each of a model's aliases names, or why nobody can say that of it.
+pub type Aliases = BTreeMap<String, Result<u64, RegistryError>>;
+
+/// A model, and its reference if it has one, or why that can't be had, without which the model serves as well.
+pub type WithReference = (Model, Result<Option<Model>, RegistryError>);
 
 /// Allows a move of an alias or says why not, by what the alias names just before and what the version is that it is to name.
 pub type May<'a> = dyn Fn(Option<u64>, &Manifest) -> Result<(), RegistryError> + 'a;

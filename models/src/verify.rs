@@ -15,6 +15,9 @@ pub const MANIFEST: &str = "manifest.json";
 pub(crate) const MOST_OF_A_MANIFEST: u64 = 1 << 20;
 pub(crate) const MOST_OF_A_MODEL: u64 = 1 << 31;
 
+/// What helps where a folder's file isn't the one of its manifest.
+const REMEDY: &str = "take it again from where it came from";
+
 /// A model whose files are those that its manifest describes.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -57,9 +60,7 @@ pub enum Error {
         cause: String,
     },
     /// The file isn't the one described.
-    #[error(
-        "the model {path} is not the one of its manifest: {found}, expected {expected}; take it again from where it came from"
-    )]
+    #[error("the model {path} is not the one of its manifest: {found}, expected {expected}; {remedy}")]
     Different {
         /// The ONNX file.
         path: PathBuf,
@@ -67,6 +68,8 @@ pub enum Error {
         found: String,
         /// What the manifest says.
         expected: String,
+        /// What helps.
+        remedy: &'static str,
     },
 }
 
@@ -181,7 +184,10 @@ impl File {
         let (path, sha256, expected) = (path.to_owned(), sha256(content), self.sha256.clone());
         match sha256 == expected {
             true => Ok(()),
-            false => Err(Error::Different { path, found: format!("sha-256 {sha256}"), expected }),
+            false => {
+                let found = format!("sha-256 {sha256}");
+                Err(Error::Different { path, found, expected, remedy: REMEDY })
+            }
         }
     }
 }
@@ -193,7 +199,7 @@ fn verified(folder: &Path, expected: &File, most: u64) -> Result<Vec<u8>, Error>
     let bytes = length(&path, most)?;
     if bytes != expected.bytes {
         let (found, expected) = (format!("{bytes} bytes"), format!("{} bytes", expected.bytes));
-        return Err(Error::Different { path, found, expected });
+        return Err(Error::Different { path, found, expected, remedy: REMEDY });
     }
     let content = read(&path)?;
     expected.verify(&path, &content)?;

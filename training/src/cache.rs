@@ -15,8 +15,8 @@ pub(crate) type Key = [u8; 32];
 const CHECK: usize = 8;
 
 /// Features that were computed already, in a file that only grows: records of a key, the numbers and a checksum. What a
-/// kill has cut short at its end is dropped when it is opened again, so that training goes on where it was. One process
-/// at a time has it.
+/// kill has cut short at its end is dropped when it is opened again, so that training goes on where it was; so is what
+/// follows a record that is spoilt, or of what is no number, as earlier versions kept it. One process at a time has it.
 #[derive(Debug)]
 pub(crate) struct Cache {
     path: PathBuf,
@@ -46,10 +46,11 @@ impl Cache {
             let at = place * record.len() as u64;
             self.file.read_exact_at(&mut record, at)?;
             let (content, check) = record.split_at(record.len() - CHECK);
-            if checksum(content) != check {
+            let (key, values) = content.split_at(size_of::<Key>());
+            // A single value that is no number would be in all that heads learn.
+            if checksum(content) != check || !numbers(values).all(f32::is_finite) {
                 break;
             }
-            let (key, _) = content.split_at(size_of::<Key>());
             self.places.extend(Key::try_from(key).map(|key| (key, place)));
         }
         self.file.set_len(self.places.len() as u64 * record.len() as u64)
@@ -80,12 +81,16 @@ impl Cache {
         let mut record = vec![0; self.record()];
         let from = place * record.len() as u64;
         at(&self.path, self.file.read_exact_at(&mut record, from))?;
-        let values = record[size_of::<Key>()..].chunks_exact(size_of::<f32>());
-        for (to, value) in features.iter_mut().zip(values) {
-            *to = f32::from_le_bytes(std::array::from_fn(|byte| value[byte]));
+        for (to, value) in features.iter_mut().zip(numbers(&record[size_of::<Key>()..])) {
+            *to = value;
         }
         Ok(true)
     }
+}
+
+fn numbers(values: &[u8]) -> impl Iterator<Item = f32> {
+    let values = values.chunks_exact(size_of::<f32>());
+    values.map(|value| f32::from_le_bytes(std::array::from_fn(|byte| value[byte])))
 }
 
 fn checksum(content: &[u8]) -> [u8; CHECK] {
@@ -110,7 +115,7 @@ mod tests {
         {
             let mut cache = Cache::open(&path, 3).unwrap();
             for number in 0..5 {
-                cache.add(key(number), &[f32::from(number), -1.5, f32::NAN]).unwrap();
+                cache.add(key(number), &[f32::from(number), -1.5, f32::MIN_POSITIVE]).unwrap();
                 cache.add(key(number), &[99.0; 3]).unwrap();
             }
             assert!(matches!(Cache::open(&path, 3), Err(Error::InUse(_))));
@@ -133,5 +138,25 @@ mod tests {
         fs::write(&path, &spoilt).unwrap();
         let cache = Cache::open(&path, 3).unwrap();
         assert_eq!([0, 2, 3, 4].map(|number| cache.has(&key(number))), [true, true, false, false]);
+    }
+
+    /// Earlier versions kept it.
+    #[test]
+    fn what_is_no_number_is_computed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, value) in [("nan", f32::NAN), ("infinity", f32::NEG_INFINITY)] {
+            let (path, mut features) = (folder.path().join(name), [0.0; 2]);
+            {
+                let mut cache = Cache::open(&path, 2).unwrap();
+                cache.add(key(0), &[1.0, 2.0]).unwrap();
+                cache.add(key(1), &[1.0, value]).unwrap();
+            }
+            let mut cache = Cache::open(&path, 2).unwrap();
+            assert_eq!([0, 1].map(|number| cache.has(&key(number))), [true, false], "{name}");
+            cache.add(key(1), &[3.0, 4.0]).unwrap();
+            drop(cache);
+            let cache = Cache::open(&path, 2).unwrap();
+            assert!(cache.read(&key(1), &mut features).unwrap() && features == [3.0, 4.0], "{name}");
+        }
     }
 }

@@ -32,10 +32,11 @@ pub(crate) fn render(manifest: &Manifest, metrics: &Metrics) -> String {
         ),
         format!("## Data\nNumber of photos, by what they are for:\n\n{}", counts(manifest, metrics)),
         format!(
-            "Of `train` photos the shipped head has learned, with {} variations of each. {} Scenes of all parts \
+            "Of `train` photos the shipped head has learned, with {} variations of each{}. {} Scenes of all parts \
              but `test` stand behind cut-out articles in what every head learns; only as scenes they are held out. `test` \
              photos were looked at once in this training, by the files that it has written.\n",
             metrics.copies,
+            metrics.unfinished(),
             judges(metrics)
         ),
         format!(

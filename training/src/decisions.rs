@@ -1,6 +1,9 @@
 //! What a model's numbers are divided by, and where its decisions change: chosen on photos that the heads which judge them
 //! have never seen.
 
+use std::collections::HashMap;
+
+use autorma_evaluation::{Share, UnknownErrors as Errors};
 use autorma_models::{Manifest, Thresholds};
 use serde::Serialize;
 
@@ -30,11 +33,14 @@ pub(crate) struct Unseen {
 /// Both errors of a threshold for unknown, and the first of contributors' photos alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct UnknownErrors {
-    /// Of all photos.
-    #[serde(flatten)]
-    pub all: autorma_evaluation::UnknownErrors,
-    /// The share of photos of the classes that a contributor has sent and that are called unknown.
-    pub refused_contributed: f64,
+    /// The threshold.
+    pub threshold: f64,
+    /// The share of photos of the classes that are called unknown.
+    pub refused: f64,
+    /// The share of photos of none of the classes that are not; None if there are no such photos.
+    pub missed: Option<f64>,
+    /// The share of photos of the classes that a contributor has sent and that are called unknown; None if there are none.
+    pub refused_contributed: Option<f64>,
 }
 
 /// Chooses what the logits are divided by, and where decisions change.
@@ -73,6 +79,17 @@ pub(crate) fn choose(manifest: &mut Manifest, held_out: &[HeldOut], targets: &Ta
         );
     }
     Ok(())
+}
+
+/// How often the one and the other are right about the photos of classes that both have judged.
+pub(crate) fn both_right(one: &[HeldOut], other: &[HeldOut], classes: usize) -> [Share; 2] {
+    let others: HashMap<_, _> = other.iter().map(|it| (it.photo, it)).collect();
+    let known = one.iter().filter(|it| it.kind < classes);
+    let both: Vec<_> = known.filter_map(|it| Some([it, *others.get(&it.photo)?])).collect();
+    let is_right = |it: &HeldOut| {
+        (0..classes).max_by(|one, other| it.logits[*one].total_cmp(&it.logits[*other])) == Some(it.kind)
+    };
+    [0, 1].map(|whose| Share::count(&both, |pair| is_right(pair[whose])))
 }
 
 /// Whether it is of a class, and numbers are said of it.
@@ -157,10 +174,14 @@ pub(crate) fn curve(held_out: &[HeldOut], manifest: &Manifest) -> Vec<UnknownErr
     };
     let (known, strangers) = (unknown(|it| it.right.is_some()), unknown(|it| it.right.is_none()));
     let contributed = unknown(|it| it.right.is_some() && it.is_contributed);
-    let all = autorma_evaluation::UnknownErrors::curve(&known, &strangers);
-    let of_contributed = autorma_evaluation::UnknownErrors::curve(&contributed, &[]);
-    let both = all.into_iter().zip(of_contributed);
-    both.map(|(all, contributed)| UnknownErrors { all, refused_contributed: contributed.refused }).collect()
+    let (all, of_contributed) = (Errors::curve(&known, &strangers), Errors::curve(&contributed, &[]));
+    let errors = |(all, of_contributed): (Errors, Errors)| UnknownErrors {
+        threshold: all.threshold,
+        refused: all.refused,
+        missed: (!strangers.is_empty()).then_some(all.missed),
+        refused_contributed: (!contributed.is_empty()).then_some(of_contributed.refused),
+    };
+    all.into_iter().zip(of_contributed).map(errors).collect()
 }
 
 /// What is said of a photo, in the manifest's words.
@@ -187,7 +208,7 @@ impl Judged {
 
 /// 0 of nothing.
 fn share<T>(all: impl Iterator<Item = T>, is_so: impl Fn(T) -> bool) -> f64 {
-    autorma_evaluation::Share::count(all, is_so).share
+    Share::count(all, is_so).share
 }
 
 #[cfg(test)]
@@ -253,11 +274,34 @@ mod tests {
         assert!(refused(unknown) <= 0.1 && refused(unknown - 0.001) > 0.1, "{unknown}");
         // All five wrong ones have a confidence of 0.71 at the most.
         assert!((0.7..0.75).contains(&accept), "{accept}");
-        let curve: Vec<_> = curve(&all, &manifest).into_iter().map(|it| it.all).collect();
+        let of_all = curve(&all, &manifest);
         assert!(
-            curve.windows(2).all(|two| two[1].refused <= two[0].refused && two[1].missed >= two[0].missed)
+            of_all.windows(2).all(|two| two[1].refused <= two[0].refused && two[1].missed >= two[0].missed)
         );
-        assert_eq!((curve[0].refused, curve[0].missed), (1.0, 0.0));
+        assert_eq!((of_all[0].refused, of_all[0].missed), (1.0, Some(0.0)));
+    }
+
+    #[test]
+    fn of_photos_that_there_are_none_of_no_error_is_said() {
+        let manifest = manifest();
+        let sent = |is_contributed| HeldOut { is_contributed, ..held_out(0, [5.0, 0.0, 0.0]) };
+        let all = [sent(false), sent(true), held_out(2, [1.0, 0.0, 9.0])];
+        let said = |held_out: &[HeldOut]| {
+            let middle = curve(held_out, &manifest)[100];
+            (middle.refused, middle.missed, middle.refused_contributed)
+        };
+        assert_eq!(said(&all), (0.0, Some(0.0), Some(0.0)));
+        assert_eq!(said(&all[..1]), (0.0, None, None));
+        assert_eq!(said(&all[1..2]), (0.0, None, Some(0.0)));
+    }
+
+    #[test]
+    fn two_are_held_against_each_other_by_the_photos_of_classes_that_both_have_judged() {
+        let of = |photo, kind, logits| HeldOut { photo, ..held_out(kind, logits) };
+        let (wrong, right) = ([0.0, 1.0, 9.0], [1.0, 0.0, 9.0]);
+        let one = [of(1, 0, wrong), of(2, 0, right), of(3, 2, right), of(5, 0, right)];
+        let other = [of(1, 0, right), of(2, 0, right), of(3, 2, wrong), of(4, 0, wrong)];
+        assert_eq!(both_right(&one, &other, 2), [Share::of(1, 2), Share::of(2, 2)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use autorma_evaluation::DataSetError;
 use autorma_models::MOST_OUTPUTS;
 
 use crate::dataset::Misnamed;
+use crate::recipe::Tuning;
 
 /// Why a model can't be trained.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,19 @@ pub enum Error {
     /// The backbone can be run, but not learned.
     #[error("the backbone can't be tuned: {0}; `tuning.steps = 0` leaves it as it is")]
     Untunable(String),
+    /// The backbone learns in steps that are too long.
+    #[error(
+        "step {step} of tuning has come to what is no number: lower tuning.rate ({rate:e}) and tuning.head_rate \
+         ({head_rate:e})"
+    )]
+    Diverged {
+        /// The step.
+        step: u32,
+        /// The backbone's rate.
+        rate: f32,
+        /// The head's.
+        head_rate: f32,
+    },
     /// A photo that could be used before can't be any more.
     #[error("a photo that is learned from can't be used any more: {path}: {why}")]
     View {
@@ -87,6 +101,8 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         why: String,
+        /// Whether it is away or has changed; otherwise nothing can be made of it, now or later.
+        is_gone: bool,
     },
     /// Photos that could be read when the training began can't be any more.
     #[error(
@@ -124,6 +140,13 @@ pub enum Error {
     /// It was stopped before there was enough for a model.
     #[error("stopped before every photo was looked at once: the same command goes on from here")]
     Stopped,
+}
+
+impl Error {
+    /// That this step has come to what is no number.
+    pub(crate) fn diverged(step: u32, &Tuning { rate, head_rate, .. }: &Tuning) -> Self {
+        Self::Diverged { step, rate, head_rate }
+    }
 }
 
 /// Says of which file the system speaks.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use autorma_classifier::{Runtime, Session};
 use autorma_models::Input;
 use autorma_schemas::sha256;
 use ndarray::{Array1, Array2};
@@ -97,6 +98,19 @@ impl Backbone {
         let features = features.ok_or_else(|| format!("{FEATURES} must be within 1..65536"))?;
         let (origin, licence) = (fact("origin")?.to_owned(), fact("licence")?.to_owned());
         Ok(Self { sha256: sha256(&onnx), input, features, origin, licence, model, onnx })
+    }
+
+    /// Whether ONNX Runtime can run it, as it is and as it is written with a head behind it; why not otherwise.
+    pub(crate) fn runs(&self, runtime: &Runtime) -> Result<(), String> {
+        let Self { onnx, input, features, .. } = self;
+        Session::of(runtime, onnx, input, FEATURES, *features, 1).map_err(|error| error.to_string())?;
+        let written = self.with_head("tried", &Array2::zeros((1, *features)), &Array1::zeros(1));
+        let tried = Session::of(runtime, &written, input, LOGITS, 1, 1);
+        tried.map(drop).map_err(|error| {
+            format!(
+                "it has parts that aren't kept when it is written with a head, or are called as the head's are: {error}"
+            )
+        })
     }
 
     /// The classifier: the backbone with a head behind it. `weight` is outputs × features.
@@ -195,17 +209,21 @@ fn sizes(value: &Value) -> Vec<i64> {
 mod tests {
     use std::path::Path;
 
-    use autorma_classifier::{AT_ONCE, Picture, Runtime, Session};
+    use autorma_classifier::{AT_ONCE, Picture};
     use autorma_models::{Model, handmade};
     use ndarray::Array;
 
     use super::*;
     use crate::onnx::Model as Written;
 
+    fn runtime() -> Runtime {
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
+        Runtime::load(&library).unwrap()
+    }
+
     #[test]
     fn the_classifier_says_what_the_head_says_of_the_backbone_s_features() {
-        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-        let runtime = Runtime::load(&library).unwrap();
+        let runtime = runtime();
         let backbone = Backbone::parse(handmade::backbone()).unwrap();
         let Backbone { onnx, input, features, .. } = &backbone;
         assert_eq!(
@@ -226,6 +244,61 @@ mod tests {
         let logits = Array1::from(whole.infer(&[&picture]).unwrap().remove(0));
         assert!((&logits - &expected).iter().all(|it| it.abs() < 1e-4), "{logits} and {expected}");
         assert!(logits.iter().any(|it| it.abs() > 0.1), "{logits} say nothing");
+    }
+
+    /// A function of a model's own, and where it stands in the file.
+    #[derive(Clone, PartialEq, Message)]
+    struct Function {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(string, repeated, tag = "4")]
+        input: Vec<String>,
+        #[prost(string, repeated, tag = "5")]
+        output: Vec<String>,
+        #[prost(message, repeated, tag = "7")]
+        node: Vec<Node>,
+        #[prost(message, repeated, tag = "9")]
+        opset_import: Vec<Opset>,
+        #[prost(string, tag = "10")]
+        domain: String,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct Functions {
+        #[prost(message, repeated, tag = "25")]
+        functions: Vec<Function>,
+    }
+
+    #[test]
+    fn what_isn_t_kept_when_it_is_written_or_is_called_as_the_head_s_parts_are_is_told() {
+        let runtime = runtime();
+        let runs = |onnx: Vec<u8>| Backbone::parse(onnx).unwrap().runs(&runtime);
+        let whole = Written::decode(handmade::backbone().as_slice()).unwrap();
+        runs(whole.encode_to_vec()).unwrap();
+        let mut model = whole.clone();
+        let clip = &mut model.graph.as_mut().unwrap().node[1];
+        let node = vec![Node::of(&clip.op_type, &["in"], "out")];
+        (clip.op_type, clip.domain) = ("clip".into(), "own".into());
+        model.opset_import.push(Opset { domain: "own".into(), version: 1 });
+        let function = Function {
+            name: "clip".into(),
+            input: vec!["in".into()],
+            output: vec!["out".into()],
+            node,
+            opset_import: model.opset_import.clone(),
+            domain: "own".into(),
+        };
+        let functions = Functions { functions: vec![function] }.encode_to_vec();
+        let refused = runs([model.encode_to_vec(), functions].concat()).unwrap_err();
+        assert!(refused.contains("aren't kept") && refused.contains("own"), "{refused}");
+        let refused = runs(model.encode_to_vec()).unwrap_err();
+        assert!(!refused.contains("aren't kept"), "nor can it be run as it is: {refused}");
+        let mut model = whole;
+        let graph = model.graph.as_mut().unwrap();
+        graph.node[0].output = vec!["head.bias".into()];
+        graph.node[1].input = vec!["head.bias".into()];
+        let refused = runs(model.encode_to_vec()).unwrap_err();
+        assert!(refused.contains("are called as the head's") && refused.contains("head.bias"), "{refused}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
-use autorma_evaluation::{Bin, ClassFigures, Decisions, Figures, Judged, Judgement, Label, Share, Strangers};
+use autorma_evaluation::{
+    Bin, ClassFigures, Decisions, Figures, Judged, Judgement, Label, NotJudged, Share, Strangers,
+};
 use autorma_models::{Manifest, Thresholds};
 use serde::Serialize;
 
@@ -21,7 +23,8 @@ pub struct Metrics {
     pub copies: u32,
     /// Whether the backbone was tuned.
     pub is_tuned: bool,
-    /// Whether all was done that was wanted: false if training was stopped, or a photo lost while the backbone was tuned.
+    /// Whether all was done that was wanted: false if training was stopped, a photo was lost while the backbone was tuned, or
+    /// tuning came to nothing that could ship.
     pub is_whole: bool,
     /// What the logits are divided by.
     pub temperature: f64,
@@ -35,12 +38,12 @@ pub struct Metrics {
     pub in_floats: Option<InFloats>,
     /// Both errors of the threshold for unknown, on the held-out photos.
     pub unknown_errors: Vec<UnknownErrors>,
-    /// The shipped head's loss after each iteration.
+    /// The loss of the head on the backbone as it was, after each iteration: if that isn't tuned, it ships.
     pub losses: Vec<f64>,
     /// The loss of each step in which the shipped backbone was tuned; none if it wasn't.
     pub tuning_losses: Vec<f64>,
     /// Photos that were left out, and why.
-    pub failed: Vec<(String, String)>,
+    pub failed: Vec<NotJudged>,
     /// How long it took.
     pub seconds: f64,
     /// The model's folder.
@@ -82,6 +85,15 @@ pub struct InFloats {
 }
 
 impl Metrics {
+    /// What is said behind the number of variations where not all was done that was wanted.
+    pub(crate) fn unfinished(&self) -> &'static str {
+        match (self.is_whole, self.copies == self.recipe.copies) {
+            (true, _) => "",
+            (false, true) => "; the backbone wasn't tuned to the end",
+            (false, false) => ", less than wanted: training was stopped",
+        }
+    }
+
     /// How good the model is on every set of photos, by its name; then how good it is in floats, if it isn't.
     pub fn rows(&self) -> Vec<(String, &Quality)> {
         let floats = self.in_floats.iter();
@@ -231,11 +243,8 @@ fn section<'a>(
 }
 
 /// All but those that were left out.
-pub(crate) fn count(
-    photos: &Photos,
-    left_out: &[(String, String)],
-) -> BTreeMap<String, BTreeMap<String, usize>> {
-    let left_out: HashSet<_> = left_out.iter().map(|(path, _)| path.as_str()).collect();
+pub(crate) fn count(photos: &Photos, left_out: &[NotJudged]) -> BTreeMap<String, BTreeMap<String, usize>> {
+    let left_out: HashSet<_> = left_out.iter().map(|it| it.path.as_str()).collect();
     let is_used = |photo: &&Photo| !left_out.contains(&*photo.path.display().to_string());
     let mut counts: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
     for photo in photos.all.iter().filter(is_used) {

@@ -1,6 +1,6 @@
 //! What of ONNX's file format training reads and writes: messages of Protocol Buffers with the field numbers of
 //! `onnx.proto3` (<https://onnx.ai/onnx/repo-docs/IR.html>). Fields that aren't here are lost when a file is read and
-//! written again, so [`crate::graph`] refuses graphs that have them where they matter.
+//! written again, so a backbone is refused that can't be run then ([`crate::graph::Backbone::runs`]).
 
 use prost::Message;
 

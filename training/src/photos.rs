@@ -10,7 +10,7 @@ pub(crate) mod tests;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::{DataSet, classes_in};
+use autorma_evaluation::{DataSet, UNREAD, classes_in};
 use autorma_models::{MOST_OUTPUTS, is_a_name};
 
 use crate::dataset::{Groups, Split};
@@ -83,6 +83,9 @@ impl Photos {
         let set = DataSet::read_without(&kinds, &data, &strangers, &apart)?;
         for path in &set.loose {
             tracing::warn!(path = %path.display(), "left out: a photo in no folder of a class, or a link to a folder");
+        }
+        if let Some(first) = set.unread.first() {
+            tracing::warn!(pictures = set.unread.len(), first = %first.display(), "left out: {UNREAD}");
         }
         let shown = shown(&set, &sources, &kinds);
         let shown_kinds: BTreeSet<_> = shown.iter().map(|it| it.kind.clone()).collect();

@@ -50,11 +50,11 @@ pub enum Precision {
 pub struct Calibration {
     /// Of the classes, sent by nobody.
     pub studio: usize,
-    /// Sent by contributors.
+    /// Sent by contributors, of classes and other articles.
     pub contributed: usize,
-    /// Of other articles.
+    /// Of other articles, sent by nobody.
     pub other: usize,
-    /// Of scenes.
+    /// Of scenes, whoever has sent them.
     pub backgrounds: usize,
 }
 
@@ -90,11 +90,11 @@ pub struct Augmentation {
 pub struct Weights {
     /// A photo of a class that a contributor has sent: there are few, and they are what returned goods look like.
     pub contributed: f32,
-    /// A contributor's photo of something else.
+    /// A contributor's photo of something else, maybe a scene.
     pub contributed_other: f32,
     /// A photo of another article that no contributor has sent.
     pub other: f32,
-    /// A photo of a scene.
+    /// A photo of a scene that no contributor has sent.
     pub background: f32,
     /// All copies of a photo together, of which the photo as it is counts 1.
     pub copies: f32,

@@ -21,11 +21,7 @@ pub(crate) fn render(
     let mut body = format!(
         "<p>{} variations of each photo{}; {:.0} s. Temperature {}, accepted {}, unknown from {}.</p>",
         metrics.copies,
-        match (metrics.is_whole, metrics.copies == metrics.recipe.copies) {
-            (true, _) => "",
-            (false, true) => "; training ended before the backbone was tuned",
-            (false, false) => ", less than wanted: training was stopped",
-        },
+        metrics.unfinished(),
         metrics.seconds,
         manifest.temperature,
         match manifest.thresholds.accepts() {
@@ -70,23 +66,24 @@ fn kinds(metrics: &Metrics) -> String {
 
 fn curves(metrics: &Metrics) -> String {
     let curve = |losses: &[f64]| (1..).map(f64::from).zip(losses.iter().copied()).collect();
-    let loss = plot("iteration", "loss", &[Line { name: "shipped head", points: curve(&metrics.losses) }]);
+    let name = if metrics.is_tuned { "head, before the backbone was tuned" } else { "shipped head" };
+    let loss = plot("iteration", "loss", &[Line { name, points: curve(&metrics.losses) }]);
     let tuning = match metrics.tuning_losses.as_slice() {
         [] => String::new(),
         losses => plot("step", "loss", &[Line { name: "shipped backbone, tuned", points: curve(losses) }]),
     };
-    let errors = |of: fn(&UnknownErrors) -> f64| -> Vec<_> {
-        metrics.unknown_errors.iter().map(|it| (it.all.threshold, of(it))).collect()
+    let errors = |name, of: fn(&UnknownErrors) -> Option<f64>| {
+        let points = metrics.unknown_errors.iter().filter_map(|it| Some((it.threshold, of(it)?)));
+        Line { name, points: points.collect() }
     };
-    let unknown = plot(
-        "threshold for unknown",
-        "share of photos",
-        &[
-            Line { name: "of the classes, called unknown", points: errors(|it| it.all.refused) },
-            Line { name: "the same, from contributors", points: errors(|it| it.refused_contributed) },
-            Line { name: "of none, not called unknown", points: errors(|it| it.all.missed) },
-        ],
-    );
+    let mut lines = vec![
+        errors("of the classes, called unknown", |it| Some(it.refused)),
+        errors("the same, from contributors", |it| it.refused_contributed),
+        errors("of none, not called unknown", |it| it.missed),
+    ];
+    // Of photos that there are none of nothing is known.
+    lines.retain(|line| !line.points.is_empty());
+    let unknown = plot("threshold for unknown", "share of photos", &lines);
     let of_held_out = metrics.held_out.first().map(|section| reliability(&section.quality.reliability));
     loss + &tuning + &unknown + &of_held_out.unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use autorma_evaluation::{DataSet, Figures, Label, Labelled, judge};
+use autorma_evaluation::{DataSet, Figures, Label, Labelled, NotJudged, judge};
 use autorma_models::Model;
 
 use crate::dataset::Split;
@@ -26,7 +26,7 @@ pub(crate) struct Trained<'a> {
     pub(crate) backbone: &'a Backbone,
     pub(crate) fitted: Fitted,
     pub(crate) is_tuned: bool,
-    /// The shipped head's loss after each iteration.
+    /// The loss of the head on the backbone as it was, after each iteration.
     pub(crate) losses: Vec<f64>,
     /// When the training began.
     pub(crate) begun: Instant,
@@ -142,7 +142,7 @@ impl Trained<'_> {
             let label = if is_known { Label::Class(photo.kind) } else { Label::Stranger };
             Labelled { path: photo.path.clone(), label }
         };
-        let set = &DataSet { photos: self.test_photos().map(labelled).collect(), loose: Vec::new() };
+        let set = &DataSet { photos: self.test_photos().map(labelled).collect(), ..DataSet::default() };
         let mut judgement = judge(runtime, model, set, limits, threads, tested)?;
         for ((path, judged), photo) in judgement.judged.iter_mut().zip(self.test_photos()) {
             if judged.is_ok() {
@@ -169,9 +169,8 @@ impl Trained<'_> {
     }
 
     /// Photos that were left out, and why.
-    fn failed(&self, test: Option<&Figures>) -> Vec<(String, String)> {
-        let unlearned = self.features.failed.iter();
-        let unlearned = unlearned.map(|(path, why)| (path.display().to_string(), why.clone()));
+    fn failed(&self, test: Option<&Figures>) -> Vec<NotJudged> {
+        let unlearned = self.features.failed.iter().map(|(path, why)| NotJudged::new(path, why));
         unlearned.chain(test.iter().flat_map(|it| it.failed.clone())).collect()
     }
 }

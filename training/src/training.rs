@@ -7,6 +7,7 @@ use autorma_classifier::{Limits, Runtime};
 use crate::cache::Cache;
 use crate::contents::Contents;
 use crate::dataset::Split;
+use crate::decisions::both_right;
 use crate::enough;
 use crate::features::{Features, Machine, Scope, extract};
 use crate::graph::Backbone;
@@ -82,6 +83,9 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     let untuned = fit(&heads, &backbone, quantized, judging.as_ref(), &mut progress);
     let tuner = Tuner { views: &views, backbone: &backbone, heads: &heads, machine, output };
     let tuned = tune(&tuner, &untuned, &mut progress)?;
+    if let Some(tuned) = &tuned {
+        compare(tuned, &untuned.fitted, photos.classes);
+    }
 
     let trained = Trained {
         training,
@@ -100,12 +104,14 @@ pub fn train(training: &Training<'_>, mut progress: impl FnMut(Progress) -> bool
     Ok(metrics)
 }
 
-/// The backbone, which can be tuned if it is to be.
+/// The backbone, which can be run as it is and as it is written, and tuned if it is to be.
 fn backbone(training: &Training<'_>) -> Result<Backbone, Error> {
-    let backbone = Backbone::open(training.backbone)?;
-    if training.recipe.tuning.steps > 0 {
+    let Training { backbone: path, recipe, runtime, .. } = *training;
+    let backbone = Backbone::open(path)?;
+    if recipe.tuning.steps > 0 {
         backbone.network().map_err(Error::Untunable)?;
     }
+    backbone.runs(runtime).map_err(|cause| Error::Backbone { path: path.to_owned(), cause })?;
     Ok(backbone)
 }
 
@@ -187,7 +193,8 @@ fn fit(
 }
 
 /// Tunes the backbone with the head, and goes on where photos were away for a moment; None if the recipe doesn't want it, or
-/// it was stopped before its end, or a photo to learn from is lost: hours of other work are in what there is.
+/// it was stopped before its end, or a photo to learn from is lost, or it comes to nothing that could ship: hours of other
+/// work are in what there is.
 ///
 /// # Errors
 /// [`Error::Gone`] if more than a few photos are lost.
@@ -205,17 +212,35 @@ fn tune(
         let error = match tuner.tune(&untuned.judges, &untuned.fitted.head, progress) {
             // While a tuned one was quantized or judged.
             Err(Error::Stopped) => return Ok(None),
-            Err(error @ (Error::View { .. } | Error::Gone { .. })) => error,
+            Err(error @ (Error::View { .. } | Error::Gone { .. } | Error::Diverged { .. })) => error,
             tuned => return tuned,
         };
-        thread::sleep(PAUSE);
-        let are_back = tuner.views.are_there(&features.photos[..features.plain])?;
-        if !are_back || again == AGAIN {
+        // One that is there and can't be varied can't be another time either; nor do other numbers come of the same steps.
+        let may_pass = matches!(error, Error::View { is_gone: true, .. } | Error::Gone { .. });
+        let are_back = || {
+            thread::sleep(PAUSE);
+            tuner.views.are_there(&features.photos[..features.plain])
+        };
+        if !may_pass || !are_back()? || again == AGAIN {
             tracing::warn!(%error, "the backbone isn't tuned to the end, and ships as it was");
             return Ok(None);
         }
         tracing::warn!(%error, "all photos are there: the tuning of the backbone goes on");
         again += 1;
+    }
+}
+
+/// Warns if those who judge are right less often when they are tuned, by more than chance explains.
+fn compare(tuned: &Fitted, untuned: &Fitted, classes: usize) {
+    let [tuned, untuned] = both_right(&tuned.held_out.groups, &untuned.held_out.groups, classes);
+    if tuned.share < untuned.low {
+        tracing::warn!(
+            photos = tuned.of,
+            tuned = tuned.share,
+            untuned = untuned.share,
+            "the tuned backbone is right less often than it was: lower rates may do better, and `tuning.steps = 0` in the \
+             recipe ships it as it was"
+        );
     }
 }
 

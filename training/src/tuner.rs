@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use autorma_classifier::{Decoder, Session};
+use autorma_classifier::{Decoder, LoadError, Session};
 use autorma_evaluation::parallel::each;
 use sha2::{Digest, Sha256};
 
@@ -44,7 +44,8 @@ impl Tuner<'_> {
     ///
     /// # Errors
     /// [`Error::Stopped`] if it says so while a tuned backbone is quantized or judged; [`Error::View`] if a photo can't be used
-    /// any more; [`Error::Gone`] if one can't of those that it is quantized by.
+    /// any more; [`Error::Gone`] if one can't of those that it is quantized by; [`Error::Diverged`] if tuning has come to
+    /// nothing that could ship.
     pub(crate) fn tune(
         &self,
         judges: &[Head],
@@ -114,7 +115,23 @@ impl Tuner<'_> {
             threads: self.machine.threads,
         };
         let (of, steps) = (recipe.tuning.judged + 1, recipe.tuning.steps);
-        learner.tune(head, |step, loss| progress(Progress::Tuning { number, of, step, steps, loss }))
+        let tuned =
+            learner.tune(head, |step, loss| progress(Progress::Tuning { number, of, step, steps, loss }))?;
+        if let Some((backbone, head, _)) = &tuned {
+            // Its numbers may be too large to compute with.
+            self.session(backbone, head).map_err(|error| match error {
+                Error::Load(LoadError::Model(_)) => Error::diverged(steps, &recipe.tuning),
+                other => other,
+            })?;
+        }
+        Ok(tuned)
+    }
+
+    /// What asks them about a photo.
+    fn session(&self, backbone: &Backbone, head: &Head) -> Result<Session, Error> {
+        let onnx = backbone.with_head("judge", &head.weight, &head.bias);
+        let (input, outputs) = (&backbone.input, head.bias.len());
+        Ok(Session::of(self.machine.runtime, &onnx, input, &Backbone::output(), outputs, 1)?)
     }
 
     /// A hash of all that a learner depends on.
@@ -144,10 +161,9 @@ impl Tuner<'_> {
         let Heads { features, folds, .. } = self.heads;
         let plain = &features.photos[..features.plain];
         let photos: Vec<usize> = plain.iter().copied().filter(|photo| folds.judges(fold, *photo)).collect();
-        let onnx = backbone.with_head("judge", &head.weight, &head.bias);
-        let (input, outputs) = (&backbone.input, head.bias.len());
-        let session = |_| Session::of(self.machine.runtime, &onnx, input, &Backbone::output(), outputs, 1);
+        let session = |_| self.session(backbone, head);
         let sessions = (0..self.machine.threads).map(session).collect::<Result<Vec<_>, _>>()?;
+        let input = &backbone.input;
         let decoder = || Decoder::new(input.width, input.height, self.views.limits);
         let owned = sessions.into_iter().map(|session| (decoder(), session));
         let ask = |(decoder, session): &mut (Decoder, Session), number: usize| {

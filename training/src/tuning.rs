@@ -68,7 +68,8 @@ impl Learner<'_> {
     /// number and loss, and says whether to go on; None if not.
     ///
     /// # Errors
-    /// If the backbone has nodes that can't be learned.
+    /// [`Error::Untunable`] if the backbone has nodes that can't be learned; [`Error::Diverged`] if it comes to what is no
+    /// number, of which nothing is kept; [`Error::View`] if a photo can't be used any more.
     pub(crate) fn tune(
         &self,
         head: &Head,
@@ -85,6 +86,9 @@ impl Learner<'_> {
             let rows = layout.weights();
             state.losses.push(loss);
             state.descend(&mut gradient, layout.network..length, rows, self.recipe);
+            if !state.is_finite() {
+                return Err(Error::diverged(state.step, self.recipe));
+            }
             let goes_on = after(state.step, loss);
             if state.step.is_multiple_of(KEEP) || state.step == self.recipe.steps || !goes_on {
                 self.checkpoint.keep(&state)?;

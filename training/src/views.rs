@@ -126,7 +126,8 @@ impl<'a> Views<'a> {
 
     /// That a photo which could be used before can't be any more.
     pub(crate) fn lost(&self, photo: usize, why: &Unusable) -> Error {
-        Error::View { path: self.photos.all[photo].path.clone(), why: why.to_string() }
+        let is_gone = matches!(why, Unusable::Gone(_));
+        Error::View { path: self.photos.all[photo].path.clone(), why: why.to_string(), is_gone }
     }
 
     /// Whether all of the photos are still what was read when the training began.

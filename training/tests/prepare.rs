@@ -137,6 +137,21 @@ fn kaggles_download_is_understood_row_by_row() {
     assert!(check(&to).is_clean());
 }
 
+#[test]
+fn a_list_without_names_of_products_is_taken_as_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    draw(&from, (0..10).map(|id| format!("images/{id}.jpg")), 0);
+    let rows = (0..10).map(|id| format!("{id},\"Shirts\"\n"));
+    put(&from, "styles.csv", format!("\"id\",\"articleType\"\n{}", rows.collect::<String>()).as_bytes());
+    let info = prepare(&from, &to, &options()).unwrap();
+    assert_eq!((info.group_by.as_str(), info.groups, info.files), ("none", 10, 10));
+    let asked = GroupBy::Column("productDisplayName".to_owned());
+    let options = autorma_training::dataset::Options { group_by: Some(asked), ..options() };
+    let refused = prepare(&from, &to, &options).unwrap_err();
+    assert!(matches!(&refused, DatasetError::NoColumn { .. }), "{refused}");
+}
+
 /// The info on the disk, apart from what every test has.
 fn info(folder: &std::path::Path) -> DatasetInfo {
     serde_json::from_slice(&fs::read(folder.join("dataset_info.json")).unwrap()).unwrap()

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use autorma_classifier::{Limits, Runtime};
+use autorma_evaluation::NotJudged;
 use autorma_models::{Model, handmade};
 use autorma_training::{
-    Error, Folders, Metrics, Precision, Progress, Recipe, Section, Training, Tuning, What, train,
+    Augmentation, Error, Folders, Metrics, Precision, Progress, Recipe, Section, Training, Tuning, Weights,
+    What, train,
 };
 use image::{Rgb, RgbImage};
 
@@ -158,7 +160,8 @@ fn a_model_is_trained_judged_and_described() {
     let kinds = &test.strangers.as_ref().unwrap().folders;
     assert!(kinds.len() == 1 && kinds[0].folder == "blue things", "not the innermost folder: {kinds:?}");
     assert_eq!(model.manifest.metrics["test: accuracy"], test.accuracy.share);
-    assert!(metrics.failed.len() == 1 && metrics.failed[0].0.ends_with("broken.jpg"), "{:?}", metrics.failed);
+    let [NotJudged { path, .. }] = &*metrics.failed else { panic!("{:?}", metrics.failed) };
+    assert!(path.ends_with("broken.jpg"), "{path}");
     // What is counted was used: not the broken one, nor the copy of what is in `test`.
     assert_eq!(metrics.photos["train"]["red things"], 12 + 4);
     let learned = 24 + 12 + 16 + 5;
@@ -247,6 +250,11 @@ fn what_is_stopped_goes_on_and_comes_to_the_same() {
     assert!(first.is_some_and(|done| done >= 20), "{first:?}");
     let partly = partly.unwrap();
     assert!(!partly.is_whole && partly.copies < 3, "{}", partly.copies);
+    let is_told = |output| {
+        let card = String::from_utf8(home.model(output)[2].clone()).unwrap();
+        card.contains("variations of each, less than wanted: training was stopped.")
+    };
+    assert!(is_told("stopped") && !is_told("whole"));
     assert_eq!(Model::open(&partly.model).unwrap().manifest.classes.len(), 2);
     assert_ne!(home.model("stopped")[1], home.model("whole")[1]);
     let mut first = None;
@@ -296,6 +304,8 @@ fn a_backbone_is_tuned_and_judged_by_one_that_hasn_t_seen_the_fold() {
     );
     let card = String::from_utf8(home.model("run")[2].clone()).unwrap();
     assert!(card.contains("tuned here") && card.contains("1 of 2 parts"), "{card}");
+    let page = fs::read_to_string(home.path("run/report.html")).unwrap();
+    assert!(page.contains(">head, before the backbone was tuned<") && !page.contains(">shipped head<"));
     // On any number of threads, and after any number of stops.
     let mut stops = 0;
     loop {
@@ -313,7 +323,10 @@ fn a_backbone_is_tuned_and_judged_by_one_that_hasn_t_seen_the_fold() {
         stops += 1;
         assert_ne!(elsewhere.model("run")[1], home.model("run")[1], "after {stops} stops");
         let page = fs::read_to_string(elsewhere.path("run/report.html")).unwrap();
-        assert!(page.contains("<p>1 variations of each photo; training ended before the backbone"));
+        assert!(page.contains("<p>1 variations of each photo; the backbone wasn't tuned to the end"));
+        assert!(page.contains(">shipped head<"));
+        let card = String::from_utf8(elsewhere.model("run")[2].clone()).unwrap();
+        assert!(card.contains("variations of each; the backbone wasn't tuned to the end."), "{card}");
     }
     assert_eq!(stops, 3);
     assert_eq!(elsewhere.model("run"), home.model("run"));
@@ -357,6 +370,55 @@ fn a_photo_that_is_lost_while_the_backbone_is_tuned_costs_the_tuning_and_no_mode
     fs::rename(&away, &photo).unwrap();
     let whole = home.train_by(&tuned(), "run", 2, |_| true).unwrap();
     assert!(whole.is_whole && whole.is_tuned);
+}
+
+#[test]
+fn a_photo_that_can_never_be_varied_costs_the_tuning_and_no_step_twice() {
+    let home = Home::new();
+    let odd = RgbImage::from_pixel(96, 96, Rgb([200, 30, 30]));
+    odd.save(home.path("studio/train/red_things/odd.png")).unwrap();
+    // In the proportions that a square one had, it is a third larger: too large, unlike the others.
+    let limits = Limits { pixels: 10_000, ..LIMITS };
+    let augmentation = Augmentation { paste: 0.0, crop: 1.0, ..Augmentation::default() };
+    // It is drawn after a while.
+    let weights = Weights { contributed: 1.0, other: 1.0, ..Weights::default() };
+    let tuning = Tuning { steps: 400, batch: 1, ..Tuning::default() };
+    let training = Training {
+        folders: &home.folders(),
+        recipe: &Recipe { copies: 0, augmentation, weights, tuning, ..recipe() },
+        backbone: &home.path("backbone.onnx"),
+        output: &home.path("run"),
+        runtime: runtime(),
+        limits,
+        threads: 2,
+    };
+    let mut steps = Vec::new();
+    let untuned = train(&training, |progress| {
+        if let Progress::Tuning { number, step, .. } = progress {
+            steps.push((number, step));
+        }
+        true
+    });
+    let untuned = untuned.unwrap();
+    assert_eq!((untuned.is_whole, untuned.is_tuned), (false, false));
+    assert!(untuned.failed.is_empty(), "it can be looked at as it is: {:?}", untuned.failed);
+    assert!(!steps.is_empty() && steps.is_sorted_by(|one, next| one < next), "{steps:?}");
+}
+
+#[test]
+fn a_tuning_that_comes_to_no_numbers_costs_the_tuning_and_no_model() {
+    let home = Home::new();
+    let tuning = Tuning { rate: 1e30, head_rate: 1e30, ..tuned().tuning };
+    for (output, steps, precision) in
+        [("int8", 3, Precision::Int8), ("fp32", 3, Precision::Fp32), ("too large", 1, Precision::Fp32)]
+    {
+        let recipe = Recipe { copies: 0, precision, tuning: Tuning { steps, ..tuning }, ..recipe() };
+        let untuned = home.train_by(&recipe, output, 2, |_| true).unwrap();
+        assert_eq!((untuned.is_whole, untuned.is_tuned), (false, false), "{output}");
+        assert_eq!(Model::open(&untuned.model).unwrap().manifest.classes.len(), 2);
+        // One step leads to numbers that only can't be computed with.
+        assert_eq!(home.path(output).join("tuning-0.bin").exists(), steps == 1, "{output}");
+    }
 }
 
 #[test]
@@ -428,6 +490,25 @@ fn a_backbone_that_can_t_be_tuned_is_said_before_anything_is_done() {
 }
 
 #[test]
+fn a_backbone_that_can_t_be_run_when_it_is_written_is_said_before_anything_is_done() {
+    let home = Home::new();
+    let mut backbone = handmade::backbone();
+    // What its first node says is called as a part of the head is.
+    while let Some(place) = backbone.windows(9).position(|it| it == b"convolved") {
+        backbone[place..place + 9].copy_from_slice(b"head.bias");
+    }
+    fs::write(home.path("backbone.onnx"), backbone).unwrap();
+    let mut hears = 0;
+    let refused = home.train("run", 1, 1, |_| {
+        hears += 1;
+        true
+    });
+    let refused = refused.unwrap_err();
+    assert!(matches!(&refused, Error::Backbone { cause, .. } if cause.contains("head.bias")), "{refused}");
+    assert_eq!((hears, home.path("run").exists()), (0, false));
+}
+
+#[test]
 fn what_is_stopped_before_the_first_whole_round_is_no_model_and_goes_on() {
     let home = Home::new();
     home.train("whole", 1, 2, |_| true).unwrap();
@@ -460,7 +541,7 @@ fn a_photo_that_is_missing_only_where_int8_is_judged_is_told() {
         true
     });
     let metrics = metrics.unwrap();
-    let [(path, _)] = &*metrics.failed else { panic!("{:?}", metrics.failed) };
+    let [NotJudged { path, .. }] = &*metrics.failed else { panic!("{:?}", metrics.failed) };
     assert!(path.ends_with("home/red_things/0.png"), "{path}");
     assert_eq!(metrics.photos["train"]["red things"], 12 + 4 - 1);
     let judged = |sections: &[Section]| sections[0].quality.accuracy.of;
@@ -479,7 +560,7 @@ fn a_photo_that_is_told_as_left_out_chooses_nothing() {
         true
     });
     let metrics = metrics.unwrap();
-    let [(path, _)] = &*metrics.failed else { panic!("{:?}", metrics.failed) };
+    let [NotJudged { path, .. }] = &*metrics.failed else { panic!("{:?}", metrics.failed) };
     assert!(path.ends_with("home/red_things/0.png"), "{path}");
     let judged = |sections: &[Section]| sections[0].quality.accuracy.of;
     let in_floats = metrics.in_floats.as_ref().unwrap();
@@ -593,6 +674,33 @@ fn a_folder_s_name_breaks_no_table_of_the_card() {
     home.train_by(&Recipe { copies: 0, ..recipe() }, "run", 2, |_| true).unwrap();
     let card = String::from_utf8(home.model("run")[2].clone()).unwrap();
     assert!(card.contains("\n| grey\\|things | "), "{card}");
+}
+
+#[test]
+fn nothing_is_drawn_of_photos_that_there_are_none_of() {
+    let home = Home::new();
+    let report = |folders: &Folders, output: &str| {
+        let training = Training {
+            folders,
+            recipe: &Recipe { copies: 0, ..recipe() },
+            backbone: &home.path("backbone.onnx"),
+            output: &home.path(output),
+            runtime: runtime(),
+            limits: LIMITS,
+            threads: 2,
+        };
+        let metrics = train(&training, |_| true).unwrap();
+        (metrics.unknown_errors[100], fs::read_to_string(home.path(output).join("report.html")).unwrap())
+    };
+    let lines =
+        ["of the classes, called unknown", "the same, from contributors", "of none, not called unknown"];
+    let (errors, page) = report(&home.folders(), "all");
+    assert!(errors.missed.is_some() && errors.refused_contributed.is_some(), "{errors:?}");
+    assert!(lines.iter().all(|line| page.contains(line)));
+    let studio = Folders { data: vec![home.path("studio")], ..Folders::default() };
+    let (errors, page) = report(&studio, "studio");
+    assert_eq!((errors.missed, errors.refused_contributed), (None, None));
+    assert_eq!(lines.map(|line| page.contains(line)), [true, false, false]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use autorma_schemas::{Event, RunRecord, topics};
@@ -30,6 +30,8 @@ pub(super) struct Roots<'a> {
     runs: Mutex<Pages>,
     /// Folders that haven't said in time where they lead.
     silent: Mutex<BTreeMap<PathBuf, Silent>>,
+    /// Where each led when it last said so.
+    led: Mutex<BTreeMap<PathBuf, PathBuf>>,
     resolve: fn(&Path) -> io::Result<PathBuf>,
     patience: Duration,
     again: Duration,
@@ -46,6 +48,7 @@ impl<'a> Roots<'a> {
             published: Mutex::default(),
             runs: Mutex::new(runs()),
             silent: Mutex::default(),
+            led: Mutex::default(),
             resolve: Path::canonicalize,
             patience: PATIENCE,
             again: AGAIN,
@@ -106,8 +109,8 @@ impl<'a> Roots<'a> {
         unknown.map_or(Ok(None), Err)
     }
 
-    /// None if the folder isn't there, or hangs, as one of a network that is away: it isn't asked again before it has
-    /// answered, or for a while. A photo that could be below it would hang, too.
+    /// None if the folder isn't there. One that hangs, as on a network that is away, isn't asked again before it has answered,
+    /// or for a while, and leads where it led before; if that isn't known, nowhere: a photo below it would hang, too.
     fn leads_to(
         &self,
         folder: &Path,
@@ -115,11 +118,15 @@ impl<'a> Roots<'a> {
         (readers, over): (&Readers, &Shutdown),
     ) -> Result<Option<PathBuf>, Trouble> {
         let begun = Instant::now();
-        if let Some((asked, answer)) = self.silent.lock().get_mut(folder)
-            && matches!(answer.try_recv(), Err(TryRecvError::Empty))
-        {
-            if begun.duration_since(*asked) < self.again {
-                return Ok(None);
+        let led = || Ok(self.led.lock().get(folder).cloned());
+        if let Some((asked, answer)) = self.silent.lock().get_mut(folder) {
+            let (late, is_due) = (answer.try_recv(), begun.duration_since(*asked) >= self.again);
+            match late {
+                // It may be an old one, so the folder is asked again. But some are never in time.
+                Ok(late) => drop(self.said(folder, late)),
+                // Who asks after that hasn't been answered yet.
+                Err(_) if !is_due => return led(),
+                Err(_) => {}
             }
             // The others needn't ask as well: each who does may cost a thread.
             *asked = begun;
@@ -128,10 +135,7 @@ impl<'a> Roots<'a> {
         match readers.within(patience, over, move || resolve(&asked)) {
             Ok(found) => {
                 self.silent.lock().remove(folder);
-                match found.map_err(Trouble::from) {
-                    Err(Trouble::Lasting(_)) => Ok(None),
-                    found => found.map(Some),
-                }
+                self.said(folder, found)
             }
             Err(_) if over.is_requested() => Err(Trouble::Over),
             Err(answer) => {
@@ -140,8 +144,23 @@ impl<'a> Roots<'a> {
                     "a folder of photos doesn't answer: it isn't waited for any more"
                 );
                 self.silent.lock().insert(folder.to_owned(), (begun, answer));
+                led()
+            }
+        }
+    }
+
+    /// Where a folder leads, as it has said; None if it isn't there.
+    fn said(&self, folder: &Path, found: io::Result<PathBuf>) -> Result<Option<PathBuf>, Trouble> {
+        match found.map_err(Trouble::from) {
+            Ok(found) => {
+                self.led.lock().insert(folder.to_owned(), found.clone());
+                Ok(Some(found))
+            }
+            Err(Trouble::Lasting(_)) => {
+                self.led.lock().remove(folder);
                 Ok(None)
             }
+            Err(passing) => Err(passing),
         }
     }
 }

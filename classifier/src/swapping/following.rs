@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use autorma_models::registry::{Reference, Registry, RegistryError};
+use autorma_models::registry::{Reference, Registry, RegistryError, Which};
 use autorma_models::{Manifest, Model};
 use autorma_schemas::ModelVersion;
 use autorma_service::Shutdown;
@@ -31,13 +31,15 @@ pub(crate) struct Follower {
     /// Its number and what it is; none while no shadow can compute along.
     pub(super) serving: Option<(u64, ModelVersion)>,
     /// Whether the registry has said since that the alias names nothing, or has another manifest under the number: a model
-    /// that was removed and made anew counts from 1 again, so that the same number may be another version.
+    /// that was removed and made anew counts from 1 again, so that the same number may be another version. Its manifest
+    /// tells.
     pub(super) is_gone: bool,
     /// The hash of the manifest that the registry had under that number before it gave what serves, where it tells that.
     pub(super) sealed: Option<String>,
     /// The version that couldn't serve or be had, and from when on it is tried again.
     pub(super) refused: Option<(u64, Instant)>,
-    /// Whether the registry doesn't say what serves, or doesn't give it, which is told once.
+    /// Whether the registry doesn't say what serves, or doesn't give it, or there are no files left to ask with, which is
+    /// told once.
     pub(super) is_silent: bool,
     /// [`LATE`].
     pub(super) patience: Duration,
@@ -97,8 +99,8 @@ impl Follower {
     pub(super) fn is_behind(&mut self, workshop: &Workshop<'_>, bench: &Bench<'_>) -> bool {
         let Some(named) = self.ask(bench.shutdown, named, || self.tell_late(bench)) else { return true };
         self.forget_if_gone(&named);
-        let serves = named.and_then(|named| self.serves(named, workshop, bench));
-        match serves {
+        let named = named.map_err(|error| Error::from(error).or_out_of_files());
+        match named.and_then(|named| self.serves(named, workshop, bench)) {
             Ok(serves) => {
                 self.is_silent &= !serves;
                 !serves
@@ -109,7 +111,7 @@ impl Follower {
                     let (should, _) = self.words();
                     tracing::error!(
                         model = %self.reference, serving, %error,
-                        "the registry doesn't say what should {should}, or doesn't give it"
+                        "what should {should} can't be asked for, or can't be had, at the moment"
                     );
                 }
                 true
@@ -149,7 +151,8 @@ impl Follower {
         match named {
             Err(error) if names_nothing(error) => (self.is_gone, self.refused) = (true, None),
             Ok((number, Some(manifest))) if self.number() == Some(*number) => {
-                self.is_gone |= self.sealed.as_ref().is_some_and(|sealed| sealed != manifest);
+                // With the same one it is the same version, also where it was gone, with its folder, for a while.
+                self.is_gone = self.sealed.as_ref().map_or(self.is_gone, |sealed| sealed != manifest);
             }
             _ => (),
         }
@@ -160,14 +163,14 @@ impl Follower {
         self.number() == Some(named) && !self.is_gone
     }
 
-    /// Whether this version serves, at the latest from now on. An error is the registry's, which has gone away since
-    /// it named the version: that says nothing of the version, which is asked for again.
+    /// Whether this version serves, at the latest from now on. An error says nothing of the version, which is asked for
+    /// again: the registry has gone away since it named it, or the process may open no more files.
     fn serves(
         &mut self,
         (named, sealed): Named,
         workshop: &Workshop<'_>,
         bench: &Bench<'_>,
-    ) -> Result<bool, RegistryError> {
+    ) -> Result<bool, Error> {
         if self.is_serving(named) {
             self.refused = None;
             return Ok(true);
@@ -178,7 +181,7 @@ impl Follower {
         let begun = Instant::now();
         // Until it does, which may take a while.
         bench.metrics.set_behind(self.seat, true);
-        match self.bring(named, workshop, bench) {
+        match self.bring(named, workshop, bench).map_err(Error::or_out_of_files) {
             Ok(Some(model)) => {
                 self.registry.remember(&self.reference, named);
                 let (former, seconds) = (self.number(), begun.elapsed().as_secs_f64());
@@ -196,7 +199,7 @@ impl Follower {
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            Err(Error::Registry(error)) if error.is_away() => {
+            Err(error) if says_nothing_of_it(&error) => {
                 // What takes long, such as a download that isn't done in time, isn't done all the time.
                 self.refused = Some((named, Instant::now() + begun.elapsed().min(AGAIN)));
                 Err(error)
@@ -217,20 +220,30 @@ impl Follower {
         let loaded = self.ask(bench.shutdown, move |registry, it| registry.load(&it.name, named), || ());
         let Some(model) = loaded.transpose()? else { return Ok(None) };
         let Some((model, instruments)) = workshop.prepare(model)? else { return Ok(None) };
-        // That may have taken minutes. Who has moved the alias back meanwhile isn't to see this version serve after that.
-        let now = self.ask(bench.shutdown, |registry, it| registry.resolve(it), || self.tell_late(bench));
-        let names_it = match &now {
-            Some(Ok(now)) => *now == named,
-            // A registry that has gone away meanwhile says nothing against it.
-            Some(Err(error)) => !names_nothing(error),
-            None => return Ok(None),
-        };
-        if !names_it {
-            tracing::info!(model = %self.reference, version = named, "the alias has moved on meanwhile");
+        if !self.still_names(named, bench.shutdown, || self.tell_late(bench)) {
             return Ok(None);
         }
         bench.rack.put(self.seat, instruments);
         Ok(Some(model))
+    }
+
+    /// Whether a version is still meant that has just been made ready, which may have taken minutes: who has moved the alias
+    /// back meanwhile isn't to see it serve after that. It isn't where the process is to end. `late` is as in
+    /// [`Follower::ask`].
+    pub(super) fn still_names(&self, named: u64, shutdown: &Shutdown, late: impl FnOnce()) -> bool {
+        if matches!(self.reference.which, Which::Number(_)) {
+            return true;
+        }
+        let names_it = match self.ask(shutdown, |registry, it| registry.resolve(it), late) {
+            Some(Ok(now)) => now == named,
+            // A registry that has gone away meanwhile says nothing against it.
+            Some(Err(error)) => !names_nothing(&error),
+            None => return false,
+        };
+        if !names_it {
+            tracing::info!(model = %self.reference, version = named, "the alias has moved on meanwhile");
+        }
+        names_it
     }
 }
 
@@ -241,6 +254,15 @@ pub(super) type Named = (u64, Option<String>);
 pub(super) fn named(registry: &dyn Registry, reference: &Reference) -> Result<Named, RegistryError> {
     let number = registry.resolve(reference)?;
     Ok((number, registry.manifest_sha256(&reference.name, number)))
+}
+
+/// Whether the version that was to be brought may be as good as any.
+pub(super) fn says_nothing_of_it(error: &Error) -> bool {
+    match error {
+        Error::Registry(error) => error.is_away(),
+        Error::OutOfFiles(_) => true,
+        _ => false,
+    }
 }
 
 fn names_nothing(error: &RegistryError) -> bool {

@@ -1,5 +1,6 @@
 //! What serves at the start: what is meant or, where that can't serve, what its alias named before.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -8,10 +9,13 @@ use autorma_models::{Manifest, Model};
 use autorma_schemas::ModelVersion;
 use autorma_service::Shutdown;
 
-use super::following::{Named, named};
+use super::following::{Named, named, says_nothing_of_it};
 use super::{AGAIN, Able, Follower, Seat, Workshop};
 use crate::inferring::{Instrument, Kit};
 use crate::{Cast, Config, Error, Metrics, Runtime};
+
+/// A version that is meant, made ready, or why it can't be.
+type Meant = (Named, Result<Able, Error>);
 
 /// Who computes at the start.
 #[derive(Debug)]
@@ -133,11 +137,9 @@ impl Follower {
     /// if the process is to end meanwhile.
     pub(super) fn begin(&mut self, workshop: &Workshop<'_>) -> Result<Option<Able>, Error> {
         let begun = Instant::now();
-        let answer = self.ask(workshop.shutdown, first, || ()).transpose()?;
-        let Some(((named, sealed), model)) = answer else { return Ok(None) };
-        let able = model.map_err(Error::from).and_then(|model| self.prepare(workshop, model));
+        let Some(((named, sealed), able)) = self.meant(workshop)? else { return Ok(None) };
         let able = match able.map_err(Error::or_out_of_files) {
-            Ok(able) => able.map(|able| (named, able)),
+            Ok(able) => Some((named, able)),
             // The version may be as good as any.
             Err(error @ Error::OutOfFiles(_)) => return Err(error),
             Err(error) => self.fall_back(workshop, named, error, begun)?,
@@ -146,6 +148,51 @@ impl Follower {
         (self.serving, self.sealed) = (Some((number, able.0.version())), sealed.filter(|_| number == named));
         self.registry.remember(&self.reference, number);
         Ok(Some(able))
+    }
+
+    /// What is meant, or meant by the time that it is made ready. None if the process is to end meanwhile.
+    fn meant(&self, workshop: &Workshop<'_>) -> Result<Option<Meant>, Error> {
+        let meant = self.made_ready(workshop)?;
+        let is_left = |named| !self.is_still_meant(named, workshop.shutdown);
+        if !matches!(&meant, Some(((named, _), Ok(_))) if is_left(*named)) {
+            return Ok(meant);
+        }
+        // An alias that leaves the next one, too, keeps nobody from beginning: who follows it brings what comes then.
+        match self.made_ready(workshop) {
+            Err(error) | Ok(Some((_, Err(error)))) if says_nothing_of_it(&error) => {
+                tracing::warn!(model = %self.reference, %error, "the version serves that the alias has left");
+                Ok(meant)
+            }
+            next => next,
+        }
+    }
+
+    fn made_ready(&self, workshop: &Workshop<'_>) -> Result<Option<Meant>, Error> {
+        let late = || {
+            tracing::warn!(
+                model = %self.reference, waited = ?self.patience, "the registry hasn't answered yet, and is waited for"
+            );
+        };
+        let answer = self.ask(workshop.shutdown, first, late).transpose()?;
+        let Some((named, model)) = answer else { return Ok(None) };
+        let able = model.map_err(Error::from).and_then(|model| self.prepare(workshop, model));
+        Ok(able.transpose().map(|able| (named, able)))
+    }
+
+    /// As [`Follower::still_names`], but a registry that doesn't say it in time keeps nobody from beginning either.
+    fn is_still_meant(&self, named: u64, shutdown: &Shutdown) -> bool {
+        let (enough, is_late) = (Shutdown::new(), Cell::new(false));
+        let ending = enough.clone();
+        let _listening = shutdown.on_request(move || ending.request());
+        let late = || {
+            tracing::warn!(
+                model = %self.reference, version = named, waited = ?self.patience,
+                "the registry doesn't say whether the alias has moved on meanwhile: the version that it named serves"
+            );
+            is_late.set(true);
+            enough.request();
+        };
+        self.still_names(named, &enough, late) || is_late.get()
     }
 
     /// What the alias named before a version that can't serve, or isn't given. Those who run go on with it, too, and a start

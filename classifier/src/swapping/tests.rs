@@ -5,7 +5,8 @@ use std::time::Instant;
 use autorma_models::MANIFEST;
 use autorma_models::handmade::{hostile, means, negatives, write};
 use autorma_models::registry::{
-    FolderRegistry, Location, May, Move, Reference, Registry, RegistryError, Signed, Source, Version, Which,
+    Aliases, FolderRegistry, Location, May, Move, Reference, Registry, RegistryError, Signed, Source,
+    Version, Which,
 };
 use autorma_schemas::Micros;
 use autorma_service::settings::Settings;
@@ -171,16 +172,18 @@ struct Fickle {
     /// It says nothing while somebody holds this.
     saying: Mutex<Option<Trouble>>,
     giving: Mutex<Option<Trouble>>,
-    /// Somebody moves the alias back to 1 while the second version is given.
-    goes_back: Mutex<bool>,
+    /// Where somebody moves the alias while the version of this number is given.
+    moves_to: Mutex<BTreeMap<u64, u64>>,
+    /// Whether it never says anything any more once it has given a version.
+    falls_silent: Mutex<bool>,
     /// The version that is remembered.
     remembers: Mutex<u64>,
 }
 
 impl Fickle {
     fn of(home: FolderRegistry) -> Self {
-        let (saying, giving, goes_back) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { home, saying, giving, goes_back, remembers: Mutex::new(1) }
+        let (saying, giving, moves_to) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { home, saying, giving, moves_to, falls_silent: Mutex::default(), remembers: Mutex::new(1) }
     }
 }
 
@@ -212,8 +215,11 @@ impl Registry for Fickle {
         match *self.giving.lock() {
             Some(trouble) if number == 2 => Err(trouble()),
             _ => {
-                if number == 2 && *self.goes_back.lock() {
-                    self.home.point(name, "production", 1, &signed())?;
+                if let Some(next) = self.moves_to.lock().get(&number) {
+                    self.home.point(name, "production", *next, &signed())?;
+                }
+                if *self.falls_silent.lock() {
+                    std::mem::forget(self.saying.lock());
                 }
                 self.home.load(name, number)
             }
@@ -252,7 +258,7 @@ impl Registry for Fickle {
         unreachable!()
     }
 
-    fn aliases(&self, _: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
+    fn aliases(&self, _: &str) -> Result<Aliases, RegistryError> {
         unreachable!()
     }
 
@@ -322,6 +328,40 @@ fn who_starts_while_the_registry_is_away_serves_what_has_served() {
     }
 }
 
+#[test]
+fn who_starts_serves_no_version_that_the_alias_has_left_while_it_was_made_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let fickle = Arc::new(Fickle::of(registered(folder.path(), &[means(), negatives()])));
+    let (config, runtime, shutdown) = (config(folder.path(), "means@production"), runtime(), Shutdown::new());
+    let workshop = Workshop { config: &config, runtime: &runtime, shutdown: &shutdown, like: None };
+    let begins_with = |moves: &[(u64, u64)]| {
+        *fickle.moves_to.lock() = moves.iter().copied().collect();
+        let mut follower = following(&fickle);
+        let (model, _) = follower.begin(&workshop).unwrap().unwrap();
+        assert_eq!(follower.serving, Some((*fickle.remembers.lock(), model.version())));
+        follower.number()
+    };
+    assert_eq!(begins_with(&[(2, 1)]), Some(1));
+    *fickle.giving.lock() = Some(away);
+    assert_eq!(begins_with(&[(1, 2)]), Some(1), "what is ready serves where the next one isn't given");
+    *fickle.giving.lock() = None;
+    let ever_again = [(1, 2), (2, 1)];
+    assert!(begins_with(&ever_again).is_some(), "who moves it all the time keeps nobody from beginning");
+}
+
+#[test]
+fn who_starts_while_the_registry_falls_silent_serves_what_is_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let fickle = Arc::new(Fickle::of(registered(folder.path(), &[means()])));
+    *fickle.falls_silent.lock() = true;
+    let (config, runtime, shutdown) = (config(folder.path(), "means@production"), runtime(), Shutdown::new());
+    let workshop = Workshop { config: &config, runtime: &runtime, shutdown: &shutdown, like: None };
+    let mut follower = following(&fickle);
+    follower.patience = Duration::from_millis(50);
+    assert!(follower.begin(&workshop).unwrap().is_some());
+    assert_eq!(follower.number(), Some(1));
+}
+
 /// The alias names the second version, and the first one serves yet.
 fn while_the_first_serves(test: impl FnOnce(&Fickle, &mut Follower, &Workshop<'_>, &Bench<'_>)) {
     let folder = tempfile::tempdir().unwrap();
@@ -338,26 +378,28 @@ fn while_the_first_serves(test: impl FnOnce(&Fickle, &mut Follower, &Workshop<'_
 
 #[test]
 fn a_version_that_the_registry_does_not_give_is_asked_for_at_the_next_look() {
-    while_the_first_serves(|fickle, follower, workshop, bench| {
-        *fickle.giving.lock() = Some(away);
-        for _ in 0..2 {
-            assert!(follower.is_behind(workshop, bench));
-            is_told_of_once_and_asked_for_again_soon(follower);
-        }
-        *fickle.giving.lock() = None;
-        let begun = Instant::now();
-        while follower.is_behind(workshop, bench) {
-            assert!(begun.elapsed() < AGAIN / 2, "it is asked for again");
-        }
-        assert_eq!((follower.number(), follower.is_silent), (Some(2), false));
-        assert!(bench.rack.take(0).contains_key(&Seat::Arm(0)));
-    });
+    for trouble in [away as Trouble, no_file] {
+        while_the_first_serves(|fickle, follower, workshop, bench| {
+            *fickle.giving.lock() = Some(trouble);
+            for _ in 0..2 {
+                assert!(follower.is_behind(workshop, bench));
+                is_told_of_once_and_asked_for_again_soon(follower);
+            }
+            *fickle.giving.lock() = None;
+            let begun = Instant::now();
+            while follower.is_behind(workshop, bench) {
+                assert!(begun.elapsed() < AGAIN / 2, "it is asked for again");
+            }
+            assert_eq!((follower.number(), follower.is_silent), (Some(2), false));
+            assert!(bench.rack.take(0).contains_key(&Seat::Arm(0)));
+        });
+    }
 }
 
 #[test]
 fn a_version_that_the_alias_has_left_while_it_was_brought_never_serves() {
     while_the_first_serves(|fickle, follower, workshop, bench| {
-        *fickle.goes_back.lock() = true;
+        fickle.moves_to.lock().insert(2, 1);
         let looks = [0, 1].map(|_| follower.is_behind(workshop, bench));
         assert_eq!((looks, follower.number()), ([true, false], Some(1)));
         assert!(bench.rack.take(0).is_empty());
@@ -502,6 +544,26 @@ fn a_number_that_was_gone_is_another_version_when_it_comes_again() {
     follower.forget_if_gone(&Err(RegistryError::NoAlias { name, alias }));
     assert!(!follower.is_serving(1) && follower.refused.is_none());
     assert_eq!(follower.serving, Some((1, version)), "it goes on until there is another one");
+}
+
+#[test]
+fn a_version_that_was_gone_for_a_while_serves_on_and_is_not_brought_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = registered(folder.path(), &[means()]);
+    let serving = home.load("means", 1).unwrap();
+    let mut follower = following(&Arc::new(Fickle::of(home)));
+    let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
+    let (there, away) = (folder.path().join("registry"), folder.path().join("away"));
+    std::fs::create_dir(&away).unwrap();
+    at_a_bench(&config, &metrics, |bench| {
+        let workshop = Workshop::at(bench, &runtime, &serving.manifest);
+        assert!(follower.begin(&workshop).unwrap().is_some());
+        std::fs::rename(there.join("means"), away.join("means")).unwrap();
+        assert!(follower.is_behind(&workshop, bench));
+        std::fs::rename(away.join("means"), there.join("means")).unwrap();
+        assert!(!follower.is_behind(&workshop, bench));
+        assert!(bench.rack.take(0).is_empty(), "it serves already");
+    });
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use autorma_models::registry::{Reference, alias_named};
+use autorma_models::registry::{Reference, RegistryError, alias_named, named};
 use clap::builder::{NonEmptyStringValueParser, StringValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
@@ -26,6 +27,8 @@ pub(crate) struct ModelsArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
     /// List the versions, with the aliases that name them
+    ///
+    /// On an MLflow server, models of others that never had a manifest for autorma are left out.
     List(Json),
     /// Show a version: what it takes, what it says, what was measured on it, and the moves of the aliases
     Show {
@@ -43,7 +46,8 @@ pub(crate) enum ModelsCommand {
     /// --unknown they are chosen as `autorma train` chooses them. These must be photos that none of the models has learned
     /// from, or else the ensemble is too sure of itself; nobody can check that here. What was measured on the models isn't
     /// said of the ensemble: `autorma evaluate` measures it, on still other photos. Here --data names photos; --set data=DIR
-    /// names the data folder. Exit status: 0 made; 2 made, but without some photos that couldn't be judged; 1 not made.
+    /// names the data folder. Exit status: 0 made; 2 made, but without some photos that couldn't be judged, or without a
+    /// reference that can't be read; 1 not made.
     Ensemble(EnsembleArgs),
     /// Let an alias name a version
     Alias(MoveArgs),
@@ -56,18 +60,18 @@ pub(crate) enum ModelsCommand {
     /// photos of the classes that it calls unknown, and that of --unknown photos that it accepts, are at most --margin points
     /// higher; if it finds no class more than --margin points less often, unless that may be chance (the share is within the
     /// 95 % interval of what serves); if its calibration error is at most --calibration-error; and if it is at least --speed
-    /// times as fast. A quantized version must also be at most --quantized
+    /// times as fast. A quantized version, whether its manifest or its graph says so, must also be at most --quantized
     /// points less accurate than what it was quantized from, its reference, with which it must be registered. Where what
     /// serves accepts none of the photos, at most --wrong per cent of those that the version accepts may be wrong. Where
-    /// nothing serves yet, its accuracy must be at least --accuracy per cent, no photo may be without a verdict, it may call
-    /// at most --refused per cent of the photos of the classes unknown, must accept some, must find a larger share of the
+    /// nothing serves yet, that is asked, too; its accuracy must be at least --accuracy per cent, and so must be how often it
+    /// finds each class, unless that may be chance (the 95 % interval reaches it); no photo may be without a verdict, it may
+    /// call at most --refused per cent of the photos of the classes unknown, must accept some, must find a larger share of the
     /// --unknown photos than it calls unknown of the classes, and must accept a smaller one than of the classes, or none; of
-    /// the rest, what needs no comparison is asked. The same is
-    /// asked where what serves can't be loaded, and then only --force promotes. Here --data names photos; --set data=DIR
-    /// names the data folder, in which the registry is unless the setting `registry` names another. A version that the alias
-    /// names already is asked nothing: `autorma evaluate` says how good it is. Of a version that has passed, the alias's
-    /// history has the photos' folders, how many photos there were, and the options that aren't the defaults. Exit status: 0
-    /// promoted, or named already; 1 not.
+    /// the rest, what needs no comparison is asked. The same is asked where what serves can't be loaded, and then only --force
+    /// promotes. Here --data names photos; --set data=DIR names the data folder, in which the registry is unless the setting
+    /// `registry` names another. A version that the alias names already is asked nothing: `autorma evaluate` says how good it
+    /// is. Of a version that has passed, the alias's history has the photos' folders, how many photos there were, "no unknowns"
+    /// if all were of the classes, and the options that aren't the defaults. Exit status: 0 promoted, or named already; 1 not.
     Promote(PromoteArgs),
     /// Let an alias name what it named before
     Rollback {
@@ -89,15 +93,37 @@ pub(crate) enum ModelsCommand {
     Diff(DiffArgs),
     /// Check the files of versions, and try each model on a picture
     ///
-    /// Exit status: 0 all can serve; 1 at least one can't.
+    /// What a version was quantized from, its reference, is checked, too: a problem of that alone counts, but such a version
+    /// can serve (`can_serve` in the JSON). On an MLflow server, models of others that never had a manifest for autorma are
+    /// left out, unless they are named. Exit status: 0 no problem; 1 at least one.
     Verify {
-        /// NAME@ALIAS or NAME/NUMBER; all versions, if none is named
-        references: Vec<Reference>,
+        /// NAME@ALIAS or NAME/NUMBER; NAME for all versions of a model; all of all models, if nothing is named
+        #[arg(value_name = "NAME|REF")]
+        versions: Vec<Versions>,
         #[command(flatten)]
         json: Json,
     },
     /// Remove old versions, but for those that an alias names or would go back to
     Gc(GcArgs),
+}
+
+/// One version, or all of a model's.
+#[derive(Debug, Clone)]
+pub(crate) enum Versions {
+    One(Reference),
+    All(String),
+}
+
+impl FromStr for Versions {
+    type Err = RegistryError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // No name has any of these.
+        match text.contains(['@', '/']) {
+            true => text.parse().map(Self::One),
+            false => named(text).map(Self::All),
+        }
+    }
 }
 
 /// Who does something, and why.
@@ -106,9 +132,21 @@ pub(crate) struct Signature {
     /// Why: it is remembered
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) why: Option<String>,
-    /// Who
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown", hide_env_values = true)]
+    /// Who; whom the variable USER names, if nothing is said
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new(),
+        default_value_t = user(),
+        hide_default_value = true
+    )]
     pub(crate) by: String,
+}
+
+/// Who calls autorma, as far as the environment says that.
+pub(crate) fn user() -> String {
+    let said = std::env::var("USER").ok();
+    said.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
 #[derive(Debug, Args)]
@@ -209,13 +247,13 @@ pub(crate) struct PromoteArgs {
     /// How many points less accurate a quantized version may be than what it was quantized from, its reference
     #[arg(long, value_name = "POINTS", default_value_t = QUANTIZED, value_parser = percent())]
     pub(crate) quantized: f64,
-    /// The least accuracy where nothing serves to compare with
+    /// The least accuracy where nothing serves to compare with, which each class's 95 % interval must reach, too
     #[arg(long, value_name = "PERCENT", default_value_t = ACCURACY, value_parser = accuracy())]
     pub(crate) accuracy: f64,
     /// The largest share of photos of the classes that may be called unknown where nothing serves to compare with
     #[arg(long, value_name = "PERCENT", default_value_t = REFUSED, value_parser = percent())]
     pub(crate) refused: f64,
-    /// The largest share of the accepted that may be wrong where what serves accepts none to compare with
+    /// The largest share of the accepted that may be wrong where nothing serves, or what serves accepts none
     #[arg(long, value_name = "PERCENT", default_value_t = WRONG, value_parser = percent())]
     pub(crate) wrong: f64,
     /// The largest expected calibration error; 0.05, if nothing is said, or what serves has, where that is more

@@ -171,6 +171,15 @@ fn what_stands_before_a_subcommand_is_meant_for_it() {
 }
 
 #[test]
+fn what_a_subcommand_can_do_nothing_with_is_refused_before_it() {
+    let read = |words: &str| Cli::read(words.split(' ').map(OsString::from));
+    let error = read("autorma runs --last 3 show b").unwrap_err().to_string();
+    assert!(error.contains("--last"), "{error}");
+    read("autorma runs --last 3").unwrap();
+    read("autorma runs show b").unwrap();
+}
+
+#[test]
 fn a_data_folder_that_photos_would_replace_is_refused() {
     let photos = ["--data", env!("CARGO_MANIFEST_DIR")];
     let read = |words: &[&[&str]]| {

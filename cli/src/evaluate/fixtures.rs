@@ -1,7 +1,9 @@
 //! Reports for tests, in which nothing is harmless.
 
+use std::path::Path;
+
 use autorma_evaluation::{
-    Bin, ClassFigures, Comparison, Decisions, Estimate, Figures, FolderFigures, Share, Strangers,
+    Bin, ClassFigures, Comparison, Decisions, Estimate, Figures, FolderFigures, NotJudged, Share, Strangers,
     UnknownErrors,
 };
 use autorma_schemas::ModelVersion;
@@ -36,7 +38,7 @@ fn figures(right: usize) -> Figures {
         unknown_errors: UnknownErrors::curve(&[0.1, 0.2], &[0.8]),
         photos_per_second: 25.0,
         threads: 2,
-        failed: vec![("<u>.jpg".into(), "not a \"picture\"".into())],
+        failed: vec![NotJudged::new(Path::new("<u>.jpg"), "not a \"picture\"")],
     }
 }
 
@@ -55,6 +57,7 @@ pub(super) fn report() -> Report {
         classes: vec!["shirts".into(), "<i>tops".into()],
         figures: figures(9),
         reference: None,
+        reference_problem: None,
         against: None,
     }
 }

@@ -1,30 +1,15 @@
-//! Photos that a model says nothing of.
+//! Photos that a model says nothing of, for people.
 
-use serde::Serialize;
+use autorma_evaluation::NotJudged;
 
 use crate::table::printable;
 
-/// One of them.
-#[derive(Debug, Serialize)]
-pub(crate) struct NotJudged {
-    path: String,
-    why: String,
+/// A line each.
+pub(crate) fn lines(all: &[NotJudged]) -> String {
+    all.iter().map(|it| line("", it)).collect()
 }
 
-impl NotJudged {
-    /// A line each, for people.
-    pub(crate) fn lines(all: &[Self]) -> String {
-        all.iter().map(|it| line("", &it.path, &it.why)).collect()
-    }
-}
-
-impl From<(String, String)> for NotJudged {
-    fn from((path, why): (String, String)) -> Self {
-        Self { path, why }
-    }
-}
-
-/// A line for people; `whom` says by which model, where several were asked.
-pub(super) fn line(whom: &str, path: &str, why: &str) -> String {
+/// A line; `whom` says by which model, where several were asked.
+pub(super) fn line(whom: &str, NotJudged { path, why }: &NotJudged) -> String {
     format!("not judged{whom}: {}: {}\n", printable(path), printable(why))
 }

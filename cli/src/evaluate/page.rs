@@ -46,6 +46,9 @@ fn introduction(report: &Report) -> String {
     if let Some(reference) = &report.reference {
         sentences.push(format!("Its reference is what it was quantized from, in {}.", reference.precision));
     }
+    if let Some(problem) = &report.reference_problem {
+        sentences.push(format!("What it was quantized from can't be asked: {problem}."));
+    }
     format!("<p>{}</p>", escaped(&sentences.join(" ")))
 }
 
@@ -153,6 +156,13 @@ mod tests {
             assert!(html.contains(expected), "{expected}: {html}");
         }
         assert_eq!(html.matches("class=\"bar\"").count(), 3);
+    }
+
+    #[test]
+    fn a_reference_that_can_t_be_asked_is_told() {
+        let reference_problem = Some("<b>lost".into());
+        let html = render(&Report { reference_problem, ..report() });
+        assert!(html.contains("What it was quantized from can't be asked: &lt;b&gt;lost.</p>"), "{html}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use autorma_evaluation::{Comparison, Decisions, Figures, FolderFigures};
+use autorma_evaluation::{Comparison, Decisions, Figures, FolderFigures, NotJudged};
 use autorma_schemas::ModelVersion;
 use serde::Serialize;
 
@@ -21,6 +21,8 @@ pub(super) struct Report {
     pub(super) figures: Figures,
     /// What it was quantized from, on the same photos.
     pub(super) reference: Option<HeldAgainst>,
+    /// Why that can't be asked, where there should be one.
+    pub(super) reference_problem: Option<String>,
     pub(super) against: Option<Compared>,
 }
 
@@ -71,6 +73,9 @@ impl fmt::Display for Report {
         if let Some(reference) = &self.reference {
             writeln!(f, "{}", reference.text(&self.precision, figures))?;
         }
+        if let Some(problem) = &self.reference_problem {
+            writeln!(f, "Its reference can't be asked: {}\n", printable(problem))?;
+        }
         let mut table = Table::new(["class", "precision", "recall", "F1", "photos"]);
         class_rows(figures).for_each(|row| table.row(row));
         writeln!(f, "{table}")?;
@@ -87,26 +92,25 @@ impl fmt::Display for Report {
             bins.row(numbers);
         }
         writeln!(f, "{bins}\nShares in per cent, with their 95 % intervals.")?;
-        self.failed().try_for_each(|(whom, (path, why))| f.write_str(&line(whom, path, why)))
+        self.failed().try_for_each(|(whom, failed)| f.write_str(&line(whom, failed)))
     }
 }
 
 impl Report {
-    /// Whether each model has a verdict on each photo.
+    /// Whether each model could be asked, and has a verdict on each photo.
     pub(super) fn is_whole(&self) -> bool {
-        self.failed().next().is_none()
+        self.reference_problem.is_none() && self.failed().next().is_none()
     }
 
     /// The photos that a model says nothing of: which model, which photo, and why.
-    fn failed(&self) -> impl Iterator<Item = (&'static str, &(String, String))> {
+    fn failed(&self) -> impl Iterator<Item = (&'static str, &NotJudged)> {
         let first = if self.against.is_some() { " by the first" } else { "" };
         let second = self.against.iter().map(|it| (" by the second", &it.beside.figures));
         let asked = std::iter::once((first, &self.figures)).chain(second);
         let failed =
             asked.flat_map(|(whom, figures)| figures.failed.iter().map(move |failed| (whom, failed)));
         // A photo that can't be decoded is nobody's in particular.
-        let is_told =
-            |(path, _): &&(String, String)| self.figures.failed.iter().any(|(told, _)| told == path);
+        let is_told = |it: &&NotJudged| self.figures.failed.iter().any(|told| told.path == it.path);
         let of_reference = self.reference.iter().flat_map(|it| &it.beside.figures.failed);
         let only = of_reference.filter(move |failed| !is_told(failed));
         failed.chain(only.map(|failed| (" by its reference", failed)))
@@ -230,6 +234,7 @@ fn points(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use autorma_evaluation::Share;
+    use serde_json::Value;
 
     use super::super::fixtures::{against, held_against, model, report};
     use super::*;
@@ -243,6 +248,18 @@ mod tests {
         assert!(text.ends_with("\nnot judged by its reference: <u>.jpg: not a \"picture\"\n"), "{text}");
         report.reference.as_mut().unwrap().beside.figures.failed.clear();
         assert!(report.is_whole() && !report.to_string().contains("not judged"));
+    }
+
+    #[test]
+    fn a_reference_that_can_t_be_asked_is_told_and_not_passed_over() {
+        let mut report = report();
+        report.figures.failed.clear();
+        assert!(report.is_whole());
+        report.reference_problem = Some("it is lost".into());
+        assert!(!report.is_whole());
+        assert!(report.to_string().contains("\nIts reference can't be asked: it is lost\n"), "{report}");
+        let told = serde_json::to_value(&report).unwrap();
+        assert_eq!((&told["reference"], &told["reference_problem"]), (&Value::Null, &"it is lost".into()));
     }
 
     #[test]

@@ -1,22 +1,24 @@
 mod check;
+mod classes;
 mod gate;
 mod serving;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use autorma_models::registry::reference_of;
 use serde::Serialize;
 
 use super::signed;
 use crate::args::{Photos, PromoteArgs};
 use crate::configuration::Configuration;
-use crate::evaluate::NotJudged;
+use crate::evaluate::not_judged;
 use crate::output::tell;
 use crate::table::Table;
 use crate::words::counted;
 use check::Check;
 use gate::{Findings, examine};
-use serving::{Serving, unless_away};
+use serving::Serving;
 
 /// What came of a promotion.
 #[derive(Debug, Serialize)]
@@ -60,17 +62,13 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
         return promotion.tell(args);
     }
     let serving = former.map(|number| Serving::load(registry, name, &args.to, number)).transpose()?;
-    let answers = || registry.now(name, &args.to).map(drop);
-    let reference = match unless_away(registry.reference(name, version), answers)? {
-        Err(error) if error.says_nothing() => return Err(error.into()),
-        reference => reference,
-    };
+    let reference = reference_of(registry, name, version)?;
     let findings = examine(configuration, args, &candidate, reference, serving.as_ref())?;
     let passed = findings.checks.iter().all(|check| check.passed);
     (promotion.promoted, promotion.forced) = (passed || args.force, args.force && !passed);
     if promotion.promoted {
         let mut signed = signed(&args.signature);
-        let gate = if passed { passed_by(args, findings.photos) } else { "forced".into() };
+        let gate = if passed { passed_by(args, &findings) } else { "forced".into() };
         signed.why = if signed.why.is_empty() { gate } else { format!("{gate}: {}", signed.why) };
         registry.point_examined(former, &candidate.manifest, &args.to, version, &signed)?;
         promotion.why = Some(signed.why);
@@ -80,7 +78,7 @@ pub(super) fn promote(configuration: &Configuration, args: &PromoteArgs) -> anyh
 }
 
 /// What the gate was: on other photos, or with other bounds, the same version may not pass.
-fn passed_by(args: &PromoteArgs, photos: usize) -> String {
+fn passed_by(args: &PromoteArgs, findings: &Findings) -> String {
     let Photos { data, unknown } = &args.photos;
     // Whoever reads it is elsewhere.
     let named = |option: &str, folder: &PathBuf| {
@@ -90,7 +88,9 @@ fn passed_by(args: &PromoteArgs, photos: usize) -> String {
     let data = data.iter().map(|folder| named("data", folder));
     let unknown = unknown.iter().map(|folder| named("unknown", folder));
     let options: Vec<_> = data.chain(unknown).chain(args.other_bounds()).collect();
-    format!("passed the gate ({}, {})", counted(photos, "photo"), options.join(" "))
+    let photos = counted(findings.photos, "photo");
+    let unknowns = if findings.unknowns == 0 { ", no unknowns" } else { "" };
+    format!("passed the gate ({photos}{unknowns}, {})", options.join(" "))
 }
 
 impl Promotion {
@@ -114,6 +114,6 @@ impl Promotion {
             (true, false) => format!("{model}@{alias} names version {version}."),
             (false, _) => format!("Version {version} isn't promoted: {model}@{alias} stays as it was."),
         };
-        format!("{table}\n{}{end}\n", NotJudged::lines(&findings.failed))
+        format!("{table}\n{}{end}\n", not_judged::lines(&findings.failed))
     }
 }

@@ -1,77 +1,102 @@
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use autorma_classifier::Config;
-use autorma_models::registry::{Reference, Registry, RegistryError, Which};
+use autorma_models::registry::{
+    Aliases, Reference, Registry, RegistryError, Which, WithReference, unless_away,
+};
 use serde::Serialize;
 
+use crate::args::Versions;
 use crate::configuration::Configuration;
 use crate::output::tell;
 use crate::table::Table;
 
-/// Whether a version can serve.
+/// A version that was looked at.
 #[derive(Debug, Serialize)]
 struct Verified {
-    /// The version; or the model, if its aliases can't be read.
+    /// The version, by its number or by an alias; or the model, if its aliases can't be read.
     reference: String,
-    /// Why not, if it can't.
+    /// Whether it can serve: a problem of what it was quantized from keeps nobody from that.
+    can_serve: bool,
+    /// What is wrong with it.
     problem: Option<String>,
+}
+
+impl Verified {
+    fn broken(reference: String, problem: String) -> Self {
+        Self { reference, can_serve: false, problem: Some(problem) }
+    }
 }
 
 /// `autorma models verify`.
 pub(super) fn verify(
     configuration: &Configuration,
-    references: &[Reference],
+    asked: &[Versions],
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let registry = &*configuration.registry()?;
     let try_out = |reference: &Reference| {
-        let tried = serves(registry, &configuration.classifier, reference);
-        Verified { reference: reference.to_string(), problem: tried.err().map(|error| format!("{error:#}")) }
+        let found = registry.resolve(reference).and_then(|number| registry.verify(&reference.name, number));
+        // A registry that has gone away says nothing of the version.
+        let found = unless_away(found, || registry.numbers(&reference.name).map(drop))?;
+        let tried = found.map_err(anyhow::Error::from).and_then(|it| tried(&configuration.classifier, it));
+        Ok(match tried {
+            Ok(problem) => Verified { reference: reference.to_string(), can_serve: true, problem },
+            Err(error) => Verified::broken(reference.to_string(), format!("{error:#}")),
+        })
     };
-    let verified = match references.is_empty() {
-        true => all(registry, try_out)?,
-        false => references.iter().map(try_out).collect(),
-    };
+    let mut verified = Vec::new();
+    for versions in asked {
+        match versions {
+            Versions::One(reference) => verified.push(try_out(reference)?),
+            Versions::All(name) => verified.extend(all_of(registry, name, try_out)?),
+        }
+    }
+    if asked.is_empty() {
+        for name in registry.names()? {
+            verified.extend(all_of(registry, &name, try_out)?);
+        }
+    }
     let is_good = verified.iter().all(|it| it.problem.is_none());
     tell(json, verified, table)?;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Every version of every model, by its number, and the aliases of those that aren't there; also a model whose aliases can't
-/// be read.
-fn all(registry: &dyn Registry, try_out: impl Fn(&Reference) -> Verified) -> anyhow::Result<Vec<Verified>> {
-    let mut all = Vec::new();
-    for name in registry.names()? {
-        let numbers = registry.numbers(&name)?;
-        let aliases = registry.aliases(&name).unwrap_or_else(|error| {
-            all.push(Verified { reference: name.clone(), problem: Some(error.to_string()) });
-            BTreeMap::new()
-        });
-        let lost = aliases.into_iter().filter(|(_, number)| !numbers.contains(number));
-        let lost = lost.map(|(alias, _)| Which::Alias(alias)).collect::<Vec<_>>();
-        for which in numbers.into_iter().map(Which::Number).chain(lost) {
-            let reference = Reference { name: name.clone(), which };
-            let verified = try_out(&reference);
-            // Collected since its number was seen.
-            let is_gone = || matches!(registry.resolve(&reference), Err(RegistryError::NoVersion { .. }));
-            if verified.problem.is_none() || !is_gone() {
-                all.push(verified);
-            }
-        }
+/// Every version of a model, by its number, and the aliases that name none that is there, or nobody can say which; also the
+/// model, if its versions or its aliases can't be asked for.
+fn all_of(
+    registry: &dyn Registry,
+    name: &str,
+    try_out: impl Fn(&Reference) -> Result<Verified, RegistryError>,
+) -> Result<Vec<Verified>, RegistryError> {
+    let broken = |error: RegistryError| vec![Verified::broken(name.to_owned(), error.to_string())];
+    let numbers = registry.numbers(name)?;
+    if numbers.is_empty() {
+        return Ok(broken(RegistryError::NoModel(name.to_owned())));
+    }
+    let (mut all, aliases) = match registry.aliases(name) {
+        Ok(aliases) => (Vec::new(), aliases),
+        Err(error) => (broken(error), Aliases::new()),
+    };
+    let is_lost = |now: &Result<u64, _>| !now.as_ref().is_ok_and(|number| numbers.contains(number));
+    let lost = aliases.into_iter().filter(|(_, now)| is_lost(now));
+    let lost = lost.map(|(alias, _)| Which::Alias(alias)).collect::<Vec<_>>();
+    for which in numbers.into_iter().map(Which::Number).chain(lost) {
+        let reference = Reference { name: name.to_owned(), which };
+        // Collected since its number was seen.
+        let is_gone = || matches!(registry.resolve(&reference), Err(RegistryError::NoVersion { .. }));
+        all.extend(Some(try_out(&reference)?).filter(|tried| tried.problem.is_none() || !is_gone()));
     }
     Ok(all)
 }
 
-/// As a classifier would try it, if the registry has it whole.
-fn serves(registry: &dyn Registry, classifier: &Config, reference: &Reference) -> anyhow::Result<()> {
-    let (model, reference) = registry.verify(&reference.name, registry.resolve(reference)?)?;
+/// As a classifier would try it: what is wrong with its reference, or an error if it can't serve.
+fn tried(classifier: &Config, (model, floats): WithReference) -> anyhow::Result<Option<String>> {
     classifier.try_out(&model, None)?;
-    if let Some(reference) = reference {
-        classifier.try_out(&reference, None).context("its reference")?;
-    }
-    Ok(())
+    let floats = floats.map_err(anyhow::Error::from);
+    let floats = floats.and_then(|it| Ok(it.map(|it| classifier.try_out(&it, None)).transpose()?));
+    Ok(floats.context("its reference").err().map(|error| format!("{error:#}")))
 }
 
 fn table(verified: Vec<Verified>) -> String {
@@ -79,9 +104,10 @@ fn table(verified: Vec<Verified>) -> String {
         return "No versions yet.\n".into();
     }
     let mut table = Table::new(["version", "can serve"]);
-    for Verified { reference, problem } in verified {
+    for Verified { reference, can_serve, problem } in verified {
+        let told = can_serve.then(|| "yes".to_owned()).into_iter().chain(problem);
         // ONNX Runtime says some things in several lines.
-        table.row([reference, problem.map_or_else(|| "yes".into(), |it| it.replace('\n', " "))]);
+        table.row([reference, told.collect::<Vec<_>>().join("; ").replace('\n', " ")]);
     }
     table.to_string()
 }
@@ -99,12 +125,12 @@ mod tests {
         for number in [1, 2] {
             std::fs::create_dir_all(registry.place("means", number)).unwrap();
         }
-        let verified = all(&registry, |reference| {
+        let verified = all_of(&registry, "means", |reference| {
             let reference = reference.to_string();
             if reference == "means/1" {
                 std::fs::remove_dir(registry.place("means", 1)).unwrap();
             }
-            Verified { reference, problem: Some("it can't be read".into()) }
+            Ok(Verified::broken(reference, "it can't be read".into()))
         });
         let told: Vec<_> = verified.unwrap().into_iter().map(|it| it.reference).collect();
         assert_eq!(told, ["means/2"]);

@@ -1,9 +1,9 @@
 //! When everything is done that somebody waits for.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use autorma_schemas::{RunState, topics};
+use autorma_schemas::{RunRecord, RunState, topics};
 use autorma_service::lag;
 use autorma_sink::{Counts, Snapshot};
 use autorma_stream::{Log, NextOffset, TopicPartition};
@@ -22,8 +22,8 @@ type Ends = Vec<(TopicPartition, NextOffset)>;
 /// ever.
 #[derive(Debug)]
 pub(super) struct Goal {
-    /// The closed runs.
-    closed: BTreeSet<String>,
+    /// The closed runs, by their ids.
+    closed: BTreeMap<String, RunRecord>,
     /// Where the images ended.
     images: Ends,
     /// Where the outcomes ended when all these were classified.
@@ -72,11 +72,11 @@ impl Pipeline<'_> {
     }
 
     /// The closed runs that aren't finished, once everything is done: outcomes of theirs are missing from the log.
-    pub(crate) fn incomplete(&self) -> BTreeSet<String> {
+    pub(crate) fn incomplete(&self) -> Vec<RunRecord> {
         let goal = self.goal.lock();
-        let Some(goal) = &*goal else { return BTreeSet::new() };
+        let Some(goal) = &*goal else { return Vec::new() };
         let snapshot = self.progress.snapshot();
-        goal.unfinished(&snapshot).map(|(run_id, _)| run_id.clone()).collect()
+        goal.unfinished(&snapshot).map(|(run_id, _)| goal.closed[run_id].clone()).collect()
     }
 }
 
@@ -84,7 +84,7 @@ impl Goal {
     fn of(log: &dyn Log) -> anyhow::Result<Self> {
         log.settle(&[topics::RUNS])?;
         let closed = newest_runs(log)?.into_iter().filter(|run| run.state == RunState::Closed);
-        let closed = closed.map(|run| run.run_id).collect();
+        let closed = closed.map(|run| (run.run_id.clone(), run)).collect();
         // After them, so that it has all of their images.
         let images = ends(log, &[topics::IMAGES])?;
         Ok(Self { closed, images, outcomes: None, looked: None })
@@ -92,7 +92,7 @@ impl Goal {
 
     /// The closed runs that aren't finished, as far as the sink has heard of them.
     fn unfinished<'a>(&self, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a String, &'a Counts)> {
-        snapshot.open.iter().filter(move |(run_id, _)| self.closed.contains(*run_id))
+        snapshot.open.iter().filter(move |(run_id, _)| self.closed.contains_key(*run_id))
     }
 }
 

@@ -1,4 +1,5 @@
 use std::io::{self, IsTerminal};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use autorma_service::{Listening, Shutdown};
@@ -39,7 +40,11 @@ impl Listener {
     /// Who asks to stop is told this, as long as what is returned isn't dropped.
     pub(crate) fn answers(&self, what: &'static str) -> Listening {
         let bar = self.bar.clone();
-        self.stop.on_request(move || bar.suspend(|| tracing::info!("{what}")))
+        self.stop.on_request(move || {
+            let answer = move || bar.suspend(|| tracing::info!("{what}"));
+            // Where nobody reads standard error it takes for ever, and who asks may ask once more.
+            drop(Builder::new().name("answer".into()).spawn(answer));
+        })
     }
 
     /// Removes the bar.
@@ -80,9 +85,16 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+
+    use autorma_service::logging::{self, Format};
     use autorma_training::What;
 
     use super::*;
+    use crate::exit;
 
     #[test]
     fn a_phase_that_has_just_begun_has_no_line() {
@@ -106,5 +118,47 @@ mod tests {
         }
         listener.stop.request();
         assert!(!listener.hears(Progress::Count { what: What::Read, done: 1, of: 2 }));
+    }
+
+    const CHILD: &str = "LISTENER_TEST_CHILD";
+
+    /// In a process of its own, called by the test below: answers who asks it to stop, and goes on.
+    #[test]
+    fn a_child_that_answers() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        logging::init(Format::Text, "info", io::stderr).unwrap();
+        let listener = Listener::new(exit::stop_at_signals().unwrap());
+        let _answering = listener.answers("stopping");
+        println!("\nlistening");
+        loop {
+            std::thread::park();
+        }
+    }
+
+    #[test]
+    fn who_insists_is_heard_where_nobody_reads_the_answer() {
+        let (mut full, _unread) = UnixStream::pair().unwrap();
+        full.set_nonblocking(true).unwrap();
+        while full.write_all(&[b' '; 4096]).is_ok() {}
+        full.set_nonblocking(false).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "progress::listener::tests::a_child_that_answers", "--nocapture"])
+            .env(CHILD, "1")
+            .stdout(Stdio::piped())
+            .stderr(OwnedFd::from(full))
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(said.map_while(Result::ok).any(|line| line == "listening"));
+        let begun = Instant::now();
+        while child.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(60) {
+            // Again and again: two at once may be heard as one.
+            drop(Command::new("kill").args(["-INT", &child.id().to_string()]).status());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(child.kill());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
     }
 }

@@ -1,5 +1,5 @@
 use autorma_ingest::Found;
-use autorma_schemas::{Micros, RunKind, RunRecord};
+use autorma_schemas::{Micros, RunKind};
 
 use super::*;
 
@@ -21,6 +21,7 @@ fn nothing_new() -> Report {
         summary_path: None,
         summary: None,
         finished_too: Vec::new(),
+        unfinished: Vec::new(),
         has_dead_letters: false,
         input: "photos".into(),
         of_before: "--reprocess classifies them again",
@@ -71,8 +72,9 @@ fn a_run_that_can_t_be_finished_is_named() {
     let run = RunRecord::open("20261124_220330", RunKind::Batch, "photos", Micros(0));
     let run = RunRecord { images: 3, ..run.closed(Micros(1)) };
     let configuration = Configuration::of(&["run"]);
-    let batch = Batch { found: Found::default(), run: Some(run) };
-    let report = Report::new(&configuration, &batch, &Snapshot::default(), true, false, 1.0).unwrap();
+    let batch = Batch { found: Found::default(), run: Some(run.clone()) };
+    let report = Report::new(&configuration, &batch, &Snapshot::default(), &[run], false, 1.0).unwrap();
+    assert!(report.is_cut_short());
     let text = report.to_string();
     let told = "Run 20261124_220330 can't be finished: outcomes are missing of its 3 photos.";
     assert!(text.starts_with(told) && text.ends_with(" replay --run 20261124_220330\n"), "{text}");
@@ -81,13 +83,38 @@ fn a_run_that_can_t_be_finished_is_named() {
     assert_eq!(json["results_path"], serde_json::Value::Null);
 }
 
+#[test]
+fn an_earlier_run_of_the_folder_that_can_t_be_finished_is_told_and_is_no_failure_of_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = Configuration::of(&["run", "--input", folder.path().to_str().unwrap()]);
+    let input = folder.path().canonicalize().unwrap();
+    let closed = |run_id: &str, input: &Path| {
+        let run = RunRecord::open(run_id, RunKind::Stream, input.to_str().unwrap(), Micros(0));
+        RunRecord { images: 50, ..run.closed(Micros(1)) }
+    };
+    let others = [closed("monday", &input), closed("20261124_220000", Path::new("another"))];
+    let batch = Batch { found: Found { already_done: 59, ..Found::default() }, run: None };
+    let report = |incomplete: &[RunRecord]| {
+        Report::new(&configuration, &batch, &Snapshot::default(), incomplete, false, 1.0).unwrap()
+    };
+    assert!(report(&others).unfinished.is_empty(), "they are others'");
+    let report = report(&[&others[..], &[closed("20261124_220330", &input)]].concat());
+    assert!(!report.has_failures() && !report.is_cut_short());
+    let text = report.to_string();
+    assert!(text.starts_with("Nothing new in ") && text.contains(": 59 photos published before"), "{text}");
+    let told = "\nRun 20261124_220330 can't be finished: outcomes are missing of its 50 photos.";
+    assert!(text.contains(told) && text.matches("can't be finished").count() == 1, "{text}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["unfinished"], serde_json::json!([{ "run_id": "20261124_220330", "images": 50 }]));
+}
+
 /// It may be finished, with dead letters.
 #[test]
 fn nobody_is_told_of_a_run_that_is_not_known_to_lack_anything_that_it_can_t_be_finished() {
     let run = RunRecord::open("20261124_220330", RunKind::Batch, "photos", Micros(0)).closed(Micros(1));
     let batch = Batch { found: Found::default(), run: Some(run) };
     let configuration = Configuration::of(&["run"]);
-    let told = Report::new(&configuration, &batch, &Snapshot::default(), false, false, 1.0).unwrap_err();
+    let told = Report::new(&configuration, &batch, &Snapshot::default(), &[], false, 1.0).unwrap_err();
     assert!(told.to_string().contains("`autorma runs show 20261124_220330`"), "{told}");
 }
 

@@ -8,7 +8,7 @@ use autorma_models::{Manifest, Model};
 use autorma_schemas::Micros;
 use autorma_training::{Metrics, Quality};
 
-use crate::args::TrainArgs;
+use crate::args::{TrainArgs, user};
 use crate::configuration::Configuration;
 use crate::table::flattened;
 
@@ -39,7 +39,7 @@ fn recording(metrics: &Metrics, args: &TrainArgs) -> anyhow::Result<Recording> {
     let long_ago = (metrics.seconds * 1e6) as i64;
     Ok(Recording {
         name: name(folder),
-        by: std::env::var("USER").unwrap_or_else(|_| "unknown".into()),
+        by: user(),
         begun: Micros(Micros::now().0 - long_ago),
         parameters: parameters(metrics)?,
         figures: figures(metrics),

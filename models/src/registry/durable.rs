@@ -1,8 +1,13 @@
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::RegistryError;
+
+/// How long who waits for another writer says nothing, and how often it looks.
+const SILENCE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Writes a file that appears when it is whole, and stays when the power fails. Its folder is there.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
@@ -54,6 +59,28 @@ pub(super) fn lock(path: &Path) -> Result<File, RegistryError> {
     let file = at(path, lockable(path))?;
     at(path, file.lock())?;
     Ok(file)
+}
+
+/// The same for who says that it waits, and waits no longer than that: who writes may hang, or be stopped.
+pub(super) fn lock_within(path: &Path, patience: Duration) -> Result<File, RegistryError> {
+    let (file, begun) = (at(path, lockable(path))?, Instant::now());
+    let mut is_told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(cause)) => return at(path, Err(cause)),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let waited = begun.elapsed();
+        if waited >= patience {
+            return Err(RegistryError::Locked { path: path.to_owned(), waited: patience });
+        }
+        if waited >= SILENCE && !is_told {
+            is_told = true;
+            tracing::warn!(lock = ?path, "another command is writing to the registry; waiting");
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// A file to be locked, which is created.

@@ -1,5 +1,6 @@
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::Error as ModelError;
 
@@ -72,6 +73,17 @@ pub enum RegistryError {
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
+    },
+    /// Another process has been writing to the registry for long.
+    #[error(
+        "the registry, at {path}: another command has been writing to it for {waited:?}; try again when it has ended, or end it \
+         if it hangs: `fuser {path}` names it"
+    )]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+        /// How long this one has waited.
+        waited: Duration,
     },
     /// A file that was a move of an alias says nothing any more.
     #[error(

@@ -1,14 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use autorma_schemas::sha256;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::durable::{at, create, list, lock, remove, rename, sync, write};
-use super::{May, Move, Registry, RegistryError, Signed, Version, alias_named, named, needed};
-use crate::{MANIFEST, Manifest, Model};
+use super::durable::{at, create, list, lock_within, remove, rename, sync, write};
+use super::{Aliases, May, Move, Registry, RegistryError, Signed, Version, alias_named, named, needed};
+use crate::{Error as ModelError, MANIFEST, Manifest, Model};
 
 /// A folder that holds models:
 ///
@@ -43,6 +45,12 @@ struct Registered {
 /// No model's name has a `+`.
 const UNFINISHED: &str = "+unfinished";
 
+/// How long who writes waits for others, who may copy large models.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What helps where a disk has lost something of a version, or somebody has changed it.
+pub(super) const REMEDY: &str = "registering the model again mends it";
+
 impl FolderRegistry {
     /// A handle on the folder, which is created by the first that registers.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -66,13 +74,18 @@ impl FolderRegistry {
     /// Waits until nobody else writes; others wait until the file that is returned is dropped.
     fn lock(&self) -> Result<File, RegistryError> {
         create(&self.root)?;
-        lock(&self.root.join("lock"))
+        lock_within(&self.root.join("lock"), PATIENCE)
     }
 
-    /// The version is there, in whatever state.
-    fn expect(&self, name: &str, number: u64) -> Result<(), RegistryError> {
+    /// What is read of a version, which must be there, in whatever state.
+    fn of_version<T>(
+        &self,
+        name: &str,
+        number: u64,
+        read: impl FnOnce() -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
         match self.numbers(name)?.contains(&number) {
-            true => Ok(()),
+            true => read().map_err(|error| mendable(name, number, error)),
             false => Err(RegistryError::NoVersion { name: name.into(), number }),
         }
     }
@@ -86,16 +99,15 @@ impl FolderRegistry {
         let place = self.place(name, number);
         let path = place.join(MANIFEST);
         let text = Model::manifest_text(&place)?;
-        let manifest = Model::manifest_in(&text, &path)?;
-        let is = sha256(&text);
-        let changed = self.registered(name, number)?.manifest_sha256.is_some_and(|was| was != is);
-        let is_anothers = manifest.name != name || manifest.version != number.to_string();
-        if changed || is_anothers {
-            let cause =
-                format!("it isn't that of {name}/{number} any more; registering the model again mends it");
-            return Err(crate::Error::Manifest { path, cause }.into());
-        }
-        Ok(manifest)
+        let is_changed =
+            self.registered(name, number)?.manifest_sha256.is_some_and(|was| was != sha256(&text));
+        // What is wrong with a text that was changed says less than that it was.
+        let found = if is_changed { None } else { Some(Model::manifest_in(&text, &path)?) };
+        let is_its = |it: &Manifest| it.name == name && it.version == number.to_string();
+        found.filter(is_its).ok_or_else(|| {
+            let cause = format!("it isn't that of {name}/{number} any more; {REMEDY}");
+            ModelError::Manifest { path, cause }.into()
+        })
     }
 
     /// Whether a version was registered with this manifest. One of which that can't be said is no other's concern.
@@ -197,9 +209,10 @@ impl Registry for FolderRegistry {
     }
 
     fn version(&self, name: &str, number: u64) -> Result<Version, RegistryError> {
-        self.expect(name, number)?;
-        let manifest = self.manifest(name, number)?;
-        Ok(Version { number, manifest, signed: self.registered(name, number)?.signed })
+        self.of_version(name, number, || {
+            let manifest = self.manifest(name, number)?;
+            Ok(Version { number, manifest, signed: self.registered(name, number)?.signed })
+        })
     }
 
     fn names(&self) -> Result<Vec<String>, RegistryError> {
@@ -210,24 +223,21 @@ impl Registry for FolderRegistry {
     }
 
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
-        self.expect(name, number)?;
-        Ok(Model::verified(&self.place(name, number), self.manifest(name, number)?)?)
+        self.of_version(name, number, || {
+            Ok(Model::verified(&self.place(name, number), self.manifest(name, number)?)?)
+        })
     }
 
     fn reference(&self, name: &str, number: u64) -> Result<Option<Model>, RegistryError> {
-        self.expect(name, number)?;
-        Ok(Model::verified_reference(&self.place(name, number), &self.manifest(name, number)?)?)
+        self.of_version(name, number, || {
+            Ok(Model::verified_reference(&self.place(name, number), &self.manifest(name, number)?)?)
+        })
     }
 
-    fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
-        let aliases = list(&self.root.join(named(name)?).join("aliases"))?;
-        let mut versions = BTreeMap::new();
-        for alias in aliases.into_iter().filter(|alias| alias_named(alias).is_ok()) {
-            if let Some(version) = self.now(name, &alias)? {
-                versions.insert(alias, version);
-            }
-        }
-        Ok(versions)
+    fn aliases(&self, name: &str) -> Result<Aliases, RegistryError> {
+        let aliases = list(&self.root.join(named(name)?).join("aliases"))?.into_iter();
+        let ours = aliases.filter(|alias| alias_named(alias).is_ok());
+        Ok(ours.filter_map(|alias| self.now(name, &alias).transpose().map(|now| (alias, now))).collect())
     }
 
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {
@@ -286,6 +296,24 @@ impl Registry for FolderRegistry {
             remove(&unfinished)?;
         }
         Ok(gone)
+    }
+}
+
+/// An error of a version's files: where they are lost, or aren't what they were, it says what helps. What only keeps somebody
+/// from reading them stays what it is, for that may pass.
+pub(super) fn mendable(name: &str, number: u64, error: RegistryError) -> RegistryError {
+    match error {
+        RegistryError::File { path, cause }
+        | RegistryError::Model(ModelError::Unreadable { path, cause }) => {
+            let is_lost = cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error().is_none();
+            let told = format!("{name}/{number} can't be read ({cause}); {REMEDY}");
+            let cause = if is_lost { io::Error::new(cause.kind(), told) } else { cause };
+            RegistryError::File { path, cause }
+        }
+        RegistryError::Model(ModelError::Different { path, found, expected, .. }) => {
+            ModelError::Different { path, found, expected, remedy: REMEDY }.into()
+        }
+        other => other,
     }
 }
 

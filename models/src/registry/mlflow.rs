@@ -11,7 +11,6 @@ mod recording;
 mod registering;
 mod runs;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use autorma_schemas::Micros;
@@ -26,7 +25,10 @@ use self::client::Client;
 use self::history::{History, Note};
 use self::registering::once;
 use self::runs::Files;
-use super::{May, Move, Reference, Registry, RegistryError, Signed, Version, Which, alias_named, named};
+use super::{
+    Aliases, May, Move, Reference, Registry, RegistryError, Signed, Version, Which, WithReference,
+    alias_named, named,
+};
 use crate::{File, Manifest, Model};
 
 pub use self::client::Server;
@@ -58,6 +60,8 @@ const WHY: &str = "autorma.why";
 
 /// Names on a page of a list.
 const PAGE: &str = "200";
+/// How many of a model's versions are looked at for a manifest, to tell whether it is for autorma.
+const NEWEST: usize = 10;
 
 const NOT_THERE: &str = "RESOURCE_DOES_NOT_EXIST";
 const THERE_ALREADY: &str = "RESOURCE_ALREADY_EXISTS";
@@ -100,6 +104,22 @@ impl MlflowRegistry {
             found.into_iter().filter_map(|it| Some((it.version.parse().ok()?, it))).collect();
         all.sort_by_key(|(number, _)| *number);
         Ok(all)
+    }
+
+    /// Whether a model is for autorma: a version was registered or sealed by it, or one of the newest has a manifest, as far
+    /// as the server says that. Others' have neither, wherever their artifacts are.
+    fn is_ours(&self, name: &str) -> Result<bool, RegistryError> {
+        let versions = self.versions(name)?;
+        let may_have_manifest = |is: &ModelVersion| match self.manifest_if_there(is) {
+            Ok(manifest) => manifest.is_some(),
+            Err(error) => error.is_away(),
+        };
+        let is_ours = versions.iter().any(|(_, is)| is.tag(MANIFEST_SHA256).is_some())
+            || versions.iter().rev().take(NEWEST).any(|(_, is)| may_have_manifest(is));
+        if !is_ours {
+            tracing::debug!(model = name, "left out: it never was for autorma");
+        }
+        Ok(is_ours)
     }
 
     fn experiment(&self, name: &str) -> Result<Option<String>, RegistryError> {
@@ -167,10 +187,15 @@ impl Registry for MlflowRegistry {
         let page = |found: Models| (found.registered_models, found.next_page_token);
         let found = self.client.list("registered-models/search", &[("max_results", PAGE)], page)?;
         // What has another kind of name can't be asked for by it.
-        let ours = |it: &RegisteredModel| !it.latest_versions.is_empty() && named(&it.name).is_ok();
-        let mut names: Vec<_> = found.into_iter().filter(ours).map(|it| it.name).collect();
-        names.sort();
-        Ok(names)
+        let named = |it: &RegisteredModel| !it.latest_versions.is_empty() && named(&it.name).is_ok();
+        let mut ours = Vec::new();
+        for RegisteredModel { name, .. } in found.into_iter().filter(named) {
+            if self.is_ours(&name)? {
+                ours.push(name);
+            }
+        }
+        ours.sort();
+        Ok(ours)
     }
 
     fn load(&self, name: &str, number: u64) -> Result<Model, RegistryError> {
@@ -188,18 +213,18 @@ impl Registry for MlflowRegistry {
         // It lies beside the model.
         self.load(name, number)?;
         let path = self.artifacts_of(&is)?;
-        let fetch = |file: &File| self.client.download(&format!("{path}/{}", file.file), file.bytes);
+        let fetch = |file: &File| self.fetch(name, number, &path, file);
         let found =
             self.cache.reference(&read, fetch).map_err(|error| self.of_version(name, number, error))?;
         Ok(found.map(|it| Model { manifest: of_number(it.manifest, number), onnx: it.onnx }))
     }
 
-    fn verify(&self, name: &str, number: u64) -> Result<(Model, Option<Model>), RegistryError> {
+    fn verify(&self, name: &str, number: u64) -> Result<WithReference, RegistryError> {
         let model = self.load_there(name, number)?;
         let is = self.model_version(name, number)?;
-        self.compare(&is, model.manifest.references())
-            .map_err(|error| self.of_version(name, number, error))?;
-        Ok((model, self.reference(name, number)?))
+        let compared = self.compare(name, number, &is, model.manifest.references());
+        let reference = compared.and_then(|()| self.reference(name, number));
+        Ok((model, reference))
     }
 
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {
@@ -210,9 +235,9 @@ impl Registry for MlflowRegistry {
         Ok(found.and_then(|found| found.model_version.version.parse().ok()))
     }
 
-    fn aliases(&self, name: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
+    fn aliases(&self, name: &str) -> Result<Aliases, RegistryError> {
         let aliases = self.registered(name)?.map(|model| model.aliases).unwrap_or_default();
-        let read = |Alias { alias, version }| Some((alias_named(&alias).ok()?, version.parse().ok()?));
+        let read = |Alias { alias, version }| Some((alias_named(&alias).ok()?, Ok(version.parse().ok()?)));
         Ok(aliases.into_iter().filter_map(read).collect())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Registry, RegistryError};
+use super::{Registry, RegistryError, WithReference};
 use crate::{Manifest, Model};
 
 /// A version that is meant: `NAME/3` by its number, `NAME@production` by an alias.
@@ -84,15 +84,16 @@ impl Source {
 
     /// The model with its reference, if it has one, both verified: no alias that moves meanwhile, and nobody who replaces
     /// what is in a folder, gives one model another one's reference.
-    pub fn load_with_reference(
-        &self,
-        registry: &dyn Registry,
-    ) -> Result<(Model, Option<Model>), RegistryError> {
+    pub fn load_with_reference(&self, registry: &dyn Registry) -> Result<WithReference, RegistryError> {
         match self {
-            Source::Folder(folder) => Ok(Model::open_with_reference(folder)?),
+            Source::Folder(folder) => {
+                let model = Model::open(folder)?;
+                let reference = Model::verified_reference(folder, &model.manifest);
+                Ok((model, reference.map_err(RegistryError::from)))
+            }
             Source::Registered(reference) => {
                 let (name, number) = (&reference.name, registry.resolve(reference)?);
-                Ok((registry.load(name, number)?, registry.reference(name, number)?))
+                Ok((registry.load(name, number)?, reference_of(registry, name, number)?))
             }
         }
     }
@@ -116,6 +117,32 @@ impl fmt::Display for Source {
             Source::Registered(reference) => write!(f, "{reference}"),
         }
     }
+}
+
+/// A version's reference, or why it can't be had; an error where nothing is found out about it, as from a registry that is
+/// away.
+pub fn reference_of(
+    registry: &dyn Registry,
+    name: &str,
+    number: u64,
+) -> Result<Result<Option<Model>, RegistryError>, RegistryError> {
+    let answers = || registry.numbers(name).map(drop);
+    match unless_away(registry.reference(name, number), answers)? {
+        Err(error) if error.says_nothing() => Err(error),
+        reference => Ok(reference),
+    }
+}
+
+/// What the registry has said of a version, if that it is away isn't all that it says. `answers` asks it something else: where
+/// artifacts are in an object store, MLflow calls itself away where it is only they that are lost.
+pub fn unless_away<T>(
+    said: Result<T, RegistryError>,
+    answers: impl Fn() -> Result<(), RegistryError>,
+) -> Result<Result<T, RegistryError>, RegistryError> {
+    if said.as_ref().is_err_and(RegistryError::is_away) {
+        answers()?;
+    }
+    Ok(said)
 }
 
 /// The name, if it can be a model's or an alias's: it becomes part of paths, where the file `lock` is another thing.

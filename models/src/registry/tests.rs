@@ -1,8 +1,11 @@
 //! What the folder does beyond what every home must (`models/tests/registry/suite.rs`), and references.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use autorma_schemas::sha256;
 
 use super::*;
 use crate::{Error as ModelError, handmade};
@@ -105,6 +108,85 @@ fn what_a_full_disk_did_not_take_is_removed() {
     assert_eq!(registry.load("means", 1).unwrap().onnx, [handmade::means()]);
 }
 
+/// Replaces a model's file by one of integers, with a reference in floats beside it.
+fn quantize(model: &Path) {
+    let mut manifest = Model::manifest(model).unwrap();
+    manifest.members[0].model.precision = "int8".into();
+    let (file, floats) = ("floats.onnx".to_owned(), handmade::negatives());
+    let (sha256, bytes) = (sha256(&floats), floats.len() as u64);
+    manifest.members[0].reference = Some(crate::File { file, sha256, bytes, precision: "fp32".into() });
+    std::fs::write(model.join("floats.onnx"), &floats).unwrap();
+    std::fs::write(model.join(crate::MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+}
+
+#[test]
+fn what_is_lost_of_a_version_is_told_with_what_mends_it() {
+    let place = Place::new(1);
+    let (registry, model) = (place.registry(), place.model(1));
+    quantize(&model);
+    let register = || registry.register(&model, &signed("")).unwrap();
+    let file = register().manifest.members[0].model.file.clone();
+    for (name, content) in [
+        (&*file, None),
+        (&*file, Some("something else")),
+        ("registered.json", None),
+        ("registered.json", Some("")),
+        (crate::MANIFEST, None),
+        (crate::MANIFEST, Some("{")),
+    ] {
+        let path = registry.place("means", 1).join(name);
+        match content {
+            None => std::fs::remove_file(&path).unwrap(),
+            Some(content) => std::fs::write(&path, content).unwrap(),
+        }
+        let said = registry.load("means", 1).unwrap_err().to_string();
+        let is_told = said.contains(path.to_str().unwrap()) && said.ends_with(folder::REMEDY);
+        assert!(is_told && !said.contains("--model"), "{name}, {content:?}: {said}");
+        register();
+        registry.load("means", 1).unwrap();
+    }
+    // Who may not read it now may read it later.
+    let refused = io::Error::from_raw_os_error(24);
+    let refused = RegistryError::Model(ModelError::Unreadable { path: "it".into(), cause: refused });
+    let refused = folder::mendable("means", 1, refused);
+    let is_kept = matches!(&refused, RegistryError::File { cause, .. } if cause.raw_os_error() == Some(24));
+    assert!(is_kept && !refused.to_string().contains(folder::REMEDY), "{refused}");
+}
+
+#[test]
+fn a_reference_that_is_lost_costs_the_model_nothing() {
+    let place = Place::new(1);
+    let (registry, model) = (place.registry(), place.model(1));
+    quantize(&model);
+    let reference = registry.register(&model, &signed("")).unwrap().manifest.members[0].reference.clone();
+    std::fs::remove_file(registry.place("means", 1).join(reference.unwrap().file)).unwrap();
+    let registered = Source::Registered("means/1".parse().unwrap());
+    let had = [registry.verify("means", 1), registered.load_with_reference(&registry)];
+    for (had, reference) in had.map(Result::unwrap) {
+        assert_eq!(had.onnx, [handmade::means()]);
+        let said = reference.unwrap_err().to_string();
+        assert!(said.contains("means/1 can't be read") && said.ends_with(folder::REMEDY), "{said}");
+    }
+    std::fs::remove_file(model.join("floats.onnx")).unwrap();
+    let (had, reference) = Source::Folder(model).load_with_reference(&registry).unwrap();
+    assert!(had.onnx == [handmade::means()] && reference.is_err());
+}
+
+#[test]
+fn who_waits_in_vain_for_another_writer_is_told_of_the_lock() {
+    let place = Place::new(1);
+    let registry = place.registry();
+    registry.register(&place.model(1), &signed("")).unwrap();
+    let path = place.folder.path().join("registry/lock");
+    let lock = || durable::lock_within(&path, Duration::from_millis(50));
+    let held = lock().unwrap();
+    let refused = lock().unwrap_err();
+    assert!(matches!(&refused, RegistryError::Locked { path: lock, .. } if *lock == path), "{refused}");
+    registry.load("means", 1).expect("who reads needs no lock");
+    drop(held);
+    lock().unwrap();
+}
+
 #[test]
 fn a_move_that_a_disk_has_spoilt_is_told_with_what_to_do() {
     let place = Place::new(2);
@@ -114,12 +196,14 @@ fn a_move_that_a_disk_has_spoilt_is_told_with_what_to_do() {
         registry.point("means", "production", version.number, &signed("")).unwrap();
     }
     let last = place.folder.path().join("registry/means/aliases/production/000002.json");
+    registry.point("means", "staging", 1, &signed("")).unwrap();
     std::fs::write(&last, "").unwrap();
+    let mut aliases = registry.aliases("means").unwrap();
     let point = registry.point("means", "production", 1, &signed("")).map(drop);
     let asked = [
         point,
         registry.now("means", "production").map(drop),
-        registry.aliases("means").map(drop),
+        aliases.remove("production").unwrap().map(drop),
         registry.moves("means", "production").map(drop),
         registry.collect("means", 1).map(drop),
     ];
@@ -127,6 +211,7 @@ fn a_move_that_a_disk_has_spoilt_is_told_with_what_to_do() {
         let said = answer.unwrap_err().to_string();
         assert!(said.contains("000002.json") && said.contains("or remove it"), "{number}: {said}");
     }
+    assert_eq!(aliases.remove("staging").unwrap().unwrap(), 1, "another alias has nothing to do with it");
     assert_eq!(place.versions().len(), 2, "nothing is collected");
     std::fs::remove_file(&last).unwrap();
     assert_eq!(registry.now("means", "production").unwrap(), Some(1));
@@ -223,8 +308,8 @@ fn a_kill_leaves_whole_versions_and_an_alias_that_names_one() {
         for version in place.versions() {
             registry.load("means", version.number).unwrap();
         }
-        for number in registry.aliases("means").unwrap().values() {
-            registry.load("means", *number).unwrap();
+        for number in registry.aliases("means").unwrap().into_values() {
+            registry.load("means", number.unwrap()).unwrap();
         }
     }
     assert!(!registry.moves("means", "production").unwrap().is_empty(), "somebody came that far");

@@ -9,7 +9,7 @@ use autorma_models::registry::{
     Figure, MlflowRegistry, Recording, Reference, Registry, RegistryError, Server, alias_named,
 };
 use autorma_models::{MANIFEST, Model, handmade};
-use autorma_schemas::Micros;
+use autorma_schemas::{Micros, sha256};
 
 use crate::server::{Mlflow, PASSWORD, USER};
 use crate::suite::{self, Models, signed};
@@ -42,7 +42,15 @@ macro_rules! server {
 #[test]
 fn mlflow_does_what_every_home_must() {
     let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
-    suite::holds(&registry(&mlflow, cache.path()), "mlflow");
+    let here = registry(&mlflow, cache.path());
+    suite::holds(&here, "mlflow");
+    // What is lost of a reference costs the model nothing.
+    let (name, floats) = ("mlflow-reference", format!("{}.onnx", sha256(&handmade::negatives())));
+    fs::remove_file(artifacts(&mlflow, name, "2").join(&floats)).unwrap();
+    let (model, reference) = here.verify(name, 2).unwrap();
+    let said = reference.unwrap_err().to_string();
+    assert_eq!(model.onnx, [handmade::means()]);
+    assert!(said.ends_with(&format!("{floats} of {name}/2 isn't on the server; register it anew")), "{said}");
 }
 
 #[test]
@@ -197,7 +205,7 @@ client.set_registered_model_alias(name, 'production', '1')
     for number in [1, 2] {
         let model = here.load(name, number).unwrap();
         assert_eq!((model.manifest.temperature, model.onnx), (number as f64, vec![handmade::means()]));
-        here.verify(name, number).unwrap();
+        here.verify(name, number).unwrap().1.unwrap();
     }
     here.point(name, "production", 2, &signed("")).unwrap();
     assert_eq!(here.now(name, "production").unwrap(), Some(2));
@@ -293,7 +301,7 @@ fn a_training_whose_artifacts_were_lost_is_registered_whole() {
     fs::remove_file(find(&there, "onnx")).unwrap();
     assert_eq!(here.register(&models.model(1), &signed("")).unwrap().number, 1);
     assert_eq!(artifacts(&mlflow, "thinned", "1"), there.join("model"), "it is the training's");
-    here.verify("thinned", 1).unwrap();
+    here.verify("thinned", 1).unwrap().1.unwrap();
 }
 
 #[test]
@@ -352,7 +360,7 @@ fn what_the_server_has_lost_serves_on_where_it_was_fetched_and_nobody_is_told_th
     let models = Models::registered(name, 1, &here);
     let point = |number, alias| here.point(name, alias, number, &signed("")).map(drop);
     point(1, "staging").unwrap();
-    here.verify(name, 1).unwrap();
+    here.verify(name, 1).unwrap().1.unwrap();
     // As many bytes, one of which is another.
     let file = find(&artifacts(&mlflow, name, "1"), "onnx");
     let mut onnx = fs::read(&file).unwrap();
@@ -375,7 +383,10 @@ fn what_the_server_has_lost_serves_on_where_it_was_fetched_and_nobody_is_told_th
     assert_eq!(here.register(&models.model(1), &signed("")).unwrap().number, 2, "which is found again");
     point(2, "production").unwrap();
     fs::remove_file(artifacts(&mlflow, name, "2").join(MANIFEST)).unwrap();
-    assert!(here.load(name, 2).is_ok() && here.verify(name, 2).is_err() && point(2, "staging").is_err());
+    assert!(here.load(name, 2).is_ok() && point(2, "staging").is_err());
+    let lost = here.verify(name, 2).unwrap_err().to_string();
+    assert!(lost.ends_with("manifest.json of lost/2 isn't on the server; register it anew"), "{lost}");
+    assert!(here.names().unwrap().contains(&name.to_owned()));
     assert_eq!(here.register(&models.model(1), &signed("")).unwrap().number, 3);
 }
 
@@ -552,11 +563,14 @@ fn what_is_wrong_with_a_version_is_told_with_its_name_and_not_as_what_the_server
     };
     let [manifest, mut changed] = [MANIFEST, "mine.onnx"].map(|name| ok_file(&models.model(1).join(name)));
     *changed.last_mut().unwrap() ^= 1;
+    let lost = ok(r#"{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "No such artifact"}"#);
+    let lost = lost.replace("200 OK", "404 NOT FOUND").into_bytes();
     let tag = r#"{"key": "autorma.manifest_sha256", "value": "another"}"#;
     for (name, tags, onnx, whose, advice) in [
         ("mine", tag, None, "the artifacts of mine/12 aren't", "register it anew"),
         ("yours", "", None, "the manifest of yours/12 is of the model \"mine\"", "name it yours"),
         ("mine", "", Some(changed), "mine.onnx of mine/12 is not", "register it anew"),
+        ("mine", "", Some(lost), "mine.onnx of mine/12 isn't on the server", "register it anew"),
     ] {
         let answers = [Some(version(tags)), Some(manifest.clone()), onnx];
         let (url, asked) = saying_bytes(answers.into_iter().flatten().collect());

@@ -46,7 +46,7 @@ impl Columns {
         let text = String::from_utf8_lossy(&bytes);
         let mut lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty());
         let names: Vec<_> =
-            lines.next().unwrap_or_default().split(',').map(|it| it.trim().to_owned()).collect();
+            lines.next().unwrap_or_default().split(',').map(|it| unquoted(it).to_owned()).collect();
         let rows =
             lines.map(|line| line.splitn(names.len(), ',').map(|it| unquoted(it).to_owned()).collect());
         Ok(Self { rows: rows.collect(), names })
@@ -121,6 +121,19 @@ mod tests {
             "5|Tops|Caf\u{fffd}",
         ];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn names_of_columns_may_be_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("styles.csv");
+        std::fs::write(&path, "\u{feff}\"id\", \"articleType\"\r\n\"1\",\"Tops\"\r\n").unwrap();
+        let columns = Columns::read_lines(&path).unwrap();
+        assert_eq!((columns.names, columns.rows), (names(["id", "articleType"]), vec![names(["1", "Tops"])]));
+    }
+
+    fn names(all: [&str; 2]) -> Vec<String> {
+        all.map(str::to_owned).into()
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use autorma_classifier::Failure;
 
-use super::Split;
+use super::{Broken, Split};
 
 /// Why a data set can't be prepared or checked.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,14 @@ pub enum DatasetError {
     /// Somebody wanted a check to stop.
     #[error("stopped")]
     Unchecked,
+}
+
+impl DatasetError {
+    /// That none of so many photos can be decoded.
+    pub(super) fn all_broken(folder: &Path, found: usize, first: &Broken) -> Self {
+        let first = format!("{}: {}", first.path, first.message);
+        Self::AllBroken { path: folder.to_owned(), found, first }
+    }
 }
 
 /// Sides of a split that aren't named as sides are.

@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use autorma_evaluation::{is_stranger, plain};
+use autorma_evaluation::{UNREAD, is_stranger, is_unread, plain};
 use autorma_schemas::{is_photo_name, readable};
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,11 @@ impl Found {
             false => Self::by_folders(folder)?,
         };
         if found.candidates.is_empty() {
-            return Err(DatasetError::Empty(folder.to_owned()));
+            let unread: Vec<_> = found.broken.iter().filter(|it| it.reason == "unread").collect();
+            return Err(match unread.first() {
+                Some(first) => DatasetError::all_broken(folder, unread.len(), first),
+                None => DatasetError::Empty(folder.to_owned()),
+            });
         }
         found.candidates.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
@@ -131,8 +135,8 @@ impl Found {
         for (path, is_folder) in visible(folder)? {
             if is_folder {
                 self.collect(root, class, whole, split, &path)?;
-            } else if path.is_dir() {
-                self.broken.push(link(root, &path));
+            } else if let Some(broken) = left_out(root, &path) {
+                self.broken.push(broken);
             } else if is_photo(&path) {
                 let (name, rest) = (below(root, &path), path.strip_prefix(whole).unwrap_or(&path).to_owned());
                 let class = class.to_owned();
@@ -199,18 +203,23 @@ fn has(folder: &Path, is_it: &dyn Fn(&Path) -> bool) -> bool {
     inner.any(|(path, is_folder)| if is_folder { has(&path, is_it) } else { is_it(&path) })
 }
 
-/// What stands beside folders of classes: photos of which nobody knows what they show, and links to folders.
+/// What stands beside folders of classes: photos of which nobody knows what they show, and what is left out anywhere.
 fn loose(root: &Path, folder: &Path) -> Result<Vec<Broken>, DatasetError> {
-    let link = |path: &Path| path.is_dir().then(|| link(root, path));
     let photo = |path: &Path| {
         is_photo(path).then(|| Broken::new(below(root, path), "no_class", "it is in no folder of a class"))
     };
     let beside = visible(folder)?.into_iter().filter(|(_, is_folder)| !is_folder);
-    Ok(beside.filter_map(|(path, _)| link(&path).or_else(|| photo(&path))).collect())
+    Ok(beside.filter_map(|(path, _)| left_out(root, &path).or_else(|| photo(&path))).collect())
 }
 
-fn link(root: &Path, path: &Path) -> Broken {
-    Broken::new(below(root, path), "link", "links to folders aren't followed")
+/// Why a file is left out wherever it is: it is a link to a folder, or a picture that isn't looked at.
+fn left_out(root: &Path, path: &Path) -> Option<Broken> {
+    let broken = |reason, why| Some(Broken::new(below(root, path), reason, why));
+    match path {
+        _ if path.is_dir() => broken("link", "links to folders aren't followed"),
+        _ if is_unread(path) => broken("unread", UNREAD),
+        _ => None,
+    }
 }
 
 fn is_photo(path: &Path) -> bool {
@@ -274,6 +283,19 @@ mod tests {
         assert_eq!(told, expected);
         let loose: Vec<_> = found.broken.iter().map(|it| (it.path.as_str(), it.reason.as_str())).collect();
         assert_eq!(loose, [("blouses", "link"), ("loose.jpg", "no_class"), ("shirts/up", "link")]);
+    }
+
+    #[test]
+    fn pictures_that_aren_t_looked_at_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), &["shirts/a.heic", "tops/deeper/b.JFIF", "c.avif", "tops/.d.heic"]);
+        let refused = Found::read(root.path()).unwrap_err();
+        assert!(matches!(&refused, DatasetError::AllBroken { found: 3, .. }), "{refused}");
+        touch(root.path(), &["shirts/a.jpg"]);
+        let found = Found::read(root.path()).unwrap();
+        let told: Vec<_> = found.broken.iter().map(|it| (it.path.as_str(), it.reason.as_str())).collect();
+        assert_eq!(told, ["c.avif", "shirts/a.heic", "tops/deeper/b.JFIF"].map(|path| (path, "unread")));
+        assert_eq!(found.candidates.len(), 1);
     }
 
     #[test]

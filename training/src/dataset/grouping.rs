@@ -11,6 +11,9 @@ use super::found::STYLES;
 use super::{Candidate, DatasetError, Found, MANIFEST};
 use crate::photos::{CONTRIBUTOR, GROUP};
 
+/// The column of Kaggle's list that has the product's name.
+const PRODUCT: &str = "productDisplayName";
+
 /// What photos have in common that must be on one side of a split, besides looking alike and having a contributor in
 /// common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +30,18 @@ pub enum GroupBy {
 }
 
 impl GroupBy {
-    /// What is usual: for Kaggle's photos, the product's name, which several photos of one product share; for others the
-    /// look-alikes, where the list in the folder has them: in the column that `autorma train` reads.
+    /// What is usual: for Kaggle's photos, the product's name, which several photos of one product share, where the list has
+    /// it; for others the look-alikes, where the list in the folder has them: in the column that `autorma train` reads.
     pub(super) fn usual(found: &Found, folder: &Path) -> Result<Self, DatasetError> {
-        if found.styles.is_some() {
-            return Ok(GroupBy::Column("productDisplayName".to_owned()));
+        if let Some(styles) = &found.styles {
+            if styles.place(PRODUCT).is_some() {
+                return Ok(GroupBy::Column(PRODUCT.to_owned()));
+            }
+            tracing::warn!(
+                list = %folder.join(STYLES).display(),
+                "it has no column {PRODUCT}: only photos of a product that look alike are on one side"
+            );
+            return Ok(GroupBy::None);
         }
         let listed = Columns::listed(folder)?;
         let has = |name: &str| listed.as_ref().is_some_and(|it| it.place(name).is_some());

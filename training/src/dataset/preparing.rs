@@ -73,8 +73,7 @@ pub fn prepare(
     let place = Place::take(&from, to, options.force)?;
     let (photos, broken) = draw(&found.candidates, options.per_class, options.seed, cost, progress)?;
     if let (true, Some(first)) = (photos.is_empty(), broken.first()) {
-        let first = format!("{}: {}", first.path, first.message);
-        return Err(DatasetError::AllBroken { path: from, found: broken.len(), first });
+        return Err(DatasetError::all_broken(&from, broken.len(), first));
     }
     let by_name = |values: Vec<Option<String>>| -> BTreeMap<_, _> {
         found.candidates.iter().map(|it| it.name.as_str()).zip(values).collect()

@@ -14,7 +14,7 @@ use crate::{Progress, What};
 pub struct Broken {
     /// Its path below the folder, or the row of a list.
     pub path: String,
-    /// The reason: one of those of dead letters, or `bad_row`, `no_class`, `link` or `beside`.
+    /// The reason: one of those of dead letters, or `bad_row`, `no_class`, `link`, `unread` or `beside`.
     pub reason: String,
     /// The details, for people.
     pub message: String,

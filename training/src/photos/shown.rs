@@ -46,6 +46,11 @@ pub(super) fn each_has_strangers(sources: &[Source], shown: &[Shown<'_>]) -> Res
     Ok(())
 }
 
+/// Whether a folder of this name holds scenes.
+fn is_of_scenes(name: &str) -> bool {
+    [BACKGROUND, "backgrounds"].contains(&name)
+}
+
 /// What a photo of none of the classes shows, by the folder that it is in.
 fn stranger(path: &Path, source: &Source, classes: &[String]) -> String {
     let inside = path.strip_prefix(&source.folder).unwrap_or(path);
@@ -60,12 +65,12 @@ fn stranger(path: &Path, source: &Source, classes: &[String]) -> String {
         // `other/caps/1.jpg`: what is a folder of its own in there is a kind of its own.
         Role::Data => {
             let outer = names.next().unwrap_or_default();
-            match outer.as_str() {
-                BACKGROUND | "backgrounds" => BACKGROUND.to_owned(),
-                _ => names.next().unwrap_or(outer),
-            }
+            names.next().filter(|_| !is_of_scenes(&outer)).unwrap_or(outer)
         }
     };
+    if is_of_scenes(&name) {
+        BACKGROUND.clone_into(&mut name);
+    }
     // A class may be called `other shirts`, too.
     while classes.contains(&name) {
         name.insert_str(0, "other ");

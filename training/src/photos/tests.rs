@@ -129,6 +129,23 @@ fn a_folder_named_background_holds_scenes() {
 }
 
 #[test]
+fn scenes_are_called_background_or_backgrounds_wherever_they_lie() {
+    for name in [BACKGROUND, "backgrounds", "Backgrounds"] {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path(), &["data/shirts/1.jpg", "data/tops/2.jpg", "articles/caps/6.jpg"]);
+        let scenes = [format!("data/{name}/streets/3.jpg"), format!("data/other/{name}/4.jpg")];
+        touch(root.path(), &scenes.each_ref().map(|scene| scene.as_str()));
+        touch(root.path(), &[format!("articles/{name}/5.jpg").as_str()]);
+        let at = |name| vec![root.path().join(name)];
+        let photos = found(&Folders { data: at("data"), other: at("articles"), ..Folders::default() });
+        assert_eq!(photos.kinds[2..], [BACKGROUND, "caps"]);
+        for scene in ["3.jpg", "4.jpg", "5.jpg"] {
+            assert!(photos.is_scene(&photos.all[number(&photos, scene)]), "{name}: {scene}");
+        }
+    }
+}
+
+#[test]
 fn a_folder_whose_name_no_manifest_may_have_is_refused_before_anything_is_learned() {
     for name in ["a".repeat(129), "a\nb".into()] {
         let root = tempfile::tempdir().unwrap();

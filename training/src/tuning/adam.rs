@@ -57,6 +57,12 @@ impl State {
         }
     }
 
+    /// Whether the last loss and all that it has led to are numbers: from others nothing leads back.
+    pub(super) fn is_finite(&self) -> bool {
+        self.losses.last().is_none_or(|loss| loss.is_finite())
+            && self.parameters.iter().chain(&self.average).all(|it| it.is_finite())
+    }
+
     /// How much of its rate the next step has: more and more while it warms up, and then less and less, as half a cosine.
     fn share_of_rate(&self, recipe: &Tuning) -> f32 {
         let warm = (self.step + 1) as f32 / recipe.warm_up.max(1) as f32;

@@ -196,6 +196,72 @@ fn that_nobody_can_say_where_a_folder_leads_refuses_no_photo() {
     }
 }
 
+/// As where it was mounted anew, and an earlier look at it never ends.
+#[test]
+fn a_folder_that_hangs_leads_where_it_led_before() {
+    /// It hangs while this is held.
+    static AWAY: Mutex<()> = Mutex::new(());
+    fn resolve(folder: &Path) -> io::Result<PathBuf> {
+        drop(AWAY.lock());
+        folder.canonicalize()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let [link, photos] = ["link", "photos"].map(|name| folder.join(name));
+    std::fs::create_dir(&photos).unwrap();
+    symlink(&photos, &link).unwrap();
+    let log = log();
+    let allows = |roots: &Roots<'_>, folder: &Path| allows(roots, folder.join("a.jpg").to_str().unwrap());
+    let roots = Roots { resolve, ..Roots::new(std::slice::from_ref(&link), &log) };
+    assert!(allows(&roots, &photos));
+    let away = AWAY.lock();
+    let roots = Roots { patience: Duration::ZERO, ..roots };
+    for why in ["it is asked", "it isn't asked again"] {
+        assert!(allows(&roots, &photos) && !allows(&roots, &folder), "{why}");
+    }
+    // What it says counts again when it says something, as that it is gone.
+    std::fs::remove_file(&link).unwrap();
+    drop(away);
+    let begun = Instant::now();
+    while allows(&roots, &photos) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it is asked again when it has answered");
+    }
+}
+
+/// As over a slow network.
+#[test]
+fn a_folder_that_is_never_in_time_leads_where_it_said_last() {
+    /// It hangs while this is held.
+    static AWAY: Mutex<()> = Mutex::new(());
+    static RESOLVED: AtomicUsize = AtomicUsize::new(0);
+    fn resolve(folder: &Path) -> io::Result<PathBuf> {
+        drop(AWAY.lock());
+        RESOLVED.fetch_add(1, Ordering::Relaxed);
+        folder.canonicalize()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let [link, photos] = ["link", "photos"].map(|name| folder.join(name));
+    std::fs::create_dir(&photos).unwrap();
+    symlink(&photos, &link).unwrap();
+    let log = log();
+    let roots = Roots::new(std::slice::from_ref(&link), &log);
+    let roots = Roots { resolve, patience: Duration::ZERO, ..roots };
+    let allows = || allows(&roots, photos.join("a.jpg").to_str().unwrap());
+    let away = AWAY.lock();
+    assert!(!allows(), "nobody knows where it leads");
+    drop(away);
+    let begun = Instant::now();
+    while RESOLVED.load(Ordering::Relaxed) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it answers");
+        std::thread::yield_now();
+    }
+    let _away = AWAY.lock();
+    while !allows() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it has said where it leads");
+    }
+}
+
 #[test]
 fn a_folder_that_hangs_is_waited_for_once_and_holds_up_no_other() {
     /// It hangs while this is held.

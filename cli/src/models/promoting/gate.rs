@@ -1,15 +1,17 @@
 //! What a version must hold to be promoted.
 
-use autorma_evaluation::{ClassFigures, Figures, Share};
+use anyhow::bail;
+use autorma_evaluation::{Figures, NotJudged, Share};
 use autorma_models::registry::RegistryError;
 use autorma_models::{Manifest, Model};
 use serde::Serialize;
 
 use super::check::{Check, Figure};
+use super::classes::{hardly_found, judged_of_each, lost};
 use super::serving::Serving;
 use crate::args::PromoteArgs;
 use crate::configuration::Configuration;
-use crate::evaluate::{Examiner, NotJudged};
+use crate::evaluate::Examiner;
 use crate::output::complain;
 
 /// The largest expected calibration error where neither the command nor what serves allows for more.
@@ -27,6 +29,8 @@ pub(super) struct Findings {
     pub(super) checks: Vec<Check>,
     /// How many photos the candidate was asked about.
     pub(super) photos: usize,
+    /// How many of them are of none of the classes and have a verdict: without any, nothing is found out about unknowns.
+    pub(super) unknowns: usize,
     /// Those that it says nothing of.
     pub(super) failed: Vec<NotJudged>,
 }
@@ -43,22 +47,14 @@ pub(super) fn examine(
     let examiner = Examiner::new(configuration, &args.photos, candidate)?;
     let judgement = examiner.ask(candidate)?;
     let figures = Figures::of(&candidate.manifest, &judgement);
-    if figures.strangers.is_none() && knows_unknown(&candidate.manifest) {
+    let unknowns = figures.strangers.as_ref().map_or(0, |it| it.decisions.unknown.of);
+    if unknowns == 0 && knows_unknown(&candidate.manifest) {
         tracing::warn!(
             "there is no photo of none of the classes: nothing is found out about unknowns; --unknown names some"
         );
     }
-    let mut checks = vec![judged(&figures), judged_of_each(&figures)];
-    let floats = reference
-        .map_err(anyhow::Error::from)
-        .and_then(|reference| reference.map(|it| examiner.figures(&it)).transpose());
-    match floats {
-        Ok(floats) => checks.extend(quantized(args, &candidate.manifest, &figures, floats.as_ref())),
-        Err(error) => {
-            complain(&format!("the version's reference can't be asked: {error:#}"));
-            checks.push(Check::said(HELD, "a reference that can't be asked", "a verdict on each", false));
-        }
-    }
+    let mut checks = vec![judged(&figures), judged_of_each(&figures.classes)];
+    checks.extend(quantized(args, &examiner, candidate, reference, &figures));
     let former = serving.and_then(|serving| serving.manifest.as_ref());
     checks.extend(former.into_iter().flat_map(|former| alike(&candidate.manifest, former)));
     let beside = match serving.map(|serving| serving.model.as_ref()) {
@@ -86,43 +82,48 @@ pub(super) fn examine(
             checks.extend(alone(args, &figures));
         }
     }
-    let photos = asked(&figures);
-    Ok(Findings { checks, photos, failed: figures.failed.into_iter().map(NotJudged::from).collect() })
-}
-
-/// Photos with a verdict, of the classes and of none of them, and photos without one.
-fn asked(figures: &Figures) -> usize {
-    let strangers = figures.strangers.as_ref().map_or(0, |it| it.decisions.unknown.of);
-    figures.accuracy.of + strangers + figures.failed.len()
+    let photos = figures.accuracy.of + unknowns + figures.failed.len();
+    Ok(Findings { checks, photos, unknowns, failed: figures.failed })
 }
 
 fn judged(figures: &Figures) -> Check {
     Check::at_least("photos of the classes judged", Figure::count(figures.accuracy.of), 1.0, "at least 1")
 }
 
-/// Of a class that nothing was found out about, the version may have lost everything.
-fn judged_of_each(figures: &Figures) -> Check {
-    let without = figures.classes.iter().filter(|class| class.recall.of == 0).count();
-    Check::at_most("classes without a photo judged", Figure::count(without), 0.0, "0")
-}
-
 /// What the quantizing has cost, if the version was quantized. That nobody can tell is no pass.
 fn quantized(
     args: &PromoteArgs,
-    manifest: &Manifest,
+    examiner: &Examiner<'_>,
+    candidate: &Model,
+    reference: Result<Option<Model>, RegistryError>,
     figures: &Figures,
-    floats: Option<&Figures>,
 ) -> Option<Check> {
-    if manifest.lacks_reference() {
+    if let Some(sign) = candidate.quantized_without_reference() {
         let wanted = "a reference: register it with one, or --force it with a reason";
-        return Some(Check::said(HELD, "int8 without a reference", wanted, false));
+        return Some(Check::said(HELD, format!("{sign} without a reference"), wanted, false));
     }
-    let [now, before] = [figures.accuracy, floats?.accuracy];
+    let reference = reference.map_err(anyhow::Error::from);
+    let floats = match reference.and_then(|it| it.map(|it| in_floats(examiner, &it)).transpose()) {
+        Ok(floats) => floats?,
+        Err(error) => {
+            complain(&format!("the version's reference can't be asked: {error:#}"));
+            return Some(Check::said(HELD, "a reference that can't be asked", "a verdict on each", false));
+        }
+    };
+    let [now, before] = [figures.accuracy, floats.accuracy];
     if before.of < now.of {
         let found = format!("a reference with a verdict on {} of the {} photos", before.of, now.of);
         return Some(Check::said(HELD, found, "a verdict on each", false));
     }
     Some(Check::no_less(HELD, now, before, args.quantized))
+}
+
+/// How good a reference is, which is no measure if it was quantized itself.
+fn in_floats(examiner: &Examiner<'_>, reference: &Model) -> anyhow::Result<Figures> {
+    match reference.quantized_without_reference() {
+        Some(sign) => bail!("it has {sign}: register the version with the floats that it was quantized from"),
+        None => examiner.figures(reference),
+    }
 }
 
 /// Whether it can say that a photo is none of the classes: next to nothing reaches a threshold of 1.
@@ -164,8 +165,10 @@ fn alone(args: &PromoteArgs, figures: &Figures) -> Vec<Check> {
         calibrated(figures, args.calibration_error.unwrap_or(CALIBRATION_ERROR)),
         judged_all(figures, 0),
         Check::at_least(ACCURACY, Figure::percent(figures.accuracy), args.accuracy, least),
+        hardly_found(&figures.classes, args.accuracy),
         Check::at_most(REFUSED, Figure::percent(refused), args.refused, most),
         Check::of(ACCEPTED, Figure::percent(accepted), Some(0.0), "some", accepted.share > 0.0),
+        seldom_wrong(figures.accuracy_of_accepted, args.wrong),
     ];
     // To call as many of them unknown as of the classes is chance, and so it is to accept as many.
     if let Some(strangers) = &figures.strangers {
@@ -211,23 +214,10 @@ fn compared(args: &PromoteArgs, figures: &Figures, former: &Figures) -> Vec<Chec
     checks
 }
 
-/// A class may be lost while the others make up for it. Chance, which can do much where photos are few, loses none.
-fn lost(now: &[ClassFigures], before: &[ClassFigures], margin: f64) -> Check {
-    let is_lost = |(now, before): &(&ClassFigures, &ClassFigures)| {
-        let [now, before] = [now.recall, before.recall];
-        // That nothing was found out about it is told already.
-        now.of > 0 && now.share < before.low && now.share * 100.0 < before.share * 100.0 - margin - 1e-9
-    };
-    let lost: Vec<_> = now.iter().zip(before).filter(is_lost).map(|(now, _)| now.class.as_str()).collect();
-    let found = if lost.is_empty() { "none".to_owned() } else { lost.join(", ") };
-    let wanted = format!("none by more than {margin} points and below its 95 % interval");
-    Check::said("classes found less often", found, wanted, lost.is_empty())
-}
-
-/// What serves accepts nothing: that says nothing of how often the accepted may be wrong.
+/// Nothing serves, or what serves accepts nothing: that says nothing of how often the accepted may be wrong.
 fn seldom_wrong(right: Share, most: f64) -> Check {
     let wrong = 100.0 - right.share * 100.0;
-    let wanted = format!("at most {most} %, as what serves accepts none");
+    let wanted = format!("at most {most} %, as there is none to compare with");
     Check::at_most(
         "wrong of the accepted",
         Figure::of(right.of, wrong, format!("{wrong:.2} %")),
@@ -276,24 +266,5 @@ mod tests {
             assert!(!passes(&trusting, &knowing));
             assert!(passes(&knowing, &trusting) && passes(&trusting, &trusting));
         }
-    }
-
-    #[test]
-    fn a_class_that_is_found_less_often_than_chance_explains_is_lost_whatever_the_others_are() {
-        let class = |name: &str, hits: usize, of: usize| {
-            let (precision, recall) = (Share::of(1, 1), Share::of(hits, of));
-            ClassFigures { class: name.into(), precision, recall, f1: None }
-        };
-        let check = |[now, before]: [usize; 2], of: usize, margin: f64| {
-            let of_both = |hits: usize| [class("tops", 1000, 1000), class("shirts", hits, of)];
-            lost(&of_both(now), &of_both(before), margin)
-        };
-        assert!(check([1, 2], 2, 0.5).passed && check([95, 98], 100, 0.5).passed, "by chance");
-        assert!(check([98, 95], 100, 0.5).passed);
-        for hits in [0, 90] {
-            let lost = check([hits, 98], 100, 0.5);
-            assert_eq!((lost.passed, &*lost.found), (false, "shirts"), "{hits}");
-        }
-        assert!(check([90, 98], 100, 8.0).passed, "somebody wants it so");
     }
 }

@@ -1,4 +1,4 @@
-use autorma_models::registry::{Registry, RegistryError, Version};
+use autorma_models::registry::{Registry, RegistryError, Version, unless_away};
 use autorma_models::{Error as ModelError, Manifest, Model};
 
 use crate::output::complain;
@@ -38,18 +38,6 @@ impl Serving {
         let manifest = unless_away(version(), &answers)?.ok().map(|version| version.manifest);
         Ok(Self { manifest, model: Err(in_short(&error)) })
     }
-}
-
-/// What the registry has said of a version, if that it is away isn't all that it says. `answers` asks it something else: where
-/// artifacts are in an object store, MLflow calls itself away where it is only they that are lost.
-pub(super) fn unless_away<T>(
-    said: Result<T, RegistryError>,
-    answers: impl Fn() -> Result<(), RegistryError>,
-) -> Result<Result<T, RegistryError>, RegistryError> {
-    if said.as_ref().is_err_and(RegistryError::is_away) {
-        answers()?;
-    }
-    Ok(said)
 }
 
 fn in_short(error: &RegistryError) -> &'static str {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::api::ModelVersion;
 use super::cache::Kept;
-use super::{MANIFEST_SHA256, MlflowRegistry, SHA256, of_number};
+use super::{MANIFEST_SHA256, MlflowRegistry, NOT_THERE, SHA256, of_number, unless};
 use crate::registry::RegistryError;
 use crate::verify::MOST_OF_A_MANIFEST;
 use crate::{Error as ModelError, File, MANIFEST, Manifest, Model};
@@ -42,10 +42,49 @@ impl MlflowRegistry {
         is: &ModelVersion,
     ) -> Result<Read, RegistryError> {
         self.expect_ready(name, number, is)?;
-        let path = self.artifacts_of(is)?;
-        let text = self.client.read(&format!("{path}/{MANIFEST}"), MOST_OF_A_MANIFEST)?;
+        let text = self.manifest_text(name, number, is)?;
         let manifest = Model::manifest_in(&text, Path::new(&format!("{name}/{number}/{MANIFEST}")))?;
         self.checked(name, number, is, Read { hash: sha256(&text), text, manifest })
+    }
+
+    /// Its text, whatever it says.
+    pub(super) fn manifest_text(
+        &self,
+        name: &str,
+        number: u64,
+        is: &ModelVersion,
+    ) -> Result<Vec<u8>, RegistryError> {
+        self.expect_there(name, number, MANIFEST, self.manifest_if_there(is)?)
+    }
+
+    /// None if the server says that it has none.
+    pub(super) fn manifest_if_there(&self, is: &ModelVersion) -> Result<Option<Vec<u8>>, RegistryError> {
+        let path = self.artifacts_of(is)?;
+        unless(NOT_THERE, self.client.read(&format!("{path}/{MANIFEST}"), MOST_OF_A_MANIFEST))
+    }
+
+    /// A file of a version whose artifacts are at this path.
+    pub(super) fn fetch(
+        &self,
+        name: &str,
+        number: u64,
+        path: &str,
+        File { file, bytes, .. }: &File,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let content = self.client.download(&format!("{path}/{file}"), *bytes);
+        self.expect_there(name, number, file, unless(NOT_THERE, content)?)
+    }
+
+    /// What the server has of a file of a version, which is to be there.
+    fn expect_there(
+        &self,
+        name: &str,
+        number: u64,
+        file: &str,
+        found: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let lacks = || format!("{file} of {name}/{number} isn't on the server; register it anew");
+        found.ok_or_else(|| self.client.unfit(lacks()))
     }
 
     fn expect_ready(&self, name: &str, number: u64, is: &ModelVersion) -> Result<(), RegistryError> {
@@ -84,7 +123,7 @@ impl MlflowRegistry {
             Some(model) => model,
             None => {
                 let path = self.artifacts_of(is)?;
-                let fetch = |file: &File| self.client.download(&format!("{path}/{}", file.file), file.bytes);
+                let fetch = |file: &File| self.fetch(name, number, &path, file);
                 let kept = self.cache.keep(&text, &manifest, fetch);
                 kept.map_err(|error| self.of_version(name, number, error))?
             }
@@ -97,7 +136,7 @@ impl MlflowRegistry {
     /// An error of files that were fetched, which are gone again: it says whose they are and not where they lay.
     pub(super) fn of_version(&self, name: &str, number: u64, error: RegistryError) -> RegistryError {
         match error {
-            RegistryError::Model(ModelError::Different { path, found, expected }) => {
+            RegistryError::Model(ModelError::Different { path, found, expected, .. }) => {
                 let file = path.file_name().unwrap_or_default().display();
                 self.client.unfit(format!(
                     "{file} of {name}/{number} is not the one of its manifest: {found}, expected {expected}; register \
@@ -123,8 +162,7 @@ impl MlflowRegistry {
         read: Read,
     ) -> Result<Model, RegistryError> {
         if self.cache.model(&read.hash).is_some() {
-            self.compare(is, read.manifest.members.iter().map(|member| &member.model))
-                .map_err(|error| self.of_version(name, number, error))?;
+            self.compare(name, number, is, read.manifest.members.iter().map(|member| &member.model))?;
         }
         self.model(name, number, is, read)
     }
@@ -150,13 +188,15 @@ impl MlflowRegistry {
     /// An error if the server hasn't these files of a version any more, or has others under their names.
     pub(super) fn compare<'a>(
         &self,
+        name: &str,
+        number: u64,
         is: &ModelVersion,
         files: impl Iterator<Item = &'a File>,
     ) -> Result<(), RegistryError> {
-        let folder = self.artifacts_of(is)?;
+        let path = self.artifacts_of(is)?;
         for file in files {
-            let path = format!("{folder}/{}", file.file);
-            file.verify(Path::new(&path), &self.client.download(&path, file.bytes)?)?;
+            let compared = file.verify(Path::new(&file.file), &self.fetch(name, number, &path, file)?);
+            compared.map_err(|error| self.of_version(name, number, error.into()))?;
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ impl MlflowRegistry {
         if found.with_named_files() != of_number(manifest.clone(), number) {
             return Ok(None);
         }
-        self.compare(is, found.members.iter().flat_map(Member::files))?;
+        self.compare(&manifest.name, number, is, found.members.iter().flat_map(Member::files))?;
         Ok(Some(Version { number, manifest: found, signed: signed(is) }))
     }
 
