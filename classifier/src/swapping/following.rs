@@ -266,7 +266,8 @@ pub(super) fn says_nothing_of_it(error: &Error) -> bool {
 }
 
 fn names_nothing(error: &RegistryError) -> bool {
-    matches!(error, RegistryError::NoAlias { .. } | RegistryError::NoVersion { .. })
+    use RegistryError::{NoAlias, NoRegistry, NoVersion};
+    matches!(error, NoRegistry(_) | NoAlias { .. } | NoVersion { .. })
 }
 
 /// Photos that are computed meanwhile come first: where both want a processor, this thread and those that it begins get a

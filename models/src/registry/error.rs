@@ -7,6 +7,11 @@ use crate::Error as ModelError;
 /// Why a registry can't do something.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
+    /// No such folder, or not for the moment.
+    #[error(
+        "there is no registry at {0}: its folder isn't mounted, or nothing was registered yet; `autorma models register` makes it"
+    )]
+    NoRegistry(PathBuf),
     /// No such model.
     #[error("there is no model {0}; `autorma models list` shows what there is")]
     NoModel(String),

@@ -242,8 +242,11 @@ impl Registry for FolderRegistry {
 
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {
         let folder = self.alias(name, alias)?;
-        let last = moves_in(&folder)?.pop().map(|last| read_move(&folder.join(file_of(last))));
-        Ok(last.transpose()?.map(|last| last.version))
+        match moves_in(&folder)?.pop() {
+            Some(last) => Ok(Some(read_move(&folder.join(file_of(last)))?.version)),
+            None if self.root.is_dir() => Ok(None),
+            None => Err(RegistryError::NoRegistry(self.root.clone())),
+        }
     }
 
     fn manifest_sha256(&self, name: &str, number: u64) -> Option<String> {

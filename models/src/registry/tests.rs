@@ -92,6 +92,20 @@ fn a_version_that_was_tampered_with_is_refused() {
     assert_eq!(registry.register(&place.model(1), &signed("")).unwrap().number, 2, "the others go on");
 }
 
+/// As where a share isn't mounted.
+#[test]
+fn a_folder_that_is_not_there_is_told_as_that_and_not_as_a_missing_alias() {
+    let place = Place::new(1);
+    let registry = place.registry();
+    let meant = "means@production".parse::<Reference>().unwrap();
+    let gone = || matches!(registry.resolve(&meant), Err(RegistryError::NoRegistry(_)));
+    assert!(gone(), "nobody has registered anything");
+    registry.register(&place.model(1), &signed("")).unwrap();
+    assert!(matches!(registry.resolve(&meant), Err(RegistryError::NoAlias { .. })));
+    std::fs::remove_dir_all(place.folder.path().join("registry")).unwrap();
+    assert!(gone());
+}
+
 #[test]
 fn what_a_full_disk_did_not_take_is_removed() {
     let place = Place::new(1);
