@@ -15,7 +15,6 @@ mod producer;
 mod schema;
 #[cfg(test)]
 mod tests;
-mod turn;
 mod wake;
 
 use std::collections::BTreeMap;

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
+use parking_lot::{FairMutex, Mutex};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use super::patience::{Hurry, patience};
-use super::turn::Turn;
 use super::{disk, schema};
 use crate::{Error, NextOffset, Offset, PollLimit, Result, StoredRecord, TopicPartition};
 
@@ -25,7 +24,9 @@ pub(super) const WAL_BYTES: i64 = 64 << 20;
 pub(super) struct Database {
     connection: Arc<Mutex<Connection>>,
     place: Arc<str>,
-    turn: Arc<Turn>,
+    /// Writers of one process take turns in the order in which they come. SQLite's lock knows no order: a heartbeat could
+    /// wait behind a busy producer until its lease is over.
+    turn: Arc<FairMutex<()>>,
     hurry: Hurry,
     /// The files, where there are some.
     file: Option<Arc<LogFile>>,
@@ -176,7 +177,7 @@ impl Database {
 
     /// Changes that happen all or not at all, and are durable when this returns.
     pub(super) fn write<T>(&self, changes: impl FnOnce(&Connection) -> Result<T, Inside>) -> Result<T> {
-        let _turn = self.turn.take();
+        let _turn = self.turn.lock();
         self.expect_in_place()?;
         let done = self.transaction(TransactionBehavior::Immediate, |sql| {
             let done = changes(sql)?;
