@@ -135,30 +135,11 @@ impl Cluster {
         self.node(node)?.kill()
     }
 
-    /// Stops a node in its tracks (SIGSTOP): its connections stay open and nothing answers.
-    pub fn pause(&self, node: usize) -> Result<(), Error> {
-        self.node(node)?.signal("STOP")
-    }
-
-    /// Lets a paused node go on.
-    pub fn resume(&self, node: usize) -> Result<(), Error> {
-        self.node(node)?.signal("CONT")
-    }
-
     /// Starts a node that was killed, at the same ports and with the same data, and waits until it answers.
     pub fn restart(&self, node: usize) -> Result<(), Error> {
         let node = self.node(node)?;
         node.start()?;
         node.wait()
-    }
-
-    /// Ends all nodes in an orderly way; what hasn't ended after a while is killed.
-    pub fn stop(&self) -> Result<(), Error> {
-        for node in &self.nodes {
-            // Nodes that were killed before are no error.
-            let _ = node.signal("CONT").and_then(|()| node.signal("TERM"));
-        }
-        self.nodes.iter().try_for_each(Node::end)
     }
 
     /// Runs one of Kafka's tools on this cluster, for example `org.apache.kafka.tools.TopicCommand`.

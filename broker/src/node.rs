@@ -20,7 +20,6 @@ use crate::{
 
 /// Java starts within two seconds; on a machine that is busy with other tests it may take long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
-const GRACE: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(20);
 /// What Kafka logs when it answers requests.
 const STARTED: &str = "Kafka Server started";
@@ -129,32 +128,10 @@ impl Node {
         wait_for_start(&self.log, running.from, || matches!(running.shell.try_wait(), Ok(None)))
     }
 
-    pub(crate) fn signal(&self, name: &str) -> Result<(), Error> {
-        match self.running().as_mut() {
-            Some(running) => running.signal(name),
-            None => Err(Error::new("this node doesn't run")),
-        }
-    }
-
     /// Ends it at once. Nothing happens if it doesn't run.
     pub(crate) fn kill(&self) -> Result<(), Error> {
         let Some(mut running) = self.running().take() else { return Ok(()) };
         running.signal("KILL")?;
-        running.bury()
-    }
-
-    /// Waits for the end after a SIGTERM, for a while.
-    pub(crate) fn end(&self) -> Result<(), Error> {
-        let Some(mut running) = self.running().take() else { return Ok(()) };
-        let deadline = Instant::now() + GRACE;
-        while matches!(running.shell.try_wait(), Ok(None)) {
-            // A node that has lost its majority waits for minutes.
-            if Instant::now() > deadline {
-                running.signal("KILL")?;
-                break;
-            }
-            thread::sleep(LOOK);
-        }
         running.bury()
     }
 
