@@ -1,7 +1,7 @@
 //! What several tests begin with.
 
 use autorma_models::Verdict;
-use autorma_schemas::{Decision, ImageEvent, Micros, ModelVersion};
+use autorma_schemas::{Decision, ImageEvent, ModelVersion};
 
 use crate::outcome::Said;
 
@@ -9,16 +9,9 @@ use crate::outcome::Said;
 pub(crate) fn event() -> ImageEvent {
     ImageEvent {
         event_id: "1".into(),
-        run_id: None,
-        sequence: 0,
         source: "a test".into(),
         name: "a.jpg".into(),
-        uri: None,
-        bytes: None,
-        sha256: String::new(),
-        length: 0,
-        seen_at: Micros(0),
-        attributes: Default::default(),
+        ..ImageEvent::default()
     }
 }
 

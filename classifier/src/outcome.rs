@@ -184,22 +184,12 @@ pub(crate) fn unreadable(record: Record, message: String) -> Finished {
 
 fn blank(message: String, reason: Reason, origin: Origin) -> DeadLetter {
     DeadLetter {
-        event_id: None,
-        run_id: None,
-        sequence: 0,
         batch_number: 1,
-        source: String::new(),
-        name: String::new(),
-        uri: None,
-        sha256: String::new(),
-        attributes: Default::default(),
         reason: reason.as_str().into(),
         message: short(message),
-        raw: None,
-        headers: Default::default(),
         origin,
-        seen_at: Micros(0),
         failed_at: Micros::now(),
+        ..DeadLetter::default()
     }
 }
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 pub(crate) use autorma_schemas::Id;
 use autorma_schemas::{DeadLetter, Decision, Event, Micros, Prediction, topics};
-use autorma_stream::Log;
-
-use crate::reading::scan;
+use autorma_stream::{Log, scan};
 
 /// What is said of an event.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,23 +83,21 @@ pub(crate) fn newest(log: &dyn Log, is_wanted: impl Fn(Id) -> bool) -> anyhow::R
             newest.insert(id, Outcome { verdict, at });
         }
     };
-    scan(log, topics::PREDICTIONS, |record| {
-        if let Ok(it) = Prediction::decode(&record.value)
+    for record in scan(log, topics::PREDICTIONS)? {
+        if let Ok(it) = Prediction::decode(&record?.value)
             && is_wanted(Id::of(&it.event_id))
         {
             take(Id::of(&it.event_id), names.prediction(&it), it.processed_at);
         }
-        true
-    })?;
-    scan(log, topics::DEAD_LETTERS, |record| {
-        if let Ok(it) = DeadLetter::decode(&record.value)
+    }
+    for record in scan(log, topics::DEAD_LETTERS)? {
+        if let Ok(it) = DeadLetter::decode(&record?.value)
             && let Some(id) = it.event_id.as_deref().map(Id::of)
             && is_wanted(id)
         {
             take(id, names.dead_letter(&it), it.failed_at);
         }
-        true
-    })?;
+    }
     Ok(newest)
 }
 

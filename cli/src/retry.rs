@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::process::ExitCode;
 
 use autorma_schemas::{DeadLetter, Event, ImageEvent, Micros, RunKind, RunRecord, topics};
-use autorma_stream::{Append, Log, NextOffset};
+use autorma_stream::{Append, Log, NextOffset, scan};
 
 use crate::args::RetryArgs;
 use crate::configuration::Configuration;
@@ -16,7 +16,7 @@ use crate::home::Home;
 use crate::outcomes::{self, Id};
 use crate::output::tell;
 use crate::publishing::{Publisher, append, free_run_id, rivalled};
-use crate::reading::{expect_named, patiently, scan};
+use crate::reading::{expect_named, patiently};
 use report::{Published, Report, Run};
 
 /// Events and bytes of one run, about: it is one transaction, so that there is no half of it.
@@ -111,8 +111,8 @@ fn letters(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<Vec<DeadLetter>> {
     let is_meant =
         |letter: &DeadLetter| args.run.as_ref().is_none_or(|run| letter.run_id.as_ref() == Some(run));
     let mut newest = HashMap::<String, DeadLetter>::new();
-    scan(log, topics::DEAD_LETTERS, |record| {
-        if let Ok(letter) = DeadLetter::decode(&record.value)
+    for record in scan(log, topics::DEAD_LETTERS)? {
+        if let Ok(letter) = DeadLetter::decode(&record?.value)
             && is_meant(&letter)
         {
             // What could never be read has no id, but a place.
@@ -121,8 +121,7 @@ fn letters(args: &RetryArgs, log: &dyn Log) -> anyhow::Result<Vec<DeadLetter>> {
                 newest.insert(key, letter);
             }
         }
-        true
-    })?;
+    }
     let mut letters: Vec<_> = newest.into_values().collect();
     // Why it is dead now is what counts, not why it was before.
     letters.retain(|letter| args.reasons.is_empty() || args.reasons.contains(&letter.reason));
@@ -138,7 +137,8 @@ fn leave_out_done(log: &dyn Log, again: &mut Vec<Again>, report: &mut Report) ->
     let checkpoints = patiently(|| log.committed(autorma_classifier::GROUP))?;
     let newest = outcomes::newest(log, |id| wanted.contains(&id))?;
     let mut waiting = HashSet::new();
-    scan(log, topics::IMAGES, |record| {
+    for record in scan(log, topics::IMAGES)? {
+        let record = record?;
         if let Ok(event) = ImageEvent::decode(&record.value) {
             let id = Id::of(&event.event_id);
             let next = checkpoints.get(&record.at).copied().unwrap_or(NextOffset::START);
@@ -146,8 +146,7 @@ fn leave_out_done(log: &dyn Log, again: &mut Vec<Again>, report: &mut Report) ->
                 waiting.insert(id);
             }
         }
-        true
-    })?;
+    }
     again.retain(|it| {
         let id = Id::of(&it.event.event_id);
         let is_waiting = waiting.contains(&id);

@@ -1,6 +1,6 @@
 //! `autorma run`: reports, exit statuses, what is new and what isn't.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -187,16 +187,13 @@ fn behind(log: &Embedded) -> i64 {
 fn publish_ahead(log: &Embedded, photo: &[u8], is_over: &AtomicBool) {
     let image = |number: usize| ImageEvent {
         event_id: format!("others-{number}"),
-        run_id: None,
-        sequence: 0,
         source: "others".into(),
         name: format!("others-{number}.jpg"),
-        uri: None,
         bytes: Some(photo.to_vec()),
         sha256: sha256(photo),
         length: photo.len() as i64,
         seen_at: Micros::now(),
-        attributes: BTreeMap::new(),
+        ..ImageEvent::default()
     };
     let append =
         |number| Append { topic: topics::IMAGES.into(), value: image(number).encode(), ..Append::default() };

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use autorma_schemas::{Event, LedgerRecord, topics};
-use autorma_stream::{Log, StoredRecord};
+use autorma_stream::{Log, StoredRecord, scan};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::reading::Reading;
 use crate::settle::Version;
 
 /// A URL, short: the first half of its SHA-256.
@@ -42,19 +41,20 @@ impl Ledger {
     /// Everything that the log knows.
     pub(crate) fn load(log: &dyn Log) -> Result<Self, Error> {
         let mut ledger = Ledger::default();
-        Reading::new(topics::LEDGER).read(log, |record| {
+        for record in scan(log, topics::LEDGER)? {
+            let record = record?;
             if record.value.is_empty() {
                 // Whoever takes a record out of a compacted topic writes this over it.
                 if let Some(key) = &record.key {
                     ledger.forget(key);
                 }
-                return Ok(());
+                continue;
             }
             let decoded = LedgerRecord::decode(&record.value).map_err(|cause| unreadable(&record, cause))?;
             let unreadable =
                 |()| unreadable(&record, autorma_schemas::DecodeError::Malformed("its sha256".into()));
-            ledger.put(&decoded).map_err(unreadable)
-        })?;
+            ledger.put(&decoded).map_err(unreadable)?;
+        }
         Ok(ledger)
     }
 

@@ -16,7 +16,6 @@ mod mark;
 mod metrics;
 mod names;
 mod publish;
-mod reading;
 mod rescans;
 mod root;
 mod runs;

@@ -6,10 +6,11 @@ use autorma_schemas::{
     Event, ImageEvent, LedgerRecord, Micros, RunKind, RunRecord, event_id, hex, readable, run_is_over, topics,
 };
 use autorma_service::Shutdown;
-use autorma_stream::{Append, Bounds, Log, Producer, Transaction, failpoint};
+use autorma_service::lag::lag;
+use autorma_stream::retry::patiently;
+use autorma_stream::{Append, Log, Producer, Transaction, failpoint};
 
 use crate::metrics::Outcome;
-use crate::reading::patiently;
 use crate::runs::Runs;
 use crate::settle::Version;
 use crate::{Config, Error, Metrics};
@@ -310,14 +311,12 @@ impl<'a> Publisher<'a> {
 
     /// Image events that the classifier hasn't committed.
     fn behind(&mut self) -> Result<u64, Error> {
-        let committed = patiently(|| self.log.committed(CLASSIFIER))?;
-        let bounds = patiently(|| self.log.bounds(topics::IMAGES))?;
-        let done = |bounds: &Bounds| {
-            let next = committed.get(&bounds.at).copied();
-            next.unwrap_or(bounds.start).max(bounds.start).min(bounds.end).0
-        };
-        let (done, ends) = (bounds.iter().map(done).sum::<i64>(), bounds.iter().map(|it| it.end.0).sum());
-        self.behind = u64::try_from(self.ends.shown(ends) - done).unwrap_or(0);
+        let partitions = patiently(|| lag(&*self.log, CLASSIFIER, &[topics::IMAGES]))?;
+        let ends = partitions.iter().map(|it| it.end.0).sum();
+        let seen: u64 = partitions.iter().map(|it| it.lag).sum();
+        // What the log doesn't show yet of what was published.
+        let unseen = u64::try_from(self.ends.shown(ends) - ends).unwrap_or(0);
+        self.behind = seen + unseen;
         Ok(self.behind)
     }
 

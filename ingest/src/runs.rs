@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use autorma_schemas::{Event, Micros, RunKind, RunRecord, RunState, free_run_id, run_is_over, topics};
-use autorma_stream::Log;
+use autorma_stream::{Log, scan};
 
 use crate::Error;
-use crate::reading::Reading;
 
 /// The runs of the log.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Runs {
-    reading: Reading,
     /// The newest record of each, and when it came into the log.
     newest: BTreeMap<String, (RunRecord, Micros)>,
 }
@@ -28,7 +26,7 @@ pub(crate) struct Choice {
 
 impl Runs {
     pub(crate) fn load(log: &dyn Log) -> Result<Self, Error> {
-        let mut runs = Self { reading: Reading::new(topics::RUNS), newest: BTreeMap::new() };
+        let mut runs = Self::default();
         runs.refresh(log)?;
         Ok(runs)
     }
@@ -53,7 +51,8 @@ impl Runs {
     }
 
     fn refresh(&mut self, log: &dyn Log) -> Result<(), Error> {
-        self.reading.read(log, |record| {
+        for record in scan(log, topics::RUNS)? {
+            let record = record?;
             match RunRecord::decode(&record.value) {
                 Ok(run) => {
                     self.newest.insert(run.run_id.clone(), (run, Micros(record.appended_at)));
@@ -62,8 +61,8 @@ impl Runs {
                     tracing::warn!(at = %record.at, offset = record.offset.0, %error, "a run can't be read")
                 }
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 }
 
@@ -98,19 +97,8 @@ mod tests {
     const NOW: Micros = Micros(1_795_000_000_000_000);
 
     fn run(id: u32, kind: RunKind, state: RunState, input: &str, minutes_old: i64) -> RunRecord {
-        RunRecord {
-            run_id: format!("{id}"),
-            kind,
-            state,
-            input: input.into(),
-            images: 3,
-            already_done: 0,
-            opened_at: Micros(NOW.0 - minutes_old * 60_000_000),
-            closed_at: None,
-            predictions: 0,
-            dead_letters: 0,
-            duplicates: 0,
-        }
+        let opened_at = Micros(NOW.0 - minutes_old * 60_000_000);
+        RunRecord { state, images: 3, ..RunRecord::open(id.to_string(), kind, input, opened_at) }
     }
 
     fn any_run() -> impl Strategy<Value = RunRecord> {
@@ -161,7 +149,7 @@ mod tests {
             // The clock was an hour ahead.
             record(5, RunState::Finished, then + 3_600_000_000),
         ]);
-        let runs = Runs { reading: Reading::new(topics::RUNS), newest };
+        let runs = Runs { newest };
         assert_eq!(runs.unfinished(Micros(then)), ["1", "2", "4"].map(String::from).into());
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Event, Micros, Origin};
 
 /// An image event that can't be classified. Schema: `schemas/avro/v1/dead_letter.avsc`, which documents each field.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct DeadLetter {
     pub event_id: Option<String>,

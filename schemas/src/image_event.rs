@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::{Event, Micros};
 
 /// One photo to classify. Schema: `schemas/avro/v1/image_event.avsc`, which documents each field.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ImageEvent {
     pub event_id: String,

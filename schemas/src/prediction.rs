@@ -140,7 +140,7 @@ pub struct ModelVersion {
 }
 
 /// Where the image event stood in the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Origin {
     pub topic: String,

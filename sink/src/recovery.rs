@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autorma_schemas::{Event, RunRecord, topics};
 use autorma_stream::retry::patiently;
-use autorma_stream::{Bounds, Log, NextOffset, Pages, TopicPartition};
+use autorma_stream::{Bounds, Log, NextOffset, TopicPartition, scan};
 
 use crate::bookkeeping::Bookkeeping;
 use crate::coverage::Coverage;
@@ -194,12 +194,10 @@ fn first_manifest(
 }
 
 fn read_runs(log: &dyn Log, books: &mut Bookkeeping) -> Result<(), Error> {
-    for Bounds { at, start, end } in log.bounds(topics::RUNS)? {
-        for record in Pages::new(at, start).up_to(log, end) {
-            let record = record?;
-            let run = readable(&record, RunRecord::decode(&record.value))?;
-            run.into_iter().for_each(|run| books.record(run));
-        }
+    for record in scan(log, topics::RUNS)? {
+        let record = record?;
+        let run = readable(&record, RunRecord::decode(&record.value))?;
+        run.into_iter().for_each(|run| books.record(run));
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub use log::{
     Bounds, Consumer, Group, Housekeeping, Log, Member, NoRebalance, PollLimit, Producer, READ_BYTES,
     Rebalance, Retention, Subscription, Topic,
 };
-pub use pages::Pages;
+pub use pages::{Pages, scan};
 pub use progress::Progress;
 pub use record::{
     Advance, Append, NextOffset, Offset, Passed, Record, StoredRecord, TopicPartition, Transaction,

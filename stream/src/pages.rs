@@ -1,7 +1,7 @@
-//! Reading a partition outside any group, with bounded memory.
+//! Reading outside any group, with bounded memory.
 
 use crate::retry::patiently;
-use crate::{Log, NextOffset, Result, StoredRecord, TopicPartition};
+use crate::{Bounds, Log, NextOffset, Result, StoredRecord, TopicPartition};
 
 /// Records that one read may bring. [`Log::read`] bounds their bytes.
 const PAGE: usize = 1000;
@@ -66,17 +66,23 @@ impl Pages {
     }
 }
 
+/// Every record that a topic has now, partition by partition. Waits for a busy log.
+pub fn scan(log: &dyn Log, topic: &str) -> Result<impl Iterator<Item = Result<StoredRecord>>> {
+    let partitions = patiently(|| log.bounds(topic))?.into_iter();
+    Ok(partitions.flat_map(move |Bounds { at, start, end }| Pages::new(at, start).up_to(log, end)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::embedded::Embedded;
     use crate::{Append, Retention, Topic, Transaction};
 
-    #[test]
-    fn what_lies_between_two_offsets_is_read_once_and_nothing_beyond() {
+    /// A log with the numbers from 0 to 2999 in a topic of so many partitions.
+    fn numbers(partitions: u32) -> Embedded {
         let log = Embedded::in_memory().unwrap();
         let retention = Retention::Age(std::time::Duration::from_secs(60));
-        log.create(&[Topic { name: "numbers".into(), partitions: 1, retention }]).unwrap();
+        log.create(&[Topic { name: "numbers".into(), partitions, retention }]).unwrap();
         let append = |number: u16| Append {
             topic: "numbers".into(),
             value: number.to_be_bytes().to_vec(),
@@ -84,12 +90,26 @@ mod tests {
         };
         let transaction = Transaction { appends: (0..3000).map(append).collect(), advance: None };
         log.producer("test").unwrap().commit(&transaction).unwrap();
+        log
+    }
 
+    fn number(record: Result<StoredRecord>) -> i64 {
+        i64::from(u16::from_be_bytes(record.unwrap().value.try_into().unwrap()))
+    }
+
+    #[test]
+    fn every_record_of_a_topic_is_scanned_once() {
+        let log = numbers(3);
+        let mut found: Vec<_> = scan(&log, "numbers").unwrap().map(number).collect();
+        found.sort_unstable();
+        assert!(found.into_iter().eq(0..3000));
+    }
+
+    #[test]
+    fn what_lies_between_two_offsets_is_read_once_and_nothing_beyond() {
+        let log = numbers(1);
         let at = || TopicPartition::new("numbers", 0);
-        let read = |from, end| {
-            let records = Pages::new(at(), NextOffset(from)).up_to(&log, NextOffset(end));
-            records.map(|record| i64::from(u16::from_be_bytes(record.unwrap().value.try_into().unwrap())))
-        };
+        let read = |from, end| Pages::new(at(), NextOffset(from)).up_to(&log, NextOffset(end)).map(number);
         for (from, end) in [(0, 3000), (0, 1), (5, 17), (15, 2999), (7, 7), (9, 8), (2990, 3000)] {
             assert!(read(from, end).eq(from..end), "{from} to {end}");
         }

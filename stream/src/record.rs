@@ -4,7 +4,7 @@ use std::fmt;
 use crate::{Assignment, Membership};
 
 /// One partition of one topic: the unit of order and of assignment.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPartition {
     /// The topic's name.
     pub topic: String,
@@ -26,7 +26,7 @@ impl fmt::Display for TopicPartition {
 }
 
 /// Where a record stands in its partition. Offsets grow; they may have gaps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub i64);
 
 impl Offset {
@@ -46,7 +46,7 @@ impl NextOffset {
 }
 
 /// A record as the log keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredRecord {
     /// Where it stands.
     pub at: TopicPartition,

@@ -50,16 +50,14 @@ fn event(number: usize) -> Append {
     let picture = handmade::picture([number as u8, (number >> 8) as u8, (number >> 16) as u8]);
     let event = ImageEvent {
         event_id: format!("{number:032}"),
-        run_id: None,
         sequence: number as i64,
         source: "bench".into(),
         name: format!("{number}.bmp"),
-        uri: None,
         sha256: sha256(&picture),
         length: picture.len() as i64,
         bytes: Some(picture),
         seen_at: Micros::now(),
-        attributes: Default::default(),
+        ..ImageEvent::default()
     };
     let key = Some(event.event_id.clone().into_bytes());
     Append { topic: topics::IMAGES.into(), key, value: event.encode(), ..Append::default() }

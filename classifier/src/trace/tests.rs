@@ -9,10 +9,8 @@ fn record(headers: &[(&str, &str)]) -> StoredRecord {
     StoredRecord {
         at: TopicPartition::new("images", 1),
         offset: Offset(7),
-        key: None,
-        value: Vec::new(),
         headers: headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
-        appended_at: 0,
+        ..StoredRecord::default()
     }
 }
 

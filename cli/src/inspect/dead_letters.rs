@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 pub(crate) use autorma_schemas::readable_url as place;
 use autorma_schemas::{DeadLetter, Event, HeaderValue, Origin, topics};
+use autorma_stream::scan;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::args::DeadLettersArgs;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::output::tell;
-use crate::reading::{expect_named, scan};
+use crate::reading::expect_named;
 use crate::table::Table;
 use crate::when::with_offset;
 
@@ -88,8 +89,8 @@ fn letters(configuration: &Configuration, args: &DeadLettersArgs) -> anyhow::Res
             && (args.reasons.is_empty() || args.reasons.contains(&letter.reason))
     };
     let mut letters = Vec::new();
-    scan(&*home.log, topics::DEAD_LETTERS, |record| {
-        if let Ok(mut letter) = DeadLetter::decode(&record.value)
+    for record in scan(&*home.log, topics::DEAD_LETTERS)? {
+        if let Ok(mut letter) = DeadLetter::decode(&record?.value)
             && is_meant(&letter)
         {
             if !args.json.json {
@@ -98,8 +99,7 @@ fn letters(configuration: &Configuration, args: &DeadLettersArgs) -> anyhow::Res
             }
             letters.push((letter.failed_at, Listed::from(letter)));
         }
-        true
-    })?;
+    }
     letters.sort_by_key(|(failed_at, _)| *failed_at);
     Ok(letters.into_iter().map(|(_, letter)| letter).collect())
 }
@@ -122,7 +122,6 @@ fn table(letters: Vec<Listed>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use autorma_schemas::Micros;
     use autorma_stream::{Append, Transaction};
     use serde_json::json;
 
@@ -132,21 +131,13 @@ mod tests {
     fn letter(reason: &str) -> DeadLetter {
         DeadLetter {
             event_id: Some(reason.into()),
-            run_id: None,
-            sequence: 0,
-            batch_number: 0,
             source: "scanner".into(),
             name: "a.jpg".into(),
-            uri: None,
-            sha256: String::new(),
             attributes: BTreeMap::from([("order".into(), "4711".into())]),
             reason: reason.into(),
             message: "what happened".into(),
-            raw: None,
-            headers: BTreeMap::new(),
             origin: Origin { topic: topics::IMAGES.into(), partition: 0, offset: 0 },
-            seen_at: Micros(0),
-            failed_at: Micros(0),
+            ..DeadLetter::default()
         }
     }
 

@@ -145,17 +145,10 @@ mod tests {
 
     fn run(id: &str, opened_at: i64) -> RunRecord {
         RunRecord {
-            run_id: id.into(),
-            kind: RunKind::Batch,
             state: RunState::Finished,
-            input: "/photos".into(),
             images: 1,
-            already_done: 0,
-            opened_at: Micros(opened_at),
-            closed_at: Some(Micros(opened_at + 1)),
             predictions: 1,
-            dead_letters: 0,
-            duplicates: 0,
+            ..RunRecord::open(id, RunKind::Batch, "/photos", Micros(opened_at)).closed(Micros(opened_at + 1))
         }
     }
 

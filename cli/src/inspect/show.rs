@@ -7,7 +7,7 @@ use anyhow::bail;
 use autorma_schemas::{
     DeadLetter, Event, ImageEvent, ModelVersion, Origin, Prediction, Shadow, file_url, readable, topics,
 };
-use autorma_stream::{Log, NextOffset, TopicPartition};
+use autorma_stream::{Log, NextOffset, TopicPartition, scan};
 use serde::Serialize;
 
 use super::dead_letters::place;
@@ -15,7 +15,6 @@ use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::output::tell;
 use crate::photo;
-use crate::reading::scan;
 use crate::table::{Table, flattened};
 use crate::when::with_offset;
 
@@ -54,14 +53,14 @@ pub(crate) fn show(configuration: &Configuration, image: &OsStr, json: bool) -> 
     let home = Home::look(configuration)?;
     let asked = Asked::of(image);
     let mut stories = Vec::new();
-    scan(&*home.log, topics::IMAGES, |record| {
+    for record in scan(&*home.log, topics::IMAGES)? {
+        let record = record?;
         if let Ok(event) = ImageEvent::decode(&record.value)
             && asked.is_it(&event)
         {
             stories.push(Story::begin(event, &record.at, record.offset.0));
         }
-        true
-    })?;
+    }
     if stories.is_empty() {
         bail!(
             "the log knows no image {image:?}: is its name right, is it in the input folder, and was it seen less \
@@ -171,12 +170,13 @@ impl Story {
 
 /// The first such event in a topic.
 fn find<T: Event>(log: &dyn Log, topic: &str, is_it: impl Fn(&T) -> bool) -> anyhow::Result<Option<T>> {
-    let mut found = None;
-    scan(log, topic, |record| {
-        found = T::decode(&record.value).ok().filter(&is_it);
-        found.is_none()
-    })?;
-    Ok(found)
+    for record in scan(log, topic)? {
+        let event = T::decode(&record?.value).ok().filter(&is_it);
+        if event.is_some() {
+            return Ok(event);
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -212,15 +212,11 @@ mod tests {
         ImageEvent {
             event_id: "id".into(),
             run_id: Some("r".into()),
-            sequence: 0,
             source: "test".into(),
             name: "a\\xFF.jpg".into(),
             uri: Some("file:///photos/a%FF.jpg".into()),
-            bytes: None,
-            sha256: String::new(),
-            length: 0,
-            seen_at: autorma_schemas::Micros(0),
             attributes: BTreeMap::from([("order".into(), "4711".into())]),
+            ..ImageEvent::default()
         }
     }
 

@@ -9,12 +9,13 @@ use std::time::Duration;
 use anyhow::bail;
 use autorma_schemas::{Event, Micros, Prediction, topics};
 use autorma_service::settings::Value;
+use autorma_stream::scan;
 
 use crate::args::CompareLiveArgs;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::output::tell;
-use crate::reading::{expect_named, scan};
+use crate::reading::expect_named;
 use crate::when::instant;
 use crate::words::counted;
 use report::Report;
@@ -25,15 +26,14 @@ pub(super) fn compare(configuration: &Configuration, args: &CompareLiveArgs) -> 
     let since = args.since.as_deref().map(since).transpose()?;
     let home = Home::look(configuration)?;
     let mut tally = Tally::default();
-    scan(&*home.log, topics::PREDICTIONS, |record| {
-        if let Ok(it) = Prediction::decode(&record.value)
+    for record in scan(&*home.log, topics::PREDICTIONS)? {
+        if let Ok(it) = Prediction::decode(&record?.value)
             && args.run.as_ref().is_none_or(|run| it.run_id.as_ref() == Some(run))
             && since.is_none_or(|since| it.processed_at >= since)
         {
             tally.add(it);
         }
-        true
-    })?;
+    }
     match tally.predictions {
         0 => {
             expect_named(&*home.log, args.run.as_deref())?;

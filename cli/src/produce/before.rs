@@ -3,13 +3,13 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use autorma_schemas::{Event, ImageEvent, topics};
-use autorma_stream::Log;
+use autorma_stream::{Log, scan};
 
 use super::report::{Published, Report};
 use super::run::Run;
 use crate::args::ProduceArgs;
 use crate::photo;
-use crate::reading::{patiently, scan};
+use crate::reading::patiently;
 use crate::words::counted;
 
 /// What an earlier call has published that has closed the run: it may have died before it could say so. An error if that
@@ -46,14 +46,16 @@ fn has_all(
 ) -> anyhow::Result<bool> {
     patiently(|| log.settle(&[topics::IMAGES]))?;
     let mut missing: HashSet<_> = events.iter().map(|it| it.event_id.as_str()).collect();
-    scan(log, topics::IMAGES, |record| {
-        if let Ok(event) = ImageEvent::decode(&record.value)
+    for record in scan(log, topics::IMAGES)? {
+        if missing.is_empty() {
+            break;
+        }
+        if let Ok(event) = ImageEvent::decode(&record?.value)
             && event.run_id.as_deref() == Some(run.id())
             && is_alike(&event)
         {
             missing.remove(event.event_id.as_str());
         }
-        !missing.is_empty()
-    })?;
+    }
     Ok(missing.is_empty())
 }

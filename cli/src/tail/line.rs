@@ -148,10 +148,9 @@ fn run(it: RunRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use autorma_schemas::Origin;
-    use autorma_stream::{Offset, TopicPartition};
+    use autorma_stream::TopicPartition;
 
     use super::*;
 
@@ -166,22 +165,11 @@ mod tests {
     /// A dead letter of what was no event.
     fn nothing() -> DeadLetter {
         DeadLetter {
-            event_id: None,
-            run_id: None,
-            sequence: 0,
-            batch_number: 0,
-            source: String::new(),
-            name: String::new(),
-            uri: None,
-            sha256: String::new(),
-            attributes: BTreeMap::new(),
             reason: "invalid-event".into(),
             message: "no image event".into(),
             raw: Some(vec![7]),
-            headers: BTreeMap::new(),
             origin: Origin { topic: "images".into(), partition: 2, offset: 7 },
-            seen_at: Micros(0),
-            failed_at: Micros(0),
+            ..DeadLetter::default()
         }
     }
 
@@ -200,11 +188,8 @@ mod tests {
         for (run, is_wanted) in [(Some("monday"), true), (Some("tuesday"), false), (None, false)] {
             let record = StoredRecord {
                 at: TopicPartition::new("dead-letters", 0),
-                offset: Offset(0),
-                key: None,
                 value: DeadLetter { run_id: run.map(Into::into), ..nothing() }.encode(),
-                headers: Vec::new(),
-                appended_at: 0,
+                ..StoredRecord::default()
             };
             let mut text = String::new();
             let printed = style.print(&record, 1, &mut text);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use autorma_ingest::{Batch, Config, Found, Metrics};
-use autorma_schemas::{Event, ImageEvent, LedgerRecord, Micros, RunRecord, RunState, topics};
+use autorma_schemas::{Event, ImageEvent, LedgerRecord, Micros, RunKind, RunRecord, RunState, topics};
 use autorma_service::Shutdown;
 use autorma_stream::embedded::Embedded;
 use autorma_stream::{
@@ -192,19 +192,7 @@ impl Sortable for RunRecord {
 }
 
 pub(crate) fn run_record(id: &str, input: &str) -> RunRecord {
-    RunRecord {
-        run_id: id.into(),
-        kind: autorma_schemas::RunKind::Batch,
-        state: RunState::Open,
-        input: input.into(),
-        images: 1,
-        already_done: 0,
-        opened_at: Micros::now(),
-        closed_at: None,
-        predictions: 0,
-        dead_letters: 0,
-        duplicates: 0,
-    }
+    RunRecord { images: 1, ..RunRecord::open(id, RunKind::Batch, input, Micros::now()) }
 }
 
 pub(crate) fn text(path: &Path) -> &str {

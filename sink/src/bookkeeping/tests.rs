@@ -9,19 +9,8 @@ use super::*;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn record(run_id: &str, state: RunState, images: i64) -> RunRecord {
-    RunRecord {
-        run_id: run_id.into(),
-        kind: RunKind::Batch,
-        state,
-        input: "/in".into(),
-        images,
-        already_done: 0,
-        opened_at: Micros(0),
-        closed_at: (state != RunState::Open).then_some(Micros(1)),
-        predictions: 0,
-        dead_letters: 0,
-        duplicates: 0,
-    }
+    let closed_at = (state != RunState::Open).then_some(Micros(1));
+    RunRecord { state, images, closed_at, ..RunRecord::open(run_id, RunKind::Batch, "/in", Micros(0)) }
 }
 
 fn take(books: &mut Bookkeeping, run: Option<&str>, id: u128) -> Place {

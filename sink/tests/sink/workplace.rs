@@ -167,17 +167,11 @@ pub(crate) fn entries(results: &[u8], key: &str) -> Vec<Value> {
 
 pub(crate) fn run(run_id: &str, state: RunState, images: i64) -> Append {
     let record = RunRecord {
-        run_id: run_id.into(),
-        kind: RunKind::Batch,
         state,
-        input: "data/inference/input".into(),
         images,
         already_done: 2,
-        opened_at: Micros(OPENED),
         closed_at: (state != RunState::Open).then_some(Micros(OPENED + 5_000_000)),
-        predictions: 0,
-        dead_letters: 0,
-        duplicates: 0,
+        ..RunRecord::open(run_id, RunKind::Batch, "data/inference/input", Micros(OPENED))
     };
     let key = Some(run_id.as_bytes().to_vec());
     Append { topic: topics::RUNS.into(), key, value: record.encode(), ..Append::default() }

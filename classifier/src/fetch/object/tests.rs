@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-use autorma_schemas::{ImageEvent, Micros, sha256};
+use autorma_schemas::{ImageEvent, sha256};
 use autorma_service::Shutdown;
 use autorma_stream::embedded::Embedded;
 use object_store::PutPayload;
@@ -178,16 +178,12 @@ fn what_an_event_refers_to_comes_from_the_stores() {
     let fetch = |uri: String, content: &[u8]| {
         let mut event = ImageEvent {
             event_id: "1".into(),
-            run_id: None,
-            sequence: 0,
             source: "a test".into(),
             name: "a.jpg".into(),
             uri: Some(uri),
-            bytes: None,
             sha256: sha256(content),
             length: 5,
-            seen_at: Micros(0),
-            attributes: Default::default(),
+            ..ImageEvent::default()
         };
         let fetched = fetcher.fetch(&mut event, &Shutdown::new()).unwrap().unwrap();
         fetched.map_err(|failure| failure.reason)

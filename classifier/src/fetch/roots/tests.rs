@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
-use autorma_schemas::{Micros, RunKind, RunState};
+use autorma_schemas::{Micros, RunKind};
 use autorma_stream::embedded::Embedded;
 use autorma_stream::{
     Append, Bounds, Consumer, Group, Housekeeping, Producer, Rebalance, Retention, StoredRecord,
@@ -26,19 +26,7 @@ fn allows(roots: &Roots<'_>, path: &str) -> bool {
 
 /// Ingest has published from there.
 fn publish(log: &Embedded, input: &str) {
-    let run = RunRecord {
-        run_id: "20261124_220330".into(),
-        kind: RunKind::Stream,
-        state: RunState::Open,
-        input: input.into(),
-        images: 1,
-        already_done: 0,
-        opened_at: Micros(0),
-        closed_at: None,
-        predictions: 0,
-        dead_letters: 0,
-        duplicates: 0,
-    };
+    let run = RunRecord::open("20261124_220330", RunKind::Stream, input, Micros(0));
     let append = Append { topic: topics::RUNS.into(), value: run.encode(), ..Append::default() };
     let mut producer = log.producer("ingest").unwrap();
     producer.commit(&Transaction { appends: vec![append], advance: None }).unwrap();

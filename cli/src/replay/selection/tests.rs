@@ -7,20 +7,8 @@ use autorma_stream::{Append, Producer, Retention, Topic, Transaction};
 use super::*;
 
 fn image(event_id: &str, run: &str) -> Vec<u8> {
-    ImageEvent {
-        event_id: event_id.into(),
-        run_id: Some(run.into()),
-        sequence: 1,
-        source: String::new(),
-        name: String::new(),
-        uri: None,
-        bytes: None,
-        sha256: String::new(),
-        length: 0,
-        seen_at: Micros(0),
-        attributes: BTreeMap::new(),
-    }
-    .encode()
+    ImageEvent { event_id: event_id.into(), run_id: Some(run.into()), sequence: 1, ..ImageEvent::default() }
+        .encode()
 }
 
 fn prediction(event_id: &str, class: &str, decision: Decision, at: i64) -> Vec<u8> {
@@ -52,21 +40,11 @@ fn prediction(event_id: &str, class: &str, decision: Decision, at: i64) -> Vec<u
 fn dead(event_id: &str, at: i64) -> Vec<u8> {
     DeadLetter {
         event_id: Some(event_id.into()),
-        run_id: None,
-        sequence: 0,
         batch_number: 1,
-        source: String::new(),
-        name: String::new(),
-        uri: None,
-        sha256: String::new(),
-        attributes: BTreeMap::new(),
         reason: "missing".into(),
-        message: String::new(),
-        raw: None,
-        headers: BTreeMap::new(),
         origin: origin(),
-        seen_at: Micros(0),
         failed_at: Micros(at),
+        ..DeadLetter::default()
     }
     .encode()
 }

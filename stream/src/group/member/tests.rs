@@ -1,5 +1,5 @@
 use super::*;
-use crate::{NoRebalance, Offset, StoredRecord};
+use crate::{NoRebalance, StoredRecord};
 
 /// Two partitions with a record each; the second can't be read the first time.
 struct Failing(bool);
@@ -33,14 +33,7 @@ impl Store for Failing {
         if at.partition == 1 && std::mem::take(&mut self.0) {
             return Err(Error::Busy("it recovers".into()));
         }
-        let record = StoredRecord {
-            at: at.clone(),
-            offset: Offset(0),
-            key: None,
-            value: Vec::new(),
-            headers: Vec::new(),
-            appended_at: 0,
-        };
+        let record = StoredRecord { at: at.clone(), ..StoredRecord::default() };
         Ok(if from == NextOffset::START { vec![record] } else { Vec::new() })
     }
 }
