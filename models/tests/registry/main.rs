@@ -1,6 +1,7 @@
 //! The registry in both of its homes: a folder, and a real MLflow server.
 
 mod mlflow;
+mod scripted;
 mod server;
 mod suite;
 mod tls;

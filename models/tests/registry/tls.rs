@@ -7,7 +7,7 @@ use std::process::Command;
 use autorma_models::handmade;
 use autorma_models::registry::{MlflowRegistry, Registry, RegistryError, Server};
 
-use crate::mlflow::{ok, saying};
+use crate::scripted::{ok, saying};
 use crate::server::{Door, Mlflow, PASSWORD, USER};
 use crate::suite::{Models, signed};
 
