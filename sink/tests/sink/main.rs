@@ -2,7 +2,9 @@
 
 mod contract;
 mod crashes;
+mod elsewhere;
 mod faulty;
+mod namesakes;
 mod put_back;
 mod runs;
 mod shape;

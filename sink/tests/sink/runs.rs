@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use autorma_schemas::{DeadLetter, Event, Micros, Origin, Prediction, RunRecord, RunState, sha256, topics};
-use autorma_sink::{Counts, Snapshot};
-use autorma_stream::{Append, Log, NoRebalance, PollLimit, Retention, Subscription, Transaction};
+use autorma_schemas::{DeadLetter, Origin, RunState, topics};
+use autorma_sink::Counts;
+use autorma_stream::{Append, Log, NoRebalance, PollLimit, Subscription, Transaction};
 use serde_json::Value;
 
 use crate::faulty::{Fault, Faulty};
-use crate::telling::{said, said_on};
 use crate::workplace::{
-    LONG, OPENED, Workplace, append, dead_letter, entries, outcome, outcome_in, prediction, run,
+    LONG, Workplace, append, dead_letter, entries, is_filed, is_lag_zero, outcome, outcome_in, prediction,
+    run,
 };
 
 const RUN: &str = "20261123_153147";
@@ -42,20 +42,6 @@ fn two_runs_at_a_time() {
     assert_eq!(entries(&workplace.results(RUN), "predictions").len(), 38);
     assert_eq!(workplace.summary(NEXT).discovered, 50);
     assert!(is_lag_zero(&workplace));
-}
-
-fn is_lag_zero(workplace: &Workplace) -> bool {
-    let committed = workplace.log.committed(autorma_sink::GROUP).unwrap();
-    ends(workplace).iter().all(|(at, end)| committed[at] >= *end)
-}
-
-fn ends(workplace: &Workplace) -> Vec<(autorma_stream::TopicPartition, autorma_stream::NextOffset)> {
-    let of = |topic| workplace.log.bounds(topic).unwrap().into_iter().map(|it| (it.at, it.end));
-    [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS].into_iter().flat_map(of).collect()
-}
-
-fn is_filed(snapshot: &Snapshot, workplace: &Workplace) -> bool {
-    ends(workplace).iter().all(|(at, end)| snapshot.durable.get(at).is_some_and(|durable| durable >= end))
 }
 
 #[test]
@@ -131,115 +117,6 @@ fn what_no_run_takes_gets_files_of_its_own() {
     assert_eq!(workplace.summary(RUN).discovered, 1, "a finished run stays as it is");
 }
 
-#[test]
-fn another_output_folder_gets_what_is_not_finished_and_nothing_twice() {
-    let workplace = Workplace::new();
-    workplace.append([outcome(RUN, 1), outcome(RUN, 2), run(RUN, RunState::Closed, 2)]);
-    workplace.append([outcome(NEXT, 1), outcome_in(None, 1)]);
-    let sink = workplace.sink();
-    sink.wait_for_run(RUN);
-    sink.wait_for_outcomes(4);
-    sink.stop();
-
-    let other = tempfile::tempdir().unwrap();
-    let log: Arc<dyn Log> = Arc::new(workplace.log.clone());
-    let sink = workplace.sink_on(Arc::clone(&log), other.path(), HOUR);
-    workplace.append([outcome(NEXT, 5), outcome(RUN, 2), outcome_in(None, 2)]);
-    workplace.append([run(NEXT, RunState::Closed, 2)]);
-    sink.wait_for_run(NEXT);
-    sink.wait(|snapshot| is_filed(snapshot, &workplace));
-    let open = sink.progress.snapshot().open;
-    assert_eq!(open.len(), 1);
-    assert_eq!(open.values().next().unwrap().predictions + open.values().next().unwrap().duplicates, 2);
-    sink.stop();
-    let text = fs::read(autorma_sink::results_path(other.path(), NEXT)).unwrap();
-    assert_eq!(entries(&text, "predictions").len(), 2, "the run is whole");
-    assert!(!autorma_sink::results_path(other.path(), RUN).exists());
-
-    // Back in the first folder: the run that the other one has finished is finished.
-    let sink = workplace.sink();
-    sink.wait(|snapshot| is_filed(snapshot, &workplace));
-    let open = sink.progress.snapshot().open;
-    assert!(open.keys().all(|run_id| run_id.starts_with("outside_")), "{open:?}");
-    // What has no run and came meanwhile is in both: the folder's own manifest decides, for anybody can move a group. What
-    // is of a finished run, or came too late for one, is in the other.
-    let counts = open.values().next().unwrap();
-    assert_eq!((open.len(), counts.predictions, counts.duplicates), (1, 2, 0));
-    sink.stop();
-    assert!(workplace.left_over(NEXT).is_empty());
-}
-
-#[test]
-fn outcomes_that_wait_in_another_output_folder_are_complained_of() {
-    for (run_length, waits) in [(Duration::from_millis(1), false), (HOUR, true)] {
-        let (workplace, former) = (Workplace::new(), tempfile::tempdir().unwrap());
-        let without_run = Prediction { processed_at: Micros::now(), ..prediction(None, 2) };
-        workplace.append([outcome(RUN, 1), run(RUN, RunState::Closed, 1)]);
-        workplace.append([append(topics::PREDICTIONS, &without_run)]);
-        let sink = workplace.sink_on(Arc::new(workplace.log.clone()), former.path(), run_length);
-        sink.wait_for_run(RUN);
-        sink.wait_for_outcomes(2);
-        if !waits {
-            sink.wait(|snapshot| snapshot.finished.len() == 2);
-        }
-        sink.stop();
-        let told = said(&workplace, |snapshot| is_filed(snapshot, &workplace));
-        assert_eq!(told.len(), usize::from(waits), "{told:?}");
-        assert!(
-            told.iter().all(|line| line.contains("once more") && line.contains("sink.output")),
-            "{told:?}"
-        );
-    }
-}
-
-#[test]
-fn a_sink_that_comes_back_to_a_folder_says_once_that_another_was_in_use() {
-    let (workplace, other) = (Workplace::new(), tempfile::tempdir().unwrap());
-    workplace.append([outcome(RUN, 1)]);
-    let sink = workplace.sink();
-    sink.wait_for_outcomes(1);
-    sink.stop();
-    workplace.append([outcome(RUN, 2)]);
-    let sink = workplace.sink_on(Arc::new(workplace.log.clone()), other.path(), HOUR);
-    sink.wait_for_outcomes(2);
-    sink.stop();
-    for times in [1, 0] {
-        let told = said(&workplace, |snapshot| is_filed(snapshot, &workplace));
-        assert_eq!(told.len(), times, "{told:?}");
-        assert!(told.iter().all(|line| line.contains("further than this output folder")), "{told:?}");
-    }
-}
-
-/// As with another folder each night, after a month of nights: what came meanwhile is in the others, and gone from the log.
-#[test]
-fn a_folder_of_long_ago_goes_on_where_the_log_begins_now() {
-    for is_read in [true, false] {
-        let workplace = Workplace::keeping(Retention::Age(Duration::ZERO));
-        let other = tempfile::tempdir().unwrap();
-        workplace.append([outcome(RUN, 1)]);
-        let sink = workplace.sink();
-        sink.wait_for_outcomes(1);
-        sink.stop();
-        workplace.append([append(topics::DEAD_LETTERS, &dead_letter(Some(RUN), 2))]);
-        let sink = workplace.sink_on(Arc::new(workplace.log.clone()), other.path(), HOUR);
-        sink.wait_for_outcomes(2);
-        sink.stop();
-        workplace.log.housekeep().unwrap();
-        let bounds = workplace.log.bounds(topics::DEAD_LETTERS).unwrap();
-        assert_eq!(bounds.iter().map(|it| it.end.0 - it.start.0).sum::<i64>(), 0, "all of them are gone");
-        let is_filed = |snapshot: &Snapshot| is_filed(snapshot, &workplace);
-        let told = match is_read {
-            true => said(&workplace, is_filed),
-            false => said_on(&*Faulty::new(&workplace.log, Fault::GroupForgotten), &workplace, is_filed),
-        };
-        assert_eq!(told.len(), usize::from(!is_read), "{told:?}");
-        assert!(
-            told.iter().all(|line| line.contains("records=1") && line.contains("before they were read")),
-            "{told:?}"
-        );
-    }
-}
-
 /// As after the machine has slept: the sink reads on where it was, whatever the group has committed.
 #[test]
 fn partitions_that_went_away_come_back() {
@@ -287,127 +164,6 @@ fn offsets_that_were_refused_are_committed_though_nothing_new_comes() {
         std::thread::sleep(Duration::from_millis(5));
     }
     sink.stop();
-}
-
-/// The id of a run, and another that the first one's files are named after.
-fn alike() -> [String; 2] {
-    ["a/b".into(), format!("a_b-{}", &sha256(b"a/b")[..12])]
-}
-
-/// Two outcomes of each, as parts.
-fn two_of_each(workplace: &Workplace, runs: &[String]) {
-    workplace.append(runs.iter().flat_map(|run_id| [outcome(run_id, 1), outcome(run_id, 2)]));
-    let sink = workplace.sink();
-    sink.wait_for_outcomes(2 * runs.len() as u64);
-    sink.stop();
-}
-
-/// Each by itself.
-fn finishes(workplace: &Workplace, runs: &[String]) {
-    let sink = workplace.sink();
-    workplace.append(runs.iter().map(|run_id| run(run_id, RunState::Closed, 2)));
-    runs.iter().for_each(|run_id| sink.wait_for_run(run_id));
-    sink.stop();
-    for run_id in runs {
-        assert_eq!(entries(&workplace.results(run_id), "predictions").len(), 2);
-        let summary = workplace.summary(run_id);
-        assert_eq!((&summary.run_id, summary.discovered), (run_id, 2));
-    }
-}
-
-#[test]
-fn runs_whose_names_are_alike_have_files_of_their_own() {
-    let (workplace, runs) = (Workplace::new(), alike());
-    two_of_each(&workplace, &runs);
-    finishes(&workplace, &runs);
-}
-
-/// As an earlier autorma had those of such runs.
-#[test]
-fn parts_that_lie_in_the_folder_of_another_run_are_of_their_own() {
-    let (workplace, runs) = (Workplace::new(), alike());
-    two_of_each(&workplace, &runs);
-    let [shared, own] = [&runs[1], &format!("{}-{}", runs[1], &sha256(runs[1].as_bytes())[..12])]
-        .map(|name| workplace.hidden().join(name));
-    for part in fs::read_dir(own).unwrap() {
-        let part = part.unwrap();
-        fs::rename(part.path(), shared.join(part.file_name())).unwrap();
-    }
-    finishes(&workplace, &runs);
-    assert_eq!(workplace.left_over(&runs[1]), Vec::<String>::new());
-}
-
-/// As where the file system doesn't tell cases apart, and the runs' names differ in nothing else.
-#[test]
-fn parts_of_another_run_in_the_same_folder_are_left_to_it() {
-    let workplace = Workplace::new();
-    let sink = workplace.sink();
-    workplace.append([outcome(RUN, 1), outcome(NEXT, 2)]);
-    sink.wait_for_outcomes(2);
-    for name in workplace.left_over(NEXT) {
-        let [from, to] = [NEXT, RUN].map(|run_id| workplace.hidden().join(run_id).join(&name));
-        fs::rename(from, to).unwrap();
-    }
-    workplace.append([run(RUN, RunState::Closed, 1)]);
-    sink.wait_for_run(RUN);
-    sink.stop();
-    let sink = workplace.sink();
-    workplace.append([run(NEXT, RunState::Closed, 1)]);
-    sink.wait_for_run(NEXT);
-    sink.stop();
-    for (run_id, name) in [(RUN, "img_01.jpg"), (NEXT, "img_02.jpg")] {
-        let predictions = entries(&workplace.results(run_id), "predictions");
-        assert_eq!((predictions.len(), &predictions[0]["image_name"]), (1, &name.into()));
-    }
-}
-
-#[test]
-fn results_of_a_run_of_the_same_name_on_another_log_are_kept() {
-    for is_killed in [false, true] {
-        let former = Workplace::new();
-        former.append([outcome("monday", 1), run("monday", RunState::Closed, 1)]);
-        let sink = former.sink();
-        sink.wait_for_run("monday");
-        sink.stop();
-        // The data folder is lost, and the same command called again.
-        let workplace = Workplace { log: Workplace::new().log, output: former.output };
-        let output = workplace.output.path();
-        let results = autorma_sink::results_path(output, "monday");
-        let files = [results, autorma_sink::summary_path(output, "monday")];
-        let contents = files.each_ref().map(|file| fs::read(file).unwrap());
-        let kept = files.each_ref().map(|file| file.with_extension("old-1"));
-        if is_killed {
-            // Between the two.
-            fs::rename(&files[0], &kept[0]).unwrap();
-        }
-        let closed = run("monday", RunState::Closed, 2);
-        let record = RunRecord::decode(&closed.value).unwrap();
-        let later = RunRecord { opened_at: Micros(OPENED + 60_000_000), ..record };
-        let closed = Append { value: later.encode(), ..closed };
-        workplace.append([outcome("monday", 2), outcome("monday", 3), closed]);
-        let told = said(&workplace, |snapshot| !snapshot.finished.is_empty());
-        assert!(told.len() == 1 && told[0].contains("old-1") && told[0].contains("monday"), "{told:?}");
-        assert_eq!(kept.map(|file| fs::read(file).unwrap()), contents);
-        assert_eq!(entries(&workplace.results("monday"), "predictions").len(), 2);
-        assert_eq!(workplace.summary("monday").discovered, 2);
-    }
-}
-
-/// The earlier system named its files like ours, and wrote no summaries.
-#[test]
-fn results_of_the_earlier_system_are_kept() {
-    let workplace = Workplace::new();
-    let results = autorma_sink::results_path(workplace.output.path(), RUN);
-    // Facts of a photo may be called anything.
-    let image =
-        format!("{{\"image_name\": \"a.jpg\", \"attributes\": {{\n        \"run_id\": \"{RUN}\",\n}}}}");
-    let former = format!("{{\n  \"run_timestamp\": \"{RUN}\",\n  \"predictions\": [{image}]\n}}");
-    fs::write(&results, &former).unwrap();
-    workplace.append([outcome(RUN, 1), run(RUN, RunState::Closed, 1)]);
-    let told = said(&workplace, |snapshot| !snapshot.finished.is_empty());
-    assert!(told.len() == 1 && told[0].contains("old-1") && told[0].contains(RUN), "{told:?}");
-    assert_eq!(fs::read_to_string(results.with_extension("old-1")).unwrap(), former);
-    assert_eq!(entries(&workplace.results(RUN), "predictions").len(), 1);
 }
 
 #[test]

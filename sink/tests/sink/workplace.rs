@@ -252,3 +252,17 @@ pub(crate) fn outcome_in(run_id: Option<&str>, number: i64) -> Append {
 pub(crate) fn append(topic: &str, event: &impl Event) -> Append {
     Append { topic: topic.into(), value: event.encode(), ..Append::default() }
 }
+
+pub(crate) fn is_filed(snapshot: &Snapshot, workplace: &Workplace) -> bool {
+    ends(workplace).iter().all(|(at, end)| snapshot.durable.get(at).is_some_and(|durable| durable >= end))
+}
+
+pub(crate) fn is_lag_zero(workplace: &Workplace) -> bool {
+    let committed = workplace.log.committed(autorma_sink::GROUP).unwrap();
+    ends(workplace).iter().all(|(at, end)| committed[at] >= *end)
+}
+
+fn ends(workplace: &Workplace) -> Vec<(autorma_stream::TopicPartition, autorma_stream::NextOffset)> {
+    let of = |topic| workplace.log.bounds(topic).unwrap().into_iter().map(|it| (it.at, it.end));
+    [topics::PREDICTIONS, topics::DEAD_LETTERS, topics::RUNS].into_iter().flat_map(of).collect()
+}
