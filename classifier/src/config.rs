@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use autorma_models::Model;
-use autorma_models::registry::{Location, Source, alias_named};
+use autorma_models::registry::{Location, Source, checked_alias};
 use autorma_service::Shutdown;
 use autorma_service::settings::{Key, Settings, Table};
 
@@ -157,7 +157,7 @@ fn split(settings: &mut Settings) -> Split {
         &SPLIT,
         |_| false,
         |alias, value| {
-            alias_named(alias).map_err(|error| error.to_string())?;
+            checked_alias(alias).map_err(|error| error.to_string())?;
             share(value).map(drop).ok_or_else(|| "a share: a whole number from 0 to 1000000".into())
         },
     );
@@ -169,7 +169,7 @@ fn split(settings: &mut Settings) -> Split {
 fn shadow(settings: &mut Settings) -> Option<String> {
     let alias: String = settings.get_if(&SHADOW, |alias: &String| match alias.is_empty() {
         true => Ok(()),
-        false => alias_named(alias).map(drop).map_err(|error| error.to_string()),
+        false => checked_alias(alias).map(drop).map_err(|error| error.to_string()),
     });
     Some(alias).filter(|alias| !alias.is_empty())
 }

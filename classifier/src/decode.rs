@@ -5,6 +5,8 @@ mod frame;
 mod jpeg;
 mod other;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use autorma_schemas::Reason;
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -28,7 +30,8 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture(pub Vec<u8>);
 
-/// Decodes pictures on one thread; keeps its buffers from one to the next.
+/// Decodes pictures on one thread; keeps its buffers from one to the next. A file on which a decoder panics is refused like
+/// any other that is broken.
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
@@ -55,26 +58,36 @@ impl Decoder {
 
     /// The picture in `file`, upright and stretched to size. Its content decides what it is, not its name.
     pub fn decode(&mut self, file: &[u8]) -> Result<Picture, Failure> {
-        let raw = self.raw(file, self.width.max(self.height))?;
-        let (width, height) =
-            if swaps_axes(raw.orientation) { (self.height, self.width) } else { (self.width, self.height) };
-        self.fit(raw, width, height)
+        contained(|| {
+            let raw = self.raw(file, self.width.max(self.height))?;
+            let (width, height) = if swaps_axes(raw.orientation) {
+                (self.height, self.width)
+            } else {
+                (self.width, self.height)
+            };
+            self.fit(raw, width, height)
+        })
     }
 
     /// The picture in `file`, upright and in its own proportions; its shorter side has at most `side` pixels. For
     /// training, which does things to pictures before a model sees them.
     pub fn in_proportion(&mut self, file: &[u8], side: u32) -> Result<RgbImage, Failure> {
-        let raw = self.raw(file, side)?;
-        let shrunk = f64::from(side) / f64::from(raw.width.min(raw.height).max(side));
-        let [width, height] =
-            [raw.width, raw.height].map(|it| (f64::from(it) * shrunk).round().max(1.0) as u32);
-        let (across, down) = if swaps_axes(raw.orientation) { (height, width) } else { (width, height) };
-        let Picture(pixels) = self.fit(raw, width, height)?;
-        RgbImage::from_raw(across, down, pixels).ok_or_else(|| broken(&"no pixels"))
+        contained(|| {
+            let raw = self.raw(file, side)?;
+            let shrunk = f64::from(side) / f64::from(raw.width.min(raw.height).max(side));
+            let [width, height] =
+                [raw.width, raw.height].map(|it| (f64::from(it) * shrunk).round().max(1.0) as u32);
+            let (across, down) = if swaps_axes(raw.orientation) { (height, width) } else { (width, height) };
+            let Picture(pixels) = self.fit(raw, width, height)?;
+            RgbImage::from_raw(across, down, pixels).ok_or_else(|| broken(&"no pixels"))
+        })
     }
 
     /// The picture as it is in its file; a JPEG maybe smaller, but no side below `side` pixels for that.
     fn raw(&self, file: &[u8], side: u32) -> Result<Raw, Failure> {
+        // No file is known on which one does.
+        #[cfg(test)]
+        assert_ne!(file, tests::PANICS, "as a decoder may");
         if file.len() as u64 > self.limits.bytes {
             return Err(too_many_bytes(file.len() as u64, self.limits.bytes));
         }
@@ -103,6 +116,13 @@ impl Decoder {
         upright.apply_orientation(raw.orientation);
         Ok(Picture(upright.into_rgb8().into_raw()))
     }
+}
+
+/// What `work` makes of a file. One that makes it panic costs itself only.
+pub fn contained<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    // A decoder holds nothing but buffers that the next picture overwrites.
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Failure::new(Reason::Undecodable, "the decoder panicked on this file")))
 }
 
 impl Limits {
@@ -161,6 +181,17 @@ mod tests {
         encoder.set_exif_metadata(exif).unwrap();
         encoder.encode_image(&photo).unwrap();
         file
+    }
+
+    pub(super) const PANICS: &[u8] = b"a decoder panics";
+
+    #[test]
+    fn a_file_on_which_a_decoder_panics_costs_itself_only() {
+        let mut decoder = Decoder::new(40, 20, LIMITS);
+        let failure = decoder.decode(PANICS).unwrap_err();
+        assert_eq!(failure.to_string(), "undecodable: the decoder panicked on this file");
+        assert_eq!(decoder.in_proportion(PANICS, 20).unwrap_err(), failure);
+        decoder.decode(&photo(1)).unwrap();
     }
 
     #[test]

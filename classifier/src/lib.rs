@@ -32,8 +32,7 @@ mod working;
 
 pub use arms::{Cast, Split};
 pub use config::Config;
-pub use decode::{Decoder, Limits, Picture};
-pub use decoding::contained;
+pub use decode::{Decoder, Limits, Picture, contained};
 pub use error::Error;
 pub use failure::Failure;
 pub use fetch::{StoreError, is_below, published_folders, read_file};

@@ -15,6 +15,16 @@ use crate::Picture;
 #[derive(Debug)]
 pub struct Runtime(Environment);
 
+#[cfg(any(test, feature = "fixtures"))]
+impl Runtime {
+    /// The one in the clone, where `make runtime` puts it.
+    #[expect(clippy::missing_panics_doc, reason = "for tests")]
+    pub fn of_the_clone() -> Self {
+        Self::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so"))
+            .unwrap()
+    }
+}
+
 /// Why a model can't be run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

@@ -89,7 +89,8 @@ impl<'a> Workshop<'a> {
     fn instruments(&self, model: &Model) -> Result<Vec<Instrument>, Error> {
         let Self { config, runtime, shutdown, .. } = *self;
         let tried = config.try_out(model, Some(shutdown))?;
-        let meaning = Arc::new(Meaning { manifest: model.manifest.clone(), version: model.version() });
+        let meaning =
+            Arc::new(Meaning { manifest: model.manifest.clone(), version: model.manifest.identity() });
         std::thread::scope(|scope| {
             let load = || match tried {
                 Some(at_once) => Session::of_tried(runtime, model, at_once, Some(shutdown)),

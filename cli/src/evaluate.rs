@@ -97,7 +97,7 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
         None => None,
         Some(other) => {
             let beside = beside(&examiner, &model, &judgement, &other)?;
-            Some(Compared { model: other.version(), beside })
+            Some(Compared { model: other.manifest.identity(), beside })
         }
     };
     let figures = Figures::of(&model.manifest, &judgement);
@@ -111,8 +111,15 @@ pub(crate) fn run(configuration: &Configuration, args: &EvaluateArgs) -> anyhow:
         Err(error) => (None, Some(format!("{error:#}").replace('\n', " "))),
     };
     let (classes, precision) = (model.manifest.classes.clone(), model.manifest.precision());
-    let report =
-        Report { model: model.version(), precision, classes, figures, reference, reference_problem, against };
+    let report = Report {
+        model: model.manifest.identity(),
+        precision,
+        classes,
+        figures,
+        reference,
+        reference_problem,
+        against,
+    };
     if let Some(file) = file {
         file.finish(&page::render(&report))?;
     }

@@ -5,7 +5,7 @@ mod runs;
 mod show;
 mod status;
 
-pub(crate) use dead_letters::{Kept, dead_letters, place};
+pub(crate) use dead_letters::{Kept, dead_letters};
 pub(crate) use runs::{as_json as run_json, runs, show as show_run};
 pub(crate) use show::show;
 pub(crate) use status::status;

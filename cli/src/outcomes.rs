@@ -16,7 +16,8 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// Whether the two say the same of a photo, however sure they are.
+    /// Whether the two say the same of a photo, however sure they are. The next class of what is unknown is a part of that,
+    /// unlike in [`autorma_schemas::Agreement`]: it is in the results.
     pub(crate) fn agrees(&self, other: &Verdict) -> bool {
         match (self, other) {
             (

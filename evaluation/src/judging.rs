@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use autorma_classifier::{AT_ONCE, Decoder, Limits, LoadError, Runtime, Session, contained, read_file};
+use autorma_classifier::{AT_ONCE, Decoder, Limits, LoadError, Runtime, Session, read_file};
 use autorma_models::{Model, Verdict};
 
 use crate::parallel::each;
@@ -74,7 +74,7 @@ impl<'a> Judge<'a> {
 
     /// What it says of a photo, from its file's bytes.
     pub(crate) fn judge(&mut self, photo: &Labelled, file: &[u8]) -> Result<Judged, String> {
-        let picture = contained(|| self.decoder.decode(file)).map_err(|failure| failure.to_string())?;
+        let picture = self.decoder.decode(file).map_err(|failure| failure.to_string())?;
         let logits = self.session.infer(&[&picture])?.pop().unwrap_or_default();
         let verdict = self.model.manifest.decide(&logits).map_err(|error| error.to_string())?;
         Ok(Judged { label: photo.label, verdict, logits })
@@ -84,7 +84,6 @@ impl<'a> Judge<'a> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
     use std::process::Command;
 
     use autorma_models::handmade::{means, picture, write};
@@ -94,8 +93,7 @@ mod tests {
     #[test]
     fn what_is_no_file_is_waited_for_by_nobody_and_told() {
         let root = tempfile::tempdir().unwrap();
-        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-        let runtime = Runtime::load(&library).unwrap();
+        let runtime = Runtime::of_the_clone();
         fs::write(root.path().join("good.bmp"), picture([200, 20, 20])).unwrap();
         assert!(Command::new("mkfifo").arg(root.path().join("pipe.bmp")).status().unwrap().success());
         write(&root.path().join("model"), "means", &means()).unwrap();

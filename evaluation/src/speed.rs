@@ -56,21 +56,16 @@ fn turn(judges: &mut [Judge<'_>; 2], photos: &[&Labelled], begins: usize, limits
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use autorma_models::handmade::{means, negatives, picture, write, write_ensemble};
+    use autorma_models::handmade::{means, picture, write, write_ensemble};
 
     use super::*;
     use crate::{Label, judge};
 
     const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
-
-    fn runtime() -> Runtime {
-        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-        Runtime::load(&library).unwrap()
-    }
 
     fn judged(runtime: &Runtime, model: &Model, set: &DataSet) -> Judgement {
         judge(runtime, model, set, LIMITS, 1, |_| {}).unwrap()
@@ -79,14 +74,14 @@ mod tests {
     #[test]
     fn what_else_the_machine_does_makes_no_model_slower_than_itself() {
         let root = tempfile::tempdir().unwrap();
-        let runtime = runtime();
+        let runtime = Runtime::of_the_clone();
         let path = root.path().join("photo.bmp");
         fs::write(&path, picture([200, 20, 20])).unwrap();
         let set = DataSet { photos: vec![Labelled { path, label: Label::Class(0) }], ..DataSet::default() };
-        let (one, both) = (root.path().join("one"), root.path().join("both"));
+        let (one, many) = (root.path().join("one"), root.path().join("many"));
         write(&one, "means", &means()).unwrap();
-        write_ensemble(&both, "means", &[(means(), 1.0), (negatives(), 1.0)]).unwrap();
-        let [one, both] = [one, both].map(|folder: PathBuf| Model::open(&folder).unwrap());
+        write_ensemble(&many, "means", &vec![(means(), 1.0); 8]).unwrap();
+        let [one, many] = [one, many].map(|folder: PathBuf| Model::open(&folder).unwrap());
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -102,7 +97,7 @@ mod tests {
                 let models = [(models[0], &judged[0]), (models[1], &judged[1])];
                 speed(&runtime, models, &set, LIMITS).unwrap().unwrap()
             };
-            let [same, slower] = [[&one, &one], [&both, &one]].map(measured);
+            let [same, slower] = [[&one, &one], [&many, &one]].map(measured);
             is_over.store(true, Ordering::Relaxed);
             assert!((0.5..2.0).contains(&same), "{same}");
             assert!(slower < same, "{slower} and {same}");
@@ -111,7 +106,7 @@ mod tests {
 
     #[test]
     fn photos_without_a_verdict_say_nothing_of_how_fast_a_model_is() {
-        let (root, runtime) = (tempfile::tempdir().unwrap(), runtime());
+        let (root, runtime) = (tempfile::tempdir().unwrap(), Runtime::of_the_clone());
         fs::write(root.path().join("broken.bmp"), "no picture").unwrap();
         fs::write(root.path().join("good.bmp"), picture([200, 20, 20])).unwrap();
         write(&root.path().join("model"), "means", &means()).unwrap();
@@ -129,7 +124,7 @@ mod tests {
 
     #[test]
     fn photos_without_a_verdict_are_not_asked_about_again_nor_those_that_are_gone() {
-        let (root, runtime) = (tempfile::tempdir().unwrap(), runtime());
+        let (root, runtime) = (tempfile::tempdir().unwrap(), Runtime::of_the_clone());
         let path = root.path().join("photo.bmp");
         write(&root.path().join("model"), "means", &means()).unwrap();
         let model = Model::open(&root.path().join("model")).unwrap();

@@ -93,6 +93,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_unknown_is_the_sum_of_all_that_is_none_of_the_classes() {
+        let manifest = Manifest { temperature: 1.0, ..manifest() };
+        let verdict = manifest.decide(&[0.0; 7]).unwrap();
+        assert!((verdict.unknown_probability - 2.0 / 7.0).abs() < 1e-12, "{verdict:?}");
+    }
+
+    #[test]
     fn decisions_follow_the_thresholds() {
         let manifest = manifest();
         let decide = |logits: [f32; 7]| manifest.decide(&logits).unwrap();

@@ -125,10 +125,13 @@ impl Manifest {
                 "a member's weight must be above 0 and at most a million",
             ),
             (
-                self.members.iter().all(|it| is_a_name(&it.model)),
+                self.members.iter().all(|it| is_in_the_folder(&it.model)),
                 "model.file must be a name in the manifest's folder",
             ),
-            (self.references().all(is_a_name), "reference.file must be a name in the manifest's folder"),
+            (
+                self.references().all(is_in_the_folder),
+                "reference.file must be a name in the manifest's folder",
+            ),
             // The gate goes by it.
             (
                 files().all(|it| ["int8", "fp32"].contains(&&*it.precision)),
@@ -152,7 +155,7 @@ impl Manifest {
     }
 }
 
-fn is_a_name(file: &File) -> bool {
+fn is_in_the_folder(file: &File) -> bool {
     !file.file.is_empty() && file.file != MANIFEST && !file.file.contains(['/', '\\'])
 }
 

@@ -1,8 +1,8 @@
 //! Where model versions are kept, and which of them an alias names. Versions never change; aliases move, and each move
 //! is remembered.
 
-mod durable;
 mod error;
+mod files;
 mod folder;
 mod mlflow;
 mod reference;
@@ -19,7 +19,7 @@ pub(crate) use error::NOT_MLFLOW;
 pub use error::RegistryError;
 pub use folder::FolderRegistry;
 pub use mlflow::{Figure, MlflowRegistry, Recorded, Recording, Server};
-pub use reference::{Reference, Source, Which, alias_named, named, reference_of, unless_away};
+pub use reference::{Reference, Source, Which, checked_alias, checked_name, reference_of, unless_away};
 
 /// A home of model versions.
 pub trait Registry: fmt::Debug + Send + Sync {

@@ -3,7 +3,7 @@ use std::fs;
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 
-use autorma_schemas::{ModelVersion, sha256};
+use autorma_schemas::sha256;
 
 use crate::{File, Manifest, Member};
 
@@ -162,11 +162,6 @@ impl Model {
         }
         Ok(Self { manifest, onnx })
     }
-
-    /// As it is named on predictions.
-    pub fn version(&self) -> ModelVersion {
-        self.manifest.identity()
-    }
 }
 
 impl Manifest {
@@ -244,7 +239,7 @@ mod tests {
     fn the_shipped_model_is_the_one_of_its_manifest() {
         let model = Model::open(&shipped()).unwrap();
         assert_eq!(model.manifest.classes, ["casual shoes", "handbags", "shirts", "tops", "watches"]);
-        assert_eq!(model.version().sha256, model.manifest.members[0].model.sha256);
+        assert_eq!(model.manifest.identity().sha256, model.manifest.members[0].model.sha256);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::names::{Folder, results_file, summary_file};
-use crate::store::{Store, sync};
+use crate::store::Store;
 use crate::summary::Summary;
 
 /// Removes temporary files with the names of ours, so that no other file is touched.
@@ -41,12 +41,8 @@ pub(crate) fn remove_orphans(store: &Store, orphans: &[String]) -> Result<(), Er
             part = orphan,
             "removing a part that isn't in the manifest: its records are read again"
         );
-        let path = store.output().join(orphan);
-        let synced = || {
-            fs::remove_file(&path)?;
-            path.parent().map_or(Ok(()), sync)
-        };
-        synced().map_err(|error: io::Error| Error::at(store.place(orphan), &error))?;
+        let removed = autorma_durable::remove(&store.output().join(orphan));
+        removed.map_err(|error| Error::at(store.place(orphan), &error))?;
     }
     Ok(())
 }
@@ -57,13 +53,9 @@ pub(crate) fn bring_home(store: &Store, astray: &[(String, String)]) -> Result<(
         tracing::info!(part, home, "moving a part to the folder of its run");
         let to = store.output().join(home);
         let folder = to.parent().unwrap_or(store.output());
-        let moved = || {
-            fs::create_dir_all(folder)?;
-            fs::rename(store.output().join(part), &to)?;
-            // The folder may be new, too.
-            folder.ancestors().take(2).try_for_each(sync)
-        };
-        moved().map_err(|error: io::Error| Error::at(store.place(home), &error))?;
+        let moved = autorma_durable::create(folder)
+            .and_then(|()| autorma_durable::rename(&store.output().join(part), &to));
+        moved.map_err(|error| Error::at(store.place(home), &error))?;
     }
     Ok(())
 }
@@ -141,12 +133,10 @@ fn are_of_another(results: &Path, run_id: &str) -> io::Result<bool> {
 
 /// Renames a file so that it is so after a power cut, too. False if it isn't there.
 fn put_aside(file: &Path, kept: &Path) -> io::Result<bool> {
-    match fs::rename(file, kept) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        renamed => renamed?,
+    match autorma_durable::rename(file, kept) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        renamed => renamed.map(|()| true),
     }
-    file.parent().map_or(Ok(()), sync)?;
-    Ok(true)
 }
 
 /// The temporary files of a folder for the names that `is_ours`: `<name>#<number>`.

@@ -1,6 +1,5 @@
 //! From one output folder to another: a run that was finished out of sight becomes visible whole.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -8,7 +7,6 @@ use autorma_stream::failpoint;
 
 use crate::Error;
 use crate::names::{results_file, summary_file};
-use crate::store::sync;
 
 /// Moves the files of a finished run to another output folder on the same file system. The results come last, so that
 /// whoever sees them finds the summary too. Durable when it returns.
@@ -16,11 +14,8 @@ pub fn move_run(from: &Path, to: &Path, run_id: &str) -> Result<(), Error> {
     for name in [summary_file(run_id), results_file(run_id)] {
         let place = to.join(&name);
         let moved = || {
-            let folder = place.parent().unwrap_or(to);
-            fs::create_dir_all(folder)?;
-            fs::rename(from.join(&name), &place)?;
-            // From the file's folder up to the output folder: any of them may be new.
-            folder.ancestors().take_while(|folder| folder.starts_with(to)).try_for_each(sync)
+            autorma_durable::create(place.parent().unwrap_or(to))?;
+            autorma_durable::rename(&from.join(&name), &place)
         };
         moved().map_err(|error: io::Error| Error::at(place.display().to_string(), &error))?;
         failpoint::hit("sink-after-move");
@@ -31,6 +26,8 @@ pub fn move_run(from: &Path, to: &Path, run_id: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
     use crate::{results_path, summary_path};
 
     #[test]

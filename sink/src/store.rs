@@ -1,7 +1,6 @@
 mod upload;
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -198,24 +197,12 @@ fn identity(folder: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Creates the output folder, and the hidden one in it, so that they are there after a power cut. It is to be called before
-/// a lock is taken in there: that would create them, too, and see to nothing.
+/// Creates the output folder, and the hidden one in it, so that they are there after a power cut, for the results are all
+/// that is left of a finished run. It is to be called before a lock is taken in there: that would create them, too, and see
+/// to nothing.
 pub fn create_output(output: &Path) -> Result<(), Error> {
-    create(&output.join(".autorma")).map_err(|error| Error::at(output.display().to_string(), &error))
-}
-
-/// Creates a folder so that it is there after a power cut: the results in it are all that is left of a finished run.
-fn create(folder: &Path) -> io::Result<()> {
-    let folder = std::path::absolute(folder)?;
-    let missing: Vec<_> = folder.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
-    std::fs::create_dir_all(&folder)?;
-    let parents = missing.iter().filter_map(|folder| folder.parent());
-    parents.into_iter().try_for_each(sync)
-}
-
-/// Makes durable what was created in a folder, renamed there or removed from it.
-pub(crate) fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    autorma_durable::create(&output.join(".autorma"))
+        .map_err(|error| Error::at(output.display().to_string(), &error))
 }
 
 #[cfg(test)]

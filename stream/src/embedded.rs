@@ -73,6 +73,10 @@ impl Embedded {
     fn connect(&self, durability: Durability) -> Result<Database> {
         self.database.another(&self.place, durability)
     }
+
+    fn writer(&self, slot: &str) -> Result<producer::EmbeddedProducer> {
+        producer::EmbeddedProducer::open(self.connect(Durability::Power)?, Arc::clone(&self.wake), slot)
+    }
 }
 
 /// The file itself, where the path is a link to it: SQLite keeps the write-ahead log beside that, and whichever way others
@@ -154,11 +158,7 @@ impl Log for Embedded {
     }
 
     fn producer(&self, slot: &str) -> Result<Box<dyn Producer>> {
-        Ok(Box::new(producer::EmbeddedProducer::open(
-            self.connect(Durability::Power)?,
-            Arc::clone(&self.wake),
-            slot,
-        )?))
+        Ok(Box::new(self.writer(slot)?))
     }
 
     fn read(&self, at: &TopicPartition, from: NextOffset, max: usize) -> Result<Vec<StoredRecord>> {

@@ -137,7 +137,7 @@ pub(crate) fn extract(
 impl Work<'_> {
     fn session(&self) -> Result<Session, Error> {
         let Backbone { onnx, input, features, .. } = self.backbone;
-        Ok(Session::of(self.machine.runtime, onnx, input, Backbone::OUTPUT, *features, 1)?)
+        Ok(Session::of(self.machine.runtime, onnx, input, Backbone::FEATURES, *features, 1)?)
     }
 
     /// The photos that have such a copy.
@@ -238,7 +238,6 @@ impl Work<'_> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use autorma_models::handmade;
 
@@ -253,13 +252,13 @@ mod tests {
         let backbone = Backbone::parse(handmade::backbone()).unwrap();
         let mut graph = backbone.graph();
         let said = graph.node.iter_mut().flat_map(|node| &mut node.output);
-        said.filter(|name| name.as_str() == Backbone::OUTPUT).for_each(|name| *name = "means".into());
+        said.filter(|name| name.as_str() == Backbone::FEATURES).for_each(|name| *name = "means".into());
         graph.initializer.push(Tensor::floats("black", &[], std::iter::once(127.0 / 128.0)));
         graph.node.extend([
             Node::of("ReduceMax", &["image"], "brightest"),
             Node::of("Add", &["brightest", "black"], "light"),
             Node::of("Log", &["light"], "logarithm"),
-            Node::of("Add", &["means", "logarithm"], Backbone::OUTPUT),
+            Node::of("Add", &["means", "logarithm"], Backbone::FEATURES),
         ]);
         backbone.with_graph(graph).unwrap()
     }
@@ -272,8 +271,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, handmade::picture([grey; 3])).unwrap();
         }
-        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-        let runtime = Runtime::load(&library).unwrap();
+        let runtime = Runtime::of_the_clone();
         let limits = Limits { bytes: 1 << 20, pixels: 1 << 20, memory: 1 << 24 };
         let machine = Machine { runtime: &runtime, limits, threads: 2 };
         let folders = Folders { data: vec![root.path().into()], ..Folders::default() };

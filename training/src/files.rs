@@ -1,5 +1,5 @@
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::Error;
@@ -7,7 +7,7 @@ use crate::error::at;
 
 /// Takes the file, which is created with its folder and may be read and written, as long as what is returned lives.
 pub(crate) fn lock(path: &Path) -> Result<File, Error> {
-    at(path, fs::create_dir_all(path.parent().unwrap_or(path)))?;
+    at(path, autorma_durable::create(path.parent().unwrap_or(path)))?;
     let mut options = File::options();
     let file = at(path, options.read(true).write(true).create(true).truncate(false).open(path))?;
     match file.try_lock() {
@@ -25,37 +25,22 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
 
 /// Writes all of a file without its appearing: what takes room on the disk.
 pub(crate) fn prepare(path: &Path, content: &[u8]) -> Result<(), Error> {
-    at(path, fs::create_dir_all(path.parent().unwrap_or(path)))?;
-    at(path, File::create(temporary(path)).and_then(|file| fill(file, content)))
+    at(path, autorma_durable::create(path.parent().unwrap_or(path)))?;
+    at(path, autorma_durable::put(&temporary(path), content))
 }
 
 /// Lets a file appear that was prepared.
 pub(crate) fn appear(path: &Path) -> Result<(), Error> {
-    let appeared = fs::rename(temporary(path), path);
-    at(path, appeared.and_then(|()| sync(path.parent().unwrap_or(path))))
+    at(path, autorma_durable::rename(&temporary(path), path))
 }
 
 fn temporary(path: &Path) -> PathBuf {
     path.with_extension("tmp")
 }
 
-/// Writes the content of a new file to the disk.
-pub(crate) fn fill(mut file: File, content: &[u8]) -> io::Result<()> {
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-/// Writes to the disk which files are in a folder.
-pub(crate) fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
 /// Removes a file, if there is one, before what is written after.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
-        removed => at(path, removed.and_then(|()| sync(path.parent().unwrap_or(path)))),
-    }
+    at(path, autorma_durable::remove(path))
 }
 
 /// Where the path leads, as far as something is there already.

@@ -40,8 +40,10 @@ pub(crate) struct Backbone {
 }
 
 impl Backbone {
-    /// The output's name.
-    pub(crate) const OUTPUT: &str = FEATURES;
+    /// What its output is called.
+    pub(crate) const FEATURES: &str = FEATURES;
+    /// What the output of the classifier is called that it becomes with a head.
+    pub(crate) const LOGITS: &str = LOGITS;
 
     /// Reads it and checks what training relies on: an input `image` of any number of pictures × 3 × height × width, an
     /// output `features` of pictures × numbers × 1 × 1, and the properties `mean`, `std`, `origin` and `licence`.
@@ -183,11 +185,6 @@ impl Backbone {
         network.write(parameters, &mut graph);
         self.with_graph(graph)
     }
-
-    /// The name of the classifier's output.
-    pub(crate) fn output() -> String {
-        LOGITS.into()
-    }
 }
 
 /// Any number of pictures, then this shape.
@@ -216,14 +213,9 @@ mod tests {
     use super::*;
     use crate::onnx::Model as Written;
 
-    fn runtime() -> Runtime {
-        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-        Runtime::load(&library).unwrap()
-    }
-
     #[test]
     fn the_classifier_says_what_the_head_says_of_the_backbone_s_features() {
-        let runtime = runtime();
+        let runtime = Runtime::of_the_clone();
         let backbone = Backbone::parse(handmade::backbone()).unwrap();
         let Backbone { onnx, input, features, .. } = &backbone;
         assert_eq!(
@@ -238,7 +230,7 @@ mod tests {
         let model = Model { onnx: vec![backbone.with_head("whole", &weight, &bias)], manifest };
         let pixels = 3 * handmade::SIDE * handmade::SIDE;
         let picture = Picture((0..pixels).map(|it| (it * 37 % 251) as u8).collect());
-        let mut half = Session::of(&runtime, onnx, input, Backbone::OUTPUT, *features, 1).unwrap();
+        let mut half = Session::of(&runtime, onnx, input, Backbone::FEATURES, *features, 1).unwrap();
         let mut whole = Session::load(&runtime, &model, AT_ONCE).unwrap();
         let expected = weight.dot(&Array1::from(half.infer(&[&picture]).unwrap().remove(0))) + bias;
         let logits = Array1::from(whole.infer(&[&picture]).unwrap().remove(0));
@@ -271,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_isn_t_kept_when_it_is_written_or_is_called_as_the_head_s_parts_are_is_told() {
-        let runtime = runtime();
+        let runtime = Runtime::of_the_clone();
         let runs = |onnx: Vec<u8>| Backbone::parse(onnx).unwrap().runs(&runtime);
         let whole = Written::decode(handmade::backbone().as_slice()).unwrap();
         runs(whole.encode_to_vec()).unwrap();

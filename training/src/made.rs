@@ -29,7 +29,7 @@ pub(crate) fn manifest(recipe: &Recipe, photos: &Photos, backbone: &Backbone, he
         version: recipe.version.clone(),
         members: Vec::new(),
         input: backbone.input.clone(),
-        output: Output { name: Backbone::output(), unknown: unknown.to_vec() },
+        output: Output { name: Backbone::LOGITS.into(), unknown: unknown.to_vec() },
         classes: classes.to_vec(),
         temperature: 1.0,
         thresholds: Thresholds { accept: 1.0, unknown: 1.0 },

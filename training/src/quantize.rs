@@ -53,7 +53,7 @@ pub(crate) fn quantize(
     let graph = rewriting::rewrite(graph, &plan, &ranges).map_err(Error::Quantize)?;
     let backbone = backbone.with_graph(graph).map_err(Error::Quantize)?;
     let Backbone { onnx, input, features, .. } = &backbone;
-    let tried = Session::of(machine.runtime, onnx, input, Backbone::OUTPUT, *features, 1);
+    let tried = Session::of(machine.runtime, onnx, input, Backbone::FEATURES, *features, 1);
     tried.map_err(|error| Error::Quantize(error.to_string()))?;
     Ok(Quantized { backbone, photos })
 }

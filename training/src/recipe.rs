@@ -1,4 +1,4 @@
-use autorma_models::{is_a_version, registry::named};
+use autorma_models::{is_a_version, registry::checked_name};
 use serde::{Deserialize, Serialize};
 
 /// How a model is trained: `train.toml`, of which everything that is left out has its default. `docs/recipe.md` has all
@@ -174,7 +174,7 @@ impl Recipe {
         let drawn = [drawn.studio, drawn.contributed, drawn.other, drawn.backgrounds];
         let rules = [
             (
-                named(&self.name).is_ok(),
+                checked_name(&self.name).is_ok(),
                 "name must be of letters, digits, '-', '_' and '.', at most 64, the first a letter or digit",
             ),
             (is_a_version(&self.version), "version may have 1,024 bytes, and no control characters"),

@@ -131,7 +131,7 @@ impl Tuner<'_> {
     fn session(&self, backbone: &Backbone, head: &Head) -> Result<Session, Error> {
         let onnx = backbone.with_head("judge", &head.weight, &head.bias);
         let (input, outputs) = (&backbone.input, head.bias.len());
-        Ok(Session::of(self.machine.runtime, &onnx, input, &Backbone::output(), outputs, 1)?)
+        Ok(Session::of(self.machine.runtime, &onnx, input, Backbone::LOGITS, outputs, 1)?)
     }
 
     /// A hash of all that a learner depends on.

@@ -121,7 +121,7 @@ impl<'a> Views<'a> {
     ) -> Result<Picture, Unusable> {
         let file = self.contents.file(self.photos, photo).map_err(Unusable::Gone)?;
         let file = if copy == 0 { file } else { self.varied(photo, copy, &file, decoder)? };
-        contained(|| decoder.decode(&file)).map_err(|failure| Unusable::Broken(failure.to_string()))
+        decoder.decode(&file).map_err(|failure| Unusable::Broken(failure.to_string()))
     }
 
     /// That a photo which could be used before can't be any more.
@@ -194,5 +194,5 @@ impl<'a> Views<'a> {
 
 /// A photo to do things to.
 fn whole(file: &[u8], decoder: &mut Decoder) -> Result<RgbImage, String> {
-    contained(|| decoder.in_proportion(file, SIDE)).map_err(|failure| failure.to_string())
+    decoder.in_proportion(file, SIDE).map_err(|failure| failure.to_string())
 }

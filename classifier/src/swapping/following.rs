@@ -185,7 +185,7 @@ impl Follower {
             Ok(Some(model)) => {
                 self.registry.remember(&self.reference, named);
                 let (former, seconds) = (self.number(), begun.elapsed().as_secs_f64());
-                let (version, replaced) = (model.version(), self.serving.take());
+                let (version, replaced) = (model.manifest.identity(), self.serving.take());
                 let seat = (self.seat, self.arm.as_deref());
                 bench.metrics.seated(seat, replaced.as_ref().map(|(_, it)| it), &version, &model.manifest);
                 (self.serving, self.sealed) = (Some((named, version)), sealed);

@@ -52,7 +52,7 @@ impl Opening {
             for (kit, instrument) in kits.iter_mut().zip(instruments) {
                 kit.insert(number, instrument);
             }
-            let (arm, version) = (config.split.name(number), model.version());
+            let (arm, version) = (config.split.name(number), model.manifest.identity());
             metrics.seated((seat, arm), None, &version, &model.manifest);
             metrics.set_behind(seat, follower.as_ref().is_some_and(|it| it.refused.is_some()));
             let ModelVersion { name, version: which, sha256 } = &version;
@@ -145,7 +145,8 @@ impl Follower {
             Err(error) => self.fall_back(workshop, named, error, begun)?,
         };
         let Some((number, able)) = able else { return Ok(None) };
-        (self.serving, self.sealed) = (Some((number, able.0.version())), sealed.filter(|_| number == named));
+        (self.serving, self.sealed) =
+            (Some((number, able.0.manifest.identity())), sealed.filter(|_| number == named));
         self.registry.remember(&self.reference, number);
         Ok(Some(able))
     }

@@ -47,11 +47,6 @@ fn metrics() -> Metrics {
     Metrics::new(&prometheus::Registry::new()).unwrap()
 }
 
-fn runtime() -> Runtime {
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-    Runtime::load(&library).unwrap()
-}
-
 /// Follows the alias `production`.
 fn following(registry: &Arc<Fickle>) -> Follower {
     Follower::new(Arc::<Fickle>::clone(registry), "means@production".parse().unwrap(), Seat::Arm(0))
@@ -61,7 +56,8 @@ fn following(registry: &Arc<Fickle>) -> Follower {
 fn at_the_start(models: &[Vec<u8>], test: impl FnOnce(&Arc<Fickle>, &Workshop<'_>)) {
     let folder = tempfile::tempdir().unwrap();
     let fickle = Arc::new(Fickle::of(registered(folder.path(), models)));
-    let (config, runtime, shutdown) = (config(folder.path(), "means@production"), runtime(), Shutdown::new());
+    let (config, runtime, shutdown) =
+        (config(folder.path(), "means@production"), Runtime::of_the_clone(), Shutdown::new());
     test(&fickle, &Workshop { config: &config, runtime: &runtime, shutdown: &shutdown, like: None });
 }
 

@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -105,8 +104,7 @@ fn a_version_that_comes_while_a_micro_batch_is_computed_waits_for_the_next_one()
         workers: 1,
         ..Config::read(&mut Settings::default(), location)
     };
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-    let runtime = Runtime::load(&library).unwrap();
+    let runtime = Runtime::of_the_clone();
     // Large enough for the version to come in time, on any machine.
     let mut pictures = 1000;
     loop {

@@ -22,10 +22,7 @@ pub(crate) fn data() -> Option<PathBuf> {
 
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        Runtime::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so"))
-            .unwrap()
-    })
+    RUNTIME.get_or_init(Runtime::of_the_clone)
 }
 
 pub(crate) fn model() -> Model {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use autorma_models::registry::{Reference, RegistryError, alias_named, named};
+use autorma_models::registry::{Reference, RegistryError, checked_alias, checked_name};
 use clap::builder::{NonEmptyStringValueParser, StringValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
@@ -121,7 +121,7 @@ impl FromStr for Versions {
         // No name has any of these.
         match text.contains(['@', '/']) {
             true => text.parse().map(Self::One),
-            false => named(text).map(Self::All),
+            false => checked_name(text).map(Self::All),
         }
     }
 }
@@ -154,7 +154,7 @@ pub(crate) struct RegisterArgs {
     /// The folder: manifest.json, its ONNX file or its members', and the reference if it has one
     pub(crate) model: PathBuf,
     /// Let this alias name it, too
-    #[arg(long, value_name = "ALIAS", value_parser = alias_named)]
+    #[arg(long, value_name = "ALIAS", value_parser = checked_alias)]
     pub(crate) alias: Option<String>,
     #[command(flatten)]
     pub(crate) signature: Signature,
@@ -188,7 +188,7 @@ pub(crate) struct MoveArgs {
     /// The version: NAME/NUMBER, or NAME@ALIAS for what another alias names now
     pub(crate) reference: Reference,
     /// The alias, for example production
-    #[arg(value_parser = alias_named)]
+    #[arg(value_parser = checked_alias)]
     pub(crate) alias: String,
     #[command(flatten)]
     pub(crate) signature: Signature,
@@ -237,7 +237,7 @@ pub(crate) struct PromoteArgs {
     /// The version: NAME/NUMBER, or NAME@ALIAS, for example NAME@staging
     pub(crate) reference: Reference,
     /// The alias that is to name it
-    #[arg(long, value_name = "ALIAS", default_value = "production", value_parser = alias_named)]
+    #[arg(long, value_name = "ALIAS", default_value = "production", value_parser = checked_alias)]
     pub(crate) to: String,
     #[command(flatten)]
     pub(crate) photos: Photos,

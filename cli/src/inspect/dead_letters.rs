@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-pub(crate) use autorma_schemas::readable_url as place;
-use autorma_schemas::{DeadLetter, Event, HeaderValue, Origin, topics};
+use autorma_schemas::{DeadLetter, Event, HeaderValue, Origin, readable_url, topics};
 use autorma_stream::scan;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -60,7 +59,7 @@ impl From<DeadLetter> for Listed {
             event_id: letter.event_id,
             run_id: letter.run_id,
             name: letter.name,
-            path: letter.uri.as_deref().map(place),
+            path: letter.uri.as_deref().map(readable_url),
             reason: letter.reason,
             message: letter.message,
             attributes: letter.attributes,

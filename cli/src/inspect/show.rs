@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use autorma_schemas::{
-    DeadLetter, Event, ImageEvent, ModelVersion, Origin, Prediction, Shadow, file_url, readable, topics,
+    DeadLetter, Event, ImageEvent, ModelVersion, Origin, Prediction, Shadow, file_url, readable,
+    readable_url, topics,
 };
 use autorma_stream::{Log, NextOffset, TopicPartition, scan};
 use serde::Serialize;
 
-use super::dead_letters::place;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::output::tell;
@@ -95,7 +95,7 @@ impl Asked {
 
     fn is_it(&self, event: &ImageEvent) -> bool {
         let is_named = |name: &str| self.names.iter().any(|asked| asked == name);
-        let is_at = |uri: &str| uri == self.url || is_named(uri) || is_named(&place(uri));
+        let is_at = |uri: &str| uri == self.url || is_named(uri) || is_named(&readable_url(uri));
         is_named(&event.event_id) || is_named(&event.name) || event.uri.as_deref().is_some_and(is_at)
     }
 }
@@ -111,7 +111,7 @@ impl Story {
             event_id: event.event_id,
             run_id: event.run_id,
             name: event.name,
-            path: event.uri.as_deref().map(place),
+            path: event.uri.as_deref().map(readable_url),
             attributes: event.attributes,
             source: event.source,
             sha256: event.sha256,

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use autorma_schemas::{DeadLetter, Event, Origin, Prediction, topics};
+use autorma_schemas::{DeadLetter, Event, Origin, Prediction, readable_url, topics};
 use autorma_stream::Append;
 use serde::Serialize;
 
-use crate::inspect::place;
 use crate::outcomes::{Id, Names, Outcome, Verdict};
 
 /// Counts and the photos that changed. The others are only counted.
@@ -90,7 +89,7 @@ impl Comparison {
             _ => {
                 self.first += u64::from(former.is_none());
                 let (from, to) = (former.as_ref().map(Side::of), Side::of(now));
-                let path = uri.as_deref().map(place);
+                let path = uri.as_deref().map(readable_url);
                 self.flips.push(Flip { event_id, name, path, from, to, origin });
             }
         }

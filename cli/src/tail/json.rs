@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use autorma_schemas::{DeadLetter, Decision, ImageEvent, ModelVersion, Origin, Prediction, Shadow, topics};
+use autorma_schemas::{
+    DeadLetter, Decision, ImageEvent, ModelVersion, Origin, Prediction, Shadow, readable_url, topics,
+};
 use autorma_stream::StoredRecord;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::inspect::{Kept, place};
+use crate::inspect::Kept;
 use crate::when::with_offset;
 
 /// A prediction for scripts.
@@ -44,7 +46,7 @@ pub(super) fn prediction(it: &Prediction) -> String {
         event_id: &it.event_id,
         run_id: it.run_id.as_deref(),
         name: &it.name,
-        path: it.uri.as_deref().map(place),
+        path: it.uri.as_deref().map(readable_url),
         predicted_class: &it.predicted_class,
         confidence: it.confidence,
         decision: it.decision,
@@ -69,7 +71,7 @@ pub(super) fn letter(it: &DeadLetter) -> String {
         "event_id": it.event_id,
         "run_id": it.run_id,
         "name": it.name,
-        "path": it.uri.as_deref().map(place),
+        "path": it.uri.as_deref().map(readable_url),
         "reason": it.reason,
         "message": it.message,
         "attributes": it.attributes,
@@ -90,7 +92,7 @@ pub(super) fn image(it: &ImageEvent, record: &StoredRecord) -> String {
         "run_id": it.run_id,
         "sequence": it.sequence,
         "name": it.name,
-        "path": it.uri.as_deref().map(place),
+        "path": it.uri.as_deref().map(readable_url),
         "is_inline": it.bytes.is_some(),
         "bytes": it.length,
         "attributes": it.attributes,

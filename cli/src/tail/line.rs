@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
-use autorma_schemas::{DeadLetter, DecodeError, Event, ImageEvent, Micros, Prediction, RunRecord};
+use autorma_schemas::{
+    DeadLetter, DecodeError, Event, ImageEvent, Micros, Prediction, RunRecord, readable_url,
+};
 use autorma_stream::StoredRecord;
 
 use super::json;
 use crate::args::{Chosen, Topic};
-use crate::inspect::{place, run_json};
+use crate::inspect::run_json;
 use crate::table::printable;
 use crate::when::to_the_second;
 
@@ -110,7 +112,7 @@ fn time(at: Micros) -> String {
 }
 
 fn path_or_name(uri: Option<&str>, name: String) -> String {
-    uri.map_or(name, place)
+    uri.map_or(name, readable_url)
 }
 
 fn prediction(it: Prediction) -> String {

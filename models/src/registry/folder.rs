@@ -8,8 +8,10 @@ use autorma_schemas::sha256;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::durable::{at, create, list, lock_within, remove, rename, sync, write};
-use super::{Aliases, May, Move, Registry, RegistryError, Signed, Version, alias_named, named, needed};
+use super::files::{at, create, list, lock_within, remove, rename, sync, write};
+use super::{
+    Aliases, May, Move, Registry, RegistryError, Signed, Version, checked_alias, checked_name, needed,
+};
 use crate::{Error as ModelError, MANIFEST, Manifest, Model};
 
 /// A folder that holds models:
@@ -68,7 +70,7 @@ impl FolderRegistry {
     }
 
     fn alias(&self, name: &str, alias: &str) -> Result<PathBuf, RegistryError> {
-        Ok(self.root.join(named(name)?).join("aliases").join(alias_named(alias)?))
+        Ok(self.root.join(checked_name(name)?).join("aliases").join(checked_alias(alias)?))
     }
 
     /// Waits until nobody else writes; others wait until the file that is returned is dropped.
@@ -184,7 +186,7 @@ impl FolderRegistry {
 impl Registry for FolderRegistry {
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError> {
         let (mut manifest, files) = Model::open_all(model)?;
-        let name = named(&manifest.name)?;
+        let name = checked_name(&manifest.name)?;
         let _lock = self.lock()?;
         let numbers = self.numbers(&name)?;
         for number in numbers.iter().copied() {
@@ -202,7 +204,7 @@ impl Registry for FolderRegistry {
     }
 
     fn numbers(&self, name: &str) -> Result<Vec<u64>, RegistryError> {
-        let names = list(&self.root.join(named(name)?).join("versions"))?;
+        let names = list(&self.root.join(checked_name(name)?).join("versions"))?;
         let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
         numbers.sort_unstable();
         Ok(numbers)
@@ -218,7 +220,7 @@ impl Registry for FolderRegistry {
     fn names(&self) -> Result<Vec<String>, RegistryError> {
         let mut names = list(&self.root)?;
         // What has another kind of name can't be asked for by it.
-        names.retain(|name| named(name).is_ok() && self.root.join(name).join("versions").is_dir());
+        names.retain(|name| checked_name(name).is_ok() && self.root.join(name).join("versions").is_dir());
         Ok(names)
     }
 
@@ -235,8 +237,8 @@ impl Registry for FolderRegistry {
     }
 
     fn aliases(&self, name: &str) -> Result<Aliases, RegistryError> {
-        let aliases = list(&self.root.join(named(name)?).join("aliases"))?.into_iter();
-        let ours = aliases.filter(|alias| alias_named(alias).is_ok());
+        let aliases = list(&self.root.join(checked_name(name)?).join("aliases"))?.into_iter();
+        let ours = aliases.filter(|alias| checked_alias(alias).is_ok());
         Ok(ours.filter_map(|alias| self.now(name, &alias).transpose().map(|now| (alias, now))).collect())
     }
 

@@ -27,7 +27,7 @@ use self::registering::once;
 use self::runs::Files;
 use super::{
     Aliases, May, Move, Reference, Registry, RegistryError, Signed, Version, Which, WithReference,
-    alias_named, named,
+    checked_alias, checked_name,
 };
 use crate::{File, Manifest, Model};
 
@@ -80,12 +80,12 @@ impl MlflowRegistry {
     }
 
     fn registered(&self, name: &str) -> Result<Option<RegisteredModel>, RegistryError> {
-        let found = self.client.get::<OneModel>("registered-models/get", &[("name", &named(name)?)]);
+        let found = self.client.get::<OneModel>("registered-models/get", &[("name", &checked_name(name)?)]);
         Ok(unless(NOT_THERE, found)?.map(|found| found.registered_model))
     }
 
     fn model_version(&self, name: &str, number: u64) -> Result<ModelVersion, RegistryError> {
-        let query = [("name", &*named(name)?), ("version", &*number.to_string())];
+        let query = [("name", &*checked_name(name)?), ("version", &*number.to_string())];
         let found = self.client.get::<OneVersion>("model-versions/get", &query);
         let found = unless(NOT_THERE, found)?.map(|found| found.model_version);
         found.ok_or_else(|| RegistryError::NoVersion { name: name.into(), number })
@@ -99,7 +99,7 @@ impl MlflowRegistry {
     }
 
     fn versions(&self, name: &str) -> Result<Vec<(u64, ModelVersion)>, RegistryError> {
-        let found = self.search(&format!("name='{}'", named(name)?))?;
+        let found = self.search(&format!("name='{}'", checked_name(name)?))?;
         let mut all: Vec<_> =
             found.into_iter().filter_map(|it| Some((it.version.parse().ok()?, it))).collect();
         all.sort_by_key(|(number, _)| *number);
@@ -158,7 +158,7 @@ impl Registry for MlflowRegistry {
     fn register(&self, model: &Path, signed: &Signed) -> Result<Version, RegistryError> {
         let files = Files::read(model)?;
         let manifest = files.manifest.clone();
-        let name = named(&manifest.name)?;
+        let name = checked_name(&manifest.name)?;
         if let Some(twin) = self.twin(&manifest)? {
             return Ok(twin);
         }
@@ -187,7 +187,7 @@ impl Registry for MlflowRegistry {
         let page = |found: Models| (found.registered_models, found.next_page_token);
         let found = self.client.list("registered-models/search", &[("max_results", PAGE)], page)?;
         // What has another kind of name can't be asked for by it.
-        let named = |it: &RegisteredModel| !it.latest_versions.is_empty() && named(&it.name).is_ok();
+        let named = |it: &RegisteredModel| !it.latest_versions.is_empty() && checked_name(&it.name).is_ok();
         let mut ours = Vec::new();
         for RegisteredModel { name, .. } in found.into_iter().filter(named) {
             if self.is_ours(&name)? {
@@ -228,7 +228,7 @@ impl Registry for MlflowRegistry {
     }
 
     fn now(&self, name: &str, alias: &str) -> Result<Option<u64>, RegistryError> {
-        let query = [("name", &*named(name)?), ("alias", &*alias_named(alias)?)];
+        let query = [("name", &*checked_name(name)?), ("alias", &*checked_alias(alias)?)];
         let found = self.client.get::<OneVersion>("registered-models/alias", &query);
         // An unknown model is the one, an unknown alias the other.
         let found = unless(NOT_THERE, unless(INVALID, found))?.flatten();
@@ -237,7 +237,7 @@ impl Registry for MlflowRegistry {
 
     fn aliases(&self, name: &str) -> Result<Aliases, RegistryError> {
         let aliases = self.registered(name)?.map(|model| model.aliases).unwrap_or_default();
-        let read = |Alias { alias, version }| Some((alias_named(&alias).ok()?, Ok(version.parse().ok()?)));
+        let read = |Alias { alias, version }| Some((checked_alias(&alias).ok()?, Ok(version.parse().ok()?)));
         Ok(aliases.into_iter().filter_map(read).collect())
     }
 
@@ -250,7 +250,7 @@ impl Registry for MlflowRegistry {
         signed: &Signed,
         may: &May<'_>,
     ) -> Result<Move, RegistryError> {
-        let alias = alias_named(alias)?;
+        let alias = checked_alias(alias)?;
         let (is, unsealed) = self.unsealed(name, number)?;
         let missing = || RegistryError::NoVersion { name: name.into(), number };
         let history = |model: &RegisteredModel| History::of(model, &alias);
@@ -283,7 +283,7 @@ impl Registry for MlflowRegistry {
     }
 
     fn moves(&self, name: &str, alias: &str) -> Result<Vec<Move>, RegistryError> {
-        let alias = alias_named(alias)?;
+        let alias = checked_alias(alias)?;
         Ok(self.registered(name)?.map_or_else(Vec::new, |model| History::of(&model, &alias).moves()))
     }
 

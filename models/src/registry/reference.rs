@@ -31,11 +31,11 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || RegistryError::Reference(text.to_owned());
         let (name, which) = match (text.split_once('@'), text.split_once('/')) {
-            (Some((name, alias)), None) => (name, Which::Alias(alias_named(alias)?)),
+            (Some((name, alias)), None) => (name, Which::Alias(checked_alias(alias)?)),
             (None, Some((name, number))) => (name, Which::Number(number.parse().map_err(|_| wrong())?)),
             _ => return Err(wrong()),
         };
-        Ok(Self { name: named(name)?, which })
+        Ok(Self { name: checked_name(name)?, which })
     }
 }
 
@@ -146,7 +146,7 @@ pub fn unless_away<T>(
 }
 
 /// The name, if it can be a model's or an alias's: it becomes part of paths, where the file `lock` is another thing.
-pub fn named(name: &str) -> Result<String, RegistryError> {
+pub fn checked_name(name: &str) -> Result<String, RegistryError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_one = name.len() <= 64
         && name != "lock"
@@ -156,8 +156,8 @@ pub fn named(name: &str) -> Result<String, RegistryError> {
 }
 
 /// The name, if it can be an alias's: in either home, so by MLflow's rules (`mlflow/utils/validation.py`) too.
-pub fn alias_named(alias: &str) -> Result<String, RegistryError> {
-    let name = named(alias)?;
+pub fn checked_alias(alias: &str) -> Result<String, RegistryError> {
+    let name = checked_name(alias)?;
     let number = name.strip_prefix(['v', 'V']).unwrap_or_default();
     let is_version = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
     let is_reserved = is_version || name.eq_ignore_ascii_case("latest") || name.contains('.');

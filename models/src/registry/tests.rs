@@ -192,13 +192,39 @@ fn who_waits_in_vain_for_another_writer_is_told_of_the_lock() {
     let registry = place.registry();
     registry.register(&place.model(1), &signed("")).unwrap();
     let path = place.folder.path().join("registry/lock");
-    let lock = || durable::lock_within(&path, Duration::from_millis(50));
+    let lock = || files::lock_within(&path, Duration::from_millis(50));
     let held = lock().unwrap();
     let refused = lock().unwrap_err();
     assert!(matches!(&refused, RegistryError::Locked { path: lock, .. } if *lock == path), "{refused}");
     registry.load("means", 1).expect("who reads needs no lock");
     drop(held);
     lock().unwrap();
+}
+
+#[test]
+fn nobody_else_writes_while_a_move_is_allowed_and_made_or_while_is_collected() {
+    let place = Place::new(1);
+    let registry = place.registry();
+    registry.register(&place.model(1), &signed("")).unwrap();
+    let path = place.folder.path().join("registry/lock");
+    let is_held = || files::lock_within(&path, Duration::ZERO).is_err();
+    let allowed = |_: Option<u64>, _: &Manifest| {
+        assert!(is_held());
+        Ok(())
+    };
+    registry.make_move("means", "production", 1, &signed(""), &allowed).unwrap();
+    // What somebody puts together has no name yet.
+    let unfinished = place.folder.path().join("registry/means/+unfinished");
+    std::fs::create_dir(&unfinished).unwrap();
+    let held = files::lock_within(&path, Duration::ZERO).unwrap();
+    std::thread::scope(|scope| {
+        let collecting = scope.spawn(|| registry.collect("means", 1));
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(unfinished.exists());
+        drop(held);
+        assert!(collecting.join().unwrap().unwrap().is_empty());
+    });
+    assert!(!unfinished.exists());
 }
 
 #[test]
@@ -268,7 +294,7 @@ fn what_a_killed_first_registration_has_left_is_collected() {
 #[test]
 fn names_stay_inside_the_registry() {
     for name in ["", "..", ".hidden", "a/b", "a b", "+unfinished", "lock", &"a".repeat(65)] {
-        assert!(matches!(named(name), Err(RegistryError::Name(_))), "{name}");
+        assert!(matches!(checked_name(name), Err(RegistryError::Name(_))), "{name}");
     }
     for reference in ["means", "means/", "means/x", "means@", "a/b@c", "../x/1", "@production"] {
         assert!(reference.parse::<Reference>().is_err(), "{reference}");

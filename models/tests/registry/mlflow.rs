@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use autorma_models::registry::{
-    Figure, MlflowRegistry, Recording, Reference, Registry, RegistryError, Server, alias_named,
+    Figure, MlflowRegistry, Recording, Reference, Registry, RegistryError, Server, checked_alias,
 };
 use autorma_models::{MANIFEST, Model, handmade};
 use autorma_schemas::{Micros, sha256};
@@ -224,7 +224,7 @@ for alias in sys.argv[1:]:
 ",
         &aliases,
     );
-    let refused: Vec<_> = aliases.into_iter().filter(|alias| alias_named(alias).is_err()).collect();
+    let refused: Vec<_> = aliases.into_iter().filter(|alias| checked_alias(alias).is_err()).collect();
     assert_eq!(told.lines().collect::<Vec<_>>(), refused);
 }
 
@@ -305,19 +305,25 @@ fn a_training_whose_artifacts_were_lost_is_registered_whole() {
 fn what_a_killed_first_registration_has_left_is_collected() {
     let (mlflow, cache) = (server!(), tempfile::tempdir().unwrap());
     let here = registry(&mlflow, cache.path());
-    // Long ago.
-    let run = mlflow.python(
+    // One of long ago, and one of now.
+    let runs = mlflow.python(
         "
 client = mlflow.MlflowClient()
 client.create_registered_model('begun')
 experiment = client.create_experiment('begun')
-print(client.create_run(experiment, start_time=1000, tags={'autorma.manifest_sha256': 'a hash'}).info.run_id)
+for start_time in [1000, None]:
+    tags = {'autorma.manifest_sha256': 'a hash'}
+    print(client.create_run(experiment, start_time=start_time, tags=tags).info.run_id)
 ",
         &[],
     );
+    let [left, begun] = runs.lines().collect::<Vec<_>>()[..] else { panic!("{runs}") };
     assert!(here.collect("begun", 1).unwrap().is_empty());
     let stage = "print(mlflow.MlflowClient().get_run(sys.argv[1]).info.lifecycle_stage)";
-    assert_eq!(mlflow.python(stage, &[run.trim()]).trim(), "deleted");
+    assert_eq!(mlflow.python(stage, &[left]).trim(), "deleted");
+    assert_eq!(mlflow.python(stage, &[begun]).trim(), "active", "somebody may be registering");
+    let program = "mlflow.MlflowClient().delete_run(sys.argv[1])";
+    mlflow.python(program, &[begun]);
     for nothing in ["begun", "never-begun"] {
         let collected = here.collect(nothing, 1);
         assert!(matches!(collected, Err(RegistryError::NoModel(_))), "{nothing}: {collected:?}");

@@ -1,7 +1,6 @@
 //! Runs and files that are named like others.
 
 use std::fs;
-use std::time::Duration;
 
 use autorma_schemas::{Event, Micros, RunRecord, RunState, sha256};
 use autorma_stream::Append;

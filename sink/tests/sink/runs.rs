@@ -38,6 +38,7 @@ fn two_runs_at_a_time() {
     sink.wait_for_run(RUN);
     // Its own records are read as well: then nothing is left to do.
     sink.wait(|snapshot| is_filed(snapshot, &workplace));
+    assert_eq!(sink.metrics.runs_finished.get(), 2);
     sink.stop();
     assert_eq!(entries(&workplace.results(RUN), "predictions").len(), 38);
     assert_eq!(workplace.summary(NEXT).discovered, 50);

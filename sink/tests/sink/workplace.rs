@@ -81,17 +81,17 @@ impl Workplace {
     fn start(config: Config, log: Arc<dyn Log>, progress: Progress) -> Running {
         let shutdown = Shutdown::new();
         let (ready, is_ready) = std::sync::mpsc::channel();
+        let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
         let thread = std::thread::spawn({
-            let (progress, shutdown) = (progress.clone(), shutdown.clone());
+            let (progress, shutdown, metrics) = (progress.clone(), shutdown.clone(), metrics.clone());
             move || {
-                let metrics = Metrics::new(&prometheus::Registry::new()).unwrap();
                 let ready = || ready.send(()).unwrap_or_default();
                 autorma_sink::run(&config, &*log, &metrics, &progress, &shutdown, ready)
             }
         });
         // A sink that fails before it is ready says so when it is stopped.
         let _ = is_ready.recv_timeout(LONG);
-        Running { progress, shutdown, thread }
+        Running { progress, metrics, shutdown, thread }
     }
 
     pub(crate) fn results(&self, run_id: &str) -> Vec<u8> {
@@ -126,6 +126,7 @@ impl Workplace {
 
 pub(crate) struct Running {
     pub(crate) progress: Progress,
+    pub(crate) metrics: Metrics,
     shutdown: Shutdown,
     thread: JoinHandle<Result<(), Error>>,
 }

@@ -13,7 +13,7 @@ use crate::{
 /// Writes transactions.
 #[derive(Debug)]
 pub(super) struct EmbeddedProducer {
-    database: Database,
+    pub(super) database: Database,
     wake: Arc<Wake>,
     slot: String,
     incarnation: i64,

@@ -30,9 +30,10 @@ fn end(log: &Embedded) -> i64 {
 fn what_is_committed_is_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let log = Embedded::open(&folder.path().join("log.db")).unwrap();
-    let database = log.connect(Durability::Power).unwrap();
-    let level =
-        database.read(|sql| Ok(sql.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?));
+    let producer = log.writer("publisher").unwrap();
+    let level = producer
+        .database
+        .read(|sql| Ok(sql.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?));
     assert_eq!(level.unwrap(), 2);
 }
 

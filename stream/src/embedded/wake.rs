@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
@@ -80,7 +80,7 @@ impl Wake {
 
 fn bell_of(log: &Path) -> io::Result<(PathBuf, File)> {
     if let Some(folder) = log.parent() {
-        fs::create_dir_all(folder)?;
+        autorma_durable::create(folder)?;
     }
     let mut path = log.as_os_str().to_owned();
     path.push("-bell");

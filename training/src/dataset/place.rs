@@ -11,7 +11,7 @@ use super::columns::Columns;
 use super::error::at;
 use super::found::entries;
 use super::{DatasetError, DatasetInfo, FORMAT, INFO, MANIFEST, SHEET};
-use crate::files::{fill, meant, sync};
+use crate::files::meant;
 
 /// Where a data set is put together: a hidden folder beside its place, to which it is renamed when it is whole. Who holds
 /// the lock on the folder writes; the lock ends with its process, and what a killed one has left is emptied by the next.
@@ -71,7 +71,7 @@ impl Place {
         let path = self.unfinished.join(path);
         let folder = path.parent().unwrap_or(&path);
         at(folder, fs::create_dir_all(folder))?;
-        at(&path, File::create_new(&path).and_then(|file| fill(file, content)))
+        at(&path, File::create_new(&path).and_then(|file| autorma_durable::fill(file, content)))
     }
 
     /// Makes it the data set, in place of the former one.
@@ -81,10 +81,8 @@ impl Place {
         if there {
             at(&self.target, fs::rename(&self.target, &self.former))?;
         }
-        at(&self.target, fs::rename(&self.unfinished, &self.target))?;
+        at(&self.target, autorma_durable::rename(&self.unfinished, &self.target))?;
         self.is_whole = true;
-        let around = self.target.parent().unwrap_or(&self.target);
-        at(around, sync(around))?;
         if there { remove(&self.former) } else { Ok(()) }
     }
 }
@@ -106,7 +104,7 @@ fn real(path: &Path) -> Result<PathBuf, DatasetError> {
     let path = at(path, std::path::absolute(path))?;
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
     let (name, parent) = (at(&path, name)?, path.parent().unwrap_or(&path));
-    at(parent, fs::create_dir_all(parent))?;
+    at(parent, autorma_durable::create(parent))?;
     Ok(at(parent, parent.canonicalize())?.join(name))
 }
 
@@ -195,5 +193,5 @@ fn sync_folders(folder: &Path) -> Result<(), DatasetError> {
             sync_folders(&path)?;
         }
     }
-    at(folder, sync(folder))
+    at(folder, autorma_durable::sync(folder))
 }

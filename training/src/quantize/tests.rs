@@ -1,5 +1,4 @@
 use std::fs;
-use std::path::Path;
 use std::sync::OnceLock;
 
 use autorma_classifier::{Limits, Picture, Runtime};
@@ -18,8 +17,7 @@ const FEATURES: usize = 12;
 
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-    RUNTIME.get_or_init(|| Runtime::load(&library).unwrap())
+    RUNTIME.get_or_init(Runtime::of_the_clone)
 }
 
 fn of(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Backbone {
@@ -95,7 +93,7 @@ fn quantized(backbone: &Backbone) -> Result<Backbone, Error> {
 /// What it says of a picture of one colour.
 fn features(backbone: &Backbone, colour: [u8; 3]) -> Vec<f32> {
     let Backbone { onnx, input, features, .. } = backbone;
-    let mut session = Session::of(runtime(), onnx, input, Backbone::OUTPUT, *features, 1).unwrap();
+    let mut session = Session::of(runtime(), onnx, input, Backbone::FEATURES, *features, 1).unwrap();
     let picture = Picture(colour.repeat((SIDE * SIDE) as usize));
     session.infer(&[&picture]).unwrap().remove(0)
 }

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use autorma_classifier::{Decoder, Limits, contained, read_file};
+use autorma_classifier::{Decoder, Limits, read_file};
 use autorma_evaluation::page::escaped;
 use autorma_models::{Manifest, Verdict};
 use autorma_schemas::Decision;
@@ -85,7 +85,7 @@ fn figure(mistake: &Mistake<'_>, photos: &Photos, thumbnail: &str) -> String {
 }
 
 fn thumbnail(file: &[u8], decoder: &mut Decoder) -> Option<String> {
-    let picture = contained(|| decoder.in_proportion(file, SIDE)).ok()?;
+    let picture = decoder.in_proportion(file, SIDE).ok()?;
     let mut file = Vec::new();
     JpegEncoder::new_with_quality(&mut file, QUALITY).encode_image(&picture).ok()?;
     Some(format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(file)))

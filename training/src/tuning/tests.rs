@@ -1,7 +1,5 @@
 //! What a network says is what ONNX Runtime says, and its slopes are slopes.
 
-use std::path::Path;
-
 use autorma_classifier::{Picture, Runtime, Session};
 use autorma_models::Input;
 use prost::Message;
@@ -126,8 +124,7 @@ fn onnx(graph: Graph) -> Vec<u8> {
 
 #[test]
 fn it_says_what_onnx_runtime_says_and_so_does_what_it_writes() {
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-    let runtime = Runtime::load(&library).unwrap();
+    let runtime = Runtime::of_the_clone();
     let mut graph = graph();
     let (network, mut parameters) = Network::read(&graph, HEIGHT, WIDTH).unwrap();
     let (input, pictures) = (input(), pictures());
@@ -154,8 +151,7 @@ fn it_says_what_onnx_runtime_says_and_so_does_what_it_writes() {
 
 #[test]
 fn what_is_learned_from_is_what_is_served() {
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so");
-    let runtime = Runtime::load(&library).unwrap();
+    let runtime = Runtime::of_the_clone();
     let (input, pictures, numbers) = (input(), pictures(), 3 * HEIGHT * WIDTH);
     // A graph that says its input.
     let graph = Graph {

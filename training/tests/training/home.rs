@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use autorma_classifier::{Limits, Runtime};
@@ -11,10 +11,7 @@ pub(crate) const LIMITS: Limits = Limits { bytes: 1 << 20, pixels: 1_000_000, me
 
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        Runtime::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/onnxruntime/libonnxruntime.so"))
-            .unwrap()
-    })
+    RUNTIME.get_or_init(Runtime::of_the_clone)
 }
 
 pub(crate) fn recipe() -> Recipe {

@@ -198,6 +198,15 @@ fn a_recipe_stays_beside_its_model_until_there_is_another_model() {
         home.train("run", trained, 2, |_| true).unwrap();
         assert_eq!(seed(), after);
     }
+    // What is kept of one recipe's variations is of no other.
+    let milder = Augmentation { paste: 0.0, ..Augmentation::default() };
+    for recipe in [Recipe { seed: 2, ..recipe() }, Recipe { seed: 2, augmentation: milder, ..recipe() }] {
+        for folder in ["run", "fresh"] {
+            home.train_by(&recipe, folder, 2, |_| true).unwrap();
+        }
+        assert_eq!(home.model("run"), home.model("fresh"));
+        fs::remove_dir_all(home.path("fresh")).unwrap();
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn a_child_that_gets_no_more_files() {
     let in_a_folder = Config { model: Source::Folder(folder.path().join("0")), ..registered.clone() };
     let trial = Trial { program: "true".into(), arguments: Vec::new() };
     let tried = Config { trial: Some(trial), ..registered.clone() };
-    let (metrics, runtime, shutdown) = (metrics(), runtime(), Shutdown::new());
+    let (metrics, runtime, shutdown) = (metrics(), Runtime::of_the_clone(), Shutdown::new());
     let open = |config: &Config| Opening::of(config, &runtime, &metrics, &shutdown).map(drop);
     let before = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: before.maximum }).unwrap();

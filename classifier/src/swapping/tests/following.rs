@@ -6,7 +6,7 @@ use super::*;
 fn nobody_waits_for_a_version_that_is_loaded_when_the_process_is_to_end() {
     let folder = tempfile::tempdir().unwrap();
     let model = registered(folder.path(), &[means()]).load("means", 1).unwrap();
-    let (runtime, shutdown) = (runtime(), Shutdown::new());
+    let (runtime, shutdown) = (Runtime::of_the_clone(), Shutdown::new());
     let load = || Session::of_tried(&runtime, &model, AT_ONCE, Some(&shutdown)).map(drop);
     load().unwrap();
     shutdown.request();
@@ -20,8 +20,9 @@ fn while_the_first_serves(test: impl FnOnce(&Fickle, &mut Follower, &Workshop<'_
     let serving = home.load("means", 1).unwrap();
     let fickle = Arc::new(Fickle::of(home));
     let mut follower = following(&fickle);
-    follower.serving = Some((1, serving.version()));
-    let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
+    follower.serving = Some((1, serving.manifest.identity()));
+    let (config, metrics, runtime) =
+        (config(folder.path(), "means@production"), metrics(), Runtime::of_the_clone());
     at_a_bench(&config, &metrics, |bench| {
         test(&fickle, &mut follower, &Workshop::at(bench, &runtime, &serving.manifest), bench);
     });
@@ -64,10 +65,11 @@ fn a_registry_that_hangs_is_told_of_before_it_answers() {
     let serving = home.load("means", 1).unwrap();
     let fickle = Arc::new(Fickle::of(home));
     let mut follower = following(&fickle);
-    follower.serving = Some((1, serving.version()));
+    follower.serving = Some((1, serving.manifest.identity()));
     follower.patience = Duration::from_millis(50);
 
-    let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
+    let (config, metrics, runtime) =
+        (config(folder.path(), "means@production"), metrics(), Runtime::of_the_clone());
     let becomes = |behind: i64| {
         let begun = Instant::now();
         while metrics.model_behind.get() != behind && begun.elapsed() < Duration::from_secs(30) {
@@ -113,7 +115,8 @@ fn a_version_that_was_gone_for_a_while_serves_on_and_is_not_brought_again() {
     let home = registered(folder.path(), &[means()]);
     let serving = home.load("means", 1).unwrap();
     let mut follower = following(&Arc::new(Fickle::of(home)));
-    let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
+    let (config, metrics, runtime) =
+        (config(folder.path(), "means@production"), metrics(), Runtime::of_the_clone());
     let (there, away) = (folder.path().join("registry"), folder.path().join("away"));
     std::fs::create_dir(&away).unwrap();
     at_a_bench(&config, &metrics, |bench| {
@@ -133,7 +136,8 @@ fn a_number_that_is_another_version_from_one_look_to_the_next_is_exchanged() {
     let home = registered(folder.path(), &[means()]);
     let serving = home.load("means", 1).unwrap();
     let mut follower = following(&Arc::new(Fickle::of(home)));
-    let (config, metrics, runtime) = (config(folder.path(), "means@production"), metrics(), runtime());
+    let (config, metrics, runtime) =
+        (config(folder.path(), "means@production"), metrics(), Runtime::of_the_clone());
     at_a_bench(&config, &metrics, |bench| {
         let workshop = Workshop::at(bench, &runtime, &serving.manifest);
         assert!(follower.begin(&workshop).unwrap().is_some());
@@ -144,7 +148,7 @@ fn a_number_that_is_another_version_from_one_look_to_the_next_is_exchanged() {
         for gone in ["registry", "0"] {
             std::fs::remove_dir_all(folder.path().join(gone)).unwrap();
         }
-        let other = registered(folder.path(), &[negatives()]).load("means", 1).unwrap().version();
+        let other = registered(folder.path(), &[negatives()]).load("means", 1).unwrap().manifest.identity();
         assert!(!follower.is_behind(&workshop, bench));
         assert!(bench.rack.take(0).contains_key(&Seat::Arm(0)));
         assert_eq!(follower.serving, Some((1, other)));

@@ -1,15 +1,9 @@
 use autorma_models::MANIFEST;
-use autorma_models::handmade::hostile;
+use autorma_models::handmade::senseless;
 use autorma_models::registry::Reference;
 
 use super::super::opening::first;
 use super::*;
-
-/// A model that says what is no number, of any picture.
-fn senseless() -> Vec<u8> {
-    let mut all = hostile().into_iter();
-    all.find_map(|(what, onnx)| (what == "what is no number").then_some(onnx)).unwrap()
-}
 
 /// Changes a byte of a version's file.
 fn spoil(registry: &FolderRegistry, number: u64) {
@@ -22,7 +16,7 @@ fn spoil(registry: &FolderRegistry, number: u64) {
 
 /// The versions that serve in each arm at the start, and those that can't.
 fn begun(config: &Config, metrics: &Metrics) -> Result<Vec<[Option<u64>; 2]>, Error> {
-    let opening = Opening::of(config, &runtime(), metrics, &Shutdown::new())?.unwrap();
+    let opening = Opening::of(config, &Runtime::of_the_clone(), metrics, &Shutdown::new())?.unwrap();
     assert_eq!(opening.kits.len(), 1);
     let refused = |it: &Follower| it.refused.map(|(version, _)| version);
     Ok(opening.followers.iter().map(|it| [it.number(), refused(it)]).collect())
@@ -134,7 +128,7 @@ fn who_starts_serves_no_version_that_the_alias_has_left_while_it_was_made_ready(
             *fickle.moves_to.lock() = moves.iter().copied().collect();
             let mut follower = following(fickle);
             let (model, _) = follower.begin(workshop).unwrap().unwrap();
-            assert_eq!(follower.serving, Some((*fickle.remembers.lock(), model.version())));
+            assert_eq!(follower.serving, Some((*fickle.remembers.lock(), model.manifest.identity())));
             follower.number()
         };
         assert_eq!(begins_with(&[(2, 1)]), Some(1));

@@ -1,9 +1,8 @@
 use std::collections::{BTreeMap, HashSet};
 
-use autorma_schemas::{Agreement, Decision, Micros, ModelVersion, Prediction, Shadow};
+use autorma_schemas::{Agreement, Decision, Micros, ModelVersion, Prediction, Shadow, readable_url};
 use serde::Serialize;
 
-use crate::inspect::place;
 use crate::outcomes::Id;
 
 /// Predictions, as far as there is something to compare.
@@ -103,7 +102,7 @@ impl Pair {
             self.differences.push(Difference {
                 event_id: it.event_id,
                 run_id: it.run_id,
-                path: it.uri.as_deref().map(place),
+                path: it.uri.as_deref().map(readable_url),
                 name: it.name,
                 agreement,
                 published: of(it.predicted_class, it.decision, it.confidence),

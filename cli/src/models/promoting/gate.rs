@@ -251,13 +251,27 @@ fn calibrated(figures: &Figures, most: f64) -> Check {
 mod tests {
     use super::*;
 
+    fn shipped() -> Manifest {
+        Model::manifest(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped")).unwrap()
+    }
+
+    fn passes(candidate: &Manifest, serving: &Manifest) -> bool {
+        alike(candidate, serving).iter().all(|check| check.passed)
+    }
+
+    #[test]
+    fn what_running_classifiers_could_not_go_on_with_is_not_promoted() {
+        let serving = shipped();
+        let [mut wide, mut high, mut other] = std::array::from_fn(|_| serving.clone());
+        wide.input.width += 1;
+        high.input.height += 1;
+        other.classes.swap(0, 1);
+        assert!([wide, high, other].iter().all(|candidate| !passes(candidate, &serving)));
+    }
+
     #[test]
     fn what_takes_everything_for_a_class_is_not_promoted_over_what_knows_better() {
-        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shipped");
-        let knowing = Model::manifest(&shipped).unwrap();
-        let passes = |candidate: &Manifest, serving: &Manifest| {
-            alike(candidate, serving).iter().all(|check| check.passed)
-        };
+        let knowing = shipped();
         let [mut nameless, mut boundless] = [knowing.clone(), knowing.clone()];
         nameless.output.unknown.clear();
         boundless.thresholds.unknown = 1.0;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reading::Read;
 use crate::registry::RegistryError;
-use crate::registry::durable::{at, create, list, lock, lockable, put, remove, rename, write};
+use crate::registry::files::{at, create, list, lock, lockable, put, remove, rename, write};
 use crate::{File as ModelFile, MANIFEST, Manifest, Member, Model};
 
 /// A folder:

@@ -12,7 +12,7 @@ use super::registering::once;
 use super::runs::{self, Files, TRAINED};
 use super::{MlflowRegistry, SHA256};
 use crate::registry::RegistryError;
-use crate::registry::durable::at;
+use crate::registry::files::at;
 
 /// The tag by which the run of a training is found again.
 const TRAINING: &str = "autorma.training";

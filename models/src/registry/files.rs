@@ -1,5 +1,5 @@
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,49 +9,31 @@ use super::RegistryError;
 const SILENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Writes a file that appears when it is whole, and stays when the power fails. Its folder is there.
+/// Writes a file that appears when it is whole. Its folder is there.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
     let temporary = path.with_extension("tmp");
     put(&temporary, content)?;
     rename(&temporary, path)
 }
 
-/// Writes a file that nobody looks at yet, and that stays when the power fails. What can't be written whole is removed: the
-/// disk may be full.
+/// [`autorma_durable::put`].
 pub(super) fn put(path: &Path, content: &[u8]) -> Result<(), RegistryError> {
-    let written = File::create(path).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
-    });
-    at(path, written).inspect_err(|_| drop(fs::remove_file(path)))
+    at(path, autorma_durable::put(path, content))
 }
 
-/// Renames durably, to a name that nobody has.
+/// [`autorma_durable::rename`], to a name that nobody has.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), RegistryError> {
-    at(to, fs::rename(from, to))?;
-    sync(to.parent().unwrap_or(to))
+    at(to, autorma_durable::rename(from, to))
 }
 
-/// Makes a folder and all above it, durably.
+/// [`autorma_durable::create`].
 pub(super) fn create(folder: &Path) -> Result<(), RegistryError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    // Above the first name of a relative path is the current folder, which has no name here.
-    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
-        create(above)?;
-    }
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => at(folder, made),
-    }?;
-    folder.parent().map_or(Ok(()), sync)
+    at(folder, autorma_durable::create(folder))
 }
 
-/// The entries of a folder are on the disk.
+/// [`autorma_durable::sync`].
 pub(super) fn sync(folder: &Path) -> Result<(), RegistryError> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    at(folder, File::open(folder).and_then(|it| it.sync_all()))
+    at(folder, autorma_durable::sync(folder))
 }
 
 /// Waits until nobody else has the file locked, which is created; others wait until what is returned is dropped.
