@@ -2,17 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
-
-use anyhow::ensure;
 
 use crate::home::Home;
-use crate::program::Program;
 use crate::report::{Report, median};
 use crate::root;
 use crate::swap::{copy_with_another_temperature, models};
+use crate::throughput;
 
-const ALONE: [&str; 4] = ["run", "--json", "--model", "refund-classifier@production"];
+const ALONE: [&str; 2] = ["--model", "refund-classifier@production"];
 const SHADOW: [&str; 2] = ["--set", "model.shadow=staging"];
 const SPLIT: [&str; 4] = ["--set", "model.split.production=90", "--set", "model.split.staging=10"];
 
@@ -34,8 +31,8 @@ pub(crate) fn measure(
     for round in 1..=rounds {
         let run = |what: &str, settings: &[&str]| {
             eprintln!("round {round}: {what}");
-            let arguments = [&ALONE[..], &["--set", &registry], settings].concat();
-            seconds(photos, &folder.join(format!("{what}-{round}")), &arguments)
+            let flags = [&ALONE[..], &["--set", &registry], settings].concat();
+            throughput::run(&Home::Embedded, photos, &folder.join(format!("{what}-{round}")), &flags)
         };
         // Round by round: the machine's own speed changes more from one to the next than within one.
         let alone = run("one version", &[])?;
@@ -45,14 +42,4 @@ pub(crate) fn measure(
     report.add("throughput_with_a_shadow_to_without", median(&mut shadow), None);
     report.add("throughput_of_a_split_to_one_version", median(&mut split), None);
     Ok(())
-}
-
-/// From the start of the process to its end.
-fn seconds(photos: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<f64> {
-    fs::create_dir_all(folder)?;
-    let begun = Instant::now();
-    let mut program = Program::start(&Home::Embedded, folder, arguments, photos)?;
-    let status = program.child.wait()?;
-    ensure!(status.success(), "autorma run: {status}");
-    Ok(begun.elapsed().as_secs_f64())
 }

@@ -61,16 +61,16 @@ struct Seen {
     peak: f64,
 }
 
-/// From the start of the process to its end, in seconds. Nobody asks it for its metrics meanwhile: on Kafka it asks the
-/// cluster for them.
-pub(crate) fn run(home: &Home, photos: &Path, folder: &Path) -> anyhow::Result<f64> {
-    Ok(run_beside(home, photos, folder, |_, _, _| ())?.0)
+/// `autorma run` with these flags: from the start of the process to its end, in seconds. Nobody asks it for its metrics
+/// meanwhile: on Kafka it asks the cluster for them.
+pub(crate) fn run(home: &Home, photos: &Path, folder: &Path, flags: &[&str]) -> anyhow::Result<f64> {
+    Ok(run_beside(home, photos, folder, flags, |_, _, _| ())?.0)
 }
 
 /// The same on the embedded log, with a look at its memory.
 fn run_watched(photos: &Path, folder: &Path) -> anyhow::Result<(f64, Seen)> {
     let images = std::fs::read_dir(photos)?.count() as f64;
-    run_beside(&Home::Embedded, photos, folder, |id, address, over| watch(id, address, images, over))
+    run_beside(&Home::Embedded, photos, folder, &[], |id, address, over| watch(id, address, images, over))
 }
 
 /// Beside the process, which it gets the id and the address of, `beside` works until it is over.
@@ -78,11 +78,12 @@ fn run_beside<T: Send>(
     home: &Home,
     photos: &Path,
     folder: &Path,
+    flags: &[&str],
     beside: impl FnOnce(u32, &str, &AtomicBool) -> T + Send,
 ) -> anyhow::Result<(f64, T)> {
     std::fs::create_dir_all(folder)?;
     let begun = Instant::now();
-    let mut program = Program::start(home, folder, &["run", "--json"], photos)?;
+    let mut program = Program::start(home, folder, &[&["run", "--json"], flags].concat(), photos)?;
     let (id, address) = (program.child.id(), program.address.clone());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

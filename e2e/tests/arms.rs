@@ -8,7 +8,7 @@ use autorma_e2e::{
     Daemon, Sandbox, alone, check_against_each_alone, drop_colour, drop_picture, eventually, model, models,
     register,
 };
-use autorma_models::handmade::{fussy, hostile};
+use autorma_models::handmade::{fussy, senseless};
 use serde_json::{Value, json};
 
 /// The documented rule: the first 64 bits of the content's hash are a place between 0 and 1.
@@ -227,8 +227,7 @@ fn a_shadow_that_fails_harms_nothing() {
 fn a_shadow_that_cannot_compute_along_is_told_and_the_next_one_does() {
     let sandbox = Sandbox::new();
     register(&sandbox, &[1.0, 2.0]);
-    let (_, onnx) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
-    let hostile = model(&sandbox, "hostile", &onnx, "/temperature", json!(1.0));
+    let hostile = model(&sandbox, "hostile", &senseless(), "/temperature", json!(1.0));
     let small = model(&sandbox, "small", &fussy(), "/input/width", json!(16));
     let settings = ["classifier.model=means@production", "model.shadow=staging"];
     let daemon = Daemon::up(&sandbox, &settings).ready();

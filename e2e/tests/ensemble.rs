@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use autorma_e2e::{
     Daemon, Results, Sandbox, alone, drop_picture, eventually, labelled, models, read_json, register,
 };
-use autorma_models::handmade::{hostile, means, negatives, write_ensemble};
+use autorma_models::handmade::{means, negatives, senseless, write_ensemble};
 use serde_json::{Value, json};
 
 const PICTURES: usize = 12;
@@ -71,9 +71,8 @@ fn second_member(sandbox: &Sandbox, version: usize) -> PathBuf {
 fn a_member_that_can_t_serve_leaves_the_former_version_serving() {
     let sandbox = Sandbox::new();
     register(&sandbox, &[1.0]);
-    let (_, no_number) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
     let good = register_ensemble(&sandbox, "good", &[(means(), 1.0), (negatives(), 2.0)]);
-    let fails = register_ensemble(&sandbox, "fails", &[(means(), 1.0), (no_number, 1.0)]);
+    let fails = register_ensemble(&sandbox, "fails", &[(means(), 1.0), (senseless(), 1.0)]);
     let corrupt = register_ensemble(&sandbox, "corrupt", &[(negatives(), 1.0), (means(), 2.0)]);
     let verified = sandbox.run(&["models", "verify", "--json"]).expect(1).json();
     let problems: Vec<_> = verified.as_array().unwrap().iter().map(|it| it["problem"].is_null()).collect();

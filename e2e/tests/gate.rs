@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use autorma_e2e::{Sandbox, known, labelled, model, models, register};
 use autorma_models::MANIFEST;
-use autorma_models::handmade::{fussy, hostile, means, picture, quantized, write};
+use autorma_models::handmade::{fussy, means, picture, quantized, senseless, write};
 use autorma_schemas::sha256;
 use serde_json::{Value, json};
 
@@ -295,8 +295,7 @@ fn what_serves_is_not_replaced_unseen_where_it_can_t_be_compared_with() {
     assert_eq!((&moves()[1]["version"], &moves()[1]["why"]), (&json!(3), &json!("forced: it is broken")));
 
     // Whole, and yet nothing that can be loaded.
-    let (_, onnx) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
-    let hostile = model(&sandbox, "hostile", &onnx, "/temperature", json!(1.0));
+    let hostile = model(&sandbox, "hostile", &senseless(), "/temperature", json!(1.0));
     models(&sandbox, &["register", hostile.to_str().unwrap()]);
     models(&sandbox, &["alias", "means/4", "production"]);
     let refused = promote(&["means/3", "--json"], 1);
@@ -331,8 +330,7 @@ fn a_reference_that_can_t_be_asked_fails_the_gate_and_is_gone_past_by_force() {
     register(&sandbox, &[1.0]);
     let photos = known(&sandbox);
     // One that is whole, and yet nothing that can be loaded; one that a disk has lost; and one that was quantized itself.
-    let (_, hostile) = hostile().into_iter().find(|(what, _)| *what == "what is no number").unwrap();
-    for (name, floats) in [("hostile", hostile), ("lost", fussy()), ("quantized", quantized())] {
+    for (name, floats) in [("hostile", senseless()), ("lost", fussy()), ("quantized", quantized())] {
         models(&sandbox, &["register", held(&sandbox, name, &floats).to_str().unwrap()]);
     }
     let lost = format!("registry/means/versions/3/{}.onnx", sha256(&fussy()));
@@ -438,16 +436,20 @@ fn the_gate_asks_what_is_decided_how_sure_it_is_and_what_the_quantizing_has_cost
     assert_eq!(failed(&promote(&all)), ["classes without a photo judged", accepted, "unknowns found"]);
 
     // To models that know reds and greens only, blues are unknown; not where next to nothing reaches the threshold.
-    for (number, threshold) in [(8, 0.5), (9, 1.0)] {
+    for (number, threshold) in [(8, 0.5), (9, 1.0), (10, 0.999_999)] {
         let folder =
             model(&sandbox, &format!("two-{number}"), &means(), "/classes", json!(["reds", "greens"]));
         change(&folder, |manifest| {
             manifest["output"]["unknown"] = json!(["blues"]);
             manifest["thresholds"]["unknown"] = json!(threshold);
+            // Of a blue, reds and greens are as likely.
+            manifest["thresholds"]["accept"] = json!(0.6);
         });
         assert_eq!(models(&sandbox, &["register", folder.to_str().unwrap()])["version"], number);
     }
     models(&sandbox, &["alias", "means/8", "two"]);
     let boundless = promote(&["means/9", "--to", "two", "--calibration-error", "1"]);
     assert_eq!(failed(&boundless), ["can call a photo unknown"]);
+    let strangers = ["--to", "two", "--unknown", others.to_str().unwrap(), "--calibration-error", "1"];
+    assert_eq!(failed(&promote(&[&["means/10"], &strangers[..]].concat())), ["unknowns found"]);
 }

@@ -62,6 +62,16 @@ impl Home {
         listed.len()
     }
 
+    /// Production names what staging does, and was moved there for this reason.
+    #[track_caller]
+    fn has_moved_production(&self, why: &str) {
+        let [production, staging] =
+            ["production", "staging"].map(|alias| self.run(&["show", &format!("means@{alias}")]));
+        assert_eq!(production["version"], staging["version"]);
+        let last = production["moves"]["production"].as_array().unwrap().last().unwrap();
+        assert!(last["why"].as_str().unwrap().starts_with(why), "{last}");
+    }
+
     /// Kills the command, or the server, after so many hundredths of the time that it takes. Whether it was on its way.
     fn kill(
         &mut self,
@@ -100,25 +110,32 @@ impl Home {
         let back = ["register", &self.model(1), "--why", "what can be taken back", "--alias", "staging"];
         // The quicker one: after what a busy machine once took for it, all of them would have ended.
         let quicker = first.min(self.time(&back));
-        let mut takes = [quicker, quicker, quicker, promoting, quicker, quicker];
+        let mut takes = [quicker, promoting, quicker, quicker, quicker, quicker];
         let (mut before, mut on_the_way) = (2, 0);
-        for number in 2..kills + 2 {
-            let model = self.model(number);
+        for number in 0..kills {
+            let model = self.model(number + 2);
             let register = ["register", &model, "--why", "another", "--alias", "staging"];
             let to_staging = ["alias", "means@staging", "production", "--why", "better"];
             let back = ["rollback", "means@staging", "--why", "worse"];
             let collect = ["gc", "means", "--keep", "2"];
-            let commands: [&[&str]; 6] = [&register, &register[..4], &to_staging, &promote, &back, &collect];
+            // Each of them has something to do after the one before: production is moved to what staging has got, and to what
+            // it was taken back to.
+            let commands: [&[&str]; 6] = [&register, &promote, &back, &to_staging, &register[..4], &collect];
             // All of them in turn: few kills, drawn at random, would leave some out.
             let turn = number % commands.len();
             let command = commands[turn];
-            // Commands by turns with their server: registering, moving an alias, and moving it back.
-            // Anywhere, maybe after the end; but each third one early.
-            let hundredths = if number % 3 == 0 { random.within(10, 50) } else { random.within(0, 110) };
-            on_the_way += usize::from(self.kill(command, takes[turn], number % 2 == 0, hundredths));
+            // Anywhere, maybe after the end; but about each third one early.
+            let hundredths = if random.chance(33) { random.within(10, 50) } else { random.within(0, 110) };
+            let takes_the_server = random.chance(50);
+            on_the_way += usize::from(self.kill(command, takes[turn], takes_the_server, hundredths));
             let after = self.check();
             takes[turn] = self.time(command);
             let done = self.check();
+            match command[0] {
+                "promote" => self.has_moved_production("passed the gate"),
+                "alias" => self.has_moved_production("better"),
+                _ => {}
+            }
             let (fewest, most) = match command[0] {
                 "register" => (before + 1, before + 1),
                 "gc" => (2, before),

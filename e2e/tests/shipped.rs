@@ -67,7 +67,10 @@ fn the_shipped_model_is_as_good_as_its_card_says() {
     let of_card = manifest["metrics"]["test: accuracy"].as_f64().unwrap();
     assert!((accuracy - of_card).abs() < ONE, "evaluate {accuracy}, the card {of_card}");
 
-    assert!(accuracy >= 0.985, "{accuracy}");
+    assert!(accuracy >= 0.99, "{accuracy}");
+    // Of photos that stand for those which nobody here has.
+    let kept_back = manifest["metrics"]["held out, contributors: accuracy"].as_f64().unwrap();
+    assert!(kept_back >= 0.955, "{kept_back}");
     assert!(unknown <= 0.03, "{unknown}");
     assert!(wrong <= 0.015 * accepted, "{wrong} of {accepted} that are accepted");
     // It has learned from these photos, so this says nothing of how well it finds others; only that it does so at all.

@@ -200,6 +200,34 @@ fn who_waits_for_another_command_says_so_and_goes_on_when_that_has_ended() {
 }
 
 #[test]
+fn who_has_decided_by_what_an_alias_named_before_moves_nothing() {
+    let sandbox = Sandbox::new();
+    register(&sandbox, &[1.0, 2.0, 3.0]);
+    models(&sandbox, &["alias", "means/3", "production"]);
+    let photos = known(&sandbox);
+    let registry = sandbox.data().join("registry");
+    let moves = registry.join("means/aliases/production");
+    let rollback = ["models", "rollback", "means@production"];
+    let promote =
+        ["models", "promote", "means/3", "--data", &photos, "--speed", "0", "--calibration-error", "1"];
+    for (command, number, version) in [(&rollback[..], 3, 2), (&promote, 4, 1)] {
+        let lock = File::open(registry.join("lock")).unwrap();
+        lock.lock().unwrap();
+        let mut waiting = sandbox.start(command);
+        eventually("it has decided, and waits", || {
+            waiting.said().contains("another command is writing to the registry").then_some(())
+        });
+        let mut made = read_json(&moves.join("000001.json")).unwrap();
+        made["version"] = json!(version);
+        fs::write(moves.join(format!("{number:06}.json")), made.to_string()).unwrap();
+        drop(lock);
+        let ended = waiting.wait().expect(1);
+        assert!(ended.errors.contains("moved"), "{}", ended.errors);
+        assert_eq!(models(&sandbox, &["show", "means@production"])["version"], version);
+    }
+}
+
+#[test]
 fn who_has_done_something_has_a_name_and_what_was_there_is_not_new() {
     let sandbox = Sandbox::new();
     register(&sandbox, &[1.0]);

@@ -59,6 +59,5 @@ fn event(number: usize) -> Append {
         seen_at: Micros::now(),
         ..ImageEvent::default()
     };
-    let key = Some(event.event_id.clone().into_bytes());
-    Append { topic: topics::IMAGES.into(), key, value: event.encode(), ..Append::default() }
+    Append::keyed(topics::IMAGES, &event.event_id, event.encode())
 }

@@ -3,24 +3,16 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use autorma_stream::Log as _;
 use autorma_stream::kafka::Kafka;
+use autorma_stream::scan;
 
 /// How often to look whether all is there: that costs processor time, of which there is none to spare.
 pub(super) const PACE: Duration = Duration::from_millis(250);
 
 /// When each of so many records was appended, in microseconds, in order.
 pub(super) fn times(log: &Kafka, topic: &str, records: usize) -> anyhow::Result<Vec<i64>> {
-    let mut times = Vec::new();
-    for bounds in log.bounds(topic)? {
-        let mut from = bounds.start;
-        loop {
-            let page = log.read(&bounds.at, from, 1000)?;
-            let Some(last) = page.last() else { break };
-            from = last.offset.next();
-            times.extend(page.iter().map(|record| record.appended_at));
-        }
-    }
+    let appended = scan(log, topic)?.map(|record| Ok(record?.appended_at));
+    let mut times = appended.collect::<autorma_stream::Result<Vec<_>>>()?;
     ensure!(times.len() == records, "{} records instead of {records}", times.len());
     times.sort_unstable();
     Ok(times)

@@ -50,9 +50,9 @@ pub(super) fn measure(
 impl Seconds {
     fn round(&mut self, broker: &Broker<'_>, photos: &Path, name: &str) -> anyhow::Result<()> {
         let bare = run_bare(photos)?.0;
-        let embedded = run(&Home::Embedded, photos, &broker.folder.join(format!("{name}-embedded")))?;
+        let embedded = run(&Home::Embedded, photos, &broker.folder.join(format!("{name}-embedded")), &[])?;
         let (home, folder) = broker.fresh(name)?;
-        let kafka = run(&home, photos, &folder)?;
+        let kafka = run(&home, photos, &folder, &[])?;
         eprintln!("{name}: bare loop {bare:.2} s, embedded log {embedded:.2} s, Kafka {kafka:.2} s");
         self.bare.push(bare);
         self.embedded.push(embedded);

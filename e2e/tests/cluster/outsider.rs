@@ -70,7 +70,7 @@ pub(crate) fn with_content(content: Vec<u8>, name: &str) -> ImageEvent {
 
 /// An event as it goes to `images`.
 pub(crate) fn append(event: &ImageEvent) -> Append {
-    Append { key: Some(event.event_id.clone().into_bytes()), ..raw(event.encode()) }
+    Append::keyed(topics::IMAGES, &event.event_id, event.encode())
 }
 
 /// Any bytes as they go to `images`.
