@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use autorma_service::http::{Health, Server};
+use autorma_service::roles::RoleLock;
 
 use crate::configuration::Configuration;
 use crate::home::{Home, INGEST, SINK};
@@ -22,22 +23,7 @@ pub(crate) fn run(
         configuration.expect_own_photos_readable()?;
     }
     let home = Home::open(configuration)?;
-    let mut locks = Vec::new();
-    let mut slot = String::new();
-    for stage in stages {
-        match stage {
-            Stage::Ingest => locks.push(home.take(INGEST, command)?),
-            Stage::Sink => {
-                locks.push(home.take(SINK, command)?);
-                locks.push(home.take_output(configuration, command)?);
-            }
-            Stage::Classifier => {
-                let (lock, free) = home.take_classifier(configuration, command)?;
-                locks.push(lock);
-                slot = free;
-            }
-        }
-    }
+    let (_roles, slot) = take_roles(&home, configuration, stages, command)?;
     let metrics = Metrics::new(&home)?;
     let health = home.health();
     for stage in stages {
@@ -74,6 +60,31 @@ pub(crate) fn run(
     })?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the roles of these stages, for as long as nobody drops them, and the classifier's slot, if it is among them.
+pub(crate) fn take_roles(
+    home: &Home,
+    configuration: &Configuration,
+    stages: &[Stage],
+    command: &str,
+) -> anyhow::Result<(Vec<RoleLock>, String)> {
+    let (mut roles, mut slot) = (Vec::new(), String::new());
+    for stage in stages {
+        match stage {
+            Stage::Ingest => roles.push(home.take(INGEST, command)?),
+            Stage::Sink => {
+                roles.push(home.take(SINK, command)?);
+                roles.push(home.take_output(configuration, command)?);
+            }
+            Stage::Classifier => {
+                let (role, free) = home.take_classifier(configuration, command)?;
+                roles.push(role);
+                slot = free;
+            }
+        }
+    }
+    Ok((roles, slot))
 }
 
 /// How long the classifier, once it is asked to stop, may take for what it has read. Among all stages it is asked only when

@@ -12,8 +12,9 @@ use prometheus::Registry;
 
 use crate::args::RunArgs;
 use crate::configuration::Configuration;
+use crate::daemon::take_roles;
 use crate::exit;
-use crate::home::{Home, INGEST, SINK};
+use crate::home::Home;
 use crate::metrics::Metrics;
 use crate::output::print;
 use crate::pipeline::{Control, Pipeline, Stage};
@@ -32,10 +33,7 @@ pub(crate) fn run(
     let begun = Instant::now();
     configuration.expect_own_photos_readable()?;
     let home = Home::open(configuration)?;
-    let _ingest = home.take(INGEST, "autorma run")?;
-    let _sink = home.take(SINK, "autorma run")?;
-    let _output = home.take_output(configuration, "autorma run")?;
-    let (_classifier, slot) = home.take_classifier(configuration, "autorma run")?;
+    let (_roles, slot) = take_roles(&home, configuration, &Stage::ALL, "autorma run")?;
     let metrics = Metrics::new(&home)?;
     let health = home.health();
     for stage in Stage::ALL {

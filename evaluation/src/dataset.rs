@@ -3,7 +3,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use autorma_schemas::is_photo_name;
+use autorma_schemas::is_photo;
 
 use crate::unread::{UNREAD, is_unread};
 
@@ -222,10 +222,6 @@ fn may_have_photos(folder: &Path) -> Result<bool, DataSetError> {
         }
     }
     Ok(false)
-}
-
-fn is_photo(path: &Path) -> bool {
-    path.file_name().is_some_and(is_photo_name)
 }
 
 fn real(folder: &Path) -> Result<PathBuf, DataSetError> {

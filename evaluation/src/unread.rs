@@ -2,7 +2,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 /// How the names of pictures end that aren't looked at. `jfif` and `jpe` are JPEG: who takes them here takes them for ingest,
-/// too ([`autorma_schemas::is_photo_name`]).
+/// too ([`autorma_schemas::is_photo`]).
 const ENDINGS: [&str; 14] =
     ["jfif", "jpe", "heic", "heif", "avif", "jxl", "svg", "psd", "raw", "dng", "cr2", "cr3", "nef", "arw"];
 
@@ -18,19 +18,19 @@ pub fn is_unread(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use autorma_schemas::is_photo_name;
+    use autorma_schemas::is_photo;
 
     use super::*;
 
     #[test]
     fn a_picture_that_isn_t_looked_at_is_no_photo_and_what_is_none_is_neither() {
         for name in ["a.heic", "b.two.HEIC", "c.jfif", "d.Dng"] {
-            assert!(is_unread(Path::new(name)) && !is_photo_name(OsStr::new(name)), "{name}");
+            assert!(is_unread(Path::new(name)) && !is_photo(Path::new(name)), "{name}");
         }
         for name in ["a.jpg", "heic", ".heic", "a.heic.txt", "manifest.csv"] {
             assert!(!is_unread(Path::new(name)), "{name}");
         }
-        let photos = ENDINGS.iter().filter(|ending| is_photo_name(OsStr::new(&format!("a.{ending}"))));
+        let photos = ENDINGS.iter().filter(|ending| is_photo(Path::new(&format!("a.{ending}"))));
         assert_eq!(photos.count(), 0);
     }
 }

@@ -2,15 +2,14 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-
-use autorma_schemas::is_photo_name;
+use std::path::Path;
 
 /// How names end that programs give to files, and folders, which they haven't finished.
 const TEMPORARY: [&str; 4] = [".part", ".tmp", "~", ".crdownload"];
 
 /// Whether a file of this name is taken.
 pub(crate) fn is_photo(name: &OsStr) -> bool {
-    !is_private(name) && is_photo_name(name)
+    !is_private(name) && autorma_schemas::is_photo(Path::new(name))
 }
 
 /// Whether the name is hidden or temporary, be it of a file or of a folder.

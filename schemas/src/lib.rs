@@ -21,7 +21,7 @@ pub use dead_letter::{DeadLetter, HeaderValue, Reason};
 pub use id::Id;
 pub use image_event::{ImageEvent, event_id, hex, is_hex, sha256};
 pub use ledger::LedgerRecord;
-pub use photo::is_photo_name;
+pub use photo::is_photo;
 pub use place::{file_path, file_url, printable, readable, readable_url};
 pub use prediction::{
     Agreement, ClassProbability, Decision, ModelVersion, Origin, Prediction, Shadow, batch_number,

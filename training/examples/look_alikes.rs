@@ -9,7 +9,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use autorma_classifier::{Decoder, Limits, read_file};
-use autorma_schemas::is_photo_name;
+use autorma_schemas::is_photo;
 use autorma_training::dataset::{PerceptualHash, SIDE};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
@@ -22,7 +22,7 @@ fn photos(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             photos(&path, found);
-        } else if path.file_name().is_some_and(is_photo_name) {
+        } else if is_photo(&path) {
             found.push(path);
         }
     }

@@ -188,7 +188,7 @@ impl Backbone {
 }
 
 /// Any number of pictures, then this shape.
-fn floats(name: &str, shape: &[i64]) -> Value {
+pub(crate) fn floats(name: &str, shape: &[i64]) -> Value {
     let batch = Dimension { name: "batch".into(), ..Dimension::default() };
     let sizes = shape.iter().map(|size| Dimension { value: *size, ..Dimension::default() });
     let shape = Some(Shape { dim: std::iter::once(batch).chain(sizes).collect() });

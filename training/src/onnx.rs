@@ -12,9 +12,9 @@ pub(crate) const INT8: i32 = 3;
 /// And of 32-bit integers.
 pub(crate) const INT32: i32 = 6;
 /// The kind of an attribute that is one integer.
-pub(crate) const INT: i32 = 2;
+const INT: i32 = 2;
 /// The kind of an attribute that is a list of integers.
-pub(crate) const INTS: i32 = 7;
+const INTS: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Model {

@@ -301,7 +301,7 @@ fn hostile_files_are_refused_with_a_reason() {
         let entry: serde_json::Value = serde_json::from_str(line).unwrap();
         let path = entry["path"].as_str().unwrap();
         let (folder, name) = path.split_once('/').unwrap();
-        let is_photo = autorma_schemas::is_photo_name(name.as_ref());
+        let is_photo = autorma_schemas::is_photo(name.as_ref());
         if !["bad", "valid"].contains(&folder) || !is_photo || entry["expect"] == "either" {
             continue;
         }

@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use autorma_evaluation::{UNREAD, is_stranger, is_unread, plain};
-use autorma_schemas::{is_photo_name, readable};
+use autorma_schemas::{is_photo, readable};
 use serde::{Deserialize, Serialize};
 
 use super::columns::Columns;
@@ -220,10 +220,6 @@ fn left_out(root: &Path, path: &Path) -> Option<Broken> {
         _ if is_unread(path) => broken("unread", UNREAD),
         _ => None,
     }
-}
-
-fn is_photo(path: &Path) -> bool {
-    path.file_name().is_some_and(is_photo_name)
 }
 
 /// Its path below the folder, for people.

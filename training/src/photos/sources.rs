@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use autorma_evaluation::visible;
-use autorma_schemas::{is_photo_name, readable};
+use autorma_schemas::{is_photo, readable};
 
 use super::Folders;
 use crate::Error;
@@ -113,7 +113,7 @@ pub(super) fn has_photos(folder: &Path, is_apart: &dyn Fn(&Path) -> bool) -> boo
     let mut inner = visible(folder).into_iter().flatten();
     inner.any(|(path, is_folder)| match is_folder {
         true => !is_apart(&path) && has_photos(&path, is_apart),
-        false => path.file_name().is_some_and(is_photo_name),
+        false => is_photo(&path),
     })
 }
 
@@ -123,7 +123,7 @@ fn nothing_beside(folder: &Path, used: &[&PathBuf]) -> Result<(), Error> {
     let is_used = |path: &Path| path.canonicalize().is_ok_and(|it| is_one_of(&it, used));
     let beside = at(folder, visible(folder))?.into_iter().filter_map(|(path, _)| {
         let name = path.file_name()?;
-        let may_be_photos = path.is_dir() || is_photo_name(name);
+        let may_be_photos = path.is_dir() || is_photo(&path);
         (may_be_photos && !is_used(&path)).then(|| readable(name))
     });
     let beside: Vec<_> = beside.collect();

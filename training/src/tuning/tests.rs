@@ -6,8 +6,9 @@ use prost::Message;
 
 use super::network::Network;
 use super::normalised;
-use crate::onnx::{Attribute, Dimension, FLOAT, Graph, INT, INTS, Model, Node, Opset, Shape, Tensor};
-use crate::onnx::{TensorType, Type, Value};
+use crate::graph::floats;
+use crate::onnx::Number::{List, One};
+use crate::onnx::{Graph, Model, Node, Opset, Tensor};
 
 const HEIGHT: usize = 9;
 const WIDTH: usize = 8;
@@ -15,22 +16,6 @@ const WIDTH: usize = 8;
 const TOP: usize = 6;
 /// Its means, and the means and maxima of an earlier one.
 const FEATURES: usize = TOP + 8 + 8;
-
-fn attribute(name: &str, ints: &[i64]) -> Attribute {
-    Attribute { name: name.into(), kind: INTS, ints: ints.to_vec(), ..Attribute::default() }
-}
-
-fn node(operator: &str, inputs: &[&str], output: &str, attribute: Vec<Attribute>) -> Node {
-    let input = inputs.iter().map(|it| (*it).to_owned()).collect();
-    Node { op_type: operator.into(), input, output: vec![output.into()], attribute, ..Node::default() }
-}
-
-fn value(name: &str, sizes: &[usize]) -> Value {
-    let batch = Dimension { name: "batch".into(), ..Dimension::default() };
-    let sizes = sizes.iter().map(|size| Dimension { value: *size as i64, ..Dimension::default() });
-    let shape = Some(Shape { dim: std::iter::once(batch).chain(sizes).collect() });
-    Value { name: name.into(), kind: Some(Type { tensor: Some(TensorType { elements: FLOAT, shape }) }) }
-}
 
 /// All that a network can have: convolutions of each kind, with strides, padding that differs from side to side and without
 /// biases, both kinds of clipping, a sum, means, maxima, channels in a row.
@@ -54,47 +39,37 @@ fn graph() -> Graph {
     tensor("wide.weight", &[4, 1, 5, 5]);
     tensor("wide.bias", &[4]);
     tensor("top.weight", &[TOP, 4, 2, 2]);
-    let number = |name: &str, i| Attribute { name: name.into(), kind: INT, i, ..Attribute::default() };
-    let (group, axis) = (|count| number("group", count), |axis| number("axis", axis));
-    let strides = || attribute("strides", &[2, 2]);
+    let padded = |node: Node, pads| node.with("pads", List(pads));
+    let halved = |node: Node| node.with("strides", List(&[2, 2]));
     let node = vec![
-        node(
-            "Conv",
-            &["image", "stem.weight", "stem.bias"],
-            "stem",
-            vec![strides(), attribute("pads", &[0, 0, 1, 1])],
+        padded(halved(Node::of("Conv", &["image", "stem.weight", "stem.bias"], "stem")), &[0, 0, 1, 1]),
+        Node::of("Clip", &["stem", "zero", "six"], "a"),
+        Node::of("Conv", &["a", "expand.weight", "expand.bias"], "expand"),
+        Node::of("Clip", &["expand", "zero", "six"], "b"),
+        padded(
+            Node::of("Conv", &["b", "depthwise.weight"], "depthwise").with("group", One(8)),
+            &[1, 1, 1, 1],
         ),
-        node("Clip", &["stem", "zero", "six"], "a", vec![]),
-        node("Conv", &["a", "expand.weight", "expand.bias"], "expand", vec![]),
-        node("Clip", &["expand", "zero", "six"], "b", vec![]),
-        node(
-            "Conv",
-            &["b", "depthwise.weight"],
-            "depthwise",
-            vec![group(8), attribute("pads", &[1, 1, 1, 1])],
+        Node::of("Relu", &["depthwise"], "c"),
+        Node::of("Conv", &["c", "project.weight", "project.bias"], "project"),
+        Node::of("Add", &["project", "a"], "sum"),
+        padded(
+            halved(Node::of("Conv", &["sum", "wide.weight", "wide.bias"], "wide").with("group", One(4))),
+            &[1, 1, 2, 2],
         ),
-        node("Relu", &["depthwise"], "c", vec![]),
-        node("Conv", &["c", "project.weight", "project.bias"], "project", vec![]),
-        node("Add", &["project", "a"], "sum", vec![]),
-        node(
-            "Conv",
-            &["sum", "wide.weight", "wide.bias"],
-            "wide",
-            vec![group(4), strides(), attribute("pads", &[1, 1, 2, 2])],
-        ),
-        node("Conv", &["wide", "top.weight"], "top", vec![]),
-        node("Relu", &["top"], "d", vec![]),
-        node("GlobalAveragePool", &["d"], "late", vec![]),
-        node("GlobalAveragePool", &["c"], "early", vec![]),
-        node("GlobalMaxPool", &["c"], "most", vec![]),
-        node("Concat", &["late", "early", "most"], "features", vec![axis(1)]),
+        Node::of("Conv", &["wide", "top.weight"], "top"),
+        Node::of("Relu", &["top"], "d"),
+        Node::of("GlobalAveragePool", &["d"], "late"),
+        Node::of("GlobalAveragePool", &["c"], "early"),
+        Node::of("GlobalMaxPool", &["c"], "most"),
+        Node::of("Concat", &["late", "early", "most"], "features").with("axis", One(1)),
     ];
     Graph {
         node,
         name: "all".into(),
         initializer,
-        input: vec![value("image", &[3, HEIGHT, WIDTH])],
-        output: vec![value("features", &[FEATURES, 1, 1])],
+        input: vec![floats("image", &[3, HEIGHT as i64, WIDTH as i64])],
+        output: vec![floats("features", &[FEATURES as i64, 1, 1])],
     }
 }
 
@@ -155,11 +130,11 @@ fn what_is_learned_from_is_what_is_served() {
     let (input, pictures, numbers) = (input(), pictures(), 3 * HEIGHT * WIDTH);
     // A graph that says its input.
     let graph = Graph {
-        node: vec![node("Flatten", &["image"], "numbers", vec![])],
+        node: vec![Node::of("Flatten", &["image"], "numbers")],
         name: "nothing".into(),
         initializer: vec![],
-        input: vec![value("image", &[3, HEIGHT, WIDTH])],
-        output: vec![value("numbers", &[numbers])],
+        input: vec![floats("image", &[3, HEIGHT as i64, WIDTH as i64])],
+        output: vec![floats("numbers", &[numbers as i64])],
     };
     let mut session = Session::of(&runtime, &onnx(graph), &input, "numbers", numbers, 2).unwrap();
     let served = session.infer(&pictures.iter().collect::<Vec<_>>()).unwrap();
@@ -212,7 +187,9 @@ fn what_can_t_be_learned_is_refused() {
     };
     assert!(refused(&|it| it.node[0].op_type = "ConvTranspose".into()).contains("can't be learned"));
     assert!(refused(&|it| it.node[4].attribute[0].i = 2).contains("groups"));
-    assert!(refused(&|it| it.node[0].attribute.push(attribute("dilations", &[2, 2]))).contains("dilated"));
+    assert!(
+        refused(&|it| it.node[0] = it.node[0].clone().with("dilations", List(&[2, 2]))).contains("dilated")
+    );
     assert!(refused(&|it| it.node[2].input[1] = "computed".into()).contains("computed"));
     assert!(refused(&|it| it.initializer[2].raw_data.truncate(8)).contains("numbers, not"));
     assert!(refused(&|it| it.node[7].input[1] = "b".into()).contains("one size"));
