@@ -3,6 +3,9 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+use std::sync::mpsc::channel;
+use std::thread::Builder;
+use std::time::Duration;
 
 use autorma_service::files::is_out_of_files;
 use autorma_service::{Shutdown, signals};
@@ -24,9 +27,20 @@ pub(crate) fn advice(error: &anyhow::Error) -> &'static str {
 /// What the shell reports for a process that SIGINT has ended.
 const INTERRUPTED: i32 = 130;
 
+/// How long the last line may take.
+const SAYING: Duration = Duration::from_millis(200);
+
 /// Ends the process on the spot if somebody insists: whatever isn't committed is done again by the next start.
 pub(crate) fn at_once_if(insists: bool) {
     if insists {
+        // Whoever reads what is logged may hang, and nobody waits for that.
+        let (tell, told) = channel();
+        let say = move || {
+            tracing::warn!("a second signal: ended at once, and what isn't committed is done again");
+            tell.send(())
+        };
+        drop(Builder::new().spawn(say));
+        told.recv_timeout(SAYING).unwrap_or_default();
         // Whoever becomes another program is gone at once. `std::process::exit`, for where there is no shell, lets libraries
         // free first what the threads of ONNX Runtime and librdkafka still use.
         drop(Command::new("sh").args(["-c", &format!("exit {INTERRUPTED}")]).exec());

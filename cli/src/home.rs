@@ -63,11 +63,15 @@ impl Home {
     /// Opens it, creating what isn't there. The topics of a cluster are created by `autorma topics create` alone, and
     /// looked for when a stage begins: the cluster may be away now.
     pub(crate) fn open(configuration: &Configuration) -> anyhow::Result<Self> {
-        let home = Self::as_it_is(configuration)?;
-        if home.kafka.is_none() {
-            home.log.create(&topics(configuration))?;
+        if configuration.log.kafka.is_some() {
+            return Self::as_it_is(configuration);
         }
-        Ok(home)
+        let (log, retention) = (embedded(configuration)?, configuration.log.retention);
+        log.create(&topics(configuration))?;
+        if configuration.log.retention_chosen && log.keep(retention)? {
+            tracing::info!(?retention, "the log keeps events for another time than before");
+        }
+        Ok(Self::of(configuration.data.clone(), Arc::new(log), None))
     }
 
     /// Of stages that use the log.
@@ -154,10 +158,7 @@ impl Home {
             let kafka = Kafka::new(config.clone())?;
             return Ok(Self::of(folder, Arc::new(kafka.clone()), Some(kafka)));
         }
-        // Who only looks does both, too.
-        let failed = || format!("opening the log in {} (--data) to read and write", folder.display());
-        let log = Embedded::open(&place(&folder)).with_context(failed)?;
-        Ok(Self::of(folder, Arc::new(log), None))
+        Ok(Self::of(folder, Arc::new(embedded(configuration)?), None))
     }
 
     /// Takes the role of ingest or of the sink, of which a log has one. Another data folder would do only where it has a log
@@ -259,6 +260,13 @@ fn told(housekeeping: Result<Housekeeping, LogError>) {
 pub(crate) fn expect_slot(configuration: &Configuration) -> anyhow::Result<()> {
     let role = format!("{CLASSIFIER}{}", configuration.classifier.slot);
     RoleLock::check_name(&role).context("classifier.slot")
+}
+
+/// The log in the data folder, which is created if need be.
+fn embedded(configuration: &Configuration) -> anyhow::Result<Embedded> {
+    // Who only looks does both, too.
+    let failed = || format!("opening the log in {} (--data) to read and write", configuration.data.display());
+    Embedded::open(&place(&configuration.data)).with_context(failed)
 }
 
 /// The topics that every log has.

@@ -14,8 +14,12 @@ const PARTITIONS: Key = Key::new(
     "4",
     "partitions of a new log's topics: how many classifiers can share the work; an existing log keeps its own",
 );
-const RETENTION: Key =
-    Key::new("log.retention", "7d", "how long events stay in a new log once every stage has read them");
+const RETENTION: Key = Key::new(
+    "log.retention",
+    "7d",
+    "how long events stay once every stage has read them; a log in the data folder goes by what was set last, the topics of a \
+     cluster by what they were created with",
+);
 const BROKERS: Key =
     Key::new("log.kafka.brokers", "", "where the cluster is: HOST:PORT, separated by commas");
 const PREFIX: Key = Key::new(
@@ -73,6 +77,8 @@ const SECRETS: [&str; 5] = ["pass", "secret", "pem", "oauthbearer.config", "jaas
 pub(crate) struct LogSettings {
     pub(crate) partitions: u32,
     pub(crate) retention: Duration,
+    /// Whether anybody has set it.
+    pub(crate) retention_chosen: bool,
     /// The cluster; none if the log is in the data folder.
     pub(crate) kafka: Option<KafkaConfig>,
 }
@@ -85,7 +91,8 @@ impl LogSettings {
         let partitions = settings.get(&PARTITIONS, 1..=1000);
         let retention = settings.get(&RETENTION, Duration::from_secs(60)..);
         let config = kafka(settings, is_kafka);
-        Self { partitions, retention, kafka: is_kafka.then_some(config) }
+        let retention_chosen = settings.origin(RETENTION.name).is_some();
+        Self { partitions, retention, retention_chosen, kafka: is_kafka.then_some(config) }
     }
 }
 

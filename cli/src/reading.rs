@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use autorma_schemas::{Event, RunRecord, topics};
 use autorma_sink::is_outside;
 pub(crate) use autorma_stream::retry::patiently;
-use autorma_stream::{Log, scan};
+use autorma_stream::{Log, NextOffset, scan};
 
 /// The newest record of each run, the oldest run first.
 pub(crate) fn newest_runs(log: &dyn Log) -> anyhow::Result<Vec<RunRecord>> {
@@ -17,6 +17,15 @@ pub(crate) fn newest_runs(log: &dyn Log) -> anyhow::Result<Vec<RunRecord>> {
         }
     }
     Ok(runs.into_values().collect())
+}
+
+/// What to say behind "none" where the log has dropped dead letters.
+pub(crate) const DROPPED: &str = "The log has dropped older ones (log.retention): failed_images in the results of their runs \
+    names them, and `run --reprocess` classifies all of a folder again.\n";
+
+/// Whether the log had more of the topic once than it has now.
+pub(crate) fn has_dropped(log: &dyn Log, topic: &str) -> anyhow::Result<bool> {
+    Ok(log.bounds(topic)?.iter().any(|bounds| bounds.start > NextOffset::START))
 }
 
 /// The newest record of a run.

@@ -16,7 +16,7 @@ use crate::home::Home;
 use crate::outcomes::{self, Id};
 use crate::output::tell;
 use crate::publishing::{Publisher, append, free_run_id, rivalled};
-use crate::reading::{expect_named, patiently};
+use crate::reading::{expect_named, has_dropped, patiently};
 use report::{Published, Report, Run};
 
 /// Events and bytes of one run, about: it is one transaction, so that there is no half of it.
@@ -62,6 +62,7 @@ fn retry(configuration: &Configuration, args: &RetryArgs) -> anyhow::Result<Exit
     while waiting.peek().is_some() {
         publish(log, &mut publisher, args, &mut waiting, &mut report)?;
     }
+    report.has_dropped = has_dropped(log, topics::DEAD_LETTERS)?;
     tell(args.json.json, &report, Report::to_string)?;
     Ok(exit::all_or_not(report.failed.is_empty()))
 }

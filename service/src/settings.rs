@@ -101,9 +101,11 @@ impl Settings {
 
     /// A folder, which must have a name.
     pub fn folder(&mut self, key: &Key) -> PathBuf {
-        self.get_if(key, |folder: &PathBuf| match folder.as_os_str().is_empty() {
-            true => Err("a folder; . is the current one".into()),
-            false => Ok(()),
+        self.get_if(key, |folder: &PathBuf| match folder {
+            it if it.as_os_str().is_empty() => Err("a folder; . is the current one".into()),
+            // Whoever removed a folder of that name would ask a shell to, which takes it for another.
+            it if it.starts_with("~") => Err("a folder; ~ means nothing here, so write it out".into()),
+            _ => Ok(()),
         })
     }
 

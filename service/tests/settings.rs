@@ -256,6 +256,19 @@ fn files_are_found_in_the_folder() {
     std::fs::write(folder.path().join(".env"), "AUTORMA_CLASSIFIER_ROOTS='/x y'").unwrap();
     let read = read_all(load(None).unwrap());
     assert_eq!((read.data.as_str(), read.roots.as_str()), ("here", "/x y"));
+    // Something is there, and can't be read: a folder, as of a container's mount, or a link to nowhere.
+    let toml = folder.path().join("autorma.toml");
+    std::fs::remove_file(&toml).unwrap();
+    std::fs::create_dir(&toml).unwrap();
+    assert!(matches!(load(None).unwrap_err(), LoadError::Unreadable { .. }));
+    std::fs::remove_dir(&toml).unwrap();
+    std::os::unix::fs::symlink("nowhere", &toml).unwrap();
+    assert!(matches!(load(None).unwrap_err(), LoadError::Unreadable { .. }));
+    std::fs::remove_file(&toml).unwrap();
+    // A virtual environment of Python.
+    std::fs::remove_file(folder.path().join(".env")).unwrap();
+    std::fs::create_dir(folder.path().join(".env")).unwrap();
+    load(None).unwrap();
     let other = folder.path().join("other.toml");
     let missing = load(Some(&other)).unwrap_err();
     assert!(matches!(missing, LoadError::Unreadable { .. }), "{missing}");

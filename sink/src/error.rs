@@ -17,6 +17,17 @@ pub enum Error {
         /// What the system said.
         cause: String,
     },
+    /// This user may not do that there.
+    #[error(
+        "the output folder {place}: {cause}; it, or what is in it, may belong to another user, as whom autorma has run here: \
+         give all of it to this user, and start again; nothing was lost"
+    )]
+    Forbidden {
+        /// The folder, or the file in it.
+        place: String,
+        /// What the system said.
+        cause: String,
+    },
     /// The disk is full.
     #[error("no space left for {place}: free some and start again; nothing was lost ({cause})")]
     DiskFull {
@@ -89,6 +100,8 @@ impl Error {
             Error::TooLarge { place, cause }
         } else if says(error, is_out_of_files) {
             Error::OutOfFiles { place, cause }
+        } else if says(error, is_forbidden) {
+            Error::Forbidden { place, cause }
         } else {
             Error::Output { place, cause }
         }
@@ -108,6 +121,10 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+fn is_forbidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
 fn is_too_large(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::FileTooLarge
 }
@@ -124,11 +141,12 @@ mod tests {
 
     #[test]
     fn what_the_system_lacks_is_found_under_other_errors() {
-        for code in [24, 27, 28] {
+        for code in [13, 24, 27, 28] {
             let is_told = |told: &Error| match told {
                 Error::OutOfFiles { .. } => code == 24,
                 Error::TooLarge { .. } => code == 27 && told.to_string().contains("ulimit -f"),
                 Error::DiskFull { .. } => code == 28,
+                Error::Forbidden { .. } => code == 13,
                 _ => false,
             };
             let error = || io::Error::from_raw_os_error(code);
@@ -139,7 +157,7 @@ mod tests {
             let store = object_store::Error::Generic { store: "x", source: Box::new(wrapped()) };
             assert!(is_told(&Error::at("x", &store)), "{store:?}");
         }
-        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert!(matches!(Error::at("x", &denied), Error::Output { .. }));
+        let gone = io::Error::from(io::ErrorKind::NotFound);
+        assert!(matches!(Error::at("x", &gone), Error::Output { .. }));
     }
 }

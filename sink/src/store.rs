@@ -179,11 +179,13 @@ impl Store {
     /// Tries again what may pass. A full disk doesn't.
     fn persist<T>(&self, attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
         let disposition = |error: &Error| match error {
-            Error::Output { .. } | Error::OutOfFiles { .. } => Disposition::Transient,
+            Error::Output { .. } | Error::Forbidden { .. } | Error::OutOfFiles { .. } => {
+                Disposition::Transient
+            }
             _ => Disposition::Fatal,
         };
-        let pause = |pause: Duration| {
-            tracing::warn!(?pause, output = %self.output.display(), "the output folder fails: trying again");
+        let pause = |error: &Error, pause: Duration| {
+            tracing::warn!(?pause, %error, "the output folder fails: trying again");
             std::thread::sleep(pause);
             true
         };

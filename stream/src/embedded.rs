@@ -74,6 +74,16 @@ impl Embedded {
         self.database.another(&self.place, durability)
     }
 
+    /// Keeps records for so long from now on, in the topics that keep them by their age. Whether that is another time than
+    /// before.
+    pub fn keep(&self, age: Duration) -> Result<bool> {
+        let age = microseconds(age);
+        self.database.write(|sql| {
+            let others = "UPDATE topics SET keep_us = ?1 WHERE keep_us IS NOT NULL AND keep_us != ?1";
+            Ok(sql.execute(others, [age])? > 0)
+        })
+    }
+
     fn writer(&self, slot: &str) -> Result<producer::EmbeddedProducer> {
         producer::EmbeddedProducer::open(self.connect(Durability::Power)?, Arc::clone(&self.wake), slot)
     }
@@ -92,6 +102,10 @@ fn resolved(path: &Path) -> PathBuf {
     path
 }
 
+fn microseconds(age: Duration) -> i64 {
+    i64::try_from(age.as_micros()).unwrap_or(i64::MAX)
+}
+
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Embedded").field(&self.place).finish()
@@ -108,7 +122,7 @@ impl Log for Embedded {
             for topic in topics {
                 let keep = match topic.retention {
                     Retention::Compact => None,
-                    Retention::Age(age) => Some(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)),
+                    Retention::Age(age) => Some(microseconds(age)),
                 };
                 let partitions = topic.partitions.max(1);
                 let new = sql

@@ -23,12 +23,12 @@ impl Backoff {
     }
 }
 
-/// Calls `attempt` until it succeeds, fails with something that won't pass, or the backoff is used up. `pause` sleeps
-/// and says whether to go on: that is where a shutdown cuts in.
+/// Calls `attempt` until it succeeds, fails with something that won't pass, or the backoff is used up. `pause` hears
+/// why, sleeps, and says whether to go on: that is where a shutdown cuts in.
 pub fn retry<T, E>(
     backoff: Backoff,
     disposition: impl Fn(&E) -> Disposition,
-    mut pause: impl FnMut(Duration) -> bool,
+    mut pause: impl FnMut(&E, Duration) -> bool,
     mut attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     let mut failed = 0;
@@ -39,7 +39,7 @@ pub fn retry<T, E>(
         };
         failed += 1;
         let again = match disposition(&error) {
-            Disposition::Transient => backoff.pause(failed).is_some_and(&mut pause),
+            Disposition::Transient => backoff.pause(failed).is_some_and(|it| pause(&error, it)),
             Disposition::Poison | Disposition::Fatal => false,
         };
         if !again {
@@ -63,8 +63,8 @@ pub fn patiently_while<T>(
     going_on: impl Fn() -> bool,
     attempt: impl FnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let pause = |pause: Duration| {
-        tracing::warn!(?pause, "the log is busy");
+    let pause = |error: &Error, pause: Duration| {
+        tracing::warn!(?pause, %error, "the log is busy");
         std::thread::sleep(pause);
         going_on()
     };
@@ -90,7 +90,7 @@ mod tests {
         let result = retry(
             BACKOFF,
             |d| *d,
-            |_| true,
+            |_, _| true,
             || {
                 calls += 1;
                 if calls < 3 { Err(Disposition::Transient) } else { Err::<(), _>(Disposition::Fatal) }
@@ -105,7 +105,7 @@ mod tests {
         let result = retry(
             BACKOFF,
             |d| *d,
-            |_| false,
+            |_, _| false,
             || {
                 calls += 1;
                 Err::<(), _>(Disposition::Transient)

@@ -11,7 +11,7 @@ use crate::args::DeadLettersArgs;
 use crate::configuration::Configuration;
 use crate::home::Home;
 use crate::output::tell;
-use crate::reading::expect_named;
+use crate::reading::{DROPPED, expect_named, has_dropped};
 use crate::table::Table;
 use crate::when::with_offset;
 
@@ -75,13 +75,19 @@ pub(crate) fn dead_letters(
     configuration: &Configuration,
     args: &DeadLettersArgs,
 ) -> anyhow::Result<ExitCode> {
-    tell(args.json.json, letters(configuration, args)?, table)?;
+    let home = Home::look(configuration)?;
+    let listed = letters(&home, args)?;
+    let has_dropped = has_dropped(&*home.log, topics::DEAD_LETTERS)?;
+    tell(args.json.json, listed, |listed| match (listed.is_empty(), has_dropped) {
+        (true, true) => format!("No dead letters. {DROPPED}"),
+        (true, false) => "No dead letters.\n".into(),
+        (false, _) => table(listed),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Those that are meant, oldest first.
-fn letters(configuration: &Configuration, args: &DeadLettersArgs) -> anyhow::Result<Vec<Listed>> {
-    let home = Home::look(configuration)?;
+fn letters(home: &Home, args: &DeadLettersArgs) -> anyhow::Result<Vec<Listed>> {
     expect_named(&*home.log, args.run.as_deref())?;
     let is_meant = |letter: &DeadLetter| {
         (args.run.is_none() || letter.run_id == args.run)
@@ -105,9 +111,6 @@ fn letters(configuration: &Configuration, args: &DeadLettersArgs) -> anyhow::Res
 
 /// As a table for people.
 fn table(letters: Vec<Listed>) -> String {
-    if letters.is_empty() {
-        return "No dead letters.\n".into();
-    }
     let mut table = Table::new(["run", "reason", "photo", "what happened"]);
     for letter in letters {
         // What no event could be read of has no more than its place.
@@ -149,7 +152,7 @@ mod tests {
             let cli = Cli::read(words.into_iter().map(Into::into)).unwrap();
             let (configuration, _) = Configuration::read(&cli).unwrap();
             let Command::DeadLetters(args) = &cli.command else { panic!("another command") };
-            json!(letters(&configuration, args).unwrap())
+            json!(letters(&Home::look(&configuration).unwrap(), args).unwrap())
         };
         let home = Home::open(&Configuration::of(&["up", "--data", data])).unwrap();
         let append = |reason: &str| Append {

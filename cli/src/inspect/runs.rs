@@ -12,6 +12,7 @@ use crate::output::tell;
 use crate::reading::{known_run, newest_runs};
 use crate::table::{Table, flattened};
 use crate::when::{to_the_second, with_offset};
+use crate::words::counted;
 
 /// A run as it is listed.
 #[derive(Debug, Serialize)]
@@ -67,12 +68,14 @@ pub(super) fn table(runs: &[Listed]) -> String {
         Table::new(["run", "kind", "state", "images", "predictions", "dead letters", "opened", "input"]);
     for run in runs {
         let outcome = |count: Option<i64>| count.map_or_else(|| "-".into(), |count| count.to_string());
+        let twice = run.duplicates.filter(|count| *count > 0);
+        let twice = twice.map(|count| format!(", {}", counted(count, "duplicate"))).unwrap_or_default();
         table.row([
             run.run_id.clone(),
             run.kind.clone(),
             run.state.clone(),
             run.images.to_string(),
-            outcome(run.predictions),
+            outcome(run.predictions) + &twice,
             outcome(run.dead_letters),
             to_the_second(&run.opened_at),
             run.input.clone(),

@@ -3,6 +3,7 @@ use std::fmt;
 use autorma_schemas::DeadLetter;
 use serde::Serialize;
 
+use crate::reading::DROPPED;
 use crate::words::counted;
 
 /// What `autorma dead-letters retry` says.
@@ -16,6 +17,9 @@ pub(super) struct Report {
     pub(super) waiting: usize,
     pub(super) events: Vec<Published>,
     pub(super) failed: Vec<Failed>,
+    /// Whether the log has dropped dead letters.
+    #[serde(skip)]
+    pub(super) has_dropped: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,7 +59,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.published == 0 {
-            writeln!(f, "Nothing to try again.")?;
+            match self.has_dropped {
+                true => write!(f, "Nothing to try again. {DROPPED}"),
+                false => writeln!(f, "Nothing to try again."),
+            }?;
         }
         for Run { run_id, images } in &self.runs {
             writeln!(f, "Run {run_id}: {} published, for the classifier.", counted(*images, "image"))?;

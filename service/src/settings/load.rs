@@ -28,29 +28,25 @@ pub fn load(file: Option<&Path>, folder: &Path, flags: Layer) -> Result<Settings
     let mut layers = Vec::new();
     let toml = match file {
         Some(file) => Some((file.display().to_string(), read(file)?)),
-        None => unless_missing(read(&folder.join(FILE)))?.map(|text| (FILE.into(), text)),
+        None if is_there(&folder.join(FILE)) => Some((FILE.into(), read(&folder.join(FILE))?)),
+        None => None,
     };
     if let Some((place, text)) = toml {
         layers.push(Layer::from_toml(&text, &place)?);
     }
-    if let Some(text) = unless_missing(read_shared(&folder.join(".env")))? {
-        layers.push(Layer::from_dotenv(&text, ".env"));
+    // A folder named `.env` is a virtual environment of Python.
+    let dotenv = folder.join(".env");
+    if is_there(&dotenv) && !dotenv.is_dir() {
+        layers.push(Layer::from_dotenv(&read_shared(&dotenv)?, ".env"));
     }
     layers.push(Layer::from_environment(std::env::vars_os()));
     layers.push(flags);
     Ok(Settings::new(layers))
 }
 
-fn unless_missing(text: Result<String, LoadError>) -> Result<Option<String>, LoadError> {
-    match text {
-        // A folder named `.env` is a virtual environment of Python.
-        Err(LoadError::Unreadable { cause, .. })
-            if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) =>
-        {
-            Ok(None)
-        }
-        other => other.map(Some),
-    }
+/// Whether anything has the name, be it a link to nowhere: whoever has put that there means settings that are away.
+fn is_there(path: &Path) -> bool {
+    !path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 fn read(path: &Path) -> Result<String, LoadError> {

@@ -119,6 +119,10 @@ impl Database {
             let mut connection = Connection::open(path)?;
             connection.busy_handler(Some(patience))?;
             let exists = schema::exists(&connection, &place)?;
+            if !exists {
+                // Only before anything is in the file, and the next line writes to it.
+                connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+            }
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", durability.synchronous())?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;

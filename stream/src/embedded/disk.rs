@@ -36,6 +36,13 @@ fn known(error: &io::Error, cause: &str, log: &Path) -> Option<Error> {
             );
             Some(Error::Storage { place, cause })
         }
+        ErrorKind::PermissionDenied => {
+            let cause = format!(
+                "{cause}; it, or the folder that it is in, may belong to another user, as whom autorma has run here: give \
+                 both to this user"
+            );
+            Some(Error::Storage { place, cause })
+        }
         // Others may be closed by and by.
         _ if is_out_of_files(error) => {
             Some(Error::Busy(format!("no more files can be opened for {place} (ulimit -n)")))

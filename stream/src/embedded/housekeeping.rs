@@ -8,6 +8,10 @@ const CHUNK: usize = 10_000;
 /// So many bytes end a transaction, too: photos may travel in records.
 const CHUNK_BYTES: i64 = 32 << 20;
 
+/// Pages of 4 KiB that one transaction gives back, and how many empty ones stay in any case.
+const PAGES: i64 = 2000;
+const EMPTY_PAGES: i64 = 4000;
+
 /// A stamp that is later than now by more, in microseconds, comes of a clock that was wrong.
 const AHEAD: i64 = 24 * 60 * 60 * 1_000_000;
 
@@ -29,7 +33,20 @@ pub(super) fn housekeep(database: &Database) -> Result<Housekeeping> {
     for chunk in outdated.chunks(CHUNK) {
         done.compacted += database.write(|sql| remove(sql, chunk))?;
     }
+    while database.write(give_back)? {}
     Ok(done)
+}
+
+/// Gives some of the file back to the disk, if most of it is empty: what comes next mostly needs the room that the last
+/// records have left. Whether there is more to give. The file of a log that an earlier autorma has made can't shrink.
+fn give_back(sql: &Connection) -> Result<bool, Inside> {
+    let number = |pragma: &str| sql.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let (empty, all) = (number("PRAGMA freelist_count")?, number("PRAGMA page_count")?);
+    if empty < EMPTY_PAGES || empty * 2 < all {
+        return Ok(false);
+    }
+    sql.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    Ok(number("PRAGMA freelist_count")? < empty)
 }
 
 /// The partitions of topics that keep by age, and since when.

@@ -140,6 +140,47 @@ fn the_write_ahead_log_is_bounded_while_many_write_and_read() {
     assert!(size <= 2 * database::WAL_BYTES as u64, "{size}");
 }
 
+/// As if a group had read all that there is.
+fn read_by_a_group(log: &Embedded) {
+    let read = "INSERT OR REPLACE INTO offsets SELECT 'group', id, next FROM partitions";
+    log.database.write(|sql| Ok(sql.execute(read, [])?)).unwrap();
+}
+
+#[test]
+fn a_log_keeps_records_for_as_long_as_was_set_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Embedded::open(&folder.path().join("log.db")).unwrap();
+    let hour = Duration::from_secs(3600);
+    let kept = Topic { retention: Retention::Compact, ..topic("ledger") };
+    log.create(&[Topic { retention: Retention::Age(hour), ..topic("in") }, kept.clone()]).unwrap();
+    log.producer("publisher").unwrap().commit(&bulk(6)).unwrap();
+    read_by_a_group(&log);
+    assert_eq!([hour, hour].map(|age| log.keep(age).unwrap()), [false, false]);
+    assert_eq!(log.housekeep().unwrap(), Housekeeping::default());
+    assert!(log.keep(Duration::ZERO).unwrap());
+    assert_eq!(log.topics().unwrap(), [topic("in"), kept]);
+    assert_eq!(log.housekeep().unwrap(), Housekeeping { expired: 6, compacted: 0 });
+}
+
+#[test]
+fn what_most_records_have_left_is_given_back_to_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let size = || fs::metadata(&path).unwrap().len();
+    let log = Embedded::open(&path).unwrap();
+    log.create(&[topic("in")]).unwrap();
+    let mut producer = log.producer("publisher").unwrap();
+    (0..40).for_each(|_| producer.commit(&bulk(100)).unwrap());
+    read_by_a_group(&log);
+    // What is young stays, wherever it lies.
+    producer.commit(&bulk(100)).unwrap();
+    assert_eq!(log.housekeep().unwrap().expired, 4000);
+    drop((producer, log));
+    assert!(size() < 20 << 20, "{}", size());
+    let log = Embedded::open(&path).unwrap();
+    assert_eq!(log.read(&TopicPartition::new("in", 0), NextOffset::START, 1000).unwrap().len(), 100);
+}
+
 /// A clock that was ahead once doesn't keep what was written afterwards for ever.
 #[test]
 fn records_from_the_future_go_with_the_old_ones_behind_them() {
@@ -147,8 +188,8 @@ fn records_from_the_future_go_with_the_old_ones_behind_them() {
     let log = Embedded::open(&folder.path().join("log.db")).unwrap();
     log.create(&[Topic { retention: Retention::Age(Duration::from_secs(3600)), ..topic("in") }]).unwrap();
     log.producer("publisher").unwrap().commit(&bulk(6)).unwrap();
+    read_by_a_group(&log);
     let aged = log.database.write(|sql| {
-        sql.execute("INSERT INTO offsets SELECT 'group', id, next FROM partitions", [])?;
         for (offset, hours) in (0..).zip([-2, 48, -2, 48, 0, -2]) {
             let place = database::place(1, offset);
             let stamp = now() + hours * HOUR;

@@ -24,9 +24,10 @@ impl fmt::Display for Status {
             let roles = printable(&self.unknown_stages.join(", "));
             writeln!(f, "Whether anybody has these roles isn't known (another user's locks): {roles}\n")?;
         } else if stages.is_empty() {
-            writeln!(f, "No stage is running.\n")?;
+            writeln!(f, "No stage is running here.\n")?;
         }
         if !self.members.is_empty() {
+            writeln!(f, "Who has which partitions, as the log knows it until a session ends:")?;
             let mut members = Table::new(["member of", "slot", "process", "partitions"]);
             for it in &self.members {
                 let process = it.process.map_or_else(String::new, |process| process.to_string());
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn nothing_is_running_only_where_that_is_known() {
         let nobody = told(&[], &[]);
-        assert!(nobody.contains("No stage is running.\n"), "{nobody}");
+        assert!(nobody.contains("No stage is running here.\n"), "{nobody}");
         let text = told(&[], &["ingest", "sink"]);
         assert!(text.contains("isn't known (another user's locks): ingest, sink\n"), "{text}");
         assert!(!text.contains("No stage"), "{text}");
