@@ -102,17 +102,16 @@ pub fn check(
         Some(asked) => asked.clone(),
         // Kaggle's photos are on no side.
         None if found.styles.is_some() => GroupBy::None,
-        None => GroupBy::usual(&found, folder)?,
+        None => GroupBy::usual(&found),
     };
-    let mut keys = vec![by.keys(&found, folder)?];
+    let mut keys = vec![by.keys(&found)?];
     if !by.is_contributor() {
-        let contributors = contributors(&found, folder)?.into_iter();
+        let contributors = contributors(&found)?.into_iter();
         keys.push(contributors.map(|it| it.map(|name| format!("{CONTRIBUTOR} {name}"))).collect());
     }
     let (mut photos, mut broken) = (Vec::new(), found.broken.clone());
     broken.extend(found.beside.iter().map(|class| beside(class)));
-    let listed = Columns::listed(folder)?;
-    if listed.is_some() {
+    if found.listed.is_some() {
         broken.extend(refused(&folder.join(MANIFEST))?);
     }
     for photo in read(&found.candidates, cost, progress).ok_or(DatasetError::Unchecked)? {
@@ -126,8 +125,8 @@ pub fn check(
     check.broken = broken;
     [check.empty_classes, check.unlearned_classes] = unlearned(&found.classes, &photos);
     check.groups_across_splits = keys.into_iter().flat_map(|keys| groups_across(&found, keys)).collect();
-    if let Some(listed) = listed {
-        check.hold_against(&listed, &found, &photos);
+    if let Some(listed) = &found.listed {
+        check.hold_against(listed, &found, &photos);
     }
     check.manifest_changed = manifest_changed(folder);
     Ok(check)

@@ -51,6 +51,8 @@ pub(super) struct Candidate {
 /// What is in a folder.
 #[derive(Debug)]
 pub(super) struct Found {
+    /// Which.
+    pub(super) folder: PathBuf,
     /// How it was found.
     pub(super) kind: Kind,
     /// The photos, in the order of their names.
@@ -63,6 +65,8 @@ pub(super) struct Found {
     pub(super) beside: Vec<String>,
     /// Kaggle's list.
     pub(super) styles: Option<Columns>,
+    /// The list `manifest.csv`, if there is one.
+    pub(super) listed: Option<Columns>,
 }
 
 impl Found {
@@ -82,13 +86,16 @@ impl Found {
             });
         }
         found.candidates.sort_by(|one, other| one.name.cmp(&other.name));
+        found.listed = Columns::listed(folder)?;
         Ok(found)
     }
 
     fn by_folders(root: &Path) -> Result<Self, DatasetError> {
         let (kind, candidates, broken) = (Kind::ClassFolders, Vec::new(), loose(root, root)?);
         let (classes, beside) = (BTreeSet::new(), Vec::new());
-        let mut found = Self { kind, candidates, broken, classes, beside, styles: None };
+        let folder = root.to_owned();
+        let mut found =
+            Self { folder, kind, candidates, broken, classes, beside, styles: None, listed: None };
         let inner = folders(root)?;
         if let Some(misnamed) = misnamed(inner.iter().cloned()) {
             return Err(misnamed.into());
@@ -176,7 +183,8 @@ impl Found {
             candidates.push(Candidate { path, name, rest, class, split: None, row: Some(number) });
         }
         let (kind, classes, beside) = (Kind::KaggleFashion, BTreeSet::new(), Vec::new());
-        Ok(Self { kind, candidates, broken, classes, beside, styles: Some(styles) })
+        let (folder, styles) = (root.to_owned(), Some(styles));
+        Ok(Self { folder, kind, candidates, broken, classes, beside, styles, listed: None })
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::fmt;
-use std::path::{Component, Path};
+use std::path::Component;
 use std::str::FromStr;
 
 use autorma_schemas::readable;
@@ -32,32 +32,31 @@ pub enum GroupBy {
 impl GroupBy {
     /// What is usual: for Kaggle's photos, the product's name, which several photos of one product share, where the list has
     /// it; for others the look-alikes, where the list in the folder has them: in the column that `autorma train` reads.
-    pub(super) fn usual(found: &Found, folder: &Path) -> Result<Self, DatasetError> {
+    pub(super) fn usual(found: &Found) -> Self {
         if let Some(styles) = &found.styles {
             if styles.place(PRODUCT).is_some() {
-                return Ok(GroupBy::Column(PRODUCT.to_owned()));
+                return GroupBy::Column(PRODUCT.to_owned());
             }
             tracing::warn!(
-                list = %folder.join(STYLES).display(),
+                list = %found.folder.join(STYLES).display(),
                 "it has no column {PRODUCT}: only photos of a product that look alike are on one side"
             );
-            return Ok(GroupBy::None);
+            return GroupBy::None;
         }
-        let listed = Columns::listed(folder)?;
-        let has = |name: &str| listed.as_ref().is_some_and(|it| it.place(name).is_some());
-        Ok(if has("path") && has(GROUP) { GroupBy::Column(GROUP.to_owned()) } else { GroupBy::None })
+        let has = |name: &str| found.listed.as_ref().is_some_and(|it| it.place(name).is_some());
+        if has("path") && has(GROUP) { GroupBy::Column(GROUP.to_owned()) } else { GroupBy::None }
     }
 
     /// Of each photo found, what it shares with others of its group; None for one that is on its own. Photos that
     /// `manifest.csv` doesn't have are on their own.
-    pub(super) fn keys(&self, found: &Found, folder: &Path) -> Result<Vec<Option<String>>, DatasetError> {
+    pub(super) fn keys(&self, found: &Found) -> Result<Vec<Option<String>>, DatasetError> {
         let candidates = found.candidates.iter();
         Ok(match self {
             GroupBy::None => vec![None; found.candidates.len()],
             GroupBy::Folder => candidates.map(inner_folder).collect(),
             GroupBy::Prefix => prefixes(&found.candidates),
             GroupBy::Column(name) => {
-                let values = column(found, folder, name)?.into_iter();
+                let values = column(found, name)?.into_iter();
                 values.map(|it| it.filter(|it| !it.is_empty())).collect()
             }
         })
@@ -80,8 +79,8 @@ pub(super) fn grouped_by(named: &GroupBy, contributors: &[Option<String>]) -> St
 }
 
 /// Who has sent each photo found, where the list in the folder says so: in the column that `autorma train` reads.
-pub(super) fn contributors(found: &Found, folder: &Path) -> Result<Vec<Option<String>>, DatasetError> {
-    match GroupBy::Column(CONTRIBUTOR.to_owned()).keys(found, folder) {
+pub(super) fn contributors(found: &Found) -> Result<Vec<Option<String>>, DatasetError> {
+    match GroupBy::Column(CONTRIBUTOR.to_owned()).keys(found) {
         Err(DatasetError::NoList { .. } | DatasetError::NoColumn { .. }) => {
             Ok(vec![None; found.candidates.len()])
         }
@@ -90,15 +89,12 @@ pub(super) fn contributors(found: &Found, folder: &Path) -> Result<Vec<Option<St
 }
 
 /// How many rows of the folder's list name no photo there: what they say counts for nothing.
-pub(super) fn strays(found: &Found, folder: &Path) -> Result<usize, DatasetError> {
-    if found.styles.is_some() {
-        return Ok(0);
-    }
-    let Some(columns) = Columns::listed(folder)? else { return Ok(0) };
-    let Some(place) = columns.place("path") else { return Ok(columns.rows.len()) };
+pub(super) fn strays(found: &Found) -> usize {
+    let Some(columns) = found.listed.as_ref().filter(|_| found.styles.is_none()) else { return 0 };
+    let Some(place) = columns.place("path") else { return columns.rows.len() };
     let names: HashSet<_> = found.candidates.iter().map(|photo| photo.name.as_str()).collect();
     let is_stray = |row: &&Vec<String>| row.get(place).is_none_or(|name| !names.contains(name.as_str()));
-    Ok(columns.rows.iter().filter(is_stray).count())
+    columns.rows.iter().filter(is_stray).count()
 }
 
 fn inner_folder(photo: &Candidate) -> Option<String> {
@@ -121,28 +117,27 @@ fn prefixes(photos: &[Candidate]) -> Vec<Option<String>> {
 }
 
 /// What the column has for each photo.
-fn column(found: &Found, folder: &Path, name: &str) -> Result<Vec<Option<String>>, DatasetError> {
+fn column(found: &Found, name: &str) -> Result<Vec<Option<String>>, DatasetError> {
     let missing = |path, wanted: &str, columns: &Columns| DatasetError::NoColumn {
         path,
         column: wanted.to_owned(),
         columns: columns.names.join(", "),
     };
     if let Some(styles) = &found.styles {
-        let place = styles.place(name).ok_or_else(|| missing(folder.join(STYLES), name, styles))?;
+        let place = styles.place(name).ok_or_else(|| missing(found.folder.join(STYLES), name, styles))?;
         let value = |photo: &Candidate| styles.rows.get(photo.row?)?.get(place).cloned();
         return Ok(found.candidates.iter().map(value).collect());
     }
-    let path = folder.join(MANIFEST);
-    let Some(columns) = Columns::listed(folder)? else {
+    let path = found.folder.join(MANIFEST);
+    let Some(columns) = &found.listed else {
         return Err(DatasetError::NoList { path, column: name.to_owned() });
     };
-    let place = columns.place(name).ok_or_else(|| missing(path.clone(), name, &columns))?;
-    let photo = columns.place("path").ok_or_else(|| missing(path, "path", &columns))?;
-    let rows =
-        columns.rows.into_iter().filter_map(|row| Some((row.get(photo)?.clone(), row.get(place)?.clone())));
+    let place = columns.place(name).ok_or_else(|| missing(path.clone(), name, columns))?;
+    let photo = columns.place("path").ok_or_else(|| missing(path, "path", columns))?;
+    let rows = columns.rows.iter().filter_map(|row| Some((row.get(photo)?, row.get(place)?)));
     // A row that says nothing takes nothing from another one about the photo.
-    let values: HashMap<_, _> = rows.filter(|(_, value): &(String, String)| !value.is_empty()).collect();
-    Ok(found.candidates.iter().map(|photo| values.get(&photo.name).cloned()).collect())
+    let values: HashMap<_, _> = rows.filter(|(_, value)| !value.is_empty()).collect();
+    Ok(found.candidates.iter().map(|photo| values.get(&photo.name).map(|it| (*it).clone())).collect())
 }
 
 impl FromStr for GroupBy {
@@ -172,10 +167,12 @@ impl fmt::Display for GroupBy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use std::fs;
 
     fn keys(folder: &Path, by: &str) -> Result<Vec<Option<String>>, DatasetError> {
-        by.parse::<GroupBy>().unwrap().keys(&Found::read(folder).unwrap(), folder)
+        by.parse::<GroupBy>().unwrap().keys(&Found::read(folder).unwrap())
     }
 
     #[test]
@@ -215,6 +212,6 @@ mod tests {
         fs::write(root.path().join(MANIFEST), twice).unwrap();
         assert_eq!(keys(root.path(), "who").unwrap(), [None, some("anna"), None]);
         fs::write(root.path().join(MANIFEST), "path,who\nshirts/b.jpg,anna\nb.jpg,anna\nshort\n").unwrap();
-        assert_eq!(strays(&Found::read(root.path()).unwrap(), root.path()).unwrap(), 2);
+        assert_eq!(strays(&Found::read(root.path()).unwrap()), 2);
     }
 }

@@ -61,11 +61,11 @@ pub fn prepare(
     let found = Found::read(&from)?;
     let group_by = match &options.group_by {
         Some(asked) => asked.clone(),
-        None => GroupBy::usual(&found, &from)?,
+        None => GroupBy::usual(&found),
     };
-    let [keys, contributors] = [group_by.keys(&found, &from)?, contributors(&found, &from)?];
+    let [keys, contributors] = [group_by.keys(&found)?, contributors(&found)?];
     let grouped_by = grouped_by(&group_by, &contributors);
-    let strays = strays(&found, &from)?;
+    let strays = strays(&found);
     if strays > 0 {
         let list = from.join(MANIFEST);
         tracing::warn!(list = %list.display(), rows = strays, "rows that name no photo there count for nothing");
