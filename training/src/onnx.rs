@@ -174,6 +174,11 @@ impl Node {
         }
     }
 
+    /// Its attribute of this name that is one integer, if it has it.
+    pub(crate) fn one(&self, attribute: &str) -> Option<i64> {
+        self.attribute.iter().find(|it| it.name == attribute).map(|it| it.i)
+    }
+
     pub(crate) fn with(mut self, attribute: &str, value: Number<'_>) -> Self {
         let (kind, i, ints) = match value {
             Number::One(value) => (INT, value, Vec::new()),

@@ -49,8 +49,9 @@ pub(crate) fn quantize(
         let problem = "it has no convolution whose weights are known and that something else follows";
         return Err(Error::Quantize(problem.into()));
     }
-    let (ranges, photos) = calibration::ranges(backbone, &plan.tensors, views, machine, progress)?;
-    let graph = rewriting::rewrite(graph, &plan, &ranges).map_err(Error::Quantize)?;
+    let numbers = calibration::numbers(backbone, &plan, views, machine, progress)?;
+    let photos = numbers.photos;
+    let graph = rewriting::rewrite(graph, &plan, numbers).map_err(Error::Quantize)?;
     let backbone = backbone.with_graph(graph).map_err(Error::Quantize)?;
     let Backbone { onnx, input, features, .. } = &backbone;
     let tried = Session::of(machine.runtime, onnx, input, Backbone::FEATURES, *features, 1);

@@ -4,6 +4,7 @@ use autorma_classifier::{Decoder, Session};
 use autorma_evaluation::parallel::each;
 use sha2::{Digest, Sha256};
 
+use super::plan::Plan;
 use crate::cache::Key;
 use crate::dataset::Split;
 use crate::features::Machine;
@@ -13,8 +14,8 @@ use crate::photos::Photo;
 use crate::views::{Unusable, Views};
 use crate::{Error, Progress, What};
 
-/// What the network says that tells how large its numbers are.
-const RANGES: &str = "ranges of its tensors";
+/// What the network says that tells what its numbers are like.
+const NUMBERS: &str = "what its numbers are like";
 
 /// The photos that the recipe asks for, drawn from those that are learned from, by the seed and their content.
 fn draw(views: &Views<'_>) -> Vec<usize> {
@@ -50,19 +51,30 @@ fn order(seed: u64, content: &Key) -> Key {
         .into()
 }
 
-/// The least and the largest number in each of the tensors, over the photos that are drawn and can be decoded; and how many
-/// these are.
-pub(super) fn ranges(
+/// What the network's numbers are like.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    /// The least and the largest in each of the planned tensors.
+    pub(super) ranges: Vec<RangeInclusive<f32>>,
+    /// Of those that convolutions look at, the average of each channel.
+    pub(super) means: Vec<Vec<f32>>,
+    /// How many photos have told that.
+    pub(super) photos: usize,
+}
+
+/// What the numbers are like for the photos that are drawn and can be decoded.
+pub(super) fn numbers(
     backbone: &Backbone,
-    tensors: &[String],
+    plan: &Plan,
     views: &Views<'_>,
     machine: Machine<'_>,
     progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<(Vec<RangeInclusive<f32>>, usize), Error> {
+) -> Result<Numbers, Error> {
     let drawn = draw(views);
-    let onnx = that_says_ranges(backbone, tensors);
-    let input = &backbone.input;
-    let session = |_| Session::of(machine.runtime, &onnx, input, RANGES, 2 * tensors.len(), 1);
+    let onnx = that_says_numbers(backbone, plan);
+    let (input, ends) = (&backbone.input, 2 * plan.tensors.len());
+    let channels: usize = plan.inputs.iter().map(|(_, channels)| channels).sum();
+    let session = |_| Session::of(machine.runtime, &onnx, input, NUMBERS, ends + channels, 1);
     let sessions = (0..machine.threads).map(session).collect::<Result<Vec<_>, _>>();
     let sessions = sessions.map_err(|error| Error::Quantize(error.to_string()))?;
     let decoder = || Decoder::new(input.width, input.height, machine.limits);
@@ -75,36 +87,45 @@ pub(super) fn ranges(
     let report = |done| progress(Progress::Count { what: What::Calibration, done, of });
     let said = each(of, owned, look, report).ok_or(Error::Stopped)?;
     // Without them the numbers are others, and so is the model.
-    views.none_is_gone(drawn.iter().copied().zip(said.iter().map(|ends| ends.as_ref().err())))?;
-    let mut found = vec![f32::INFINITY..=f32::NEG_INFINITY; tensors.len()];
-    let mut looked = 0;
-    for ends in said.into_iter().flatten() {
-        looked += 1;
-        for (range, [low, high]) in found.iter_mut().zip(ends.as_chunks::<2>().0) {
+    views.none_is_gone(drawn.iter().copied().zip(said.iter().map(|numbers| numbers.as_ref().err())))?;
+    let mut ranges = vec![f32::INFINITY..=f32::NEG_INFINITY; plan.tensors.len()];
+    let (mut sums, mut photos) = (vec![0.0; channels], 0);
+    for numbers in said.into_iter().flatten() {
+        photos += 1;
+        let (ends, means) = numbers.split_at(ends.min(numbers.len()));
+        for (range, [low, high]) in ranges.iter_mut().zip(ends.as_chunks::<2>().0) {
             *range = range.start().min(*low)..=range.end().max(*high);
         }
+        sums.iter_mut().zip(means).for_each(|(sum, mean)| *sum += f64::from(*mean));
     }
-    if found.iter().any(|range| range.start() > range.end()) {
+    if ranges.iter().any(|range| range.start() > range.end()) {
         return Err(Error::Quantize(
             "no photo could be looked at that tells how large its numbers become".into(),
         ));
     }
-    Ok((found, looked))
+    let mut means = sums.into_iter().map(|sum| (sum / f64::from(photos)) as f32);
+    let means = plan.inputs.iter().map(|(_, channels)| means.by_ref().take(*channels).collect()).collect();
+    Ok(Numbers { ranges, means, photos: photos as usize })
 }
 
-/// The network with the least and the largest number of each of the tensors as its output.
-fn that_says_ranges(backbone: &Backbone, tensors: &[String]) -> Vec<u8> {
+/// The network that says of each planned tensor the least and the largest number, and then of those that convolutions look
+/// at the average of each channel.
+fn that_says_numbers(backbone: &Backbone, plan: &Plan) -> Vec<u8> {
     let mut graph = backbone.graph();
-    let mut ends = Vec::new();
-    for tensor in tensors {
-        for operator in ["ReduceMin", "ReduceMax"] {
-            let end = format!("{tensor}/{operator}");
-            // Over all axes, of which each is one long then.
-            graph.node.push(Node::of(operator, &[tensor], &end));
-            ends.push(end);
-        }
+    let mut said = Vec::new();
+    let mut says = |operator: &str, tensor: &str| {
+        let number = format!("{tensor}/{operator}");
+        graph.node.push(Node::of(operator, &[tensor], &number));
+        said.push(number);
+    };
+    for tensor in &plan.tensors {
+        // Over all axes, of which each is one long then.
+        says("ReduceMin", tensor);
+        says("ReduceMax", tensor);
     }
-    let ends: Vec<_> = ends.iter().map(String::as_str).collect();
-    graph.node.push(Node::of("Concat", &ends, RANGES).with("axis", Number::One(1)));
-    backbone.that_says(graph, RANGES, ends.len())
+    plan.inputs.iter().for_each(|(input, _)| says("GlobalAveragePool", input));
+    let said: Vec<_> = said.iter().map(String::as_str).collect();
+    graph.node.push(Node::of("Concat", &said, NUMBERS).with("axis", Number::One(1)));
+    let channels: usize = plan.inputs.iter().map(|(_, channels)| channels).sum();
+    backbone.that_says(graph, NUMBERS, 2 * plan.tensors.len() + channels)
 }

@@ -7,6 +7,8 @@ use crate::onnx::{Graph, Node, Tensor};
 pub(super) struct Plan {
     /// The tensors that are bytes, in the network's order.
     pub(super) tensors: Vec<String>,
+    /// Those that convolutions look at, with their numbers of channels.
+    pub(super) inputs: Vec<(String, usize)>,
     /// What becomes of each node.
     pub(super) steps: Vec<Step>,
 }
@@ -26,7 +28,8 @@ impl Plan {
     /// Convolutions whose weights are known, sums of what they give, and what bounds either from below or above.
     pub(super) fn of(graph: &Graph) -> Self {
         let known: HashMap<_, _> = graph.initializer.iter().map(|it| (it.name.as_str(), it)).collect();
-        let mut plan = Self { tensors: Vec::new(), steps: vec![Step::Float; graph.node.len()] };
+        let steps = vec![Step::Float; graph.node.len()];
+        let mut plan = Self { tensors: Vec::new(), inputs: Vec::new(), steps };
         let mut bytes = HashSet::new();
         for (number, node) in graph.node.iter().enumerate() {
             let takes_bytes = match node.op_type.as_str() {
@@ -48,6 +51,12 @@ impl Plan {
                 plan.steps[bound] = Step::Folded;
             }
             plan.steps[number] = Step::Bytes(given.clone());
+            let channels = node.input.get(1).and_then(|weights| channels(node, known.get(weights.as_str())?));
+            if let Some(channels) = channels
+                && !plan.inputs.iter().any(|(input, _)| *input == node.input[0])
+            {
+                plan.inputs.push((node.input[0].clone(), channels));
+            }
             // A sum's are there already.
             for tensor in [&node.input[0], given] {
                 if bytes.insert(tensor.clone()) {
@@ -61,6 +70,12 @@ impl Plan {
     pub(super) fn is_empty(&self) -> bool {
         self.tensors.is_empty()
     }
+}
+
+/// How many channels a convolution with these weights looks at; None for what is none.
+fn channels(node: &Node, weights: &Tensor) -> Option<usize> {
+    let groups = usize::try_from(node.one("group").unwrap_or(1)).ok()?;
+    (node.op_type == "Conv").then(|| Some(usize::try_from(*weights.dims.get(1)?).ok()? * groups))?
 }
 
 /// Whether it is a convolution of something that is computed with weights and biases that aren't.

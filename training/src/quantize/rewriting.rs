@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use super::numbers::{Steps, Weights};
+use super::calibration::Numbers;
+use super::numbers::{Kernel, Steps, Weights};
 use super::plan::{Plan, Step};
 use crate::onnx::{Graph, INT8, INT32, Node, Number, Tensor, UINT8};
 
@@ -11,17 +12,21 @@ struct Writing {
     initializer: Vec<Tensor>,
     /// How the tensors that are bytes become them.
     steps: BTreeMap<String, Steps>,
+    /// Of those that convolutions look at, the average of each channel.
+    means: HashMap<String, Vec<f32>>,
 }
 
 /// The network with each planned tensor as bytes, which are floats again before each node that takes them: ONNX Runtime
 /// sees a convolution between the two and computes it on the bytes.
-pub(super) fn rewrite(graph: Graph, plan: &Plan, ranges: &[RangeInclusive<f32>]) -> Result<Graph, String> {
+pub(super) fn rewrite(graph: Graph, plan: &Plan, numbers: Numbers) -> Result<Graph, String> {
+    let Numbers { ranges, means, .. } = numbers;
     let of = |(tensor, range): (&String, &RangeInclusive<f32>)| {
         let steps = Steps::of(range).ok_or_else(|| format!("{tensor} becomes infinite"))?;
         Ok((tensor.clone(), steps))
     };
-    let steps = plan.tensors.iter().zip(ranges).map(of).collect::<Result<_, String>>()?;
-    let mut writing = Writing { node: Vec::new(), initializer: Vec::new(), steps };
+    let steps = plan.tensors.iter().zip(&ranges).map(of).collect::<Result<_, String>>()?;
+    let means = plan.inputs.iter().map(|(input, _)| input.clone()).zip(means).collect();
+    let mut writing = Writing { node: Vec::new(), initializer: Vec::new(), steps, means };
     let known: HashMap<_, _> = graph.initializer.iter().map(|it| (it.name.as_str(), it)).collect();
     graph.input.iter().for_each(|input| writing.as_bytes(&input.name));
     for (node, step) in graph.node.iter().zip(&plan.steps) {
@@ -82,14 +87,23 @@ impl Writing {
             Some(biases) => values(biases).ok_or_else(wrong)?.1,
             None => vec![0.0; outputs],
         };
-        let bytes = self.steps.get(&node.input[0]).filter(|_| outputs > 0 && biases.len() == outputs);
-        let integers = bytes.and_then(|bytes| Weights::of(&weights, &biases, *bytes)).ok_or_else(wrong)?;
+        let (input, inputs) = (&node.input[0], dims.get(1).copied().unwrap_or_default());
+        let means = self.means.get(input).filter(|_| outputs > 0 && inputs > 0 && biases.len() == outputs);
+        let kernel = |means| Kernel { weights: &weights, biases: &biases, inputs, means };
+        let integers = self.steps.get(input).zip(means);
+        let integers =
+            integers.and_then(|(bytes, means)| Weights::of(kernel(means), *bytes)).ok_or_else(wrong)?;
         let raw = integers.weights.iter().map(|weight| weight.cast_unsigned()).collect();
         node.input[1] = self.scaled(&format!("{name}/weights"), &dims, INT8, raw, &integers.scales);
-        if let Some(input) = node.input.get_mut(2) {
-            let raw = integers.biases.iter().flat_map(|bias| bias.to_le_bytes()).collect();
-            *input = self.scaled(&format!("{name}/biases"), &[outputs], INT32, raw, &integers.bias_scales);
-        }
+        let raw = integers.biases.iter().flat_map(|bias| bias.to_le_bytes()).collect();
+        node.input.truncate(2);
+        node.input.push(self.scaled(
+            &format!("{name}/biases"),
+            &[outputs],
+            INT32,
+            raw,
+            &integers.bias_scales,
+        ));
         Ok(())
     }
 

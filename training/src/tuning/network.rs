@@ -275,7 +275,7 @@ impl<'a> Reading<'a> {
                 let parts: Vec<_> = parts.collect::<Option<_>>().ok_or("it must join pictures")?;
                 let shapes = parts.iter().map(|part| self.network.shape(*part));
                 let is_alike = |it: &Shape| (it.height, it.width) == (shape.height, shape.width);
-                let is_of_channels = node.attribute.iter().any(|it| it.name == "axis" && it.i == 1);
+                let is_of_channels = node.one("axis") == Some(1);
                 if !is_of_channels || !shapes.clone().all(|it| is_alike(&it)) {
                     return Err("it must join the channels of pictures of one size".into());
                 }
@@ -328,7 +328,7 @@ impl<'a> Reading<'a> {
         let [outputs, inputs, height, width] = dims[..] else {
             return Err("it isn't two-dimensional".into());
         };
-        let groups = node.attribute.iter().find(|it| it.name == "group").map_or(1, |it| it.i);
+        let groups = node.one("group").unwrap_or(1);
         let (stride, pads) = (numbers("strides"), numbers("pads"));
         let [down, across] = stride.unwrap_or_else(|| vec![1, 1])[..] else {
             return Err("its strides".into());
