@@ -55,7 +55,12 @@ const DEAD_SHARE: Key = Key::new(
     "the stage stops when more than this share of recent events are dead letters; 1: never",
 );
 const DEAD_WINDOW: Key = Key::new("classifier.dead_window", "200", "how many events are recent");
-const SLOT: Key = Key::new("classifier.slot", "0", "stable name of this classifier among several");
+const SLOT: Key = Key::new(
+    "classifier.slot",
+    "0",
+    "stable name of this classifier among several; where it isn't set, the first number that is free, on Kafka behind the \
+     host's name",
+);
 
 /// What the program sets unless it is told otherwise.
 const DRAIN: Duration = Duration::from_secs(20);

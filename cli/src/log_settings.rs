@@ -17,8 +17,8 @@ const PARTITIONS: Key = Key::new(
 const RETENTION: Key = Key::new(
     "log.retention",
     "7d",
-    "how long events stay once every stage has read them; a log in the data folder goes by what was set last, the topics of a \
-     cluster by what they were created with",
+    "how long events stay: in a data folder at least until every stage has read them, by what was set last; on a cluster \
+     whoever has read them, by what its topics were created with",
 );
 const BROKERS: Key =
     Key::new("log.kafka.brokers", "", "where the cluster is: HOST:PORT, separated by commas");

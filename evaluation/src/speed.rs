@@ -60,7 +60,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use autorma_models::handmade::{means, picture, write, write_ensemble};
+    use autorma_models::handmade::{means, negatives, picture, write, write_ensemble};
 
     use super::*;
     use crate::{Label, judge};
@@ -78,10 +78,10 @@ mod tests {
         let path = root.path().join("photo.bmp");
         fs::write(&path, picture([200, 20, 20])).unwrap();
         let set = DataSet { photos: vec![Labelled { path, label: Label::Class(0) }], ..DataSet::default() };
-        let (one, many) = (root.path().join("one"), root.path().join("many"));
+        let (one, both) = (root.path().join("one"), root.path().join("both"));
         write(&one, "means", &means()).unwrap();
-        write_ensemble(&many, "means", &vec![(means(), 1.0); 8]).unwrap();
-        let [one, many] = [one, many].map(|folder: PathBuf| Model::open(&folder).unwrap());
+        write_ensemble(&both, "means", &[(means(), 1.0), (negatives(), 1.0)]).unwrap();
+        let [one, both] = [one, both].map(|folder: PathBuf| Model::open(&folder).unwrap());
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -97,7 +97,7 @@ mod tests {
                 let models = [(models[0], &judged[0]), (models[1], &judged[1])];
                 speed(&runtime, models, &set, LIMITS).unwrap().unwrap()
             };
-            let [same, slower] = [[&one, &one], [&many, &one]].map(measured);
+            let [same, slower] = [[&one, &one], [&both, &one]].map(measured);
             is_over.store(true, Ordering::Relaxed);
             assert!((0.5..2.0).contains(&same), "{same}");
             assert!(slower < same, "{slower} and {same}");

@@ -46,8 +46,9 @@ pub(crate) fn name_files(manifest: &mut Manifest, onnx: &[u8], floats: &[u8], qu
     let reference = quantized.map(|_| file(format!("{name}.fp32.onnx"), floats, "fp32"));
     manifest.members = Member::only(model, reference);
     if let Some(Quantized { photos, .. }) = quantized {
-        let how =
-            format!("convolutions in 8-bit integers, their weights in 7 bits; ranges from {photos} photos");
+        let how = format!(
+            "convolutions in 8-bit integers, two of whose weights fit into 16 bits; ranges from {photos} photos"
+        );
         manifest.origin.insert("quantization".into(), how);
     }
 }

@@ -16,7 +16,8 @@ pub(crate) struct ProduceArgs {
     /// A fact about the photos that comes out again on their predictions, for example order=4711; may be repeated
     #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = assignment)]
     pub(crate) attributes: Vec<(String, String)>,
-    /// Make them a run of this name, with results of its own; without it the sink collects them in runs outside_…
+    /// Make them a run of this name, with results of its own; it is closed without files that can't be published. Without it
+    /// the sink collects them in runs outside_…
     #[arg(long, value_name = "ID")]
     pub(crate) run: Option<String>,
     /// Send the files' content in the events, instead of saying where the files are
