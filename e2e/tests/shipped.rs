@@ -25,6 +25,14 @@ fn below(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn the_card_says_what_the_model_is_good_for_and_what_not() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let [card, about] =
+        ["shipped/CARD.md", "build/about.md"].map(|file| fs::read_to_string(models.join(file)).unwrap());
+    assert!(card.ends_with(&about), "`make model` puts them together");
+}
+
+#[test]
 fn the_shipped_model_is_as_good_as_its_card_says() {
     let (Some(photos), Some(shared)) = (Photos::shared(), shared()) else { return };
     let sandbox = Sandbox::new();
