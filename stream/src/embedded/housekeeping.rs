@@ -33,20 +33,27 @@ pub(super) fn housekeep(database: &Database) -> Result<Housekeeping> {
     for chunk in outdated.chunks(CHUNK) {
         done.compacted += database.write(|sql| remove(sql, chunk))?;
     }
-    while database.write(give_back)? {}
+    // Nor is what is empty: most logs have nothing to give.
+    while database.read(is_mostly_empty)? && database.write(give_back)? {}
     Ok(done)
 }
 
-/// Gives some of the file back to the disk, if most of it is empty: what comes next mostly needs the room that the last
-/// records have left. Whether there is more to give. The file of a log that an earlier autorma has made can't shrink.
+/// Whether most of the file is empty. Less is left alone: what comes next mostly needs the room that the last records have
+/// left.
+fn is_mostly_empty(sql: &Connection) -> Result<bool, Inside> {
+    let (empty, all) = (number(sql, "PRAGMA freelist_count")?, number(sql, "PRAGMA page_count")?);
+    Ok(empty >= EMPTY_PAGES && empty * 2 >= all)
+}
+
+/// Gives some of the file back to the disk. False where it can't shrink: a log that an earlier autorma has made.
 fn give_back(sql: &Connection) -> Result<bool, Inside> {
-    let number = |pragma: &str| sql.query_row(pragma, [], |row| row.get::<_, i64>(0));
-    let (empty, all) = (number("PRAGMA freelist_count")?, number("PRAGMA page_count")?);
-    if empty < EMPTY_PAGES || empty * 2 < all {
-        return Ok(false);
-    }
+    let before = number(sql, "PRAGMA freelist_count")?;
     sql.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
-    Ok(number("PRAGMA freelist_count")? < empty)
+    Ok(number(sql, "PRAGMA freelist_count")? < before)
+}
+
+fn number(sql: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+    sql.query_row(pragma, [], |row| row.get(0))
 }
 
 /// The partitions of topics that keep by age, and since when.

@@ -109,23 +109,29 @@ fn a_number_that_was_gone_is_another_version_when_it_comes_again() {
     assert_eq!(follower.serving, Some((1, version)), "it goes on until there is another one");
 }
 
-#[test]
-fn a_version_that_was_gone_for_a_while_serves_on_and_is_not_brought_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let home = registered(folder.path(), &[means()]);
+/// Of who has begun with the only version of a registry, in this folder.
+fn while_it_serves(folder: &Path, test: impl FnOnce(&mut Follower, &Workshop<'_>, &Bench<'_>)) {
+    let home = registered(folder, &[means()]);
     let serving = home.load("means", 1).unwrap();
     let mut follower = following(&Arc::new(Fickle::of(home)));
-    let (config, metrics, runtime) =
-        (config(folder.path(), "means@production"), metrics(), Runtime::of_the_clone());
-    let (there, away) = (folder.path().join("registry"), folder.path().join("away"));
-    std::fs::create_dir(&away).unwrap();
+    let (config, metrics, runtime) = (config(folder, "means@production"), metrics(), Runtime::of_the_clone());
     at_a_bench(&config, &metrics, |bench| {
         let workshop = Workshop::at(bench, &runtime, &serving.manifest);
         assert!(follower.begin(&workshop).unwrap().is_some());
+        test(&mut follower, &workshop, bench);
+    });
+}
+
+#[test]
+fn a_version_that_was_gone_for_a_while_serves_on_and_is_not_brought_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, away) = (folder.path().join("registry"), folder.path().join("away"));
+    std::fs::create_dir(&away).unwrap();
+    while_it_serves(folder.path(), |follower, workshop, bench| {
         std::fs::rename(there.join("means"), away.join("means")).unwrap();
-        assert!(follower.is_behind(&workshop, bench));
+        assert!(follower.is_behind(workshop, bench));
         std::fs::rename(away.join("means"), there.join("means")).unwrap();
-        assert!(!follower.is_behind(&workshop, bench));
+        assert!(!follower.is_behind(workshop, bench));
         assert!(bench.rack.take(0).is_empty(), "it serves already");
     });
 }
@@ -133,23 +139,16 @@ fn a_version_that_was_gone_for_a_while_serves_on_and_is_not_brought_again() {
 #[test]
 fn a_number_that_is_another_version_from_one_look_to_the_next_is_exchanged() {
     let folder = tempfile::tempdir().unwrap();
-    let home = registered(folder.path(), &[means()]);
-    let serving = home.load("means", 1).unwrap();
-    let mut follower = following(&Arc::new(Fickle::of(home)));
-    let (config, metrics, runtime) =
-        (config(folder.path(), "means@production"), metrics(), Runtime::of_the_clone());
-    at_a_bench(&config, &metrics, |bench| {
-        let workshop = Workshop::at(bench, &runtime, &serving.manifest);
-        assert!(follower.begin(&workshop).unwrap().is_some());
+    while_it_serves(folder.path(), |follower, workshop, bench| {
         for _ in 0..2 {
-            assert!(!follower.is_behind(&workshop, bench));
+            assert!(!follower.is_behind(workshop, bench));
         }
         assert!(bench.rack.take(0).is_empty(), "it serves already");
         for gone in ["registry", "0"] {
             std::fs::remove_dir_all(folder.path().join(gone)).unwrap();
         }
         let other = registered(folder.path(), &[negatives()]).load("means", 1).unwrap().manifest.identity();
-        assert!(!follower.is_behind(&workshop, bench));
+        assert!(!follower.is_behind(workshop, bench));
         assert!(bench.rack.take(0).contains_key(&Seat::Arm(0)));
         assert_eq!(follower.serving, Some((1, other)));
     });
